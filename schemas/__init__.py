@@ -1,0 +1,1 @@
+"""Contracts: wire types, event payloads and their upcasts. Plain msgspec Structs, no logic, no I/O."""

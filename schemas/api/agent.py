@@ -1,0 +1,129 @@
+"""Agents: configuration and the answers of the agent endpoints (spec tag: Agents)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+ToolChoice = Literal["auto", "required", "none"]
+ToolPromptFormat = Literal["json", "function_tag", "python_list"]
+
+
+class GreedySamplingStrategy(
+    Struct, frozen=True, tag_field="type", tag="greedy", omit_defaults=True, forbid_unknown_fields=True
+):
+    """Always the most probable token: temperature 0."""
+
+
+class TopPSamplingStrategy(
+    Struct, frozen=True, tag_field="type", tag="top_p", omit_defaults=True, forbid_unknown_fields=True
+):
+    temperature: float | None = None
+    top_p: float | None = None
+
+
+class TopKSamplingStrategy(
+    Struct, frozen=True, tag_field="type", tag="top_k", omit_defaults=True, forbid_unknown_fields=True
+):
+    top_k: int
+
+
+SamplingStrategy = GreedySamplingStrategy | TopPSamplingStrategy | TopKSamplingStrategy
+
+
+class SamplingParams(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+    """Sampling parameters. `strategy` is required by the contract but may be left out (greedy).
+
+    `temperature`, `top_p`, `top_k` (flat) and `repeat_penalty` are read because existing clients send them,
+    and are never written: normalising turns them into `strategy` and `repetition_penalty`.
+    `max_tokens` counts tokens, 0 means no limit. `stop` holds at most 4 sequences.
+    """
+
+    strategy: SamplingStrategy | None = None
+    max_tokens: int | None = None
+    repetition_penalty: float | None = None
+    stop: list[str] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    repeat_penalty: float | None = None
+
+
+class JsonSchemaResponseFormat(
+    Struct, frozen=True, tag_field="type", tag="json_schema", omit_defaults=True, forbid_unknown_fields=True
+):
+    json_schema: dict[str, Any]
+
+
+class GrammarResponseFormat(
+    Struct, frozen=True, tag_field="type", tag="grammar", omit_defaults=True, forbid_unknown_fields=True
+):
+    bnf: dict[str, Any]
+
+
+ResponseFormat = JsonSchemaResponseFormat | GrammarResponseFormat
+
+
+class AgentToolGroupWithArgs(Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    args: dict[str, Any]
+
+
+AgentTool = str | AgentToolGroupWithArgs
+
+
+class ToolConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+    """How tools are used. `tool_choice` is auto, required, none, or the name of one tool."""
+
+    tool_choice: str | None = None
+    tool_prompt_format: ToolPromptFormat | None = None
+    system_message_behavior: Literal["append", "replace"] | None = None
+
+
+class ToolDef(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+    """A tool that the client runs. `parameters` and `tool_prompt_format` are an older client's form of it."""
+
+    name: str
+    toolgroup_id: str | None = None
+    description: str | None = None
+    input_schema: dict[str, Any] | None = None
+    output_schema: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+    parameters: list[dict[str, Any]] | None = None
+    tool_prompt_format: ToolPromptFormat | None = None
+
+
+class AgentConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+    """Configuration of an agent. `max_infer_iters` bounds the inferences of one turn."""
+
+    model: str
+    instructions: str
+    name: str | None = None
+    sampling_params: SamplingParams | None = None
+    input_shields: list[str] | None = None
+    output_shields: list[str] | None = None
+    toolgroups: list[AgentTool] | None = None
+    client_tools: list[ToolDef] | None = None
+    tool_choice: ToolChoice | None = None
+    tool_prompt_format: ToolPromptFormat | None = None
+    tool_config: ToolConfig | None = None
+    max_infer_iters: int | None = None
+    enable_session_persistence: bool | None = None
+    response_format: ResponseFormat | None = None
+
+
+class CreateAgentRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    agent_config: AgentConfig
+
+
+class AgentCreateResponse(Struct, frozen=True):
+    agent_id: str
+
+
+class Agent(Struct, frozen=True):
+    """`created_at` is RFC 3339 UTC with microseconds and `Z`, as every time on the wire."""
+
+    agent_id: str
+    agent_config: AgentConfig
+    created_at: str

@@ -1,0 +1,28 @@
+"""Models, as `GET /v1/models` lists them (beside the contract, existing clients call it)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+
+class Model(Struct, frozen=True, kw_only=True):
+    """`identifier` is `<provider_id>/<provider_resource_id>`; `id`, `object`, `created` and `owned_by` are
+    the same model in the OpenAI form. `metadata` says where a model is something else than it may seem."""
+
+    identifier: str
+    provider_id: str
+    provider_resource_id: str
+    type: str = "model"
+    model_type: str = "llm"
+    api_model_type: str = "llm"
+    metadata: dict[str, Any] = {}
+    id: str
+    object: str = "model"
+    created: int = 0
+    owned_by: str
+
+
+class ListModelsResponse(Struct, frozen=True):
+    data: list[Model]

@@ -1,0 +1,21 @@
+"""Event payloads, one tagged union per category, and the registry: stored name -> payload type.
+
+A name is `<category>.<event>.<schema version>` and is for ever: a released event keeps decoding. A change of
+shape is a new version with an upcast in `schemas/upcasts`. Which stream an event belongs to, its version
+there and when it was recorded are columns of the log, not fields here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas.events import agent, session, turn
+from schemas.events.base import Event, Redacted
+
+REGISTRY: dict[str, type[Event]] = {
+    event.__struct_config__.tag: event  # type: ignore[misc]
+    for category in (agent, session, turn)
+    for event in category.EVENTS
+}
+
+__all__ = ["REGISTRY", "Event", "Redacted"]

@@ -1,0 +1,20 @@
+"""Events of `agent/<agent_id>`."""
+
+from __future__ import annotations
+
+from schemas.api.agent import AgentConfig
+from schemas.events.base import Event
+
+
+class AgentCreated(Event, frozen=True, tag="agent.created.1"):
+    """`config` is normalised: defaults filled in, older forms turned into the contract's."""
+
+    config: AgentConfig
+
+
+class AgentDeleted(Event, frozen=True, tag="agent.deleted.1"):
+    """Deletes its sessions and turns too; their content is redacted."""
+
+
+EVENTS = (AgentCreated, AgentDeleted)
+AgentEvent = AgentCreated | AgentDeleted

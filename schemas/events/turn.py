@@ -1,0 +1,113 @@
+"""Events of `turn/<turn_id>`: one short stream per turn."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from schemas.api.agent import AgentTool, SamplingParams, ToolConfig
+from schemas.api.content import CompletionMessage, InputMessage
+from schemas.api.turn import Document, StepType, TurnError, TurnUsage
+from schemas.events.base import Event
+
+
+class Owner(Struct, frozen=True):
+    """Who runs a turn: a data folder's node id and the boot id of one server process on it."""
+
+    node: str
+    boot: str
+
+
+class StreamTrace(Struct, frozen=True):
+    """How an answer was streamed, enough to replay it frame by frame at its pace.
+
+    `lengths[i]` is the number of characters of the i-th text chunk, `delays_ms[i]` the time from the chunk
+    before it (for the first: from the start of the step), in milliseconds.
+    """
+
+    lengths: list[int]
+    delays_ms: list[int]
+
+
+class TurnStarted(Event, frozen=True, tag="turn.started.1"):
+    session_id: str
+    agent_id: str
+    owner: Owner
+    input_messages: list[InputMessage]
+    stream: bool = False
+    documents: list[Document] | None = None
+    toolgroups: list[AgentTool] | None = None
+    tool_config: ToolConfig | None = None
+
+
+class TurnRestarted(Event, frozen=True, tag="turn.restarted.1"):
+    """A new owner took over after a crash or a shutdown; `attempt` counts from 2."""
+
+    owner: Owner
+    attempt: int
+
+
+class TurnStepStarted(Event, frozen=True, tag="turn.step_started.1"):
+    """`request_digest` is the SHA-256 (hex) of the request as it went to the model, tool or shield."""
+
+    step_id: str
+    step_type: StepType
+    attempt: int
+    model: str = ""
+    parameters: SamplingParams | None = None
+    request_digest: str = ""
+
+
+class TurnStepCompleted(Event, frozen=True, tag="turn.step_completed.1"):
+    step_id: str
+    step_type: StepType
+    output: CompletionMessage | None = None
+    usage: TurnUsage | None = None
+    trace: StreamTrace | None = None
+    response_id: str = ""
+    response_model: str = ""
+
+
+class TurnStepFailed(Event, frozen=True, tag="turn.step_failed.1"):
+    """The step produced no result. What had been streamed before the failure is kept in `output`."""
+
+    step_id: str
+    step_type: StepType
+    error: TurnError
+    output: CompletionMessage | None = None
+    trace: StreamTrace | None = None
+
+
+class TurnCompleted(Event, frozen=True, tag="turn.completed.1"):
+    output_message: CompletionMessage
+
+
+class TurnFailed(Event, frozen=True, tag="turn.failed.1"):
+    error: TurnError
+    output_message: CompletionMessage
+
+
+class TurnCancelled(Event, frozen=True, tag="turn.cancelled.1"):
+    reason: str
+    output_message: CompletionMessage
+
+
+EVENTS = (
+    TurnStarted,
+    TurnRestarted,
+    TurnStepStarted,
+    TurnStepCompleted,
+    TurnStepFailed,
+    TurnCompleted,
+    TurnFailed,
+    TurnCancelled,
+)
+TurnEvent = (
+    TurnStarted
+    | TurnRestarted
+    | TurnStepStarted
+    | TurnStepCompleted
+    | TurnStepFailed
+    | TurnCompleted
+    | TurnFailed
+    | TurnCancelled
+)

@@ -1,0 +1,1 @@
+"""The application: domain, event store, providers, services, HTTP, commands."""

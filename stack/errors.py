@@ -1,0 +1,112 @@
+"""Everything that can be refused or can fail, and the HTTP status of each.
+
+    ReplaystackError
+    ├── Invalid                 400  the request is wrong; `detail` names the field and the remedy
+    ├── Unauthenticated         401
+    ├── Forbidden               403
+    ├── NotFound                404
+    ├── MethodNotAllowed        405
+    ├── Conflict                409  the request contradicts the state of things
+    │   └── VersionConflict          another command changed the stream first (retried inside)
+    ├── TooLarge                413
+    ├── UnsupportedMediaType    415
+    ├── TooManyRequests         429
+    ├── InternalError           500
+    ├── NotOffered              501
+    ├── UpstreamFailed          502  a model, tool or shield failed
+    ├── Unavailable             503  try again later; nothing was stored
+    └── UpstreamTimeout         504
+
+`title` is the same for every error of a kind. One handler (`stack/http/error.py`) turns these into the
+spec's `Error` body; nothing else in the project chooses a status.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ReplaystackError(Exception):
+    """`detail` is for the caller: what is wrong, where, and what to do. `retry_after` is in seconds."""
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal Server Error"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        retry_after: int | None = None,
+        instance: str | None = None,
+        should_retry: bool | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after = retry_after
+        self.instance = instance
+        self.should_retry = should_retry
+
+
+class Invalid(ReplaystackError):
+    status, title = 400, "Bad Request"
+
+
+class Unauthenticated(ReplaystackError):
+    status, title = 401, "Unauthorized"
+
+
+class Forbidden(ReplaystackError):
+    status, title = 403, "Forbidden"
+
+
+class NotFound(ReplaystackError):
+    status, title = 404, "Not Found"
+
+
+class MethodNotAllowed(ReplaystackError):
+    status, title = 405, "Method Not Allowed"
+
+
+class Conflict(ReplaystackError):
+    status, title = 409, "Conflict"
+
+
+class VersionConflict(Conflict):
+    """`stream` is not at the version that the command expected. Decide again from its present state."""
+
+    def __init__(self, stream: str, expected: int) -> None:
+        super().__init__(f"{stream} was changed by another request (expected version {expected}).")
+        self.stream = stream
+        self.expected = expected
+
+
+class TooLarge(ReplaystackError):
+    status, title = 413, "Content Too Large"
+
+
+class UnsupportedMediaType(ReplaystackError):
+    status, title = 415, "Unsupported Media Type"
+
+
+class TooManyRequests(ReplaystackError):
+    status, title = 429, "Too Many Requests"
+
+
+class InternalError(ReplaystackError):
+    status, title = 500, "Internal Server Error"
+
+
+class NotOffered(ReplaystackError):
+    status, title = 501, "Not Implemented"
+
+
+class UpstreamFailed(ReplaystackError):
+    status, title = 502, "Bad Gateway"
+
+
+class Unavailable(ReplaystackError):
+    status, title = 503, "Service Unavailable"
+
+
+class UpstreamTimeout(ReplaystackError):
+    status, title = 504, "Gateway Timeout"

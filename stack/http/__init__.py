@@ -1,0 +1,1 @@
+"""HTTP: controllers per noun; wire types become domain values here and back."""

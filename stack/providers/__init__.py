@@ -1,0 +1,1 @@
+"""Providers: what does the work at the edge. One folder per kind, one module per provider."""

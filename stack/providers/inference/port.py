@@ -1,0 +1,99 @@
+"""The protocol of an inference provider.
+
+Messages travel in the OpenAI chat form, each already encoded as JSON, so that a long history is encoded once
+and copied ever after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Literal, Protocol
+
+from msgspec import Raw, Struct
+
+from schemas.api.model import Model
+from schemas.api.turn import TurnUsage
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+class InferenceRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One chat completion to run. `model` is the provider's own name of the model (no provider prefix).
+
+    `messages` and `tools` are JSON objects in the OpenAI chat form; `response_format` likewise.
+    `tool_choice` is auto, required, none, or the name of one tool. `None` leaves a parameter to the server.
+    """
+
+    model: str
+    messages: list[Raw]
+    tools: list[Raw] = []
+    tool_choice: str | None = None
+    response_format: Raw | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    repetition_penalty: float | None = None
+    max_tokens: int | None = None
+    stop: list[str] = []
+
+
+class Opened(Struct, frozen=True):
+    """The upstream accepted the request: its answer has begun. Always the first event."""
+
+
+class TextChunk(Struct, frozen=True):
+    """A non-empty piece of the answer's text."""
+
+    text: str
+
+
+class ToolCallChunk(Struct, frozen=True):
+    """A piece of a tool call. `call_id` and `name` come with the first piece of a call (else empty);
+    `arguments` is the next fragment of its JSON text."""
+
+    index: int
+    call_id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+class Finished(Struct, frozen=True):
+    """Always the last event of an answer that ended as it should."""
+
+    reason: FinishReason
+    usage: TurnUsage
+    response_id: str = ""
+    response_model: str = ""
+
+
+InferenceEvent = Opened | TextChunk | ToolCallChunk | Finished
+
+
+class Capabilities(Struct, frozen=True):
+    """What a provider can do beyond text; what it cannot is refused with 400 before a turn starts."""
+
+    top_k: bool = False
+    repetition_penalty: bool = False
+    grammar: bool = False
+    images: bool = True
+
+
+class InferenceProvider(Protocol):
+    @property
+    def id(self) -> str:
+        """The prefix of its models: `<id>/<model>`."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def models(self) -> list[Model]:
+        """Its models. Raises UpstreamFailed, UpstreamTimeout or Unavailable when it cannot be asked."""
+        ...
+
+    def infer(self, request: InferenceRequest, *, headers: Mapping[str, str]) -> AsyncIterator[InferenceEvent]:
+        """Streams one answer; `headers` (traceparent) go upstream. Closing the iterator cancels the request
+        at the upstream. Raises Invalid (400), TooManyRequests, Unavailable, UpstreamFailed, UpstreamTimeout."""
+        ...
+
+    async def aclose(self) -> None: ...

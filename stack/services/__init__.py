@@ -1,0 +1,1 @@
+"""Use cases: they load, decide, append and run effects. HTTP and commands call these."""
