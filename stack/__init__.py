@@ -1,1 +1,5 @@
 """The application: domain, event store, providers, services, HTTP, commands."""
+
+from importlib.metadata import version
+
+VERSION = version("replaystack")

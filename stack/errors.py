@@ -110,3 +110,9 @@ class Unavailable(ReplaystackError):
 
 class UpstreamTimeout(ReplaystackError):
     status, title = 504, "Gateway Timeout"
+
+
+def of_status(status: int, detail: str) -> ReplaystackError:
+    """The error of a status that was recorded, to be raised again."""
+    kinds = {kind.status: kind for kind in ReplaystackError.__subclasses__()}
+    return kinds.get(status, InternalError)(detail)

@@ -8,12 +8,9 @@ from msgspec import Struct
 
 from schemas.api.agent import AgentTool, ToolConfig
 from schemas.api.content import (
-    URL,
     CompletionMessage,
-    ImageContentItem,
     InputMessage,
     InterleavedContent,
-    TextContentItem,
     ToolCall,
 )
 
@@ -103,8 +100,6 @@ Step = InferenceStep | ToolExecutionStep | ShieldCallStep | MemoryRetrievalStep
 
 class AgentStepResponse(Struct, frozen=True):
     step: Step
-
-
 
 
 class Turn(Struct, frozen=True, omit_defaults=True, kw_only=True):

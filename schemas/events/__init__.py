@@ -7,15 +7,12 @@ there and when it was recorded are columns of the log, not fields here.
 
 from __future__ import annotations
 
-from typing import Any
 
 from schemas.events import agent, session, turn
 from schemas.events.base import Event, Redacted
 
 REGISTRY: dict[str, type[Event]] = {
-    event.__struct_config__.tag: event  # type: ignore[misc]
-    for category in (agent, session, turn)
-    for event in category.EVENTS
+    event.__struct_config__.tag: event for category in (agent, session, turn) for event in category.EVENTS
 }
 
 __all__ = ["REGISTRY", "Event", "Redacted"]

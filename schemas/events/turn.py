@@ -5,8 +5,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from schemas.api.agent import AgentTool, SamplingParams, ToolConfig
-from schemas.api.content import CompletionMessage, InputMessage
-from schemas.api.turn import Document, StepType, TurnError, TurnUsage
+from schemas.api.content import CompletionMessage, InputMessage, ToolCall
+from schemas.api.turn import Document, StepType, ToolResponse, TurnError, TurnUsage
 from schemas.events.base import Event
 
 
@@ -17,15 +17,18 @@ class Owner(Struct, frozen=True):
     boot: str
 
 
-class StreamTrace(Struct, frozen=True):
+class StreamTrace(Struct, frozen=True, omit_defaults=True):
     """How an answer was streamed, enough to replay it frame by frame at its pace.
 
-    `lengths[i]` is the number of characters of the i-th text chunk, `delays_ms[i]` the time from the chunk
-    before it (for the first: from the start of the step), in milliseconds.
+    `lengths[i]` is the number of characters of the i-th chunk, `delays_ms[i]` the time from the chunk before
+    it (for the first: from the start of the step), in milliseconds. `calls[i]` is the index of the tool call
+    whose arguments the chunk is a piece of, -1 for a chunk of text; absent where all chunks are text. A
+    length of -1 is the whole call, once its arguments were complete.
     """
 
     lengths: list[int]
     delays_ms: list[int]
+    calls: list[int] | None = None
 
 
 class TurnStarted(Event, frozen=True, tag="turn.started.1"):
@@ -58,6 +61,8 @@ class TurnStepStarted(Event, frozen=True, tag="turn.step_started.1"):
 
 
 class TurnStepCompleted(Event, frozen=True, tag="turn.step_completed.1"):
+    """An inference has `output`, `usage` and `trace`; a tool execution `tool_calls` and `tool_responses`."""
+
     step_id: str
     step_type: StepType
     output: CompletionMessage | None = None
@@ -65,6 +70,8 @@ class TurnStepCompleted(Event, frozen=True, tag="turn.step_completed.1"):
     trace: StreamTrace | None = None
     response_id: str = ""
     response_model: str = ""
+    tool_calls: list[ToolCall] | None = None
+    tool_responses: list[ToolResponse] | None = None
 
 
 class TurnStepFailed(Event, frozen=True, tag="turn.step_failed.1"):
@@ -75,6 +82,19 @@ class TurnStepFailed(Event, frozen=True, tag="turn.step_failed.1"):
     error: TurnError
     output: CompletionMessage | None = None
     trace: StreamTrace | None = None
+
+
+class TurnAwaitingInput(Event, frozen=True, tag="turn.awaiting_input.1"):
+    """The last inference called tools that the client runs; nothing runs here until their responses come.
+    `output_message` holds the pending calls."""
+
+    output_message: CompletionMessage
+
+
+class TurnResumed(Event, frozen=True, tag="turn.resumed.1"):
+    """The responses came; they are the tool execution step that follows in the same append."""
+
+    owner: Owner
 
 
 class TurnCompleted(Event, frozen=True, tag="turn.completed.1"):
@@ -91,15 +111,24 @@ class TurnCancelled(Event, frozen=True, tag="turn.cancelled.1"):
     output_message: CompletionMessage
 
 
+class TurnAbandoned(Event, frozen=True, tag="turn.abandoned.1"):
+    """A new turn began while this one awaited input."""
+
+    output_message: CompletionMessage
+
+
 EVENTS = (
     TurnStarted,
     TurnRestarted,
     TurnStepStarted,
     TurnStepCompleted,
     TurnStepFailed,
+    TurnAwaitingInput,
+    TurnResumed,
     TurnCompleted,
     TurnFailed,
     TurnCancelled,
+    TurnAbandoned,
 )
 TurnEvent = (
     TurnStarted
@@ -107,7 +136,10 @@ TurnEvent = (
     | TurnStepStarted
     | TurnStepCompleted
     | TurnStepFailed
+    | TurnAwaitingInput
+    | TurnResumed
     | TurnCompleted
     | TurnFailed
     | TurnCancelled
+    | TurnAbandoned
 )

@@ -1,1 +1,78 @@
-""""""
+"""The command `replaystack`. Each subcommand is a module of this folder, imported when it is called."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+from stack import VERSION
+
+COMMANDS = {
+    "serve": "Serve the HTTP API until stopped.",
+    "demo": "Show the idea in a minute: a conversation, a crash, and what was recorded.",
+    "doctor": "Check the log, the read models, the port and the model providers.",
+    "rebuild": "Build the read models anew from the log.",
+    "backup": "Copy the log and its blobs to a new folder.",
+    "verify": "Read the whole log and check that nothing is missing or changed.",
+    "config": "Show the settings and where each value comes from.",
+}
+
+
+class _Commands(click.Group):
+    """Knows the names of its commands without importing them: the server's libraries take half a second."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"stack.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" There are: {', '.join(COMMANDS)}."
+            raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            told = _told(error)
+            if told is None:
+                raise
+            raise click.ClickException(told) from error
+
+
+def _told(error: Exception) -> str | None:
+    """What a refusal says; None for what is no refusal but a fault of the program."""
+    from projections.errors import ProjectionError
+    from stack.config import ConfigError
+    from stack.errors import ReplaystackError
+
+    if isinstance(error, ReplaystackError):
+        return error.detail
+    if isinstance(error, ConfigError | ProjectionError):
+        return str(error)
+    return None
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.version_option(VERSION, prog_name="replaystack")
+def main() -> None:
+    """Replaystack: an agent backend that forgets nothing."""

@@ -1,1 +1,30 @@
-""""""
+"""The event log: append, load, read and follow streams of events. The only importer of `eventsourcing`."""
+
+from stack.eventstore.appends import (
+    Append,
+    Appended,
+    Command,
+    Expect,
+    Fold,
+    Folded,
+    Recorded,
+    StreamWrite,
+)
+from stack.eventstore.blobs import BlobStore
+from stack.eventstore.store import EventStore
+from stack.eventstore.streams import split_stream, stream_name
+
+__all__ = [
+    "Append",
+    "Appended",
+    "BlobStore",
+    "Command",
+    "EventStore",
+    "Expect",
+    "Fold",
+    "Folded",
+    "Recorded",
+    "StreamWrite",
+    "split_stream",
+    "stream_name",
+]

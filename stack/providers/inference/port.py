@@ -6,7 +6,7 @@ and copied ever after.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Literal, Protocol
 
 from msgspec import Raw, Struct
@@ -91,7 +91,9 @@ class InferenceProvider(Protocol):
         """Its models. Raises UpstreamFailed, UpstreamTimeout or Unavailable when it cannot be asked."""
         ...
 
-    def infer(self, request: InferenceRequest, *, headers: Mapping[str, str]) -> AsyncIterator[InferenceEvent]:
+    def infer(
+        self, request: InferenceRequest, *, headers: Mapping[str, str]
+    ) -> AsyncGenerator[InferenceEvent, None]:
         """Streams one answer; `headers` (traceparent) go upstream. Closing the iterator cancels the request
         at the upstream. Raises Invalid (400), TooManyRequests, Unavailable, UpstreamFailed, UpstreamTimeout."""
         ...

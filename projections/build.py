@@ -1,0 +1,213 @@
+"""One build of the view: a schema with the tables of a plan, and how far it has followed which log.
+
+`views.main.served` names the build that answers reads. It is one row, changed in one transaction, so a crash
+leaves either the old build or the new one, and anything else in the file is a leftover.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import DecodeError, Struct, json
+
+from projections.errors import StatementRefused
+from projections.feed import Record
+from projections.plan import Plan, in_schema
+from projections.warehouse import BatchRow, Served, Transaction, Warehouse
+
+# A log may hold any number of bad events; a view keeps this many of them to show.
+FAILED_EVENTS_KEPT = 1000
+_ERROR_CHARS = 500
+
+_SERVED = """CREATE TABLE IF NOT EXISTS views.main.served (
+    schema_name VARCHAR NOT NULL, schema_hash VARCHAR NOT NULL, epoch VARCHAR NOT NULL, plan VARCHAR NOT NULL)"""
+
+
+class FailedEvent(Struct, frozen=True):
+    """An event that could not be applied, and the database's words for it."""
+
+    position: int
+    stream: str
+    name: str
+    error: str
+
+
+class _Bare(Struct):
+    event: str = ""
+
+
+class Build:
+    """Applies records to its own schema. Used by the engine's thread alone."""
+
+    def __init__(self, warehouse: Warehouse, number: int, plan: Plan, epoch: str) -> None:
+        self.number = number
+        self.schema = f"views.build_{number}"
+        self.plan = plan
+        self.epoch = epoch
+        self.position = 0
+        self.failed: list[FailedEvent] = []
+        self._stored_position = 0
+        self._warehouse = warehouse
+        self._statements = [
+            (frozenset(statement.events), in_schema(statement.sql, self.schema))
+            for statement in plan.statements
+        ]
+
+    @classmethod
+    def create(cls, warehouse: Warehouse, plan: Plan, epoch: str) -> Build:
+        """A new, empty build; what earlier attempts left behind goes first."""
+        served = _drop_leftovers(warehouse)
+        build = cls(warehouse, served + 1, plan, epoch)
+        with warehouse.write() as transaction:
+            transaction.run(f"CREATE SCHEMA {build.schema}")
+            for ddl in plan.ddl:
+                transaction.run(in_schema(ddl, build.schema))
+            transaction.run(f"INSERT INTO {build.schema}.progress VALUES (0)")
+        return build
+
+    @classmethod
+    def served(cls, warehouse: Warehouse) -> Build | None:
+        """The build that the file says is served, or None: a new file, or one whose pointer was lost."""
+        with warehouse.write() as transaction:
+            transaction.run(_SERVED)
+            found = transaction.rows("SELECT schema_name, epoch, plan FROM views.main.served")
+            if len(found) != 1:
+                return None
+            name, epoch, plan = found[0]
+            build = cls(warehouse, int(name.removeprefix("build_")), Plan.decode(plan), epoch)
+            ((build.position,),) = transaction.rows(f"SELECT position FROM {build.schema}.progress")
+            build._stored_position = build.position
+            build.failed = [
+                FailedEvent(*row)
+                for row in transaction.rows(
+                    f"SELECT position, stream, name, error FROM {build.schema}.failed_events ORDER BY position"
+                )
+            ]
+        return build
+
+    def become_served(self, current: Plan) -> None:
+        """The swap: from one transaction to the next, reads go here. The build before it is dropped."""
+        with self._warehouse.write() as transaction:
+            transaction.run(_SERVED)
+            transaction.run("DELETE FROM views.main.served")
+            transaction.run(
+                "INSERT INTO views.main.served VALUES (?, ?, ?, ?)",
+                [f"build_{self.number}", self.plan.hash, self.epoch, self.plan.encoded],
+            )
+        self.answer_reads(current)
+        _drop_leftovers(self._warehouse)
+
+    def answer_reads(self, current: Plan) -> None:
+        """Lets reads go here. Of a build that was made for another plan only the queries that are the same, word
+        for word, can be trusted to give the rows that this version of the code expects."""
+        queries = {
+            name: in_schema(sql, self.schema)
+            for name, sql in current.queries.items()
+            if self.plan.queries.get(name) == sql
+        }
+        self._warehouse.serve(Served(self.schema, queries, outdated=self.plan.hash != current.hash))
+
+    def drop(self) -> None:
+        with self._warehouse.write() as transaction:
+            transaction.run(f"DROP SCHEMA IF EXISTS {self.schema} CASCADE")
+
+    def apply(self, records: Sequence[Record]) -> None:
+        """Applies records and the position they reach in one transaction. Where the database refuses the data,
+        halves are tried, down to the single bad event, which is written down and passed by.
+
+        Raises StorageFailed; then nothing, or a first part of the records, has been applied.
+        """
+        if not records:
+            return
+        known = self.plan.events
+        wanted = [record for record in records if record.name in known and not _is_redacted(record.state)]
+        if wanted:
+            self._apply_or_halve(wanted)
+        self.position = records[-1].position
+        if not wanted and self.position - self._stored_position >= FAILED_EVENTS_KEPT:
+            self.store_position()
+
+    def store_position(self) -> None:
+        """Writes down the position where events that nobody looks at have moved it on. Those alone are not worth
+        a transaction each; after a crash they are read once more."""
+        if self._stored_position != self.position:
+            with self._warehouse.write() as transaction:
+                self._store(transaction, self.position)
+            self._stored_position = self.position
+
+    def _apply_or_halve(self, records: Sequence[Record]) -> None:
+        try:
+            self._apply_at_once(records)
+        except StatementRefused as refused:
+            if len(records) == 1:
+                self._write_down(records[0], str(refused))
+                return
+            middle = len(records) // 2
+            self._apply_or_halve(records[:middle])
+            self._apply_or_halve(records[middle:])
+
+    def _apply_at_once(self, records: Sequence[Record]) -> None:
+        names = {record.name for record in records}
+        rows = _batch_rows(records)
+        with self._warehouse.write() as transaction:
+            transaction.load(rows)
+            for events, sql in self._statements:
+                if not events.isdisjoint(names):
+                    transaction.run(sql)
+            self._store(transaction, records[-1].position)
+        self.position = self._stored_position = records[-1].position
+
+    def _write_down(self, record: Record, error: str) -> None:
+        failed = FailedEvent(record.position, record.stream, record.name, error[:_ERROR_CHARS])
+        with self._warehouse.write() as transaction:
+            if len(self.failed) < FAILED_EVENTS_KEPT:
+                transaction.run(
+                    f"INSERT INTO {self.schema}.failed_events VALUES (?, ?, ?, ?)",
+                    [failed.position, failed.stream, failed.name, failed.error],
+                )
+            self._store(transaction, record.position)
+        if len(self.failed) < FAILED_EVENTS_KEPT:
+            self.failed.append(failed)
+        self.position = self._stored_position = record.position
+
+    def _store(self, transaction: Transaction, position: int) -> None:
+        transaction.run(f"UPDATE {self.schema}.progress SET position = ?", [position])
+
+
+def _batch_rows(records: Iterable[Record]) -> list[BatchRow]:
+    rows: list[BatchRow] = []
+    for position, stream, version, name, recorded_at, state in records:
+        try:
+            tenant, category, key = stream.split("/", 2)
+            text = state.decode()
+        except ValueError as error:
+            raise StatementRefused(f"{stream}: {error}") from error
+        rows.append((position, stream, tenant, category, key, version, name, recorded_at, text))
+    return rows
+
+
+def _is_redacted(state: bytes) -> bool:
+    # The word is looked for first: decoding each event would double the cost of following.
+    if b'"redacted"' not in state[:200]:
+        return False
+    try:
+        return json.decode(state, type=_Bare).event == "redacted"
+    except DecodeError:
+        return False
+
+
+def _drop_leftovers(warehouse: Warehouse) -> int:
+    """Drops every build but the served one; returns the highest number in use, 0 when there is none."""
+    with warehouse.write() as transaction:
+        transaction.run(_SERVED)
+        builds = transaction.rows(
+            "SELECT schema_name FROM duckdb_schemas() "
+            "WHERE database_name = 'views' AND starts_with(schema_name, 'build_') "
+            "AND schema_name NOT IN (SELECT schema_name FROM views.main.served)"
+        )
+        for (name,) in builds:
+            transaction.run(f"DROP SCHEMA views.{name} CASCADE")
+        ((highest,),) = transaction.rows(
+            "SELECT coalesce(max(substr(schema_name, 7)::INTEGER), 0) FROM views.main.served"
+        )
+    return int(highest)

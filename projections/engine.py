@@ -1,0 +1,424 @@
+"""The engine: follows one log into the views, in a thread of its own.
+
+It flushes at once when someone waits for a position and otherwise lingers, so that a burst of events shares a
+transaction. It opens failed files again, rebuilds what is lost, and goes on past events that cannot be applied.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from msgspec import MsgspecError, Struct
+
+from projections.build import Build, FailedEvent
+from projections.errors import FileDamaged, StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
+from projections.feed import Feed
+from projections.plan import Plan
+from projections.read_ahead import ReadAhead
+from projections.read_models import current_plan
+from projections.waiters import Waiters
+from projections.warehouse import Warehouse
+
+_log = logging.getLogger(__name__)
+
+# Wake-ups come from the log; this only bounds the harm of a lost one.
+_IDLE_S = 1.0
+# Records in one flush that show load: then the linger doubles, up to its maximum.
+_LOADED = 200
+_BACKOFF_MAX_S = 5.0
+# Failures in a row, each after opening the file again, that count as damage.
+_FAILURES_OF_A_DAMAGED_FILE = 3
+
+
+class EngineState(Struct, frozen=True, kw_only=True):
+    """How the view stands. `position` of `head` is applied; `serving` is false while nothing can be read.
+    `degraded` means that events failed or that the engine is in trouble (`last_error`)."""
+
+    position: int
+    head: int
+    lag: int
+    serving: bool
+    degraded: bool
+    failed_events: list[FailedEvent]
+    rebuilding: bool
+    rebuild_position: int | None
+    schema_hash: str
+    epoch: str
+    last_error: str | None
+
+
+class Engine:
+    """Follows `feed` into the views of `warehouse`. `start` once, `stop` once; the rest from any thread."""
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        feed: Feed,
+        *,
+        linger_ms: float = 25,
+        linger_max_ms: float = 100,
+        batch_serving: int = 2000,
+        batch_offline: int = 20000,
+        plan: Plan | None = None,
+    ) -> None:
+        self._warehouse = warehouse
+        self._feed = feed
+        self._plan = plan or current_plan()
+        self._linger_min_s = self._linger_s = linger_ms / 1000
+        self._linger_max_s = linger_max_ms / 1000
+        self._batch_serving = batch_serving
+        self._batch_offline = batch_offline
+        self._serving: Build | None = None
+        self._next: Build | None = None
+        self._ahead: ReadAhead | None = None
+        self._is_open = False
+        self._failures = 0
+        # All that follows is shared with other threads, under the lock.
+        self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)
+        self._moved = threading.Condition(self._lock)
+        self._waiters = Waiters()
+        self._blocking: list[int] = []
+        self._head = 0
+        self._position = 0
+        self._available = False
+        self._pending_since: float | None = None
+        self._rebuild_wanted = False
+        self._rebuilding = False
+        self._trouble: str | None = None
+        self._stop_at: float | None = None
+        self._ended = False
+        self._opened = threading.Event()
+        self._unsubscribe: Callable[[], None] | None = None
+        self._thread = threading.Thread(target=self._run, name="projection-engine", daemon=True)
+
+    # --- life --------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Opens the view and begins to follow. Returns when reads are served, or when it is known that they
+        are not yet: a long log is being rebuilt, or the file is in trouble."""
+        self._unsubscribe = self._feed.subscribe(self._wake)
+        self._thread.start()
+        self._opened.wait()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Applies what is there, as far as it gets in the time, and ends the thread. Idempotent."""
+        with self._lock:
+            if self._stop_at is None:
+                self._stop_at = time.monotonic() + timeout_s
+            self._work.notify_all()
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
+        if self._thread.is_alive():
+            self._thread.join(timeout_s + 1.0)
+
+    # --- reading your own writes -------------------------------------------------------------------------
+
+    async def reached(self, position: int, timeout_s: float = 30.0) -> None:
+        """Returns when the view holds everything up to `position`. Raises ViewBehind after `timeout_s`, and at
+        once when the engine has ended, is in trouble, or has no view to serve."""
+        if position <= self._position and self._available:
+            return
+        with self._lock:
+            if not self._must_wait(position):
+                return
+            future = self._waiters.add(position)
+            self._work.notify()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await future
+        except TimeoutError:
+            raise ViewBehind(self._late(position, timeout_s)) from None
+        finally:
+            with self._lock:
+                self._waiters.discard(future)
+
+    def reached_blocking(self, position: int, timeout_s: float = 30.0) -> None:
+        """`reached` for threads."""
+        deadline = time.monotonic() + timeout_s
+        with self._lock:
+            if not self._must_wait(position):
+                return
+            self._blocking.append(position)
+            self._work.notify()
+            try:
+                while self._must_wait(position):
+                    if not self._moved.wait(deadline - time.monotonic()):
+                        raise ViewBehind(self._late(position, timeout_s))
+            finally:
+                self._blocking.remove(position)
+
+    def position(self) -> int:
+        """The position up to which the served view holds everything."""
+        return self._position
+
+    # --- rebuilding --------------------------------------------------------------------------------------
+
+    def rebuild(self) -> None:
+        """Asks for a new build beside the one that serves. Returns at once; asking again meanwhile adds nothing."""
+        with self._lock:
+            self._rebuild_wanted = self._rebuilding = True
+            self._work.notify()
+
+    def rebuilt_blocking(self, timeout_s: float = 600.0) -> None:
+        """Returns when a view is served and no rebuild is asked for or under way. Raises ViewBehind after
+        `timeout_s`, and when the engine ends."""
+        with self._lock:
+            self._moved.wait_for(lambda: self._is_rebuilt() or self._ended, timeout_s)
+            done = self._is_rebuilt()
+        if not done:
+            raise ViewBehind("The view is still being rebuilt.", retry_after_s=10)
+
+    async def rebuilt(self, timeout_s: float = 600.0) -> None:
+        """`rebuilt_blocking` without blocking the event loop."""
+        await asyncio.to_thread(self.rebuilt_blocking, timeout_s)
+
+    def state(self) -> EngineState:
+        """A look at the engine, for health and doctor. Cheap."""
+        head = self._feed.head()
+        with self._lock:
+            serving, following = self._serving, self._next
+            shown = serving or following
+            failed = list(shown.failed) if shown else []
+            return EngineState(
+                position=self._position,
+                head=head,
+                lag=max(0, head - self._position),
+                serving=self._available,
+                degraded=bool(failed) or self._trouble is not None,
+                failed_events=failed,
+                rebuilding=self._rebuilding,
+                rebuild_position=following.position if following else None,
+                schema_hash=shown.plan.hash if shown else self._plan.hash,
+                epoch=shown.epoch if shown else self._feed.epoch,
+                last_error=self._trouble,
+            )
+
+    # --- other threads' side, under the lock -------------------------------------------------------------
+
+    def _wake(self, head: int) -> None:
+        with self._lock:
+            if head <= self._head:
+                return
+            self._head = head
+            first = self._pending_since is None
+            if first:
+                self._pending_since = time.monotonic()
+            # While it lingers, only a full batch or someone who waits is worth waking it.
+            if first or self._blocking or len(self._waiters) or head - self._position >= self._batch_serving:
+                self._work.notify()
+
+    def _is_rebuilt(self) -> bool:
+        return self._available and not self._rebuilding
+
+    def _must_wait(self, position: int) -> bool:
+        if self._available and position <= self._position:
+            return False
+        if self._ended:
+            raise ViewBehind("The view is no longer being followed.")
+        if self._trouble is not None:
+            raise ViewBehind("The view is in trouble and being mended.")
+        if not self._available and self._opened.is_set():
+            raise ViewBehind("The view is being rebuilt from the log.", retry_after_s=5)
+        return True
+
+    def _late(self, position: int, timeout_s: float) -> str:
+        return f"The view is at position {self._position}, not at {position} after {timeout_s:g} s."
+
+    def _wanted(self) -> int:
+        return max(self._waiters.wanted(), max(self._blocking, default=0))
+
+    def _publish(self) -> None:
+        """Tells everyone where the view stands now."""
+        with self._lock:
+            build = self._serving
+            self._available = build is not None
+            self._position = build.position if build else 0
+            self._pending_since = time.monotonic() if self._head > self._position else None
+            self._rebuilding = self._next is not None or self._rebuild_wanted
+            if build is not None:
+                self._waiters.resolve(self._position)
+            else:
+                self._waiters.fail("The view is being rebuilt from the log.")
+            self._moved.notify_all()
+
+    # --- the thread --------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._is_stopping():
+            try:
+                if not self._is_open:
+                    self._open()
+                self._opened.set()
+                self._wait_for_work()
+                self._work_once()
+                self._recovered()
+            except WarehouseClosed:
+                break
+            except StorageFailed as failure:
+                self._mend(failure)
+            except Exception as error:
+                _log.exception("The projection engine failed and tries again")
+                self._in_trouble(error)
+        self._end()
+
+    def _is_stopping(self) -> bool:
+        return self._stop_at is not None
+
+    def _open(self) -> None:
+        """Finds the build that the file says is served, and whether it can be: it must be of this log. A build of
+        another plan serves until the new one is ready."""
+        build = self._find_served()
+        reason = "The view is being built from the log."
+        if build is not None and not self._is_of_this_log(build):
+            build, reason = None, "The view was built from another copy of the log and is being rebuilt."
+        self._serving = build
+        self._end_rebuild()
+        if build is None:
+            self._warehouse.serve(None, reason)
+        else:
+            build.answer_reads(self._plan)
+        if build is None or build.plan.hash != self._plan.hash:
+            self._next = Build.create(self._warehouse, self._plan, self._feed.epoch)
+            if build is None:
+                self._advance_rebuild()  # A log of one batch is served before `start` returns.
+        self._is_open = True
+        head = self._feed.head()
+        with self._lock:
+            self._head = head  # Not the greater of both: another log may be the shorter one.
+        self._publish()
+
+    def _find_served(self) -> Build | None:
+        try:
+            return Build.served(self._warehouse)
+        except (StatementRefused, MsgspecError, ValueError) as error:
+            _log.warning("The view's own records are not readable (%s); it is built anew", error)
+            return None
+
+    def _is_of_this_log(self, build: Build) -> bool:
+        return build.epoch == self._feed.epoch and build.position <= self._feed.head()
+
+    def _wait_for_work(self) -> None:
+        """Returns when there is something to do: a rebuild, a full batch, someone who waits, or records that have
+        lingered long enough; at the latest after a second."""
+        with self._lock:
+            idle_until = time.monotonic() + _IDLE_S
+            while self._stop_at is None and not self._rebuilding:
+                now = time.monotonic()
+                due = idle_until
+                if self._head > self._position:
+                    if self._wanted() > self._position or self._head - self._position >= self._batch_serving:
+                        return
+                    due = min(due, (self._pending_since or now) + self._linger_s)
+                if due <= now:
+                    return
+                self._work.wait(due - now)
+
+    def _work_once(self) -> None:
+        head = self._feed.head()
+        with self._lock:
+            self._head = max(self._head, head)
+        if self._warehouse.failure is not None:
+            raise self._warehouse.failure
+        if self._serving is not None:
+            if not self._is_of_this_log(self._serving):
+                self._is_open = False
+                return
+            self._flush(self._serving)
+        if self._next is None and self._rebuild_wanted:
+            self._next = Build.create(self._warehouse, self._plan, self._feed.epoch)
+        if self._next is not None:
+            self._advance_rebuild()
+        self._publish()
+        self._warehouse.checkpoint_views_if_due(offline=self._serving is None)
+
+    def _flush(self, build: Build) -> None:
+        records = self._feed.read(build.position, self._batch_serving)
+        build.apply(records)
+        loaded = len(records) >= _LOADED
+        self._linger_s = (
+            min(self._linger_s * 2, self._linger_max_s)
+            if loaded
+            else max(self._linger_s / 2, self._linger_min_s)
+        )
+
+    def _advance_rebuild(self) -> None:
+        """One batch into the new build; once it has caught up with the log and the old build, the swap."""
+        build = self._next
+        assert build is not None
+        serving = self._serving
+        limit = self._batch_offline if serving is None else self._batch_serving
+        if self._ahead is None:
+            self._ahead = ReadAhead(self._feed)
+        records = self._ahead.read(build.position, limit)
+        build.apply(records)
+        if len(records) == limit or (serving is not None and build.position < serving.position):
+            return
+        build.become_served(self._plan)
+        self._serving = build
+        self._end_rebuild()
+        self._rebuild_wanted = False
+
+    def _end_rebuild(self) -> None:
+        self._next = None
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
+
+    def _recovered(self) -> None:
+        self._failures = 0
+        if self._trouble is not None:
+            with self._lock:
+                self._trouble = None
+
+    def _mend(self, failure: StorageFailed) -> None:
+        """Opens the files again. What is damaged, or goes on failing, is set aside and built anew; a full disk
+        is neither."""
+        _log.error("The views' file failed: %s", failure)
+        self._in_trouble(failure)
+        full = "No space left" in str(failure)
+        damaged = isinstance(failure, FileDamaged) or self._failures >= _FAILURES_OF_A_DAMAGED_FILE
+        self._is_open = False
+        if self._is_stopping():
+            return
+        try:
+            self._warehouse.reopen(damaged=damaged and not full)
+        except (StorageFailed, OSError) as error:
+            self._in_trouble(error)
+
+    def _in_trouble(self, error: BaseException) -> None:
+        """Says so, and pauses: 0.1 s at first, doubling."""
+        self._failures += 1
+        pause_s = min(0.05 * 2 ** min(self._failures, 10), _BACKOFF_MAX_S)
+        with self._lock:
+            self._trouble = f"{type(error).__name__}: {error}"
+            self._waiters.fail("The view is in trouble and being mended.")
+            self._moved.notify_all()
+            self._opened.set()
+            if self._stop_at is None:
+                self._work.wait(pause_s)
+
+    def _end(self) -> None:
+        """Applies what is there, then ends all waiting."""
+        try:
+            self._end_rebuild()
+            build = self._serving
+            while self._is_open and build is not None and time.monotonic() < (self._stop_at or 0):
+                records = self._feed.read(build.position, self._batch_serving)
+                if not records:
+                    build.store_position()
+                    break
+                build.apply(records)
+            self._publish()
+        except Exception as error:
+            _log.error("The projection engine could not apply the last events: %s", error)
+        with self._lock:
+            self._ended = True
+            self._waiters.fail("The view is no longer being followed.")
+            self._moved.notify_all()
+            self._opened.set()

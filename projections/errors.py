@@ -1,0 +1,55 @@
+"""What can go wrong on the read side.
+
+ProjectionError
+├── ViewBehind          the view does not hold what was asked for, yet; ask again after `retry_after_s`
+├── PositionNotAhead    a tracked position that is not greater than the recorded one
+├── StatementRefused    the database refused a statement or its data; the transaction is rolled back
+├── StorageFailed       the file or the instance failed: disk, damage, memory; open it again
+│   ├── FileDamaged         the file cannot be read as a database
+│   └── FileInUse           another process holds the file
+└── WarehouseClosed     the warehouse was closed
+"""
+
+from __future__ import annotations
+
+
+class ProjectionError(Exception):
+    """The root of all errors of this package."""
+
+
+class ViewBehind(ProjectionError):
+    """The view has not reached what was asked for. `retry_after_s` is a guess, at least 1."""
+
+    def __init__(self, reason: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+
+
+class PositionNotAhead(ProjectionError):
+    """`position` of `name` is not greater than the one that is recorded."""
+
+    def __init__(self, name: str, position: int) -> None:
+        super().__init__(f"{name}: position {position} is not ahead of the recorded one")
+        self.name = name
+        self.position = position
+
+
+class StatementRefused(ProjectionError):
+    """The database refused a statement or its data."""
+
+
+class StorageFailed(ProjectionError):
+    """The file or the database instance failed."""
+
+
+class FileDamaged(StorageFailed):
+    """The file cannot be read as a database."""
+
+
+class FileInUse(StorageFailed):
+    """Another process holds the file."""
+
+
+class WarehouseClosed(ProjectionError):
+    """The warehouse was closed."""

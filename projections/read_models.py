@@ -1,0 +1,27 @@
+"""The registry of read models. A new one is its module, its SQL files and a line here.
+
+The order counts: within a batch, statements run in this order, so a session's deletion comes after its turns.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from projections import agent, session, turn
+from projections.plan import Plan, ReadModel, compile_plan
+
+# What the engine itself keeps in each build.
+FOLLOWING = ReadModel(name="following", tables=("progress", "failed_events"))
+
+READ_MODELS: tuple[ReadModel, ...] = (
+    FOLLOWING,
+    agent.READ_MODEL,
+    turn.READ_MODEL,
+    session.READ_MODEL,
+)
+
+
+@cache
+def current_plan() -> Plan:
+    """The plan of this version of the code. Read from its files once."""
+    return compile_plan(READ_MODELS)

@@ -1,0 +1,95 @@
+"""Sessions that exist, with their turns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from projections.plan import ReadModel
+from projections.reader import NOW, Reader, rfc3339, window
+from projections.turn import fold_turns
+from schemas.api.session import Session
+
+# Runs after the turns' statements: a deletion takes what the same batch has just written.
+READ_MODEL = ReadModel(
+    name="session",
+    tables=("sessions", "session_deletions"),
+    apply=(
+        "session_created",
+        "session_deletion",
+        "session_deleted_sessions",
+        "session_deleted_turn_changes",
+        "session_deleted_turns_now",
+        "session_deleted_steps_now",
+    ),
+    queries=("session_with_turns", "sessions_page", "session_ids_of_agent"),
+)
+
+
+def get(
+    reader: Reader,
+    agent_id: str,
+    session_id: str,
+    turn_ids: Sequence[str] | None = None,
+    as_of: int | None = None,
+) -> Session | None:
+    """The session with its turns (only `turn_ids` if given) in the order of opening, a running one too.
+
+    None when the session is unknown, deleted, or not one of `agent_id`, or when that agent was deleted.
+    """
+    rows = reader.read(
+        "session_with_turns",
+        {
+            "agent_id": agent_id,
+            "session_id": session_id,
+            "turn_ids": None if turn_ids is None else list(turn_ids),
+            "as_of": NOW if as_of is None else as_of,
+        },
+    )
+    # The session's row has the lowest position of them all, so it is the first, if it is there.
+    if not rows or rows[0][0] != "session":
+        return None
+    _, _, _, _, started_us, _, session_name, *_ = rows[0]
+    turns = [view.turn for view in fold_turns(reader, session_id, rows[1:])]
+    return Session(session_id, session_name, turns, rfc3339(started_us))
+
+
+def page(
+    reader: Reader,
+    agent_id: str,
+    start_index: int = 0,
+    limit: int | None = None,
+    as_of: int | None = None,
+) -> tuple[list[Session], bool]:
+    """Sessions of the agent from `start_index` on, in the order of creation, at most `limit` (None: all), and
+    whether more follow. Their `turns` are left empty. No sessions of an agent that is unknown or deleted."""
+    offset, row_count = window(start_index, limit)
+    rows = reader.read(
+        "sessions_page",
+        {
+            "agent_id": agent_id,
+            "start_index": offset,
+            "row_count": row_count,
+            "as_of": NOW if as_of is None else as_of,
+        },
+    )
+    sessions = [Session(session_id, name, [], rfc3339(us)) for session_id, name, us in rows[:limit]]
+    return sessions, limit is not None and len(rows) > limit
+
+
+def ids_of_agent(
+    reader: Reader,
+    agent_id: str,
+    include_deleted_agent: bool = True,
+    as_of: int | None = None,
+) -> list[str]:
+    """Ids of the sessions of the agent that exist, in the order of creation. Those of a deleted agent are
+    listed until each of them is deleted, which is what the one who deletes them needs."""
+    rows = reader.read(
+        "session_ids_of_agent", {"agent_id": agent_id, "as_of": NOW if as_of is None else as_of}
+    )
+    return [session_id for session_id, agent_exists in rows if agent_exists or include_deleted_agent]
+
+
+def agents_with_orphans(reader: Reader) -> list[str]:
+    """Ids of deleted agents that still have sessions: a delete that was broken off."""
+    return [agent_id for (agent_id,) in reader.read("agents_with_orphans", {})]

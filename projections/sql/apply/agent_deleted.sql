@@ -1,0 +1,4 @@
+-- on: agent.deleted.1
+-- Nothing of a deleted agent stays. Its sessions follow with their own events.
+DELETE FROM now.agents
+WHERE agent_id IN (SELECT id FROM batch WHERE name = 'agent.deleted.1');

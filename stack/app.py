@@ -1,0 +1,144 @@
+"""The ASGI application and the process that serves it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+from litestar import Litestar, Router
+from litestar.di import Provide
+from litestar.types import ASGIApp
+
+from stack.config import Settings
+from stack.data_folder import DataFolder
+from stack.http.admin import AdminController
+from stack.http.agent import AgentController
+from stack.http.edge import edge
+from stack.http.error import exception_handlers
+from stack.http.health import HealthController
+from stack.http.model import ModelController
+from stack.http.session import SessionController
+from stack.http.turn import TurnController
+from stack.wiring import Server
+
+logger = logging.getLogger("replaystack.server")
+
+AGENTS = [AgentController, SessionController, TurnController]
+
+
+def build(server: Server) -> ASGIApp:
+    """The whole application around a server that was wired."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        await server.start()
+        try:
+            yield
+        finally:
+            await server.stop()
+
+    app = Litestar(
+        [
+            Router("/v1alpha", route_handlers=AGENTS),
+            Router("/v1", route_handlers=[*AGENTS, HealthController, ModelController]),
+            AdminController,
+        ],
+        dependencies={name: _given(value) for name, value in _dependencies(server).items()},
+        exception_handlers=exception_handlers(),
+        lifespan=[lifespan],
+        openapi_config=None,
+        logging_config=None,
+        debug=False,
+    )
+    return edge(app, server.settings, admin_token=server.folder.token)
+
+
+def _dependencies(server: Server) -> dict[str, Any]:
+    return {
+        "agents": server.agents,
+        "sessions": server.sessions,
+        "turns": server.turns,
+        "states": server.states,
+        "views": server.views,
+        "once": server.once,
+        "models": server.models,
+        "engine": server.engine,
+        "server": server.state,
+        "settings": server.settings,
+    }
+
+
+def _given(value: Any) -> Provide:
+    return Provide(lambda: value, sync_to_thread=False)
+
+
+class _Process(uvicorn.Server):
+    """uvicorn, told to end the streams before it waits for their connections."""
+
+    def __init__(self, config: uvicorn.Config, server: Server, announce: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._server = server
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and not self.should_exit:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            self._announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._server.park_turns()
+        await super().shutdown(sockets)
+
+
+def serve(settings: Settings, announced: Callable[[str], None] | None = None) -> int:
+    """Serves until SIGINT or SIGTERM. Returns the exit code. `announced` gets the URL once it answers."""
+    folder = DataFolder(settings.data)
+    try:
+        with asyncio.Runner(loop_factory=_loop) as runner:
+            return runner.run(_serve(settings, folder, announced))
+    finally:
+        folder.close()
+
+
+async def _serve(settings: Settings, folder: DataFolder, announced: Callable[[str], None] | None) -> int:
+    server = Server(settings, folder)
+
+    def announce(url: str) -> None:
+        folder.announce(url)
+        logger.info("serving %s, data in %s", url, folder.path)
+        if announced is not None:
+            announced(url)
+
+    config = uvicorn.Config(
+        build(server),
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, int(settings.shutdown_grace_s)),
+        limit_concurrency=None,
+        h11_max_incomplete_event_size=None,
+    )
+    process = _Process(config, server, announce)
+    await process.serve()
+    return 0 if process.started else 1
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+__all__ = ["build", "serve"]

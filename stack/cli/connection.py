@@ -1,0 +1,90 @@
+"""Talks to a server over HTTP with the standard library: a command starts in a tenth of the time that way."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+
+TIMEOUT_S = 30.0
+
+
+class AnswerError(Exception):
+    """The server answered with an error; the message is its detail."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(f"The server answered {status}: {detail}")
+        self.status = status
+
+
+class StreamFrame(NamedTuple):
+    """One frame of a turn's stream: its wire form, and its data decoded."""
+
+    body: bytes
+    data: dict[str, Any]
+
+
+class Connection:
+    """One server. `token` is sent as the bearer key. Raises OSError when the server cannot be reached."""
+
+    def __init__(self, url: str, token: str = "", timeout_s: float = TIMEOUT_S) -> None:
+        parts = urlsplit(url)
+        self._host, self._port = parts.hostname or "localhost", parts.port or 80
+        self._headers = {"authorization": f"Bearer {token}"} if token else {}
+        self._timeout_s = timeout_s
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """The decoded JSON answer, None for an empty one. Raises AnswerError, OSError."""
+        connection = self._open()
+        try:
+            answer = self._send(connection, method, path, body)
+            content = answer.read()
+            return msgspec.json.decode(content) if content else None
+        finally:
+            connection.close()
+
+    def stream(self, method: str, path: str, body: Any = None) -> Iterator[StreamFrame]:
+        """The frames of a streamed answer, as they come. Raises AnswerError, OSError; a server that dies in
+        the middle raises OSError or http.client.HTTPException."""
+        connection = self._open()
+        try:
+            answer = self._send(connection, method, path, body)
+            lines: list[bytes] = []
+            while line := answer.readline():
+                lines.append(line)
+                if line == b"\n":
+                    yield _frame(lines)
+                    lines = []
+        finally:
+            connection.close()
+
+    def _open(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
+
+    def _send(
+        self, connection: http.client.HTTPConnection, method: str, path: str, body: Any
+    ) -> http.client.HTTPResponse:
+        encoded = None if body is None else msgspec.json.encode(body)
+        headers = self._headers | ({"content-type": "application/json"} if encoded is not None else {})
+        connection.request(method, path, encoded, headers)
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise AnswerError(answer.status, _detail(answer.read()))
+        return answer
+
+
+def _frame(lines: list[bytes]) -> StreamFrame:
+    # Keep-alive lines (`: `) are no part of a frame.
+    own = [line for line in lines if not line.startswith(b":")]
+    data = next(line for line in own if line.startswith(b"data: "))
+    return StreamFrame(b"".join(own), msgspec.json.decode(data[6:]))
+
+
+def _detail(content: bytes) -> str:
+    try:
+        return str(msgspec.json.decode(content)["detail"])
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return content[:200].decode(errors="replace")

@@ -1,0 +1,42 @@
+"""`replaystack serve`: the server in the foreground."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from stack.cli.options import loaded, settings_options
+from stack.config import Settings, require_safe_listener, secrets_of
+
+
+@click.command(name="serve")
+@settings_options()
+def command(**options: Any) -> None:
+    """Serve the HTTP API until SIGINT or SIGTERM.
+
+    Keys and model providers are not options, because command lines show in every process listing: set them in
+    the environment or in the settings file.
+    """
+    settings = loaded(options).settings
+    require_safe_listener(settings)
+    from stack import logs
+
+    logs.configure(settings.log_level, settings.log_format, secrets_of(settings))
+    from stack.app import serve
+
+    sys.exit(serve(settings, lambda url: _announce(url, settings)))
+
+
+def _announce(url: str, settings: Settings) -> None:
+    providers = [provider.id for provider in settings.inference]
+    if settings.openai_base_url or settings.openai_api_key:
+        providers.append("openai")
+    providers.append("demo (lexical, no language model)")
+    found = ", and what answers on the usual loopback ports" if settings.discover_models else ""
+    click.echo(f"Replaystack serves {url}")
+    click.echo(f"  data       {settings.data}")
+    click.echo(f"  models     {', '.join(providers)}{found}")
+    click.echo(f"  try        curl {url}/v1/models")
+    click.echo("  stop       Ctrl-C")

@@ -1,0 +1,94 @@
+"""The data folder of one server: its lock, its node id, and where a running server is reached."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from pathlib import Path
+from typing import IO
+
+import msgspec
+from msgspec import Struct
+
+from stack.errors import ReplaystackError
+
+
+class FolderInUse(ReplaystackError):
+    """Another server works on this data folder."""
+
+    status, title = 409, "Data folder in use"
+
+
+class RunningServer(Struct, frozen=True):
+    """What `server.json` says: the process, its address, and the token of this boot for local commands."""
+
+    pid: int
+    url: str
+    token: str
+
+
+class DataFolder:
+    """Holds the lock of a data folder until closed. Raises FolderInUse at once when another process has it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.expanduser().resolve()
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.token = secrets.token_urlsafe(32)
+        self._lock = _locked(self.path)
+
+    @property
+    def node(self) -> str:
+        """The id of this folder's node, made once."""
+        file = self.path / "node"
+        if not file.exists():
+            _write_private(file, secrets.token_hex(8).encode())
+        return file.read_text().strip()
+
+    def announce(self, url: str) -> None:
+        """Tells local commands where the server is."""
+        running = RunningServer(os.getpid(), url, self.token)
+        _write_private(self.path / "server.json", msgspec.json.encode(running))
+
+    def close(self) -> None:
+        (self.path / "server.json").unlink(missing_ok=True)
+        self._lock.close()
+
+
+def running_server(path: Path) -> RunningServer | None:
+    """The server that works on a data folder now, if any: its lock is held and it has said where it is."""
+    folder = path.expanduser().resolve()
+    lock, server = folder / "lock", folder / "server.json"
+    if not lock.exists() or not server.exists():
+        return None
+    with lock.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            try:
+                return msgspec.json.decode(server.read_bytes(), type=RunningServer)
+            except (OSError, msgspec.DecodeError):
+                return None
+    return None
+
+
+def _locked(folder: Path) -> IO[bytes]:
+    file = (folder / "lock").open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        other = running_server(folder)
+        where = f" (process {other.pid}, {other.url})" if other else ""
+        raise FolderInUse(
+            f"Another server works on {folder}{where}. Stop it, or give this one a folder of its own with --data."
+        ) from None
+    return file
+
+
+def _write_private(file: Path, data: bytes) -> None:
+    """Replaces a file in one step; only its owner may read it."""
+    fresh = file.with_suffix(f".{os.getpid()}.new")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as target:
+        target.write(data)
+    fresh.replace(file)

@@ -1,0 +1,66 @@
+"""Sessions: one open turn at a time, and the order of turns."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from schemas.api.turn import TurnStatus
+from schemas.events.base import Event
+from schemas.events.session import SessionCreated, SessionDeleted, SessionTurnClosed, SessionTurnOpened
+from stack.errors import Conflict, Invalid, NotFound
+
+
+class SessionState(Struct, frozen=True):
+    """`turns` holds all turn ids in order of opening; `open_turn` is the one that has not ended ("" if none)."""
+
+    agent_id: str = ""
+    session_name: str = ""
+    created_at: int = 0
+    turns: tuple[str, ...] = ()
+    open_turn: str = ""
+    deleted: bool = False
+
+
+def evolve(state: SessionState, event: Event, recorded_at: int, version: int) -> SessionState:
+    match event:
+        case SessionCreated(agent_id=agent_id, session_name=name):
+            return SessionState(agent_id, name, recorded_at)
+        case SessionTurnOpened(turn_id=turn_id):
+            return replace(state, turns=(*state.turns, turn_id), open_turn=turn_id)
+        case SessionTurnClosed():
+            return replace(state, open_turn="")
+        case SessionDeleted():
+            return replace(state, session_name="", open_turn="", deleted=True)
+    return state
+
+
+def existing(state: SessionState, agent_id: str, session_id: str) -> SessionState:
+    """The session. Raises NotFound when it never was, is deleted, or belongs to another agent."""
+    if state.agent_id != agent_id or state.deleted:
+        raise NotFound(f"There is no session {session_id!r} of agent {agent_id!r}.")
+    return state
+
+
+def create(agent_id: str, session_name: str) -> list[Event]:
+    if not session_name.strip():
+        raise Invalid("session_name is empty; give the session a name.")
+    return [SessionCreated(agent_id=agent_id, session_name=session_name)]
+
+
+def open_turn(state: SessionState, turn_id: str) -> list[Event]:
+    """Raises Conflict while another turn is open."""
+    if state.open_turn:
+        raise Conflict(
+            f"Turn {state.open_turn!r} of this session is still running. Wait for its end, follow it at "
+            f".../turn/{state.open_turn}/stream, or cancel it with POST .../turn/{state.open_turn}/cancel."
+        )
+    return [SessionTurnOpened(turn_id=turn_id)]
+
+
+def close_turn(turn_id: str, status: TurnStatus) -> list[Event]:
+    return [SessionTurnClosed(turn_id=turn_id, status=status)]
+
+
+def delete(state: SessionState) -> list[Event]:
+    return [SessionDeleted()]

@@ -1,0 +1,101 @@
+"""Tools that the client runs: their definitions, checked and brought to one form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from schemas.api.agent import AgentConfig, ToolConfig, ToolDef
+from stack.domain.json_schema import check_schema
+from stack.errors import Invalid
+
+MAX_TOOLS = 1_024
+MAX_TOOLS_BYTES = 2**20
+
+# Older clients name the types of parameters as Python does.
+JSON_TYPES = {
+    "str": "string",
+    "bool": "boolean",
+    "int": "integer",
+    "float": "number",
+    "list": "array",
+    "dict": "object",
+}
+PARAMETER_FIELDS = {"name", "parameter_type", "description", "required", "default", "items", "title"}
+
+
+def normalise_tools(tools: list[ToolDef] | None, where: str) -> list[ToolDef] | None:
+    """The definitions with `input_schema` (the older `parameters` turned into one). Raises Invalid."""
+    if not tools:
+        return tools
+    if len(tools) > MAX_TOOLS:
+        raise Invalid(f"{where} has {len(tools)} tools; at most {MAX_TOOLS} are allowed.")
+    size = len(msgspec.json.encode(tools))
+    if size > MAX_TOOLS_BYTES:
+        raise Invalid(f"{where} takes {size} bytes; at most {MAX_TOOLS_BYTES} are allowed.")
+    seen: set[str] = set()
+    normal = []
+    for index, tool in enumerate(tools):
+        place = f"{where}[{index}]"
+        if not tool.name.strip():
+            raise Invalid(f"{place}.name is empty.")
+        if tool.name in seen:
+            raise Invalid(f"{place}.name is {tool.name!r} for the second time; names must differ.")
+        seen.add(tool.name)
+        normal.append(_normal(tool, place))
+    return normal
+
+
+def _normal(tool: ToolDef, where: str) -> ToolDef:
+    schema = tool.input_schema
+    if schema is None and tool.parameters is not None:
+        schema = _schema_of(tool.parameters, f"{where}.parameters")
+    if schema is not None:
+        check_schema(schema, f"{where}.input_schema")
+        if schema.get("type", "object") != "object":
+            raise Invalid(f"{where}.input_schema.type is {schema['type']!r}; arguments are an object.")
+    if tool.output_schema is not None:
+        check_schema(tool.output_schema, f"{where}.output_schema")
+    return msgspec.structs.replace(tool, input_schema=schema, parameters=None)
+
+
+def _schema_of(parameters: list[dict[str, Any]], where: str) -> dict[str, Any]:
+    properties: dict[str, Any] = {}
+    required = []
+    for index, parameter in enumerate(parameters):
+        place = f"{where}[{index}]"
+        name = parameter.get("name")
+        if not isinstance(name, str) or not name:
+            raise Invalid(f"{place}.name is missing; each parameter has a name.")
+        unknown = sorted(set(parameter) - PARAMETER_FIELDS)
+        if unknown:
+            raise Invalid(f"{place}.{unknown[0]} is not a known field; leave it out.")
+        given = parameter.get("parameter_type", "string")
+        if not isinstance(given, str):
+            raise Invalid(f"{place}.parameter_type is {given!r}; it must be a type's name.")
+        schema: dict[str, Any] = {"type": JSON_TYPES.get(given, given)}
+        for field in ("description", "default", "items", "title"):
+            if parameter.get(field) is not None:
+                schema[field] = parameter[field]
+        properties[name] = schema
+        if parameter.get("required", True) and parameter.get("default") is None:
+            required.append(name)
+    return {"type": "object", "properties": properties, "required": required}
+
+
+def tool_config(agent: AgentConfig, turn: ToolConfig | None) -> ToolConfig:
+    """How tools are used in a turn: the turn's configuration, else the agent's."""
+    if turn is not None:
+        return turn
+    return agent.tool_config or ToolConfig(tool_choice=agent.tool_choice)
+
+
+def check_tool_config(config: ToolConfig | None, names: set[str], where: str) -> None:
+    """Raises Invalid when a single tool is chosen that the agent does not have."""
+    choice = config.tool_choice if config is not None else None
+    if choice is not None and choice not in ("auto", "required", "none") and choice not in names:
+        known = ", ".join(sorted(names)[:20]) or "none"
+        raise Invalid(
+            f"{where}.tool_choice is {choice!r}; it must be auto, required, none or a tool's name ({known})."
+        )

@@ -1,0 +1,176 @@
+"""One transaction of the writer: decides every append of a batch, then writes what was accepted."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from projections.feed import Record
+from stack.eventstore.appends import Appended
+from stack.eventstore.codec import REDACTED_STATE
+from stack.eventstore.submission import Conflict, Submission
+
+# A statement has its parameters bound and is compiled once: 200 per look-up, the last one repeated.
+_LOOK_UP = 200
+_INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)"
+_PLACES = ", ".join("?" * _LOOK_UP)
+_VERSIONS = f"SELECT stream, max(version) FROM events WHERE stream IN ({_PLACES}) GROUP BY stream"
+_COMMANDS = f"""
+SELECT command, position, recorded_at FROM events
+WHERE command <> '' AND command IN ({_PLACES}) ORDER BY position
+"""
+
+
+class VersionTaken(Exception):
+    """Rows of the recorder collide with rows of the log, or with each other."""
+
+
+class Batch:
+    """Use within a transaction, once. `versions` maps streams to the version of their last event; it is filled
+    and carried forward, and right for the log as soon as the transaction is committed.
+
+    `records` are the new events in order; `unreferenced` the blobs that redactions may have orphaned.
+    """
+
+    def __init__(
+        self, db: sqlite3.Connection, head: int, recorded_at: int, now: int, versions: dict[str, int]
+    ) -> None:
+        self._db = db
+        self._now = now
+        self._versions = versions
+        self._commands: dict[str, Appended] = {}
+        self._pending: list[tuple[int, str, int, str, int, bytes, str]] = []
+        self._blob_refs: list[tuple[str, int]] = []
+        self.head = head
+        self.recorded_at = recorded_at
+        self.records: list[Record] = []
+        self.unreferenced: set[str] = set()
+        self.redacted = False
+
+    def write(self, submissions: Sequence[Submission]) -> None:
+        """Sets each submission's outcome, to hold once the transaction is committed. Raises sqlite3.Error."""
+        self._look_up_commands({s.command for s in submissions if s.command})
+        self._look_up_versions(submissions)
+        for submission in submissions:
+            if submission.expected is None:
+                self._record_unchecked(submission)
+            else:
+                self._decide(submission, submission.expected)
+        self._flush()
+
+    def _decide(self, submission: Submission, expected: Iterable[tuple[str, int]]) -> None:
+        command = submission.command
+        if command and command in self._commands:
+            submission.outcome = self._commands[command]
+            return
+        versions = self._versions
+        for stream, version in expected:
+            if versions[stream] != version:
+                submission.outcome = Conflict(stream, version)
+                return
+        if submission.redact:
+            self._flush()
+            self._redact(submission.redact)
+        appended = self._add(submission)
+        submission.outcome = appended
+        if command:
+            self._commands[command] = appended._replace(duplicate=True)
+
+    def _add(self, submission: Submission) -> Appended:
+        first, position, at, times = self.head + 1, self.head, self.recorded_at, []
+        command, records, pending = submission.command, self.records, self._pending
+        for stream, version, name, state in submission.rows:
+            position += 1
+            # Strictly rising, whatever the clock does: a moment in time is then a position.
+            at = max(at + 1, self._now)
+            times.append(at)
+            record = Record(position, stream, version, name, at, state)
+            records.append(record)
+            pending.append((*record, command))
+            self._versions[stream] = version
+        for row, digest in submission.blobs:
+            self._blob_refs.append((digest, first + row))
+        self.head, self.recorded_at = position, at
+        return Appended(first, position, tuple(times))
+
+    def _record_unchecked(self, submission: Submission) -> None:
+        """The recorder's rows may have any version, so only the table knows whether they are free."""
+        self._flush()
+        head, recorded_at, known = self.head, self.recorded_at, len(self.records)
+        self._db.execute("SAVEPOINT unchecked")
+        appended = self._add(submission)
+        try:
+            self._flush()
+            submission.outcome = appended
+        except sqlite3.IntegrityError as error:
+            self._db.execute("ROLLBACK TO unchecked")
+            self._pending.clear()
+            del self.records[known:]
+            self.head, self.recorded_at = head, recorded_at
+            submission.outcome = VersionTaken(str(error))
+        finally:
+            self._db.execute("RELEASE unchecked")
+        for row in submission.rows:
+            self._versions.pop(row.stream, None)
+        # A stream that a later append of this batch relies on has to be known again.
+        self._query_versions({row.stream for row in submission.rows})
+
+    def _flush(self) -> None:
+        if self._pending:
+            self._db.executemany(_INSERT, self._pending)
+            self._pending.clear()
+        if self._blob_refs:
+            self._db.executemany("INSERT OR IGNORE INTO blob_refs VALUES (?, ?)", self._blob_refs)
+            self._blob_refs.clear()
+
+    def _redact(self, streams: Iterable[str]) -> None:
+        db = self._db
+        self.redacted = True
+        for stream in streams:
+            digests = [
+                row[0]
+                for row in db.execute(
+                    "SELECT DISTINCT digest FROM blob_refs "
+                    "WHERE position IN (SELECT position FROM events WHERE stream = ?)",
+                    (stream,),
+                )
+            ]
+            db.execute(
+                "DELETE FROM blob_refs WHERE position IN (SELECT position FROM events WHERE stream = ?)",
+                (stream,),
+            )
+            db.executemany("INSERT OR IGNORE INTO blob_removals VALUES (?)", [(d,) for d in digests])
+            self.unreferenced.update(digests)
+            db.execute(
+                "UPDATE events SET state = ? WHERE stream = ? AND state <> ?",
+                (REDACTED_STATE, stream, REDACTED_STATE),
+            )
+
+    def _look_up_commands(self, commands: set[str]) -> None:
+        found: dict[str, list[tuple[int, int]]] = {}
+        for chunk in in_chunks(commands):
+            for command, position, recorded_at in self._db.execute(_COMMANDS, chunk):
+                found.setdefault(command, []).append((position, recorded_at))
+        for command, rows in found.items():
+            times = tuple([recorded_at for _, recorded_at in rows])
+            self._commands[command] = Appended(rows[0][0], rows[-1][0], times, duplicate=True)
+
+    def _look_up_versions(self, submissions: Iterable[Submission]) -> None:
+        versions = self._versions
+        missing = {stream for s in submissions for stream, _ in s.expected or () if stream not in versions}
+        if missing:
+            self._query_versions(missing)
+
+    def _query_versions(self, streams: set[str]) -> None:
+        self._versions.update(dict.fromkeys(streams, 0))
+        for chunk in in_chunks(streams):
+            self._versions.update(self._db.execute(_VERSIONS, chunk).fetchall())
+
+
+def in_chunks(values: Iterable[str]) -> Iterator[list[str]]:
+    """The values as parameters of a statement that takes 200: the last chunk repeats its last value."""
+    values = iter(values)
+    while chunk := list(islice(values, _LOOK_UP)):
+        chunk.extend([chunk[-1]] * (_LOOK_UP - len(chunk)))
+        yield chunk

@@ -1,0 +1,79 @@
+"""Events to stored JSON and back: names, upcasts, redacted and unknown events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from schemas.events import REGISTRY
+from schemas.events.base import Event, Redacted, Unknown
+from schemas.upcasts import UPCASTS, Upcast
+from stack.errors import InternalError, Invalid
+
+REDACTED_STATE = b'{"event":"redacted"}'
+
+_encode = msgspec.json.Encoder().encode
+_REDACTED, _UNKNOWN = Redacted(), Unknown()
+
+
+class Codec:
+    """Reads every version of an event that ever was, writes the newest."""
+
+    def __init__(
+        self,
+        registry: Mapping[str, type[Event]] = REGISTRY,
+        upcasts: Mapping[str, tuple[str, Upcast]] = UPCASTS,
+    ) -> None:
+        self._names = {event: name for name, event in registry.items()}
+        self._decoders = {name: msgspec.json.Decoder(event) for name, event in registry.items()}
+        self._upcasts = dict(upcasts)
+
+    def encode(self, event: Event) -> tuple[str, bytes]:
+        """The stored name and JSON of an event. Raises Invalid for content that JSON cannot hold."""
+        try:
+            return self._names[type(event)], _encode(event)
+        except KeyError:
+            raise TypeError(f"{type(event).__name__} is not a registered event") from None
+        except UnicodeEncodeError:
+            raise Invalid("The text holds half of a surrogate pair, which is no Unicode character.") from None
+        except RecursionError:
+            raise Invalid("The request is nested too deeply to be stored.") from None
+
+    def lift(self, name: str, state: bytes) -> tuple[str, bytes]:
+        """The present name and JSON of an event stored as `name`. What cannot be lifted is returned as it is:
+        a reader decides what to do with it."""
+        if name not in self._upcasts:
+            return name, state
+        if state == REDACTED_STATE:
+            while name in self._upcasts:
+                name = self._upcasts[name][0]
+            return name, state
+        try:
+            return self._lifted(name, msgspec.json.decode(state))
+        except Exception:  # an upcast that fails on damaged content must not end a follower
+            return name, state
+
+    def decode(self, name: str, state: bytes, hydrate: Callable[[bytes], bytes]) -> Event:
+        """The event. `Redacted` where its content was removed, `Unknown` where this version does not know its
+        name. Raises InternalError where a known event cannot be read."""
+        if state == REDACTED_STATE:
+            return _REDACTED
+        if name in self._upcasts:
+            name, state = self.lift(name, state)
+        decoder = self._decoders.get(name)
+        if decoder is None:
+            if name in self._upcasts:
+                raise InternalError(f"A stored {name} event cannot be converted to its present form.")
+            return _UNKNOWN
+        try:
+            return decoder.decode(hydrate(state))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise InternalError(f"A stored {name} event cannot be read: {error}.") from error
+
+    def _lifted(self, name: str, payload: dict[str, Any]) -> tuple[str, bytes]:
+        while name in self._upcasts:
+            name, upcast = self._upcasts[name]
+            payload = upcast(payload)
+        return name, _encode({**payload, "event": name})

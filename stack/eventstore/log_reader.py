@@ -1,0 +1,104 @@
+"""The questions that are asked of the log: a stream, many streams, what follows a position, a command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from projections.feed import Record
+from stack.eventstore.appends import Command
+from stack.eventstore.batch import in_chunks
+from stack.eventstore.readers import Readers
+
+_RECORD = "position, stream, version, name, recorded_at, state"
+_PLACES = ", ".join("?" * 200)
+_ALWAYS_LAST = "\U0010ffff"
+
+
+class NamedRecords(NamedTuple):
+    """Bounds of a selection by position, both inclusive; `names` limits it to events of these names."""
+
+    first: int
+    last: int
+    limit: int
+    names: Sequence[str] = ()
+
+
+class LogReader:
+    """Blocks; any thread. Raises Unavailable when the log cannot be read."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+
+    def head(self) -> int:
+        rows = self._readers.query("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
+        return int(rows[0][0]) if rows else 0
+
+    def after(self, position: int, limit: int) -> list[Record]:
+        rows = self._readers.query(
+            f"SELECT {_RECORD} FROM events WHERE position > ? ORDER BY position LIMIT ?", (position, limit)
+        )
+        return [Record._make(row) for row in rows]
+
+    def selected(self, wanted: NamedRecords) -> list[Record]:
+        condition, parameters = "position BETWEEN ? AND ?", [wanted.first, wanted.last]
+        if wanted.names:
+            condition += f" AND name IN ({', '.join('?' * len(wanted.names))})"
+        rows = self._readers.query(
+            f"SELECT {_RECORD} FROM events WHERE {condition} ORDER BY position LIMIT ?",
+            (*parameters, *wanted.names, wanted.limit),
+        )
+        return [Record._make(row) for row in rows]
+
+    def stream(
+        self,
+        stream: str,
+        after: int | None = None,
+        until: int | None = None,
+        *,
+        newest_first: bool = False,
+        limit: int | None = None,
+    ) -> list[Record]:
+        """The events of a stream with versions in (after, until]; None is no bound."""
+        sql, parameters = f"SELECT {_RECORD} FROM events WHERE stream = ?", [stream]
+        bounds: list[int] = []
+        if after is not None:
+            sql += " AND version > ?"
+            bounds.append(after)
+        if until is not None:
+            sql += " AND version <= ?"
+            bounds.append(until)
+        sql += f" ORDER BY version {'DESC' if newest_first else 'ASC'}"
+        if limit is not None:
+            sql += " LIMIT ?"
+            bounds.append(limit)
+        return [Record._make(row) for row in self._readers.query(sql, (*parameters, *bounds))]
+
+    def streams(self, streams: Sequence[str]) -> list[Record]:
+        """The events of many streams: 200 streams in one query, by stream and version."""
+        found: list[Record] = []
+        for chunk in in_chunks(dict.fromkeys(streams)):
+            sql = f"SELECT {_RECORD} FROM events WHERE stream IN ({_PLACES}) ORDER BY stream, version"
+            found.extend([Record._make(row) for row in self._readers.query(sql, chunk)])
+        return found
+
+    def command(self, prefix: str, since_us: int) -> Command | None:
+        """The newest command whose id begins with `prefix`, recorded at or after `since_us`."""
+        rows = self._readers.query(
+            "SELECT command FROM events WHERE command <> '' AND command >= ? AND command < ? "
+            "AND recorded_at >= ? ORDER BY position DESC LIMIT 1",
+            (prefix, prefix + _ALWAYS_LAST, since_us),
+        )
+        if not rows:
+            return None
+        command = rows[0][0]
+        events = self._readers.query(
+            "SELECT position, recorded_at, stream FROM events "
+            "WHERE command <> '' AND command = ? ORDER BY position",
+            (command,),
+        )
+        streams = tuple(dict.fromkeys(stream for _, _, stream in events))
+        return Command(command, events[0][0], events[0][1], streams)
+
+    def referenced(self, digest: str) -> bool:
+        return bool(self._readers.query("SELECT 1 FROM blob_refs WHERE digest = ? LIMIT 1", (digest,)))

@@ -1,0 +1,70 @@
+"""Reading the SQLite log: one connection per thread, none of which ever waits for the writer."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Lock, local
+from typing import Any
+from weakref import WeakSet
+
+from stack.errors import Unavailable
+from stack.eventstore.sqlite_schema import connect_reader
+
+
+class _Connection:
+    """A thread's connection. The lock is there for closing: SQLite's handle must not go away in mid-query."""
+
+    def __init__(self, path: Path) -> None:
+        self.lock = Lock()
+        self.db: sqlite3.Connection | None = connect_reader(path)
+
+    def close(self) -> None:
+        with self.lock:
+            if self.db is not None:
+                self.db.close()
+                self.db = None
+
+    def __del__(self) -> None:
+        if self.db is not None:
+            self.db.close()
+
+
+class Readers:
+    """Queries from any thread. Raises Unavailable once closed, or when the file cannot be read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = Lock()
+        self._local = local()
+        self._connections: WeakSet[_Connection] = WeakSet()
+        self._closed = False
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        connection: _Connection | None = getattr(self._local, "connection", None)
+        try:
+            if connection is None:
+                connection = self._connect()
+            with connection.lock:
+                if connection.db is None:
+                    raise Unavailable("The event log is closed.", retry_after=5)
+                return connection.db.execute(sql, parameters).fetchall()
+        except sqlite3.OperationalError as error:
+            raise Unavailable(f"The event log could not be read: {error}.", retry_after=5) from error
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            connections = list(self._connections)
+        for connection in connections:
+            connection.close()
+
+    def _connect(self) -> _Connection:
+        with self._lock:
+            if self._closed:
+                raise Unavailable("The event log is closed.", retry_after=5)
+            connection = _Connection(self._path)
+            self._connections.add(connection)
+        self._local.connection = connection
+        return connection

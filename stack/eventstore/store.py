@@ -1,0 +1,299 @@
+"""The event store: append, load, read, follow. The one door through which events come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from projections.feed import Feed, Record
+from stack.errors import Invalid, ReplaystackError, TooLarge, Unavailable
+from stack.eventstore import sqlite_schema
+from stack.eventstore.appends import Append, Appended, Command, Fold, Folded, Recorded
+from stack.eventstore.application import LogApplication
+from stack.eventstore.backup import mark_restored
+from stack.eventstore.blob_markers import dehydrate, hydrate, may_need_markers
+from stack.eventstore.blobs import BlobStore
+from stack.eventstore.codec import Codec
+from stack.eventstore.fold_cache import FoldCache
+from stack.eventstore.intake import Intake
+from stack.eventstore.log_feed import LogFeed
+from stack.eventstore.log_reader import LogReader
+from stack.eventstore.mapper import EventMapper
+from stack.eventstore.readers import Readers
+from stack.eventstore.recorder import Recorder
+from stack.eventstore.streams import category_of
+from stack.eventstore.submission import Conflict, NewRow, Submission
+from stack.eventstore.writer import Writer
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+S = TypeVar("S")
+
+DEFAULT_CACHE_BYTES = 64 * 2**20
+MAX_EVENT_BYTES = 64 * 2**20
+# Above this the search for long strings goes to a thread: below, that costs more than it saves.
+_SCAN_INLINE_BYTES = 32 * 1024
+_READ_THREADS = 4
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1_000
+
+
+class EventStore:
+    """Open one per data folder and process. The coroutines may be awaited on any event loop."""
+
+    def __init__(self, folder: Path, cache_bytes: int, clock_us: Callable[[], int]) -> None:
+        path = folder / sqlite_schema.FILE_NAME
+        self.epoch = sqlite_schema.create(path)
+        mark_restored(folder)
+        self.blobs = BlobStore(folder / "blobs")
+        self._codec = Codec()
+        self._readers = Readers(path)
+        self._reader = LogReader(self._readers)
+        self._feed = LogFeed(self._reader, self._codec, self.epoch, self._others_wrote)
+        self.feed: Feed = self._feed
+        self._opened_at_head = self._feed.head()
+        self._category_heads: dict[str, int] = {}
+        self._cache = FoldCache(cache_bytes)
+        self._intake = Intake()
+        self._application = LogApplication(
+            EventMapper(self._codec, self.blobs.put, self.hydrate),
+            Recorder(self._intake, self._reader, self._feed, self.blobs.release),
+        )
+        self._threads = ThreadPoolExecutor(_READ_THREADS, thread_name_prefix="eventstore-read")
+        self._closed = False
+        self._writer = Writer(
+            path,
+            self._intake,
+            self.blobs,
+            clock_us=clock_us,
+            committed=self._committed,
+            announce=self._feed.announce,
+            others_wrote=self._others_wrote,
+        )
+        self._writer.start()
+        self._threads.submit(self._sweep_blobs)
+
+    @classmethod
+    def open(
+        cls, folder: Path, *, cache_bytes: int = DEFAULT_CACHE_BYTES, clock_us: Callable[[], int] = _now_us
+    ) -> EventStore:
+        """Opens the log in `folder`, creating it where there is none. `clock_us` gives microseconds since
+        1970. Raises Unavailable when the log cannot be opened."""
+        return cls(folder, cache_bytes, clock_us)
+
+    async def append(self, append: Append) -> Appended:
+        """Records the events; durable on return. A caller that is cancelled meanwhile does not know whether
+        they were. Raises VersionConflict, Invalid, TooLarge, and Unavailable (disk full or failing, too many
+        waiting, closed)."""
+        submission = self._encode(append)
+        if any(map(may_need_markers, [row.state for row in submission.rows])):
+            await self._extract_blobs(submission)
+        largest = max([len(row.state) for row in submission.rows])
+        if largest > MAX_EVENT_BYTES:
+            self._release(submission)
+            raise TooLarge(
+                f"One event has {largest} bytes; at most {MAX_EVENT_BYTES} can be recorded at once."
+            )
+        submission.loop = asyncio.get_running_loop()
+        future: asyncio.Future[Appended] = submission.loop.create_future()
+        submission.future = future
+        try:
+            self._intake.put(submission)
+        except ReplaystackError:
+            self._release(submission)
+            raise
+        return await future
+
+    async def load(self, stream: str, fold: Fold[S]) -> Folded[S]:
+        """The stream's state; `fold.initial` at version 0 where it does not exist. No I/O for a stream in use."""
+        return self._cache.get(stream, fold) or await self.load_fresh(stream, fold)
+
+    async def load_fresh(self, stream: str, fold: Fold[S]) -> Folded[S]:
+        """The stream's state as the log has it, whatever the cache may think."""
+        return await self._in_thread(partial(self._load, stream, fold))
+
+    async def read_stream(self, stream: str, after_version: int = 0) -> list[Recorded]:
+        return await self._in_thread(
+            lambda: [self._recorded(record) for record in self._reader.stream(stream, after_version)]
+        )
+
+    async def read_streams(self, streams: Sequence[str]) -> dict[str, list[Recorded]]:
+        """The events of each of `streams`; an empty list for one that does not exist."""
+        if not streams:
+            return {}
+        return await self._in_thread(partial(self._read_streams, streams))
+
+    async def find_command(self, prefix: str, since_us: int = 0) -> Command | None:
+        """The newest command whose id begins with `prefix`, recorded at or after `since_us`."""
+        _check_text(prefix)
+        return await self._in_thread(partial(self._reader.command, prefix, since_us))
+
+    def head(self) -> int:
+        """The last committed position. No I/O."""
+        return self._feed.head()
+
+    def category_head(self, category: str) -> int:
+        """The last position that this process wrote in a category, or the head found at opening. No I/O."""
+        return self._category_heads.get(category, self._opened_at_head)
+
+    def hydrate(self, state: bytes) -> bytes:
+        """A stored event's JSON, or a part of it, with its long strings in place. Reads files where there are
+        any. Raises InternalError for a missing or damaged blob."""
+        return hydrate(state, self.blobs.get)
+
+    def close(self) -> None:
+        """Records what was accepted, then ends all threads and connections. Blocks; may be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._intake.close()
+        self._writer.join()
+        self._feed.close()
+        self._threads.shutdown(wait=True)
+        self._readers.close()
+        self._application.close()
+
+    def _encode(self, append: Append) -> Submission:
+        rows: list[NewRow] = []
+        expected: list[tuple[str, int]] = []
+        encode = self._codec.encode
+        for stream, version, events in append.writes:
+            expected.append((stream, version))
+            for event in events:
+                version += 1
+                rows.append(NewRow(stream, version, *encode(event)))
+        if not rows:
+            raise ValueError("an append needs an event")
+        if len(expected) > 1 and len({stream for stream, _ in expected}) < len(expected):
+            raise ValueError("an append writes each stream once")
+        if append.expects:
+            expected.extend([(stream, version) for stream, version in append.expects])
+        try:
+            "".join([append.command, *append.redact, *[stream for stream, _ in expected]]).encode()
+        except UnicodeEncodeError:
+            raise Invalid("An id holds half of a surrogate pair, which is no Unicode character.") from None
+        return Submission(rows, expected, append)
+
+    async def _extract_blobs(self, submission: Submission) -> None:
+        """Moves long strings into blobs. The thread that does it goes on when the caller is cancelled; what it
+        held is released then."""
+        if submission.size <= _SCAN_INLINE_BYTES:
+            self._dehydrate(submission)
+            return
+        work = self._submit(partial(self._dehydrate, submission))
+        try:
+            await asyncio.shield(asyncio.wrap_future(work))
+        except asyncio.CancelledError:
+            work.add_done_callback(lambda _: self._release(submission))
+            raise
+
+    def _dehydrate(self, submission: Submission) -> None:
+        try:
+            for index, row in enumerate(submission.rows):
+                if may_need_markers(row.state):
+
+                    def store(content: bytes, index: int = index) -> str:
+                        digest = self.blobs.put(content)
+                        submission.blobs.append((index, digest))
+                        return digest
+
+                    submission.rows[index] = row._replace(state=dehydrate(row.state, store))
+        except BaseException:
+            self._release(submission)
+            raise
+        submission.size = sum([len(row.state) for row in submission.rows])
+
+    def _release(self, submission: Submission) -> None:
+        digests = [digest for _, digest in submission.blobs]
+        submission.blobs = []
+        self.blobs.release(digests)
+
+    def _load(self, stream: str, fold: Fold[S]) -> Folded[S]:
+        with self._cache.loading(stream) as loading:
+            found = self._application.fold(stream, fold)
+            self._cache.put(stream, fold, found.folded, found.size, loading)
+            return found.folded
+
+    def _read_streams(self, streams: Sequence[str]) -> dict[str, list[Recorded]]:
+        found: dict[str, list[Recorded]] = {stream: [] for stream in streams}
+        for record in self._reader.streams(streams):
+            found[record.stream].append(self._recorded(record))
+        return found
+
+    def _recorded(self, record: Record) -> Recorded:
+        event = self._codec.decode(record.name, record.state, self.hydrate)
+        return Recorded(record.position, record.version, record.recorded_at, event)
+
+    def _committed(self, submissions: Sequence[Submission], records: Sequence[Record] | None) -> None:
+        """In the writer's thread, once for each transaction."""
+        self._feed.committed(records)
+        for submission in submissions:
+            append, outcome = submission.append, submission.outcome
+            if isinstance(outcome, Conflict):
+                # Whoever decided on that state has to see the stream as it is.
+                self._cache.forget(outcome.stream)
+            elif not isinstance(outcome, Appended) or outcome.duplicate:
+                continue
+            elif append is None:
+                for row in submission.rows:
+                    self._cache.forget(row.stream)
+                self._advance({category_of(row.stream) for row in submission.rows}, outcome.last)
+            else:
+                self._follow(submission, append, outcome)
+
+    def _follow(self, submission: Submission, append: Append, outcome: Appended) -> None:
+        first = 0
+        for write in append.writes:
+            last = first + len(write.events)
+            if write.stream not in append.redact:
+                size = sum([len(row.state) for row in submission.rows[first:last]])
+                self._cache.forward(write, outcome.recorded_at[first:last], size)
+            self._category_heads[category_of(write.stream)] = outcome.first + last - 1
+            first = last
+        for stream in append.redact:
+            self._cache.forget(stream)
+        self._feed.advance(outcome.last)
+
+    def _advance(self, categories: set[str], position: int) -> None:
+        for category in categories:
+            self._category_heads[category] = position
+        self._feed.advance(position)
+
+    def _others_wrote(self) -> None:
+        self._cache.clear()
+        self._feed.committed(None)
+
+    def _sweep_blobs(self) -> None:
+        """Deletes blobs that were written but whose append never happened."""
+        try:
+            for digest in self.blobs.orphans():
+                if self._closed:
+                    return
+                self.blobs.remove((digest,), self._reader.referenced)
+        except (OSError, ReplaystackError) as error:
+            _log.warning("orphaned blobs could not be removed: %s", error)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.wrap_future(self._submit(work))
+
+    def _submit(self, work: Callable[[], Any]) -> Future[Any]:
+        try:
+            return self._threads.submit(work)
+        except RuntimeError:
+            raise Unavailable("The server is shutting down.", retry_after=5) from None
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Invalid("The text holds half of a surrogate pair, which is no Unicode character.") from None

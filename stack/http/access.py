@@ -1,0 +1,123 @@
+"""Who may call: the checks of `Host`, `Origin` and the bearer key, and the CORS headers of allowed origins."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from stack.config import ADMIN, Settings, is_loopback
+from stack.errors import Forbidden, Unauthenticated
+from stack.http.error import Headers
+
+OPEN_PATHS = frozenset(("/v1/health",))
+ADMIN_PATHS = "/admin/"
+
+_EXPOSED = b"x-trace-id, x-turn-id, x-turn-status, x-should-retry, retry-after"
+_PREFLIGHT_MAX_AGE_S = b"600"
+_PORTS = {"http": 80, "https": 443}
+
+
+class Access:
+    """The rules that the settings make. Raises Unauthenticated (401) and Forbidden (403)."""
+
+    def __init__(self, settings: Settings, admin_token: str) -> None:
+        self._hosts = {name.lower() for name in (*settings.allowed_hosts, settings.host)}
+        self._origins = {origin.lower() for origin in settings.allowed_origins}
+        self._keys = [(key.name, _digest(key.key)) for key in settings.api_keys]
+        self._admin = _digest(admin_token) if admin_token else b""
+        # A client calls by one name; a stranger can try many, so what is remembered is bounded.
+        self._host_is_known = lru_cache(128)(self._is_known)
+
+    def check_host(self, host: str) -> None:
+        if not self._host_is_known(host):
+            raise Forbidden(
+                f"Host {host[:100]!r} is not served here. Call this server by a loopback name, or add the name to "
+                "allowed_hosts."
+            )
+
+    def _is_known(self, host: str) -> bool:
+        name = _name_of(host)
+        return bool(name) and (is_loopback(name) or not self._hosts.isdisjoint((name, host.lower(), "*")))
+
+    def check_origin(self, origin: str, host: str) -> bool:
+        """Whether a page of another, allowed origin asks: its answer needs CORS headers."""
+        if origin.lower() in self._origins:
+            return True
+        if _same_origin(origin, host):
+            return False
+        raise Forbidden(
+            f"Origin {origin[:100]!r} may not call this server. Add it to allowed_origins if its pages are yours."
+        )
+
+    def actor(self, authorization: str, path: str) -> str:
+        """The name of the caller's key; empty where no key is asked for."""
+        scheme, _, token = authorization.partition(" ")
+        given = _digest(token.strip()) if scheme.lower() == "bearer" and token.strip() else b""
+        if given and self._admin and hmac.compare_digest(given, self._admin):
+            return ADMIN
+        found = ""
+        for name, key in self._keys:
+            if given and hmac.compare_digest(given, key):
+                found = name
+        if found and not path.startswith(ADMIN_PATHS):
+            return found
+        if path in OPEN_PATHS or not (self._keys or path.startswith(ADMIN_PATHS)):
+            return ""
+        if not given:
+            raise Unauthenticated("This needs a key: send it as `Authorization: Bearer <key>`.")
+        if path.startswith(ADMIN_PATHS):
+            raise Forbidden("This is for the commands on the server's own machine (`replaystack doctor`).")
+        raise Forbidden("The key is not known to this server.")
+
+
+def cors_headers(origin: str) -> Headers:
+    return [
+        (b"access-control-allow-origin", origin.encode("latin-1")),
+        (b"access-control-expose-headers", _EXPOSED),
+        (b"vary", b"origin"),
+    ]
+
+
+def preflight_headers(request: Mapping[bytes, bytes]) -> Headers:
+    """What a preflight asks for is allowed: the origin is."""
+    headers = [
+        (b"access-control-allow-methods", b"GET, POST, DELETE, OPTIONS"),
+        (b"access-control-max-age", _PREFLIGHT_MAX_AGE_S),
+    ]
+    asked = request.get(b"access-control-request-headers")
+    if asked:
+        headers.append((b"access-control-allow-headers", asked))
+    return headers
+
+
+def _digest(secret: str) -> bytes:
+    # Digests compare in constant time whatever the lengths of the secrets are.
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
+
+
+def _name_of(host: str) -> str:
+    """The name in a `Host` header, without port, lower case; empty when it is malformed."""
+    name, colon, port = host.lower().rpartition(":")
+    if not colon or host.endswith("]"):
+        name, port = host.lower(), ""
+    if (port and not port.isdigit()) or any(sign in name for sign in "/@ \t,"):
+        return ""
+    return name[1:-1] if name.startswith("[") and name.endswith("]") else name
+
+
+def _same_origin(origin: str, host: str) -> bool:
+    """Whether a page that this server itself delivered asks. A proxy may have added TLS in between."""
+    try:
+        page = urlsplit(origin)
+        default = _PORTS[page.scheme]
+        return bool(page.hostname) and (page.hostname, page.port or default) == _endpoint(host, default)
+    except (KeyError, ValueError):
+        return False
+
+
+def _endpoint(host: str, default: int) -> tuple[str, int]:
+    port = host.rpartition(":")[2]
+    return _name_of(host), int(port) if port.isdigit() else default

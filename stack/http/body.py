@@ -1,0 +1,147 @@
+"""Reads request bodies: content type, JSON, and errors that name the field, the problem and the remedy."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import functools
+import re
+from typing import Any, TypeVar
+
+import msgspec
+from litestar import Request
+
+from stack.errors import Invalid, UnsupportedMediaType
+from stack.services.caller import Caller
+from stack.services.once import Post
+
+T = TypeVar("T")
+
+# A body above this is decoded outside of the event loop's thread.
+LARGE_BODY_BYTES = 256 * 1024
+
+HINTS = {
+    "tools": "use `toolgroups` for tools that the server runs and `client_tools` for tools that you run",
+}
+
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`(?: - at `(.*)`)?$", re.DOTALL)
+_PLACED = re.compile(r"^(.*?)(?: - at `(.*)`)?$", re.DOTALL)
+
+
+async def read_json(request: Request[Any, Any, Any], type: type[T]) -> tuple[T, bytes]:
+    """The decoded body and its bytes. Raises UnsupportedMediaType and Invalid."""
+    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    body = await request.body()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise UnsupportedMediaType(f"Content-Type is {media_type!r}; send the body as application/json.")
+    if not body:
+        raise Invalid("The request has no body; it takes a JSON object.")
+    if len(body) > LARGE_BODY_BYTES:
+        return await asyncio.to_thread(decode, body, type), body
+    return decode(body, type), body
+
+
+def decode(body: bytes, type: type[T]) -> T:
+    try:
+        return _decoder(type).decode(body)
+    except msgspec.ValidationError as error:
+        raise Invalid(_explained(str(error), type)) from None
+    except msgspec.DecodeError as error:
+        raise Invalid(f"The body is not valid JSON: {error}.") from None
+    except UnicodeDecodeError as error:
+        raise Invalid(f"The body is not valid UTF-8 at byte {error.start}.") from None
+    except RecursionError:
+        raise Invalid("The body is nested too deeply.") from None
+
+
+@functools.cache
+def _decoder(type: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(type)
+
+
+def _explained(message: str, type: Any) -> str:
+    unknown = _UNKNOWN.match(message)
+    if unknown is not None:
+        field, place = unknown.group(1), _path(unknown.group(2))
+        where = f"{place}.{field}" if place else field
+        return f"{where[:200]} is not a known field; {_remedy(field, type)}."
+    problem, place = _PLACED.match(message).groups()  # type: ignore[union-attr]
+    return f"{_path(place) or 'the body'}: {problem}."
+
+
+def _path(place: str | None) -> str:
+    return (place or "").removeprefix("$").removeprefix(".")
+
+
+def _remedy(field: str, type: Any) -> str:
+    if field in HINTS:
+        return HINTS[field]
+    known = _fields(type)
+    nearest = difflib.get_close_matches(field[:100], known, n=1, cutoff=0.5)
+    if nearest:
+        return f"did you mean `{nearest[0]}`? Leave it out otherwise"
+    return "leave it out"
+
+
+@functools.cache
+def _fields(type: Any) -> tuple[str, ...]:
+    """The names of all fields that a body of this type may have, at any depth."""
+    names: set[str] = set()
+    seen: set[int] = set()
+
+    def visit(info: Any) -> None:
+        if id(info) in seen:
+            return
+        seen.add(id(info))
+        for field in getattr(info, "fields", ()):
+            names.add(field.encode_name)
+            visit(field.type)
+        for attribute in ("item_type", "value_type"):
+            if hasattr(info, attribute):
+                visit(getattr(info, attribute))
+        for branch in getattr(info, "types", ()):
+            visit(branch)
+
+    visit(msgspec.inspect.type_info(type))
+    return tuple(sorted(names))
+
+
+def page_of(request: Request[Any, Any, Any]) -> tuple[int, int | None]:
+    """`start_index` (>= 0) and `limit` (None for all). Raises Invalid."""
+    start = _integer(request, "start_index", 0)
+    limit = _integer(request, "limit", -1)
+    if start < 0:
+        raise Invalid(f"start_index is {start}; it must be 0 or more.")
+    if limit < -1:
+        raise Invalid(f"limit is {limit}; it must be 0 or more, or -1 for all.")
+    return start, None if limit == -1 else limit
+
+
+def _integer(request: Request[Any, Any, Any], name: str, default: int) -> int:
+    text = request.query_params.get(name)
+    if text is None or text == "":
+        return default
+    if not re.fullmatch(r"-?[0-9]{1,18}", text):
+        raise Invalid(f"{name} is {text[:40]!r}; it must be a whole number.")
+    return int(text)
+
+
+def caller_of(request: Request[Any, Any, Any]) -> Caller:
+    state = request.scope["state"]
+    return Caller(
+        actor=state.get("actor", ""),
+        trace_id=state.get("trace_id", ""),
+        traceparent=state.get("traceparent", ""),
+    )
+
+
+def post_of(request: Request[Any, Any, Any], body: bytes) -> Post:
+    """The request as far as repetition is concerned."""
+    retry = request.headers.get("x-stainless-retry-count", "0")
+    return Post(
+        actor=request.scope["state"].get("actor", ""),
+        path=request.scope["path"],
+        body=body,
+        key=request.headers.get("idempotency-key", ""),
+        retry=int(retry) if retry.isascii() and retry.isdigit() and len(retry) < 10 else 0,
+    )

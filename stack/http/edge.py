@@ -1,0 +1,233 @@
+"""What every request passes first: who may call, how much may be sent, in which trace it runs.
+
+One ASGI middleware in plain functions. A web page must not reach a local server, so `Host` and `Origin` are
+checked before anything else; then the key, then the size. Whatever is refused here has the same error body and
+`x-trace-id` as any other answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from litestar.types import ASGIApp, Message, Receive, Send
+
+from stack.config import Settings
+from stack.errors import Invalid, ReplaystackError, TooLarge
+from stack.http.access import Access, cors_headers, preflight_headers
+from stack.http.body_limit import BodyTooLarge, LimitedBody, drain
+from stack.http.error import LEFT, Headers, error_response_parts
+from telemetry import conventions
+from telemetry.tracing import ActiveSpan, Tracing
+
+logger = logging.getLogger("replaystack.http")
+access_logger = logging.getLogger("replaystack.access")
+
+
+def edge(
+    app: ASGIApp, settings: Settings, *, tracing: Tracing | None = None, admin_token: str = ""
+) -> ASGIApp:
+    """`app` behind all of it. `scope["state"]` gets `actor`, `trace_id` and `traceparent`.
+
+    `admin_token` is what commands on the server's own machine show; `/admin/` takes nothing else. Without
+    `tracing` no span is recorded, but each request has its ids.
+    """
+    access = Access(settings, admin_token)
+    tracing = tracing or Tracing(None)
+
+    async def at_the_edge(scope: Any, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await _Exchange(app, access, settings, tracing, scope, receive, send).run()
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008, "reason": "There are no websockets here."})
+        else:
+            await app(scope, receive, send)
+
+    return at_the_edge
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    __slots__ = (
+        "_access",
+        "_app",
+        "_body",
+        "_cors",
+        "_dropped",
+        "_receive",
+        "_send",
+        "_settings",
+        "_status",
+        "_tracing",
+        "headers",
+        "scope",
+        "trace_id",
+    )
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        access: Access,
+        settings: Settings,
+        tracing: Tracing,
+        scope: Any,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        self._app = app
+        self._access = access
+        self._settings = settings
+        self._tracing = tracing
+        self.scope = scope
+        self._receive = receive
+        self._send = send
+        self._status = 0
+        self._dropped = False
+        self._cors: Headers = []
+        self.headers: dict[bytes, bytes] = {}
+        self.trace_id = b""
+        self._body: LimitedBody | None = None
+
+    async def run(self) -> None:
+        began = time.perf_counter()
+        scope = self.scope
+        method, path = scope["method"], scope["path"]
+        repeated = self._read_headers()
+        with self._tracing.server_span(
+            method, path, scope["scheme"], self._text(b"traceparent"), self._text(b"tracestate")
+        ) as span:
+            self.trace_id = span.trace_id.encode()
+            try:
+                await self._handle(span, repeated)
+            except ReplaystackError as error:
+                await self._refuse(error)
+            except BodyTooLarge:
+                await self._too_large()
+            except Exception as error:
+                await self._failed(error, method, path)
+            self._finish(span, method)
+            took_ms = (time.perf_counter() - began) * 1000
+            access_logger.log(
+                logging.INFO if self._status >= 500 else logging.DEBUG,
+                "%s %s %d %.1f ms",
+                method,
+                path,
+                self._status,
+                took_ms,
+            )
+
+    def _read_headers(self) -> bytes:
+        """Returns the name of a header that must not be repeated and is; empty when all is well."""
+        repeated = b""
+        for name, value in self.scope["headers"]:
+            if name in self.headers and name in _SINGLE:
+                repeated = name
+            self.headers[name] = value
+        return repeated
+
+    def _text(self, name: bytes) -> str:
+        return self.headers.get(name, b"").decode("latin-1")
+
+    async def _handle(self, span: ActiveSpan, repeated: bytes) -> None:
+        scope = self.scope
+        state = scope.setdefault("state", {})
+        state["actor"] = ""
+        state["trace_id"] = span.trace_id
+        state["traceparent"] = span.traceparent
+        if repeated:
+            raise Invalid(f"The header {repeated.decode()} is there twice.")
+        origin = self._text(b"origin")
+        self._access.check_host(self._text(b"host"))
+        foreign = (
+            self._access.check_origin(origin, self._text(b"host")) if b"origin" in self.headers else False
+        )
+        if foreign:
+            self._cors = cors_headers(origin)
+            if scope["method"] == "OPTIONS" and b"access-control-request-method" in self.headers:
+                await self._answer(204, preflight_headers(self.headers), b"")
+                return
+        state["actor"] = self._access.actor(self._text(b"authorization"), scope["path"])
+        length = self._text(b"content-length")
+        if length.isdigit() and int(length) > self._settings.max_body_bytes:
+            raise BodyTooLarge
+        has_body = b"transfer-encoding" in self.headers or length not in ("", "0")
+        self._body = LimitedBody(self._receive, self._settings.max_body_bytes, has_body)
+        await self._app(scope, self._limited, self._forward)
+
+    async def _limited(self) -> Any:
+        body = self._body
+        assert body is not None
+        try:
+            message = await body.receive()
+        except BodyTooLarge:
+            # The application may turn this into an answer of its own: only ours goes out.
+            await self._too_large()
+            raise
+        if body.left:
+            self.scope["state"][LEFT] = True
+        return message
+
+    async def _forward(self, message: Message) -> None:
+        if self._dropped:
+            return
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            headers = list(message.get("headers", ()))
+            headers.append((b"x-trace-id", self.trace_id))
+            headers.extend(self._cors)
+            await self._send({"type": "http.response.start", "status": self._status, "headers": headers})
+            return
+        await self._send(message)
+
+    async def _answer(self, status: int, headers: Headers, body: bytes, more: bool = False) -> None:
+        await self._forward({"type": "http.response.start", "status": status, "headers": headers})
+        await self._forward({"type": "http.response.body", "body": body, "more_body": more})
+
+    async def _refuse(self, error: Exception) -> None:
+        if self._status or self._dropped:
+            return
+        status, headers, body = error_response_parts(error)
+        if status == 401:
+            headers.append((b"www-authenticate", b"Bearer"))
+        await self._answer(status, headers, body)
+
+    async def _too_large(self) -> None:
+        if self._status or self._dropped:
+            return
+        error = TooLarge(
+            f"The body is larger than {self._settings.max_body_bytes} bytes. Send less at a time, or raise "
+            "max_body_bytes."
+        )
+        status, headers, body = error_response_parts(error)
+        await self._answer(status, [*headers, (b"connection", b"close")], body, more=True)
+        self._dropped = True
+        if b"expect" not in self.headers:
+            # Closing on a client that still sends would reset the connection before it reads the answer.
+            await drain(self._receive)
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _failed(self, error: Exception, method: str, path: str) -> None:
+        if self._dropped:
+            return
+        if self._body is not None and self._body.left:
+            logger.debug("%s %s: the client left before it had sent its body", method, path)
+            return
+        logger.error("%s %s failed", method, path, exc_info=error)
+        # Once an answer has begun, leaving it incomplete makes uvicorn break the connection: the client must
+        # not take a half for a whole.
+        await self._refuse(error)
+        self._status = 500
+
+    def _finish(self, span: ActiveSpan, method: str) -> None:
+        route = self.scope.get("path_template")
+        if route:
+            span.rename(f"{method} {route}")
+            span.set(conventions.HTTP_ROUTE, route)
+        span.set(conventions.HTTP_RESPONSE_STATUS_CODE, self._status or None)
+        if self._status >= 500:
+            span.fail(str(self._status))
+
+
+_SINGLE = frozenset((b"host", b"origin", b"authorization", b"content-length"))

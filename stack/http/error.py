@@ -1,0 +1,135 @@
+"""Turns every error into an answer with the contract's `Error` body; nothing else in the project writes one."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import (
+    HTTPException,
+    MethodNotAllowedException,
+    NotFoundException,
+    ValidationException,
+)
+
+from schemas.api.error import Error
+from stack.errors import InternalError, Invalid, MethodNotAllowed, NotFound, ReplaystackError, of_status
+
+logger = logging.getLogger("replaystack.http")
+
+Headers = list[tuple[bytes, bytes]]
+Handler = Callable[[Request[Any, Any, Any], Any], Response[bytes]]
+
+LEFT = "client_left"
+"""Key in `scope["state"]`: the client went away before its request was complete."""
+
+INTERNAL_DETAIL = (
+    "The server failed to answer this request. Its log has the reason, by the x-trace-id of this answer."
+)
+
+# Existing clients repeat a request twice on these statuses unless told not to, and nothing would change.
+_FINAL = frozenset((409, 413, 500, 501))
+_LATER = frozenset((429, 503))
+_RETRY_AFTER_S = (1, 60)
+
+_encode = msgspec.json.Encoder().encode
+
+
+def error_response_parts(error: Exception) -> tuple[int, Headers, bytes]:
+    """Status, headers and body of the answer. What is no ReplaystackError becomes a 500 without internals.
+
+    `x-should-retry: false` goes with 409, 413, 500 and 501, and with whatever says `should_retry=False`;
+    `should_retry=True` leaves it out. 429 and 503 carry `Retry-After`, 1 to 60 seconds.
+    """
+    if not isinstance(error, ReplaystackError):
+        error = InternalError(INTERNAL_DETAIL)
+    body = _body(Error(error.status, error.title, error.detail, error.instance))
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    final = error.status in _FINAL if error.should_retry is None else not error.should_retry
+    if final:
+        headers.append((b"x-should-retry", b"false"))
+    if error.status in _LATER or error.retry_after is not None:
+        least, most = _RETRY_AFTER_S
+        headers.append((b"retry-after", b"%d" % min(max(error.retry_after or least, least), most)))
+    return error.status, headers, body
+
+
+def exception_handlers() -> dict[type[Exception] | int, Handler]:
+    """The handlers that give each error inside the application its answer.
+
+    An error of msgspec is no refusal here: bodies are decoded in `body.py`, so it is about stored data.
+    """
+    return {
+        ReplaystackError: _known,
+        HTTPException: _framework,
+        Exception: _unexpected,
+    }
+
+
+def _known(request: Request[Any, Any, Any], error: ReplaystackError) -> Response[bytes]:
+    if error.status == 500:
+        logger.error("%s %s: %s", request.method, request.scope["path"], error.detail, exc_info=error)
+    return _answer(error)
+
+
+def _framework(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    match error:
+        case NotFoundException():
+            return _answer(NotFound(_no_route(request)))
+        case MethodNotAllowedException():
+            allowed = (error.headers or {}).get("allow", "")
+            detail = f"{request.scope['path'][:200]} does not take {request.method}; it takes {allowed}."
+            return _answer(MethodNotAllowed(detail), {"allow": allowed})
+        case ValidationException():
+            return _answer(Invalid(_violations(error)))
+    if error.status_code >= 500:
+        return _unexpected(request, error)
+    refusal = of_status(error.status_code, f"{error.detail}.")
+    if refusal.status != error.status_code:
+        phrase = HTTPStatus(error.status_code).phrase
+        refusal = Invalid(f"{phrase}: {error.detail}.")
+    return _answer(refusal, error.headers)
+
+
+def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    if not request.scope["state"].get(LEFT):
+        logger.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
+    return _answer(error)
+
+
+def _answer(error: Exception, extra: Mapping[str, str] | None = None) -> Response[bytes]:
+    status, headers, body = error_response_parts(error)
+    named = {name.decode(): value.decode() for name, value in headers} | dict(extra or {})
+    return Response(body, status_code=status, headers=named, media_type="application/json")
+
+
+def _no_route(request: Request[Any, Any, Any]) -> str:
+    path = request.scope["path"][:200]
+    routes = {route.path_format for route in request.app.routes}
+    nearest = difflib.get_close_matches(path, sorted(routes), n=1, cutoff=0.4)
+    hint = f" The nearest path is {nearest[0]}." if nearest else ""
+    return f"There is nothing at {path}.{hint}"
+
+
+def _violations(error: ValidationException) -> str:
+    found = error.extra if isinstance(error.extra, list) else []
+    named = [
+        f"{item.get('key', item.get('source', 'the request'))}: {item.get('message', 'is not valid')}"
+        for item in found
+        if isinstance(item, dict)
+    ]
+    return "; ".join(named) + "." if named else f"{error.detail}."
+
+
+def _body(error: Error) -> bytes:
+    try:
+        return _encode(error)
+    except UnicodeEncodeError:
+        # A detail that quotes a lone surrogate of the request.
+        clean = error.detail.encode("utf-8", "replace").decode()
+        return _encode(Error(error.status, error.title, clean, error.instance))

@@ -1,0 +1,65 @@
+"""Sessions over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Controller, Request, delete, get, post
+from litestar.response.base import ASGIResponse
+
+from projections import session as session_views
+from schemas.api.page import PaginatedResponse
+from schemas.api.session import AgentSessionCreateResponse, CreateAgentSessionRequest
+from stack.errors import NotFound
+from stack.http.answer import empty_answer, json_answer
+from stack.http.body import caller_of, page_of, post_of, read_json
+from stack.services.once import Once
+from stack.services.session import SessionService
+from stack.services.state import States
+from stack.services.views import Views
+
+READ = ("agent", "session", "turn")
+
+
+class SessionController(Controller):
+    path = "/agents/{agent_id:str}"
+
+    @post("/session", status_code=200)
+    async def create(
+        self, request: Request[Any, Any, Any], agent_id: str, sessions: SessionService, once: Once
+    ) -> ASGIResponse:
+        data, body = await read_json(request, CreateAgentSessionRequest)
+        async with once.only(post_of(request, body)) as ticket:
+            if ticket.prior is not None:
+                session_id = ticket.prior["session"]
+            else:
+                session_id = await sessions.create(
+                    agent_id, data.session_name, caller_of(request), ticket.command
+                )
+        return json_answer(AgentSessionCreateResponse(session_id))
+
+    @get("/sessions")
+    async def page(
+        self, request: Request[Any, Any, Any], agent_id: str, states: States, views: Views
+    ) -> ASGIResponse:
+        start, limit = page_of(request)
+        await states.agent(agent_id)
+        data, has_more = await views.read(("agent", "session"), session_views.page, agent_id, start, limit)
+        return json_answer(PaginatedResponse(data, has_more, request.url.path))
+
+    @get("/session/{session_id:str}")
+    async def show(
+        self, request: Request[Any, Any, Any], agent_id: str, session_id: str, views: Views
+    ) -> ASGIResponse:
+        turn_ids = request.query_params.getall("turn_ids", []) or None
+        session = await views.read(READ, session_views.get, agent_id, session_id, turn_ids)
+        if session is None:
+            raise NotFound(f"There is no session {session_id!r} of agent {agent_id!r}.")
+        return json_answer(session)
+
+    @delete("/session/{session_id:str}", status_code=200)
+    async def remove(
+        self, request: Request[Any, Any, Any], agent_id: str, session_id: str, sessions: SessionService
+    ) -> ASGIResponse:
+        await sessions.delete(agent_id, session_id, caller_of(request))
+        return empty_answer()

@@ -1,0 +1,163 @@
+"""Turns over HTTP: streamed and not, followed, cancelled, read."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from litestar import Controller, Request, get, post
+from litestar.response.base import ASGIResponse
+from litestar.types import ASGIApp
+
+from projections import turn as turn_views
+from schemas.api.turn import AgentStepResponse, CreateAgentTurnRequest, ResumeAgentTurnRequest
+from stack.config import Settings
+from stack.domain.stream_position import BEGINNING, StreamPosition, parse
+from stack.errors import Invalid, NotFound, Unavailable, of_status
+from stack.http.answer import TurnStream, empty_answer, json_answer
+from stack.http.body import caller_of, post_of, read_json
+from stack.services.once import Once
+from stack.services.state import States
+from stack.services.turn import RunningTurn, TurnService
+from stack.services.views import Views
+
+READ = ("agent", "session", "turn")
+STATUS_HEADER = "x-turn-status"
+
+
+class TurnController(Controller):
+    path = "/agents/{agent_id:str}/session/{session_id:str}/turn"
+
+    @post(status_code=200)
+    async def create(
+        self,
+        request: Request[Any, Any, Any],
+        agent_id: str,
+        session_id: str,
+        turns: TurnService,
+        once: Once,
+        settings: Settings,
+    ) -> ASGIApp:
+        data, body = await read_json(request, CreateAgentTurnRequest)
+        async with once.only(post_of(request, body)) as ticket:
+            if ticket.prior is not None:
+                turn = await turns.attach(session_id, ticket.prior["turn"])
+            else:
+                turn = await turns.create(agent_id, session_id, data, caller_of(request), ticket.command)
+        url = f"{request.url.path}/{turn.turn_id}"
+        if data.stream:
+            return await _streamed(turn, url, BEGINNING, settings)
+        return await _whole(turn, url)
+
+    @post("/{turn_id:str}/resume", status_code=200)
+    async def resume(
+        self,
+        request: Request[Any, Any, Any],
+        agent_id: str,
+        session_id: str,
+        turn_id: str,
+        turns: TurnService,
+        once: Once,
+        settings: Settings,
+    ) -> ASGIApp:
+        data, body = await read_json(request, ResumeAgentTurnRequest)
+        async with once.only(post_of(request, body)) as ticket:
+            if ticket.prior is not None:
+                turn = await turns.attach(session_id, turn_id)
+                after = await turns.resumed_at(session_id, turn_id, ticket.position)
+            else:
+                caller = caller_of(request)
+                turn, after = await turns.resume(agent_id, session_id, turn_id, data, caller, ticket.command)
+        url = request.url.path.removesuffix("/resume")
+        if data.stream:
+            return await _streamed(turn, url, after, settings)
+        return await _whole(turn, url)
+
+    @get("/{turn_id:str}")
+    async def show(self, agent_id: str, session_id: str, turn_id: str, views: Views) -> ASGIResponse:
+        view = await views.read(READ, turn_views.get, agent_id, session_id, turn_id)
+        if view is None:
+            raise NotFound(f"There is no turn {turn_id!r} in session {session_id!r}.")
+        return json_answer(view.turn, {STATUS_HEADER: view.outcome.status})
+
+    @get("/{turn_id:str}/outcome")
+    async def outcome(self, agent_id: str, session_id: str, turn_id: str, views: Views) -> ASGIResponse:
+        view = await views.read(READ, turn_views.get, agent_id, session_id, turn_id)
+        if view is None:
+            raise NotFound(f"There is no turn {turn_id!r} in session {session_id!r}.")
+        return json_answer(view.outcome, {STATUS_HEADER: view.outcome.status})
+
+    @get("/{turn_id:str}/step/{step_id:str}")
+    async def step(
+        self, agent_id: str, session_id: str, turn_id: str, step_id: str, views: Views
+    ) -> ASGIResponse:
+        step = await views.read(READ, turn_views.step, agent_id, session_id, turn_id, step_id)
+        if step is None:
+            raise NotFound(f"There is no finished step {step_id!r} in turn {turn_id!r}.")
+        return json_answer(AgentStepResponse(step))
+
+    @get("/{turn_id:str}/stream")
+    async def stream(
+        self,
+        request: Request[Any, Any, Any],
+        agent_id: str,
+        session_id: str,
+        turn_id: str,
+        states: States,
+        turns: TurnService,
+        settings: Settings,
+    ) -> ASGIApp:
+        """Follows a running turn or replays a finished one. `?speed=1` replays at the recorded pace."""
+        await states.session(agent_id, session_id)
+        after = parse(request.headers.get("last-event-id"))
+        turn = await turns.attach(session_id, turn_id)
+        return TurnStream(turn, after, settings.keep_alive_s, _speed(request))
+
+    @post("/{turn_id:str}/cancel", status_code=200)
+    async def cancel(
+        self, agent_id: str, session_id: str, turn_id: str, states: States, turns: TurnService
+    ) -> ASGIResponse:
+        await states.session(agent_id, session_id)
+        await turns.cancel(session_id, turn_id, "The caller cancelled the turn.")
+        return empty_answer()
+
+
+async def _streamed(turn: RunningTurn, url: str, after: StreamPosition, settings: Settings) -> TurnStream:
+    """Holds back the status line until the model shows life, so that an early failure has its true status."""
+    await turn.shows_life(settings.hold_back_ms / 1000)
+    if turn.state.status == "failed" and not turn.state.showed_life:
+        _raise_failure(turn, url)
+    return TurnStream(turn, after, settings.keep_alive_s)
+
+
+async def _whole(turn: RunningTurn, url: str) -> ASGIResponse:
+    await turn.ended()
+    if turn.state.status == "running":
+        raise Unavailable(
+            "The server is shutting down; the turn goes on after its next start.", retry_after=5, instance=url
+        )
+    if turn.state.status == "failed":
+        _raise_failure(turn, url)
+    return json_answer(turn.wire(), {STATUS_HEADER: turn.state.status})
+
+
+def _raise_failure(turn: RunningTurn, url: str) -> None:
+    error = turn.failure
+    if error is None:
+        recorded = turn.state.error
+        assert recorded is not None
+        error = of_status(recorded.status, recorded.detail)
+        error.should_retry = False
+    error.instance = url
+    raise error
+
+
+def _speed(request: Request[Any, Any, Any]) -> float:
+    text = request.query_params.get("speed", "0")
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = -1.0
+    if not (speed >= 0 and math.isfinite(speed)):
+        raise Invalid(f"speed is {text[:40]!r}; it must be a number of 0 or more (1 is the recorded pace).")
+    return speed

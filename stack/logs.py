@@ -1,0 +1,122 @@
+"""Structured logs on standard error: readable lines on a terminal, one JSON object per line elsewhere.
+
+Each line carries the trace id of the request it belongs to. Nothing that was said and no secret is logged: the
+known secrets are masked wherever they would appear, tracebacks included.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal, TextIO
+
+import msgspec
+
+from stack.config import MASK
+from telemetry.tracing import current_trace_id
+
+_encode = msgspec.json.Encoder(enc_hook=repr).encode
+
+_STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "color_message"}
+
+# These say at info what our own lines say already, or what nobody asked for.
+_QUIET = {"uvicorn.access": logging.CRITICAL, "httpx2": logging.WARNING, "httpcore2": logging.WARNING}
+
+
+class _Formatter(logging.Formatter):
+    def __init__(self, secrets: Sequence[str]) -> None:
+        super().__init__()
+        self._secrets = sorted(secrets, key=len, reverse=True)
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = self.line(record)
+        for secret in self._secrets:
+            line = line.replace(secret, MASK)
+        return line
+
+    def line(self, record: logging.LogRecord) -> str:
+        raise NotImplementedError
+
+    def traceback(self, record: logging.LogRecord) -> str:
+        return self.formatException(record.exc_info) if record.exc_info else ""
+
+
+class JsonFormatter(_Formatter):
+    """`{"at", "level", "logger", "message", "trace_id"?, <extra fields>, "traceback"?}`"""
+
+    def line(self, record: logging.LogRecord) -> str:
+        content: dict[str, Any] = {
+            "at": _moment(record).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if trace_id := current_trace_id():
+            content["trace_id"] = trace_id
+        content.update(_extra(record))
+        if traceback := self.traceback(record):
+            content["traceback"] = traceback
+        return _json(content)
+
+
+class TextFormatter(_Formatter):
+    """`12:34:56.789 INFO replaystack.turn: message  field=value  trace=<id>`"""
+
+    def line(self, record: logging.LogRecord) -> str:
+        moment = _moment(record).astimezone().strftime("%H:%M:%S.%f")[:-3]
+        # A line break in a message must not look like a line of the log.
+        message = record.getMessage().replace("\n", "\\n").replace("\r", "\\r")
+        fields = {**_extra(record)}
+        if trace_id := current_trace_id():
+            fields["trace"] = trace_id
+        parts = [
+            f"{moment} {record.levelname} {record.name}: {message}",
+            *(f"{name}={value}" for name, value in fields.items()),
+        ]
+        line = "  ".join(parts)
+        return f"{line}\n{traceback}" if (traceback := self.traceback(record)) else line
+
+
+def configure(
+    level: str = "info",
+    form: Literal["auto", "text", "json"] = "auto",
+    secrets: Sequence[str] = (),
+    stream: TextIO | None = None,
+) -> None:
+    """Sets the process's logging up, uvicorn's loggers included (start it with `log_config=None`)."""
+    stream = stream or sys.stderr
+    if form == "auto":
+        form = "text" if stream.isatty() else "json"
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(TextFormatter(secrets) if form == "text" else JsonFormatter(secrets))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    # Libraries are heard from info upwards; debug is for this project's own loggers.
+    root.setLevel(max(logging.INFO, logging.getLevelNamesMapping()[level.upper()]))
+    logging.getLogger("replaystack").setLevel(level.upper())
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        uvicorn = logging.getLogger(name)
+        uvicorn.handlers.clear()
+        uvicorn.propagate = True
+    for name, least in _QUIET.items():
+        logging.getLogger(name).setLevel(least)
+    logging.captureWarnings(True)
+
+
+def _moment(record: logging.LogRecord) -> datetime:
+    return datetime.fromtimestamp(record.created, UTC)
+
+
+def _extra(record: logging.LogRecord) -> dict[str, Any]:
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
+def _json(content: dict[str, Any]) -> str:
+    try:
+        return _encode(content).decode()
+    except UnicodeEncodeError:
+        # A lone surrogate, from a path or from a request that was refused for it.
+        clean = {name: str(value).encode("utf-8", "replace").decode() for name, value in content.items()}
+        return _encode(clean).decode()

@@ -1,0 +1,116 @@
+"""What the demo model reads out of chat messages: the question, documents, statements and tool results."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from stack.errors import Invalid
+
+_DOCUMENT = re.compile(r"<document\b([^>]{0,1000})>(.*?)(?:</document\s*>|\Z)", re.DOTALL | re.IGNORECASE)
+_ATTRIBUTE = re.compile(r"([\w-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+))")
+_NAMES = ("title", "name", "source", "filename", "id", "document_id")
+
+
+class Source(Struct, frozen=True):
+    """A text that answers may come from. `kind` is document, instructions or user; a document is cited by its
+    `number` and has a `name`."""
+
+    kind: str
+    text: str
+    number: int = 0
+    name: str = ""
+
+
+class Conversation(Struct, frozen=True):
+    """`question` is the last user message without its documents; `results` are what tools answered since, as
+    (tool name, text). `words` counts everything."""
+
+    question: str
+    sources: list[Source]
+    results: list[tuple[str, str]]
+    words: int
+
+
+class _Message(Struct):
+    role: str
+    content: Any = None
+    tool_calls: Any = None
+    tool_call_id: str | None = None
+    name: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Message).decode
+
+
+def read_conversation(messages: list[Raw]) -> Conversation:
+    """Raises Invalid for a message that is no chat message."""
+    try:
+        decoded = [_decode(message) for message in messages]
+    except msgspec.DecodeError as error:
+        raise Invalid(f"messages: {error}") from None
+    last_user = max((i for i, message in enumerate(decoded) if message.role == "user"), default=-1)
+    documents: dict[str, tuple[str, str]] = {}
+    sources: list[Source] = []
+    results: list[tuple[str, str]] = []
+    called: dict[str, str] = {}
+    question, words = "", 0
+    for position, message in enumerate(decoded):
+        text = _text(message.content)
+        words += len(text.split())
+        rest = _take_documents(text, documents) if message.role in ("user", "system", "developer") else text
+        if position == last_user:
+            question = rest
+        elif message.role in ("system", "developer") and rest:
+            sources.append(Source("instructions", rest))
+        elif message.role == "user" and rest:
+            sources.append(Source("user", rest))
+        elif message.role == "assistant":
+            called |= _calls(message.tool_calls)
+        elif message.role == "tool" and position > last_user:
+            results.append((called.get(message.tool_call_id or "", message.name or "the tool"), text.strip()))
+    return Conversation(question, [*_numbered(documents), *sources], results, words)
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "\n".join(part["text"] for part in content if isinstance(part, dict) and _is_text(part))
+    return ""
+
+
+def _is_text(part: dict[str, Any]) -> bool:
+    return isinstance(part.get("text"), str)
+
+
+def _take_documents(text: str, documents: dict[str, tuple[str, str]]) -> str:
+    """Collects the document blocks of `text` (text -> index, name) and returns what is around them."""
+    for match in _DOCUMENT.finditer(text):
+        attributes = {m[1].lower(): m[2] or m[3] or m[4] or "" for m in _ATTRIBUTE.finditer(match[1])}
+        name = next((attributes[key] for key in _NAMES if attributes.get(key)), "")
+        if match[2].strip():
+            # The same document given again in a later turn is one document.
+            documents.setdefault(match[2].strip(), (attributes.get("index", ""), name))
+    return _DOCUMENT.sub(" ", text).strip()
+
+
+def _numbered(documents: dict[str, tuple[str, str]]) -> list[Source]:
+    """Numbers documents as their blocks do, or through, where turns have each begun with 1."""
+    said = [int(index) if index.isdecimal() else 0 for index, _ in documents.values()]
+    numbers = said if all(said) and len(set(said)) == len(said) else range(1, len(said) + 1)
+    return [
+        Source("document", text, number, name or f"document {number}")
+        for number, (text, (_, name)) in zip(numbers, documents.items(), strict=True)
+    ]
+
+
+def _calls(tool_calls: Any) -> dict[str, str]:
+    named: dict[str, str] = {}
+    for call in tool_calls if isinstance(tool_calls, list) else ():
+        if isinstance(call, dict) and isinstance(call.get("function"), dict):
+            named[str(call.get("id"))] = str(call["function"].get("name") or "the tool")
+    return named

@@ -1,0 +1,136 @@
+"""Lexical retrieval for the demo model: sentences of the sources, ranked by BM25 over stemmed words."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from msgspec import Struct
+
+from stack.providers.inference.demo_conversation import Source
+
+MAX_PASSAGE_CHARACTERS = 400
+MAX_PASSAGES = 3
+MIN_COVERAGE = 0.34
+"""The share of the question's words that a passage must have: with less, "capital" alone would answer for
+"the capital of France" from a text on capital expenditure."""
+_CACHED_INDEXES = 8
+_WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)?")
+_SENTENCE_END = re.compile(r"(?<=[.!?。])[\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9ÄÖÜ])")
+_STOP_WORDS_TEXT = """
+    a about above after again all also am an and any are as at be because been before being below between both
+    but by can could did do does doing down during each few for from further had has have having he her here hers
+    him his how i if in into is it its just let me more most my no nor not now of off on once only or other our
+    ours out over own please same she should so some such tell than that the their theirs them then there these
+    they this those through to too under until up us very was we were what when where which while who whom whose
+    why will with would you your yours give get make use know show say says said much many hi hello hey thanks thank
+"""
+_STOP_WORDS = frozenset(_STOP_WORDS_TEXT.split())
+
+
+class Passage(Struct, frozen=True):
+    """A sentence of a source, with the heading above it; `order` is its place among all passages."""
+
+    text: str
+    heading: str
+    source: Source
+    order: int
+
+
+@cache
+def _stemmer() -> Any:
+    import Stemmer  # type: ignore[import-not-found]
+
+    return Stemmer.Stemmer("english")
+
+
+def terms(text: str) -> list[str]:
+    """The stemmed words of `text` without the ones that say nothing. Words of code (get_weather) come apart."""
+    words = [word.lower() for word in _WORD.findall(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text))]
+    stems: list[str] = _stemmer().stemWords([word for word in words if word not in _STOP_WORDS])
+    return stems
+
+
+def split_passages(sources: Sequence[Source]) -> list[Passage]:
+    """The sentences of all sources. Questions of the user are left out: they answer nothing."""
+    passages: list[Passage] = []
+    for source in sources:
+        heading = ""
+        for block in re.split(r"\n\s*\n|\n(?=\s*(?:[-*•|#]|\d+[.)]\s))", source.text):
+            if block.lstrip().startswith("#"):
+                line, _, block = block.lstrip().partition("\n")
+                heading = line.strip("# ")
+            text = " ".join(block.split())
+            for sentence in _SENTENCE_END.split(text):
+                for part in _cut(sentence.strip(" -*•|")):
+                    if not (source.kind == "user" and part.endswith("?")):
+                        passages.append(Passage(part, heading, source, len(passages)))
+    return passages
+
+
+def _cut(sentence: str) -> list[str]:
+    parts = []
+    while len(sentence) > MAX_PASSAGE_CHARACTERS:
+        at = sentence.rfind(" ", 1, MAX_PASSAGE_CHARACTERS)
+        at = at if at > 0 else MAX_PASSAGE_CHARACTERS
+        parts.append(sentence[:at])
+        sentence = sentence[at:].strip()
+    return [*parts, sentence] if sentence else parts
+
+
+class _Index:
+    """The passages of some sources with their BM25 index. Building 100 passages takes about 10 ms."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        import bm25s  # type: ignore[import-untyped]
+
+        self.passages = split_passages(sources)
+        self.terms = [terms(f"{passage.heading} {passage.text}") for passage in self.passages]
+        self._bm25 = None
+        if any(self.terms):
+            self._bm25 = bm25s.BM25()
+            self._bm25.index(self.terms, show_progress=False)
+
+    def ranked(self, query: list[str]) -> list[tuple[float, Passage]]:
+        """Passages that hold enough of the query, best first; equal ones in their own order."""
+        wanted = set(query)
+        known = [term for term in query if self._bm25 is not None and term in self._bm25.vocab_dict]
+        if self._bm25 is None or not known:
+            return []
+        scores = self._bm25.get_scores(known)
+        found = []
+        for passage, own, score in zip(self.passages, self.terms, scores, strict=True):
+            if score > 0 and len(wanted.intersection(own)) >= MIN_COVERAGE * len(wanted):
+                found.append((round(float(score), 6), passage))
+        return sorted(found, key=lambda pair: (-pair[0], pair[1].order))
+
+
+_lock = threading.Lock()
+_indexes: OrderedDict[tuple[Source, ...], _Index] = OrderedDict()
+
+
+def retrieve(question: str, sources: Sequence[Source]) -> list[Passage]:
+    """The passages that answer `question`, in reading order: documents before what the user said before
+    instructions. Empty when nothing fits. Runs for long over large sources: call it in a thread."""
+    query = terms(question)
+    if not query or not sources:
+        return []
+    key = tuple(sources)
+    with _lock:
+        index = _indexes.pop(key, None)
+    index = index or _Index(sources)
+    with _lock:
+        _indexes[key] = index
+        while len(_indexes) > _CACHED_INDEXES:
+            _indexes.popitem(last=False)
+    ranked = index.ranked(query)
+    for kind in ("document", "user", "instructions"):
+        own = [(score, passage) for score, passage in ranked if passage.source.kind == kind]
+        if own:
+            best = [passage for score, passage in own if score >= 0.6 * own[0][0]][:MAX_PASSAGES]
+            return sorted(best, key=lambda passage: passage.order)
+    return []

@@ -1,0 +1,89 @@
+"""Which tool the demo model calls, and with which arguments: by the words of its name and description."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from stack.errors import Invalid
+from stack.providers.inference.demo_retrieval import terms
+from stack.providers.inference.demo_schema import EXPRESSION, EXPRESSION_WORDS, Filler
+
+NAME_WEIGHT = 2.0
+CALL_SCORE = 3.0
+"""A tool is called of its own accord with a word of its name and another of its description, with all words of
+its name, or for a calculation if it takes one; and only if the text gives what it requires."""
+
+
+class _Function(Struct):
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class _Tool(Struct):
+    function: _Function
+
+
+class Call(Struct, frozen=True):
+    name: str
+    arguments: str
+
+
+_decode = msgspec.json.Decoder(_Tool).decode
+
+
+def choose_call(tools: list[Raw], choice: str | None, question: str) -> Call | None:
+    """The call that `question` asks for, or None. `choice` is auto, required, none or a tool's name."""
+    if not tools or choice == "none":
+        return None
+    try:
+        functions = [_decode(tool).function for tool in tools]
+    except msgspec.DecodeError as error:
+        raise Invalid(f"tools: {error}") from None
+    forced = choice is not None and choice != "auto"
+    if forced and choice != "required":
+        functions = [function for function in functions if function.name == choice]
+        if not functions:
+            raise Invalid(f"tool_choice: there is no tool {choice!r} among the tools of this request.")
+    asked = set(terms(question))
+    calculates = EXPRESSION.search(question[:20_000]) is not None
+    scored = [(_score(function, asked, calculates), -position) for position, function in enumerate(functions)]
+    score, position = max(scored)
+    if not forced and score < CALL_SCORE:
+        return None
+    function = functions[-position]
+    arguments = _arguments(function, question, forced)
+    return None if arguments is None else Call(function.name, msgspec.json.encode(arguments).decode())
+
+
+def _score(function: _Function, asked: set[str], calculates: bool) -> float:
+    named = set(terms(function.name.replace("_", " ")))
+    described = set(terms(function.description or ""))
+    properties: dict[str, Any] = (function.parameters or {}).get("properties") or {}
+    if calculates and any(word in name.lower() for name in properties for word in EXPRESSION_WORDS):
+        return CALL_SCORE
+    for name, schema in properties.items():
+        described |= set(terms(name.replace("_", " ")))
+        if isinstance(schema, dict):
+            described |= set(terms(str(schema.get("description") or "")))
+            described |= {term for value in schema.get("enum") or () for term in terms(str(value))}
+    score = NAME_WEIGHT * len(asked & named) + len(asked & (described - named))
+    return max(score, CALL_SCORE) if named and named <= asked else score
+
+
+def _arguments(function: _Function, question: str, forced: bool) -> dict[str, Any] | None:
+    """None where the text does not give what the tool needs and nobody insists on the call."""
+    schema = function.parameters or {}
+    filler = Filler(schema, question[:20_000], "")
+    required = schema.get("required") or ()
+    arguments: dict[str, Any] = {}
+    for name, sub in (schema.get("properties") or {}).items():
+        value, found = filler.found(sub, name)
+        if name in required and not found and not forced:
+            return None
+        if found or name in required:
+            arguments[name] = value
+    return arguments

@@ -1,0 +1,88 @@
+"""Finds model servers on the usual loopback ports.
+
+Asks with the standard library, in threads: a machine without a model server must not pay for importing the SDK.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+from collections.abc import Iterable
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from stack.providers.inference.settings import Flavour, InferenceSettings, is_loopback
+
+PROBE_TIMEOUT_S = 0.5
+MAX_ANSWER_BYTES = 4 * 2**20
+
+
+class UsualPort(NamedTuple):
+    id: str
+    port: int
+    flavour: Flavour
+
+
+USUAL_PORTS = (
+    UsualPort("ollama", 11434, "ollama"),
+    UsualPort("vllm", 8000, "vllm"),
+    UsualPort("llama.cpp", 8080, "llama.cpp"),
+    UsualPort("lmstudio", 1234, "lmstudio"),
+)
+
+
+class _Listed(Struct):
+    """One listed model. `identifier` and `provider_id` are how servers of our own kind list theirs."""
+
+    id: str
+    object: str
+    identifier: str | None = None
+    provider_id: str | None = None
+
+
+class _Answer(Struct):
+    object: str
+    data: list[_Listed] | None = None
+
+
+async def discover(
+    taken: Iterable[InferenceSettings], ports: Iterable[UsualPort] = USUAL_PORTS
+) -> list[InferenceSettings]:
+    """Settings for the servers that answer, but for those whose id or loopback port is among `taken`."""
+    settings = list(taken)
+    ids = {one.id for one in settings}
+    addresses = {_loopback_port(one.base_url) for one in settings}
+    asked = [usual for usual in ports if usual.id not in ids and usual.port not in addresses]
+    answers = await asyncio.gather(*(asyncio.to_thread(_answers, usual.port) for usual in asked))
+    return [
+        InferenceSettings(id=usual.id, base_url=f"http://127.0.0.1:{usual.port}/v1", flavour=usual.flavour)
+        for usual, answers_as_one in zip(asked, answers, strict=True)
+        if answers_as_one
+    ]
+
+
+def _loopback_port(base_url: str) -> int | None:
+    url = urlsplit(base_url)
+    if not is_loopback(url.hostname or ""):
+        return None
+    return url.port or (443 if url.scheme == "https" else 80)
+
+
+def _answers(port: int) -> bool:
+    """Whether an OpenAI-compatible server that needs no key answers on the port."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PROBE_TIMEOUT_S)
+    try:
+        connection.request("GET", "/v1/models", headers={"accept": "application/json"})
+        response = connection.getresponse()
+        if response.status != 200:
+            return False
+        answer = msgspec.json.decode(response.read(MAX_ANSWER_BYTES), type=_Answer)
+    except (OSError, http.client.HTTPException, msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    finally:
+        connection.close()
+    # An own server lists its models too; taking it for a provider would send its turns round in circles.
+    return answer.object == "list" and not any(m.identifier or m.provider_id for m in answer.data or ())

@@ -1,0 +1,186 @@
+"""All inference providers of this server, and which of them a model's name means."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from schemas.api.model import Model
+from stack.errors import Invalid, ReplaystackError
+from stack.providers.inference.demo_extractive import DemoExtractive
+from stack.providers.inference.discovery import USUAL_PORTS, UsualPort, discover
+from stack.providers.inference.openai_compatible import OpenAICompatible
+from stack.providers.inference.port import InferenceProvider
+from stack.providers.inference.settings import OPENAI_URL, InferenceSettings
+
+LIST_TTL_S = 10.0
+LIST_TIMEOUT_S = 2.0
+DISCOVERY_EVERY_S = 30.0
+
+
+class ProviderState(Struct, frozen=True, kw_only=True):
+    """How one provider is. `detail` says what is wrong and what to do, and is empty when nothing is;
+    `origin` is where it comes from: settings, environment, discovered or built in."""
+
+    id: str
+    base_url: str
+    origin: str
+    reachable: bool
+    detail: str = ""
+    models: int = 0
+
+
+class _Entry:
+    """A provider with what it last listed. `asked_at` is -inf before the first time."""
+
+    def __init__(self, provider: InferenceProvider, base_url: str, origin: str) -> None:
+        self.provider = provider
+        self.base_url = base_url
+        self.origin = origin
+        self.models: list[Model] = []
+        self.failure = ""
+        self.asked_at = float("-inf")
+        self._asking = asyncio.Lock()
+
+    async def refresh(self) -> None:
+        """Lists again if the list is older than 10 s. Never raises: what went wrong is kept in `failure`."""
+        async with self._asking:
+            if time.monotonic() - self.asked_at < LIST_TTL_S:
+                return
+            try:
+                async with asyncio.timeout(LIST_TIMEOUT_S):
+                    self.models = await self.provider.models()
+                self.failure = ""
+            except TimeoutError:
+                self.failure = (
+                    f"{self.provider.id!r} ({self.base_url}) did not list its models within "
+                    f"{LIST_TIMEOUT_S:g} s. Check that it runs."
+                )
+            except ReplaystackError as error:
+                self.failure = error.detail
+            if self.failure:
+                self.models = []
+            self.asked_at = time.monotonic()
+
+
+class Models:
+    """The providers: configured ones, `openai` from its two variables, discovered ones, and always `demo`.
+
+    Raises ValueError when two have the same id. Discovery begins with `discover_now()` and repeats by itself,
+    at most every 30 s, while models are listed or an unknown one is asked for.
+    """
+
+    def __init__(
+        self,
+        settings: Sequence[InferenceSettings] = (),
+        *,
+        openai_base_url: str | None = None,
+        openai_api_key: str | None = None,
+        discovery: bool = True,
+        ports: Iterable[UsualPort] = USUAL_PORTS,
+    ) -> None:
+        configured = [(one, "settings") for one in settings]
+        if openai_base_url or openai_api_key:
+            base_url = openai_base_url or OPENAI_URL
+            of_environment = InferenceSettings(id="openai", base_url=base_url, api_key=openai_api_key)
+            configured.append((of_environment, "environment"))
+        repeated = [id for id, n in Counter(["demo", *(one.id for one, _ in configured)]).items() if n > 1]
+        if repeated:
+            raise ValueError(
+                f"Two inference providers have the id {repeated[0]!r}. Ids must differ; demo is built in, and "
+                "openai is what OPENAI_BASE_URL and OPENAI_API_KEY make."
+            )
+        self._entries: dict[str, _Entry] = {}
+        for one, origin in configured:
+            self._entries[one.id] = _Entry(OpenAICompatible(one), one.base_url, origin)
+        self._entries["demo"] = _Entry(DemoExtractive(), "", "built in")
+        self._settings = [one for one, _ in configured]
+        self._discovery = discovery
+        self._ports = tuple(ports)
+        self._discovered_at = float("-inf")
+        self._discovering = asyncio.Lock()
+
+    async def discover_now(self) -> None:
+        """Asks the usual ports, unless that was done within 30 s or is switched off. Takes 0.5 s at most."""
+        async with self._discovering:
+            if not self._discovery or time.monotonic() - self._discovered_at < DISCOVERY_EVERY_S:
+                return
+            self._discovered_at = time.monotonic()
+            for found in await discover(self._settings, self._ports):
+                if found.id not in self._entries:
+                    self._entries[found.id] = _Entry(OpenAICompatible(found), found.base_url, "discovered")
+
+    async def resolve(self, model: str) -> tuple[InferenceProvider, str]:
+        """The provider of `model` and the provider's own name of it.
+
+        `<provider>/<model>` needs no look at any list: a server may serve what it does not list, and says so
+        itself if it does not. A bare name must be unique over the listed models. Raises Invalid.
+        """
+        found = self._known(model)
+        if found is None:
+            await self.list()
+            found = self._known(model)
+        if found is None:
+            raise self._unknown(model)
+        entry, name = found
+        return entry.provider, name
+
+    def _known(self, model: str) -> tuple[_Entry, str] | None:
+        prefix, _, rest = model.partition("/")
+        entry = self._entries.get(prefix)
+        if entry is not None and rest and (prefix != "demo" or rest in DemoExtractive.NAMES):
+            return entry, rest
+        matches = [
+            (one, listed.provider_resource_id)
+            for one in self._entries.values()
+            for listed in one.models
+            if listed.provider_resource_id == model
+        ]
+        if len(matches) > 1:
+            names = ", ".join(f"{one.provider.id}/{name}" for one, name in matches)
+            raise Invalid(f"model: {model!r} is ambiguous. Say which one is meant: {names}.")
+        return matches[0] if matches else None
+
+    def _unknown(self, model: str) -> Invalid:
+        known = [listed for one in self._entries.values() for listed in one.models]
+        names = {listed.identifier: listed.identifier for listed in known}
+        names |= {listed.provider_resource_id: listed.identifier for listed in known}
+        near = difflib.get_close_matches(model, names, n=1, cutoff=0.4)
+        hint = f" Nearest: {names[near[0]]!r}." if near else ""
+        return Invalid(
+            f"model: {model!r} is unknown.{hint} GET /v1/models lists what there is; a name is "
+            f"<provider>/<model> with one of the providers {', '.join(self._entries)}."
+        )
+
+    async def list(self) -> list[Model]:
+        """All models of the providers that answer, in the order of providers. Takes about 2 s at most."""
+        await self._refresh()
+        return [listed for one in self._entries.values() for listed in one.models]
+
+    async def state(self) -> Sequence[ProviderState]:
+        """How each provider is, for health and doctor. Takes about 2 s at most."""
+        await self._refresh()
+        return [
+            ProviderState(
+                id=one.provider.id,
+                base_url=one.provider.base_url if isinstance(one.provider, OpenAICompatible) else "",
+                origin=one.origin,
+                reachable=not one.failure,
+                detail=one.failure,
+                models=len(one.models),
+            )
+            for one in self._entries.values()
+        ]
+
+    async def _refresh(self) -> None:
+        await self.discover_now()
+        await asyncio.gather(*(one.refresh() for one in self._entries.values()))
+
+    async def aclose(self) -> None:
+        for one in self._entries.values():
+            await one.provider.aclose()

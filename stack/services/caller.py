@@ -1,0 +1,25 @@
+"""Who asks, and in which trace: what every event says about its cause."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from schemas.events.base import Event
+
+
+class Caller(Struct, frozen=True):
+    """`actor` is the name of the API key that was used; `traceparent` continues the request's trace."""
+
+    actor: str = ""
+    trace_id: str = ""
+    traceparent: str = ""
+
+    def stamp(self, events: Sequence[Event]) -> list[Event]:
+        return [replace(event, actor=self.actor, trace_id=self.trace_id) for event in events]
+
+
+SYSTEM = Caller(actor="replaystack")
+"""The server itself: restarts after a crash, deletes that follow from a delete."""

@@ -1,0 +1,48 @@
+"""How the server is: log, view, providers, tasks, turns. Doctor and verify show it."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import msgspec
+
+from projections.engine import Engine
+from stack import VERSION
+from stack.eventstore import EventStore
+from stack.providers.inference.registry import Models
+from stack.services.supervisor import Supervisor
+from stack.services.turn import TurnService
+
+
+class ServerState:
+    def __init__(
+        self,
+        data: str,
+        store: EventStore,
+        engine: Engine,
+        models: Models,
+        supervisor: Supervisor,
+        turns: TurnService,
+    ) -> None:
+        self._data = data
+        self._store = store
+        self._engine = engine
+        self._models = models
+        self._supervisor = supervisor
+        self._turns = turns
+        self._started_at = time.time()
+
+    async def read(self) -> dict[str, Any]:
+        return {
+            "version": VERSION,
+            "pid": os.getpid(),
+            "started_at": self._started_at,
+            "data": self._data,
+            "log": {"epoch": self._store.epoch, "head": self._store.head()},
+            "view": msgspec.to_builtins(self._engine.state()),
+            "providers": msgspec.to_builtins(await self._models.state()),
+            "tasks": msgspec.to_builtins(self._supervisor.state()),
+            "turns": {"running": self._turns.running},
+        }

@@ -1,0 +1,463 @@
+"""Turns: create, follow, cancel, and take up again after a crash.
+
+A turn belongs to this service, not to the request that began it: the response, and any later reader, follows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from projections import turn as turn_views
+from schemas.api.agent import AgentConfig, TopKSamplingStrategy
+from schemas.api.turn import CreateAgentTurnRequest, ResumeAgentTurnRequest, Turn, TurnError
+from schemas.events.base import Event
+from schemas.events.turn import Owner, TurnAbandoned, TurnCancelled, TurnFailed, TurnStarted
+from stack.domain import agent as agents
+from stack.domain import session as sessions
+from stack.domain import turn as turns
+from stack.domain.stream_position import StreamPosition
+from stack.domain.tool import check_tool_config, tool_config
+from stack.domain.turn import TurnState
+from stack.errors import Conflict, Invalid, NotFound, ReplaystackError, Unavailable, VersionConflict
+from stack.eventstore import Append, EventStore, Expect, StreamWrite, stream_name
+from stack.providers.inference.port import InferenceProvider
+from stack.providers.inference.registry import Models
+from stack.services.caller import SYSTEM, Caller
+from stack.services.conversation import Conversations, questions_of, system_message, text_of, tools_of
+from stack.services.effects import Effects
+from stack.services.live_turn import LiveTurn
+from stack.services.state import States
+from stack.services.supervisor import Supervisor
+from stack.services.turn_frames import TurnFrames, turn_wire
+from stack.services.turn_runner import Closes, Stop, Superseded, TurnPlan, TurnRunner
+from stack.services.views import Views
+
+logger = logging.getLogger("replaystack.turn")
+
+CREATE_ATTEMPTS = 5
+ATTACH_ATTEMPTS = 20
+LAST_FRAME = 2**31
+RECORD_RETRY_S = (0.05, 0.2, 1.0, 2.0)
+
+
+class TurnLimits(Struct, frozen=True, kw_only=True):
+    """Settings of the same names."""
+
+    turn_deadline_s: float = 1800.0
+    restart_limit: int = 3
+    restart_max_age_h: float = 24.0
+    max_running_turns: int = 256
+
+
+class RunningTurn:
+    """A turn that this process runs, or the record of one that has ended: both can be followed."""
+
+    def __init__(self, turn_id: str, session_id: str, frames: TurnFrames, live: LiveTurn) -> None:
+        self.turn_id = turn_id
+        self.session_id = session_id
+        self.frames = frames
+        self.live = live
+        self.runner: TurnRunner | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.stopping: tuple[Stop, str] | None = None
+        self.failure: ReplaystackError | None = None
+
+    @property
+    def state(self) -> TurnState:
+        return self.frames.state
+
+    def wire(self) -> Turn:
+        return turn_wire(self.turn_id, self.state)
+
+    async def ended(self) -> None:
+        """Returns when the turn has ended, or was parked by a shutdown."""
+        if self.task is not None:
+            await asyncio.wait([self.task])
+
+    async def shows_life(self, hold_back_s: float) -> None:
+        """Returns when the first inference was answered, the turn has ended, or the time is over."""
+        if self.task is None or self.runner is None:
+            return
+        await asyncio.wait([self.task, self.runner.alive], timeout=hold_back_s, return_when="FIRST_COMPLETED")
+
+    def request_stop(self, reason: Stop, detail: str) -> None:
+        if self.stopping is None and self.task is not None and not self.task.done():
+            self.stopping = (reason, detail)
+            self.task.cancel()
+
+
+class TurnService:
+    def __init__(
+        self,
+        store: EventStore,
+        states: States,
+        views: Views,
+        models: Models,
+        effects: Effects,
+        supervisor: Supervisor,
+        conversations: Conversations,
+        owner: Owner,
+        limits: TurnLimits,
+    ) -> None:
+        self._store = store
+        self._states = states
+        self._views = views
+        self._models = models
+        self._effects = effects
+        self._supervisor = supervisor
+        self._conversations = conversations
+        self._owner = owner
+        self._limits = limits
+        self._running: dict[str, RunningTurn] = {}
+        self._recovered = asyncio.Event()
+        self._closing = False
+
+    @property
+    def running(self) -> int:
+        return len(self._running)
+
+    async def create(
+        self, agent_id: str, session_id: str, request: CreateAgentTurnRequest, caller: Caller, command: str
+    ) -> RunningTurn:
+        """Opens a turn and runs it in the background. Returns once `turn.started` is durable.
+
+        Raises NotFound, Invalid (also for an unknown model), Conflict while a turn is open, Unavailable.
+        """
+        if self._closing or len(self._running) >= self._limits.max_running_turns:
+            raise Unavailable(f"{len(self._running)} turns are running; try again.", retry_after=2)
+        agent, agent_version = await self._states.agent(agent_id)
+        await self._states.session(agent_id, session_id)
+        agents.check_toolgroups(request.toolgroups, (), "toolgroups")
+        provider, model = await self._models.resolve(agent.model)
+        _check_capabilities(agent, provider)
+        started = TurnStarted(
+            session_id=session_id,
+            agent_id=agent_id,
+            owner=self._owner,
+            input_messages=request.messages,
+            stream=bool(request.stream),
+            documents=request.documents or None,
+            toolgroups=request.toolgroups or None,
+            tool_config=request.tool_config,
+        )
+        check_tool_config(
+            request.tool_config, {tool.name for tool in agent.client_tools or ()}, "tool_config"
+        )
+        turn_id = self._effects.new_id()
+        opened_at = await self._open(agent_id, session_id, turn_id, started, agent_version, caller, command)
+        turn = RunningTurn(turn_id, session_id, TurnFrames(turn_id), LiveTurn())
+        turn.live.publish(turn.frames.apply(started, opened_at, 1, live=True))
+        self._launch(turn, agent, provider, model, caller)
+        return turn
+
+    async def _open(
+        self,
+        agent_id: str,
+        session_id: str,
+        turn_id: str,
+        started: TurnStarted,
+        agent_version: int,
+        caller: Caller,
+        command: str,
+    ) -> int:
+        """Opens the turn in its session; one that awaits input there is closed as abandoned. Returns when it
+        was recorded, in microseconds since 1970."""
+        for _ in range(CREATE_ATTEMPTS):
+            session, version = await self._states.session(agent_id, session_id)
+            writes, closed, pending = [], [], []
+            if session.open_turn:
+                waiting, waiting_version = await self._states.turn(session_id, session.open_turn)
+                if waiting.status == "awaiting_input":
+                    pending = [call.call_id for call in turns.pending_calls(waiting)]
+                    abandoned = TurnAbandoned(output_message=turns.produced(waiting))
+                    stream = stream_name("turn", session.open_turn)
+                    writes.append(StreamWrite(stream, waiting_version, caller.stamp([abandoned])))
+                    closed = sessions.close_turn(session.open_turn, "abandoned")
+                    session = replace(session, open_turn="")
+            events = [*closed, *sessions.open_turn(session, turn_id)]
+            writes.append(StreamWrite(stream_name("session", session_id), version, caller.stamp(events)))
+            started_events = caller.stamp(turns.start(started, pending))
+            writes.append(StreamWrite(stream_name("turn", turn_id), 0, started_events))
+            questions_of(turns.evolve(TurnState(), started, 0, 1), pending)
+            expects = (Expect(stream_name("agent", agent_id), agent_version),)
+            try:
+                appended = await self._store.append(Append(tuple(writes), expects=expects, command=command))
+                return appended.recorded_at[-1]
+            except VersionConflict:
+                await self._states.agent(agent_id)
+        raise Conflict(f"Session {session_id!r} is busy with other requests. Try again.")
+
+    async def resume(
+        self,
+        agent_id: str,
+        session_id: str,
+        turn_id: str,
+        request: ResumeAgentTurnRequest,
+        caller: Caller,
+        command: str,
+    ) -> tuple[RunningTurn, StreamPosition]:
+        """Takes up a turn that awaits input. Returns it and the position behind which its new frames begin.
+
+        Raises NotFound, Conflict when the turn does not wait, Invalid unless the responses answer exactly the
+        pending calls.
+        """
+        if self._closing or len(self._running) >= self._limits.max_running_turns:
+            raise Unavailable(f"{len(self._running)} turns are running; try again.", retry_after=2)
+        agent, _ = await self._states.agent(agent_id)
+        await self._states.session(agent_id, session_id)
+        state, version = await self._states.turn(session_id, turn_id)
+        for index, response in enumerate(request.tool_responses):
+            text_of(response.content, f"tool_responses[{index}].content")
+        provider, model = await self._models.resolve(agent.model)
+        events = turns.resume(state, request.tool_responses, self._owner, self._effects.new_id())
+        turn = await self._recorded(session_id, turn_id)
+        if turn.frames.version != version:
+            raise Conflict("The turn was taken up by another request.")
+        write = StreamWrite(stream_name("turn", turn_id), version, caller.stamp(events))
+        try:
+            appended = await self._store.append(Append((write,), command=command))
+        except VersionConflict:
+            raise Conflict("The turn was taken up by another request.") from None
+        for number, event in enumerate(events):
+            at = appended.recorded_at[number]
+            turn.live.publish(turn.frames.apply(event, at, version + 1 + number, live=True))
+        self._launch(turn, agent, provider, model, caller)
+        return turn, StreamPosition(version, LAST_FRAME)
+
+    async def attach(self, session_id: str, turn_id: str) -> RunningTurn:
+        """The turn to follow: the running one, or one that has ended with all its frames. Raises NotFound."""
+        for _ in range(ATTACH_ATTEMPTS):
+            turn = self._running.get(turn_id)
+            if turn is not None and turn.session_id == session_id:
+                return turn
+            folded = await self._states.turn(session_id, turn_id)
+            if folded.state.status != "running" or self._closing:
+                break
+            # Left by the last process, or opened a moment ago: its run is about to begin.
+            await self._recovered.wait()
+            await asyncio.sleep(0.005)
+        turn = await self._recorded(session_id, turn_id)
+        turn.live.end()
+        return turn
+
+    async def resumed_at(self, session_id: str, turn_id: str, position: int) -> StreamPosition:
+        """Where the stream of a resume began, given the position of its first event in the log."""
+        before = 0
+        for recorded in await self._store.read_stream(stream_name("turn", turn_id)):
+            if recorded.position < position:
+                before = recorded.version
+        return StreamPosition(before, LAST_FRAME)
+
+    async def _recorded(self, session_id: str, turn_id: str) -> RunningTurn:
+        """The turn with all frames that its events give."""
+        turn = RunningTurn(turn_id, session_id, TurnFrames(turn_id), LiveTurn())
+        for recorded in await self._store.read_stream(stream_name("turn", turn_id)):
+            turn.live.publish(
+                turn.frames.apply(recorded.event, recorded.recorded_at, recorded.version, live=False)
+            )
+        return turn
+
+    async def cancel(self, session_id: str, turn_id: str, reason: str) -> TurnState:
+        """Ends a running turn; one that has ended is left as it is. Returns the state. Raises NotFound."""
+        turn = await self.attach(session_id, turn_id)
+        turn.request_stop("cancelled", reason)
+        await turn.ended()
+        if turn.state.status == "awaiting_input":
+            return await self._cancel_waiting(session_id, turn_id, reason)
+        return turn.state
+
+    async def _cancel_waiting(self, session_id: str, turn_id: str, reason: str) -> TurnState:
+        state, version = await self._states.turn(session_id, turn_id)
+        _, session_version = await self._states.session(state.agent_id, session_id)
+        cancelled = TurnCancelled(reason=reason, output_message=turns.produced(state))
+        closed = sessions.close_turn(turn_id, "cancelled")
+        writes = (
+            StreamWrite(stream_name("turn", turn_id), version, SYSTEM.stamp([cancelled])),
+            StreamWrite(stream_name("session", session_id), session_version, SYSTEM.stamp(closed)),
+        )
+        try:
+            await self._store.append(Append(writes))
+        except VersionConflict:
+            return await self.cancel(session_id, turn_id, reason)
+        return (await self._states.turn(session_id, turn_id)).state
+
+    async def recover(self) -> None:
+        """Takes up the turns that the last process left open: runs them on, or closes them as interrupted."""
+        try:
+            for left in await self._views.read(("session", "turn"), turn_views.open_turns):
+                if left.turn_id in self._running:
+                    continue
+                try:
+                    await self._take_up(left.agent_id, left.session_id, left.turn_id)
+                except (NotFound, Conflict) as error:
+                    logger.info("turn %s is not taken up: %s", left.turn_id, error.detail)
+        finally:
+            self._recovered.set()
+
+    async def park(self, grace_s: float) -> None:
+        """Lets running turns finish for `grace_s`, then leaves the rest open for the next start."""
+        self._closing = True
+        tasks = [turn.task for turn in self._running.values() if turn.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace_s)
+        for turn in list(self._running.values()):
+            turn.request_stop("parked", "The server is shutting down.")
+        left = [turn.task for turn in self._running.values() if turn.task is not None]
+        if left:
+            await asyncio.wait(left)
+
+    async def _take_up(self, agent_id: str, session_id: str, turn_id: str) -> None:
+        state, version = await self._states.turn(session_id, turn_id)
+        if state.status != "running" or state.owner == self._owner:
+            return
+        session = await self._states.session(agent_id, session_id)
+        turn = await self._recorded(session_id, turn_id)
+        age_h = (time.time() - state.running_since / 1e6) / 3600
+        if state.attempt > self._limits.restart_limit or age_h > self._limits.restart_max_age_h:
+            await self._interrupt(turn, session.version)
+            return
+        agent, _ = await self._states.agent(agent_id)
+        caller = replace(SYSTEM, trace_id=state.trace_id)
+        [event] = caller.stamp(turns.restart(state, self._owner))
+        write = StreamWrite(stream_name("turn", turn_id), version, [event])
+        appended = await self._store.append(Append((write,)))
+        turn.frames.apply(event, appended.recorded_at[0], version + 1, live=True)
+        provider, model = await self._models.resolve(agent.model)
+        self._launch(turn, agent, provider, model, caller)
+
+    async def _interrupt(self, turn: RunningTurn, session_version: int) -> None:
+        error = TurnError(
+            500,
+            "Internal Server Error",
+            "The turn was interrupted and is too old or was restarted too often.",
+        )
+        failed = TurnFailed(error=error, output_message=turns.produced(turn.state))
+        await self._append(turn, session_version, SYSTEM.stamp([failed]), "failed")
+        turn.live.end()
+
+    def _launch(
+        self, turn: RunningTurn, agent: AgentConfig, provider: InferenceProvider, model: str, caller: Caller
+    ) -> None:
+        """Starts the run of an open turn in the background."""
+        session_version = 0
+
+        async def prepare() -> TurnPlan:
+            nonlocal session_version
+            session = await self._states.session(turn.state.agent_id, turn.session_id)
+            session_version = session.version
+            history = await self._conversations.before(turn.session_id, session.state, turn.turn_id)
+            config = tool_config(agent, turn.state.tool_config)
+            questions = questions_of(turn.state, history.pending)
+            return TurnPlan(
+                agent=agent,
+                provider=provider,
+                model=model,
+                context=[*system_message(agent, config), *history.messages, *questions],
+                tools=tools_of(agent),
+                tool_names=frozenset(tool.name for tool in agent.client_tools or ()),
+                tool_choice=config.tool_choice,
+            )
+
+        async def record(events: Sequence[Event], closes: Closes) -> None:
+            await self._record(turn, session_version, caller.stamp(events), closes)
+
+        turn.runner = TurnRunner(prepare, turn.frames, turn.live, self._effects, record)
+        self._running[turn.turn_id] = turn
+        turn.task = self._supervisor.spawn(f"turn {turn.turn_id}", self._drive(turn))
+
+    async def _drive(self, turn: RunningTurn) -> None:
+        assert turn.runner is not None
+        age_s = time.time() - turn.state.running_since / 1e6
+        deadline_s = self._limits.turn_deadline_s
+        timer = asyncio.get_running_loop().call_later(
+            max(0.0, deadline_s - age_s),
+            turn.request_stop,
+            "deadline",
+            f"The turn did not end within its deadline of {deadline_s:g} s.",
+        )
+        try:
+            try:
+                await turn.runner.run()
+            except asyncio.CancelledError:
+                await turn.runner.stop(*(turn.stopping or ("parked", "")))
+        except Superseded:
+            logger.info("turn %s was ended by another request", turn.turn_id)
+        finally:
+            timer.cancel()
+            turn.failure = turn.runner.failure
+            del self._running[turn.turn_id]
+            turn.live.end()
+            if turn.state.completed_at:
+                await self._remember(turn)
+
+    async def _remember(self, turn: RunningTurn) -> None:
+        try:
+            session, _ = await self._states.session(turn.state.agent_id, turn.session_id)
+        except NotFound:
+            return
+        self._conversations.add(turn.session_id, session, turn.turn_id, turn.state)
+
+    async def _record(
+        self, turn: RunningTurn, session_version: int, events: Sequence[Event], closes: Closes
+    ) -> None:
+        """Appends, waiting out a log that cannot take events for the moment (a full disk)."""
+        attempt = 0
+        while True:
+            try:
+                await _uninterrupted(self._append(turn, session_version, events, closes))
+                return
+            except Unavailable as error:
+                logger.warning("turn %s waits for the event log: %s", turn.turn_id, error.detail)
+                await asyncio.sleep(RECORD_RETRY_S[min(attempt, len(RECORD_RETRY_S) - 1)])
+                attempt += 1
+            except VersionConflict as error:
+                raise Superseded from error
+
+    async def _append(
+        self, turn: RunningTurn, session_version: int, events: Sequence[Event], closes: Closes
+    ) -> None:
+        version = turn.frames.version
+        writes = [StreamWrite(stream_name("turn", turn.turn_id), version, events)]
+        if closes:
+            closed = sessions.close_turn(turn.turn_id, closes)
+            writes.append(StreamWrite(stream_name("session", turn.session_id), session_version, closed))
+        appended = await self._store.append(Append(tuple(writes)))
+        for number, event in enumerate(events):
+            at = appended.recorded_at[number]
+            turn.live.publish(turn.frames.apply(event, at, version + 1 + number, live=True))
+
+
+async def _uninterrupted(work: Coroutine[Any, Any, None]) -> None:
+    """Awaits to the end what must not be left half known; a cancellation is raised afterwards."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError:
+                continue
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            raise error from None
+        raise
+
+
+def _check_capabilities(agent: AgentConfig, provider: InferenceProvider) -> None:
+    """Raises Invalid for a parameter that the provider has no counterpart of."""
+    params, can = agent.sampling_params, provider.capabilities
+    if params is not None:
+        if isinstance(params.strategy, TopKSamplingStrategy) and not can.top_k:
+            raise Invalid(f"agent_config.sampling_params.strategy: {provider.id} has no top_k; use top_p.")
+        if params.repetition_penalty not in (None, 1.0) and not can.repetition_penalty:
+            raise Invalid(
+                f"agent_config.sampling_params.repetition_penalty: {provider.id} has none; leave it out."
+            )

@@ -1,0 +1,54 @@
+"""Reads of the read models that see the reader's own writes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Concatenate, ParamSpec, TypeVar
+
+from projections.engine import Engine
+from projections.errors import ViewBehind
+from projections.reader import Reader
+from stack.errors import Unavailable
+from stack.eventstore import EventStore
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+READERS = 4
+
+
+class Views:
+    """Runs query functions (`projections/<noun>.py`) in reader threads, each with a DuckDB cursor of its own."""
+
+    def __init__(self, reader: Reader, engine: Engine, store: EventStore, timeout_s: float = 30.0) -> None:
+        self._reader = reader
+        self._engine = engine
+        self._store = store
+        self._timeout_s = timeout_s
+        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="views")
+
+    async def read(
+        self,
+        categories: tuple[str, ...],
+        query: Callable[Concatenate[Reader, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """The answer of `query`, no older than the last event that was acknowledged in these categories.
+
+        Raises Unavailable when the view cannot get there in time, or is being rebuilt from nothing.
+        """
+        position = max(self._store.category_head(category) for category in categories)
+        try:
+            await self._engine.reached(position, self._timeout_s)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, lambda: query(self._reader, *args, **kwargs))
+        except ViewBehind as error:
+            raise Unavailable(
+                f"The read models are not there yet: {error}. Try again.", retry_after=2
+            ) from error
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,99 @@
+"""The composition root: the only place that knows which class stands behind which name."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+
+from projections.engine import Engine
+from projections.reader import HydratingReader
+from projections.warehouse import Warehouse
+from schemas.events.turn import Owner
+from stack.config import Settings
+from stack.data_folder import DataFolder
+from stack.eventstore import EventStore
+from stack.providers.inference.registry import Models
+from stack.services.agent import AgentService
+from stack.services.conversation import Conversations
+from stack.services.effects import RealEffects
+from stack.services.once import Once
+from stack.services.server_state import ServerState
+from stack.services.session import SessionService
+from stack.services.state import States
+from stack.services.supervisor import Supervisor
+from stack.services.turn import TurnLimits, TurnService
+from stack.services.views import Views
+
+logger = logging.getLogger("replaystack.server")
+
+
+class Server:
+    """Everything that one server is made of. Made inside the event loop that it will live in."""
+
+    def __init__(self, settings: Settings, folder: DataFolder) -> None:
+        self.settings = settings
+        self.folder = folder
+        self.store = EventStore.open(folder.path)
+        self.warehouse = Warehouse.open(folder.path)
+        self.engine = Engine(
+            self.warehouse,
+            self.store.feed,
+            linger_ms=settings.view_linger_ms,
+            linger_max_ms=settings.view_linger_max_ms,
+        )
+        self.models = Models(
+            settings.inference,
+            openai_base_url=settings.openai_base_url,
+            openai_api_key=settings.openai_api_key,
+            discovery=settings.discover_models,
+        )
+        self.supervisor = Supervisor()
+        self.views = Views(HydratingReader(self.warehouse, self.store.hydrate), self.engine, self.store)
+        self.states = States(self.store)
+        self.once = Once(self.store)
+        conversations = Conversations(self.store)
+        self.turns = TurnService(
+            self.store,
+            self.states,
+            self.views,
+            self.models,
+            RealEffects(),
+            self.supervisor,
+            conversations,
+            Owner(settings.node or folder.node, secrets.token_hex(8)),
+            TurnLimits(
+                turn_deadline_s=settings.turn_deadline_s,
+                restart_limit=settings.restart_limit,
+                restart_max_age_h=settings.restart_max_age_h,
+                max_running_turns=settings.max_running_turns,
+            ),
+        )
+        self.sessions = SessionService(self.store, self.states, self.turns, conversations)
+        self.agents = AgentService(self.store, self.states, self.views, self.sessions)
+        self.state = ServerState(
+            str(folder.path), self.store, self.engine, self.models, self.supervisor, self.turns
+        )
+
+    async def start(self) -> None:
+        await asyncio.to_thread(self.engine.start)
+        self.supervisor.spawn("models", self.models.discover_now())
+        self.supervisor.spawn("recovery", self._recover())
+
+    async def _recover(self) -> None:
+        await self.turns.recover()
+        await self.agents.finish_deletes()
+
+    async def park_turns(self) -> None:
+        """First step of a shutdown: turns finish or are left for the next start, so that streams end."""
+        await self.turns.park(self.settings.shutdown_grace_s)
+
+    async def stop(self) -> None:
+        """Ends everything in order: work, then what it writes to, the log last."""
+        await self.park_turns()
+        await self.supervisor.stop()
+        await self.models.aclose()
+        await asyncio.to_thread(self.engine.stop)
+        self.views.close()
+        self.warehouse.close()
+        self.store.close()

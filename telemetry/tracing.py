@@ -1,0 +1,221 @@
+"""The server's own traces: spans from opentelemetry-sdk, continued from and handed on as W3C trace context.
+
+Nothing is exported unless the standard variables name an OTLP endpoint. Each `Tracing` owns its provider; the
+process-wide one of OpenTelemetry is left alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from contextvars import Token
+from types import TracebackType
+
+from opentelemetry import context as context_api
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.version import __version__ as SDK_VERSION
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode, TraceFlags
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.types import AttributeValue
+
+from telemetry import conventions
+
+logger = logging.getLogger("replaystack.tracing")
+
+SERVICE_NAME = "replaystack"
+
+# All of the endpoint's configuration beside this is read by the exporters themselves.
+ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+PROTOCOL_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+
+_propagator = TraceContextTextMapPropagator()
+_ids = RandomIdGenerator()
+
+
+class ActiveSpan:
+    """A span that is current while its `with` block runs, and ends with it.
+
+    An exception that leaves the block marks the span as failed with its type; what it says stays out.
+    """
+
+    __slots__ = ("_span", "_token")
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+        self._token: Token[Context] | None = None
+
+    @property
+    def trace_id(self) -> str:
+        """32 hex digits."""
+        return f"{self._span.get_span_context().trace_id:032x}"
+
+    @property
+    def traceparent(self) -> str:
+        """The W3C header value that continues this span."""
+        return _traceparent(self._span.get_span_context())
+
+    def set(self, name: str, value: AttributeValue | None) -> None:
+        """Sets an attribute; None is left out."""
+        if value is not None:
+            self._span.set_attribute(name, value)
+
+    def rename(self, name: str) -> None:
+        self._span.update_name(name)
+
+    def fail(self, error_type: str) -> None:
+        self._span.set_attribute(conventions.ERROR_TYPE, error_type)
+        self._span.set_status(StatusCode.ERROR)
+
+    def __enter__(self) -> ActiveSpan:
+        self._token = context_api.attach(trace.set_span_in_context(self._span))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._token is not None
+        context_api.detach(self._token)
+        if isinstance(error, Exception):
+            self.fail(type(error).__name__)
+        self._span.end()
+
+
+class Tracing:
+    """Starts spans. Without a provider (`OTEL_SDK_DISABLED`) nothing is recorded, but ids exist all the same."""
+
+    def __init__(self, provider: TracerProvider | None, version: str = "") -> None:
+        self._provider = provider
+        self._tracer = provider.get_tracer(SERVICE_NAME, version) if provider is not None else None
+
+    def server_span(
+        self,
+        method: str,
+        path: str = "",
+        scheme: str = "http",
+        traceparent: str = "",
+        tracestate: str = "",
+    ) -> ActiveSpan:
+        """The span of one request. Its name is the method until the route is known; a malformed
+        `traceparent` is ignored, as the W3C recommendation says."""
+        parent = _extracted(traceparent, tracestate) if traceparent else Context()
+        attributes: dict[str, AttributeValue] = {
+            conventions.HTTP_REQUEST_METHOD: method,
+            conventions.URL_PATH: path,
+            conventions.URL_SCHEME: scheme,
+        }
+        return ActiveSpan(self._start(method, SpanKind.SERVER, attributes, parent))
+
+    def span(
+        self,
+        name: str,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: Mapping[str, AttributeValue] | None = None,
+        traceparent: str = "",
+    ) -> ActiveSpan:
+        """A span below `traceparent` where one is given, else below the current one."""
+        parent = _extracted(traceparent) if traceparent else None
+        return ActiveSpan(self._start(name, kind, attributes, parent))
+
+    def _start(
+        self,
+        name: str,
+        kind: SpanKind,
+        attributes: Mapping[str, AttributeValue] | None,
+        parent: Context | None,
+    ) -> Span:
+        if self._tracer is not None:
+            return self._tracer.start_span(name, parent, kind, attributes)
+        above = trace.get_current_span(parent).get_span_context()
+        trace_id = above.trace_id if above.is_valid else _ids.generate_trace_id()
+        flags = above.trace_flags if above.is_valid else TraceFlags(TraceFlags.DEFAULT)
+        own = SpanContext(trace_id, _ids.generate_span_id(), False, flags, above.trace_state)
+        return NonRecordingSpan(own)
+
+    def shutdown(self, timeout_s: float = 3.0) -> None:
+        """Exports what is left. Gives up after `timeout_s`: a collector that is gone must not hold a shutdown."""
+        if self._provider is None:
+            return
+        ending = threading.Thread(target=self._provider.shutdown, name="tracing shutdown", daemon=True)
+        ending.start()
+        ending.join(timeout_s)
+        if ending.is_alive():
+            logger.warning("spans were not exported within %.0f s and are lost", timeout_s)
+
+
+def start(version: str, instance_id: str, processors: Sequence[SpanProcessor] = ()) -> Tracing:
+    """Tracing as the `OTEL_*` variables have it; ended spans go to `processors` too."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return Tracing(None)
+    provider = TracerProvider(resource=_resource(version, instance_id), shutdown_on_exit=False)
+    for processor in processors:
+        provider.add_span_processor(processor)
+    exporter = _otlp_exporter()
+    if exporter is not None:
+        provider.add_span_processor(BatchSpanProcessor(exporter))
+    return Tracing(provider, version)
+
+
+def current_trace_id() -> str:
+    """The trace id of the current span, 32 hex digits; empty where there is none."""
+    own = trace.get_current_span().get_span_context()
+    return f"{own.trace_id:032x}" if own.is_valid else ""
+
+
+def upstream_headers() -> dict[str, str]:
+    """`traceparent` (and `tracestate`) that make an upstream call a child of the current span."""
+    headers: dict[str, str] = {}
+    _propagator.inject(headers)
+    return headers
+
+
+def _traceparent(own: SpanContext) -> str:
+    return f"00-{own.trace_id:032x}-{own.span_id:016x}-{own.trace_flags:02x}"
+
+
+def _extracted(traceparent: str, tracestate: str = "") -> Context:
+    return _propagator.extract({"traceparent": traceparent, "tracestate": tracestate}, Context())
+
+
+def _resource(version: str, instance_id: str) -> Resource:
+    """Ours, beneath what `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` say."""
+    ours = Resource(
+        {
+            "service.name": SERVICE_NAME,
+            "service.version": version,
+            "service.instance.id": instance_id,
+            "telemetry.sdk.language": "python",
+            "telemetry.sdk.name": "opentelemetry",
+            "telemetry.sdk.version": SDK_VERSION,
+        }
+    )
+    return ours.merge(OTELResourceDetector().detect())
+
+
+def _otlp_exporter() -> SpanExporter | None:
+    if not _first(ENDPOINT_VARIABLES) or os.environ.get("OTEL_TRACES_EXPORTER", "otlp") == "none":
+        return None
+    protocol = _first(PROTOCOL_VARIABLES) or "http/protobuf"
+    # Imported here only: together the two exporters take 0.2 s, as much as half of the server's start.
+    if protocol == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
+
+        return GrpcExporter()
+    if protocol != "http/protobuf":
+        logger.warning("OTLP protocol %r is unknown; http/protobuf is used", protocol)
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
+
+    return HttpExporter()
+
+
+def _first(variables: Sequence[str]) -> str:
+    return next((os.environ[name].strip() for name in variables if os.environ.get(name, "").strip()), "")

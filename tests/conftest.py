@@ -1,0 +1,9 @@
+"""Fixtures that every test may use."""
+
+import pytest
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Async tests are marked `anyio` and run on asyncio, as the server does."""
+    return "asyncio"

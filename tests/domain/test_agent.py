@@ -1,0 +1,86 @@
+"""Agents: given(events).when(command).then(events or refusal)."""
+
+import pytest
+
+from schemas.api.agent import (
+    AgentConfig,
+    GreedySamplingStrategy,
+    SamplingParams,
+    ToolConfig,
+    TopKSamplingStrategy,
+    TopPSamplingStrategy,
+)
+from schemas.events.agent import AgentCreated, AgentDeleted
+from stack.domain.agent import AgentState, create, delete, evolve, existing
+from stack.errors import Invalid, NotFound
+
+
+def config(**fields):
+    return AgentConfig(model="demo/extractive", instructions="Answer.", **fields)
+
+
+def given(*events):
+    state = AgentState()
+    for version, event in enumerate(events, 1):
+        state = evolve(state, event, version * 10, version)
+    return state
+
+
+def created(**fields):
+    [event] = create(config(**fields), toolgroups={"search"}, shields={"guard"})
+    return event.config
+
+
+def test_create_fills_in_the_contract_defaults():
+    made = created()
+    assert made.max_infer_iters == 10
+    assert made.enable_session_persistence is False
+
+
+@pytest.mark.parametrize(
+    ("given_params", "strategy"),
+    [
+        (SamplingParams(), GreedySamplingStrategy()),
+        (SamplingParams(temperature=0.7), TopPSamplingStrategy(0.7, None)),
+        (SamplingParams(temperature=0.0), GreedySamplingStrategy()),
+        (SamplingParams(top_p=0.5), TopPSamplingStrategy(None, 0.5)),
+        (SamplingParams(top_k=3), TopKSamplingStrategy(3)),
+    ],
+)
+def test_flat_sampling_parameters_imply_a_strategy(given_params, strategy):
+    assert created(sampling_params=given_params).sampling_params.strategy == strategy
+
+
+def test_repeat_penalty_is_the_repetition_penalty():
+    params = created(sampling_params=SamplingParams(repeat_penalty=1.2)).sampling_params
+    assert params.repetition_penalty == 1.2
+    assert params.repeat_penalty is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"max_infer_iters": 0}, "agent_config.max_infer_iters is 0"),
+        ({"toolgroups": ["nowhere"]}, "toolgroups[0] names an unknown toolgroup 'nowhere'. Known: search"),
+        ({"input_shields": ["nobody"]}, "input_shields names an unknown shield 'nobody'. Known: guard"),
+        ({"sampling_params": SamplingParams(max_tokens=-1)}, "max_tokens is -1"),
+        ({"sampling_params": SamplingParams(stop=list("abcde"))}, "stop has 5 sequences"),
+        ({"sampling_params": SamplingParams(strategy=TopKSamplingStrategy(0))}, "top_k is 0"),
+        ({"sampling_params": SamplingParams(strategy=TopPSamplingStrategy(1.0, 0.0))}, "top_p is 0.0"),
+        ({"sampling_params": SamplingParams(strategy=TopPSamplingStrategy(-1.0, 0.5))}, "temperature is -1.0"),
+        ({"sampling_params": SamplingParams(repetition_penalty=3.0)}, "repetition_penalty is 3.0"),
+        ({"tool_choice": "none", "tool_config": ToolConfig(tool_choice="auto")}, "tool_config.tool_choice"),
+    ],
+)
+def test_what_is_wrong_is_named(fields, named):
+    with pytest.raises(Invalid, match=".*") as caught:
+        created(**fields)
+    assert named in caught.value.detail
+
+
+def test_a_deleted_agent_is_not_there():
+    state = given(AgentCreated(config=config()), AgentDeleted())
+    with pytest.raises(NotFound):
+        existing(state, "a")
+    with pytest.raises(NotFound):
+        delete(state, "a")

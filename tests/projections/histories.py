@@ -1,0 +1,126 @@
+"""Events as services record them, as (stream, name, payload) for a test feed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Happening = tuple[str, str, dict[str, Any] | bytes]
+
+
+def agent_created(agent_id: str, model: str = "demo/extractive", **more: Any) -> Happening:
+    config = {"model": model, "instructions": f"Be {agent_id}.", "name": agent_id}
+    return (f"agent/{agent_id}", "agent.created.1", {"config": config, "actor": "key-1", **more})
+
+
+def agent_deleted(agent_id: str) -> Happening:
+    return (f"agent/{agent_id}", "agent.deleted.1", {"actor": "key-2"})
+
+
+def session_created(session_id: str, agent_id: str) -> Happening:
+    return (
+        f"session/{session_id}",
+        "session.created.1",
+        {"agent_id": agent_id, "session_name": f"About {session_id}", "trace_id": "ab" * 16},
+    )
+
+
+def session_deleted(session_id: str) -> Happening:
+    return (f"session/{session_id}", "session.deleted.1", {})
+
+
+def turn_opened(turn_id: str, session_id: str, agent_id: str, text: str = "Hello?") -> list[Happening]:
+    """The two events that open a turn, in the order of the log."""
+    return [
+        (f"session/{session_id}", "session.turn_opened.1", {"turn_id": turn_id}),
+        (
+            f"turn/{turn_id}",
+            "turn.started.1",
+            {
+                "session_id": session_id,
+                "agent_id": agent_id,
+                "owner": {"node": "node-1", "boot": "boot-1"},
+                "input_messages": [{"role": "user", "content": text}],
+                "stream": True,
+            },
+        ),
+    ]
+
+
+def turn_restarted(turn_id: str, attempt: int) -> Happening:
+    owner = {"node": "node-1", "boot": f"boot-{attempt}"}
+    return (f"turn/{turn_id}", "turn.restarted.1", {"owner": owner, "attempt": attempt})
+
+
+def step_started(turn_id: str, step_id: str, attempt: int = 1) -> Happening:
+    return (
+        f"turn/{turn_id}",
+        "turn.step_started.1",
+        {
+            "step_id": step_id,
+            "step_type": "inference",
+            "attempt": attempt,
+            "model": "demo/extractive",
+            "parameters": {"strategy": {"type": "greedy"}},
+            "request_digest": "0f" * 32,
+        },
+    )
+
+
+def step_completed(turn_id: str, step_id: str, text: str = "Hi.") -> Happening:
+    return (
+        f"turn/{turn_id}",
+        "turn.step_completed.1",
+        {
+            "step_id": step_id,
+            "step_type": "inference",
+            "output": message(text),
+            "usage": {"input_tokens": 10, "output_tokens": 3},
+            "trace": {"lengths": [2, 1], "delays_ms": [5, 6]},
+            "response_id": "r-1",
+            "response_model": "m-1",
+        },
+    )
+
+
+def step_failed(turn_id: str, step_id: str) -> Happening:
+    error = {"status": 502, "title": "Bad Gateway", "detail": "The model went away."}
+    return (
+        f"turn/{turn_id}",
+        "turn.step_failed.1",
+        {"step_id": step_id, "step_type": "inference", "error": error},
+    )
+
+
+def turn_completed(turn_id: str, session_id: str, text: str = "Hi.") -> list[Happening]:
+    return _ended(turn_id, session_id, "completed", {"output_message": message(text)})
+
+
+def turn_failed(turn_id: str, session_id: str) -> list[Happening]:
+    error = {"status": 502, "title": "Bad Gateway", "detail": "The model went away."}
+    return _ended(turn_id, session_id, "failed", {"error": error, "output_message": message("Hi")})
+
+
+def turn_cancelled(turn_id: str, session_id: str) -> list[Happening]:
+    return _ended(
+        turn_id, session_id, "cancelled", {"reason": "asked for", "output_message": message("H")}
+    )
+
+
+def whole_turn(turn_id: str, session_id: str, agent_id: str, steps: int = 1) -> list[Happening]:
+    """A turn from its opening to its completion."""
+    happenings = turn_opened(turn_id, session_id, agent_id, f"What about {turn_id}?")
+    for number in range(1, steps + 1):
+        step_id = f"{turn_id}-step-{number}"
+        happenings += [step_started(turn_id, step_id), step_completed(turn_id, step_id, f"Part {number}")]
+    return happenings + turn_completed(turn_id, session_id, f"All of {turn_id}")
+
+
+def message(text: str) -> dict[str, Any]:
+    return {"role": "assistant", "content": text, "stop_reason": "end_of_turn"}
+
+
+def _ended(turn_id: str, session_id: str, status: str, payload: dict[str, Any]) -> list[Happening]:
+    return [
+        (f"turn/{turn_id}", f"turn.{status}.1", payload),
+        (f"session/{session_id}", "session.turn_closed.1", {"turn_id": turn_id, "status": status}),
+    ]

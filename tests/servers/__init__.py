@@ -1,0 +1,1 @@
+"""Real model servers for tests and benchmarks, each on loopback in its own process."""

@@ -1,0 +1,66 @@
+"""Starts a server module in a process of its own and stops it; its first line of output is its port."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+
+class RunningServer:
+    """A model server on loopback. `base_url` ends in `/v1`."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.base_url = f"http://127.0.0.1:{port}/v1"
+
+    def _ask(self, path: str, body: Any = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data=data)
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return json.load(answer)
+
+    def counts(self) -> dict[str, Any]:
+        """Of the scripted server: requests, connections, finished, disconnects, open, by_model."""
+        counts: dict[str, Any] = self._ask("/control/counts")
+        return counts
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Of the scripted server: the last requests, each `{headers, body}`."""
+        requests: list[dict[str, Any]] = self._ask("/control/requests")
+        return requests
+
+    def queue(self, *scripts: str) -> None:
+        """Of the scripted server: what the next requests get, whatever model they ask for."""
+        self._ask("/control/queue", list(scripts))
+
+    def reset(self) -> None:
+        self._ask("/control/reset", {})
+
+
+@contextlib.contextmanager
+def running(module: str, start_timeout_s: float = 60.0) -> Iterator[RunningServer]:
+    """Runs `python -m module --port 0` until the block ends."""
+    command = [sys.executable, "-m", module, "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            ready, _, _ = select.select([process.stdout], [], [], start_timeout_s)
+            line = process.stdout.readline() if ready else ""
+            if not line.strip().isdigit():
+                raise RuntimeError(f"{module} did not start: {line!r} (exit code {process.poll()})")
+            yield RunningServer(int(line))
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
