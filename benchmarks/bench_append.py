@@ -57,7 +57,9 @@ def _raw_rate(path: Path) -> float:
     started = time.perf_counter()
     for _ in range(RAW_EVENTS):
         row = (f"default/session/{uuid4()}", 1, "session.created.1", time.time_ns(), state.encode())
-        db.execute("INSERT INTO events (stream, version, name, recorded_at, state) VALUES (?, ?, ?, ?, ?)", row)
+        db.execute(
+            "INSERT INTO events (stream, version, name, recorded_at, state) VALUES (?, ?, ?, ?, ?)", row
+        )
     elapsed = time.perf_counter() - started
     db.close()
     return RAW_EVENTS / elapsed

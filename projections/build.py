@@ -18,6 +18,9 @@ from projections.warehouse import BatchRow, Served, Transaction, Warehouse
 # A log may hold any number of bad events; a view keeps this many of them to show.
 FAILED_EVENTS_KEPT = 1000
 _ERROR_CHARS = 500
+# Deleted rows stay in a table until a checkpoint, and are scanned; with this many events between two compactions
+# of the small tables, a rebuild of a million events takes 8 s instead of 10.
+_COMPACT_AFTER = 20_000
 
 _SERVED = """CREATE TABLE IF NOT EXISTS views.main.served (
     schema_name VARCHAR NOT NULL, schema_hash VARCHAR NOT NULL, epoch VARCHAR NOT NULL, plan VARCHAR NOT NULL)"""
@@ -47,6 +50,7 @@ class Build:
         self.position = 0
         self.failed: list[FailedEvent] = []
         self._stored_position = 0
+        self._since_compaction = 0
         self._warehouse = warehouse
         self._statements = [
             (frozenset(statement.events), in_schema(statement.sql, self.schema))
@@ -154,8 +158,21 @@ class Build:
             for events, sql in self._statements:
                 if not events.isdisjoint(names):
                     transaction.run(sql)
+            self._since_compaction += len(records)
+            if self._since_compaction >= _COMPACT_AFTER:
+                self._compact(transaction)
             self._store(transaction, records[-1].position)
         self.position = self._stored_position = records[-1].position
+
+    def _compact(self, transaction: Transaction) -> None:
+        """Writes the few rows of each small table into a new table of its name."""
+        for name, ddl in self.plan.small_tables.items():
+            transaction.run(f"CREATE OR REPLACE TEMP TABLE kept AS FROM {self.schema}.{name}")
+            transaction.run(f"DROP TABLE {self.schema}.{name}")
+            transaction.run(in_schema(ddl, self.schema))
+            transaction.run(f"INSERT INTO {self.schema}.{name} FROM kept")
+        transaction.run("DROP TABLE IF EXISTS temp.kept")
+        self._since_compaction = 0
 
     def _write_down(self, record: Record, error: str) -> None:
         failed = FailedEvent(record.position, record.stream, record.name, error[:_ERROR_CHARS])

@@ -21,7 +21,7 @@ READ_MODEL = ReadModel(
         "session_deleted_turns_now",
         "session_deleted_steps_now",
     ),
-    queries=("session_with_turns", "sessions_page", "session_ids_of_agent"),
+    queries=("session_with_turns", "sessions_page", "session_ids_of_agent", "agents_with_orphans"),
 )
 
 

@@ -14,18 +14,30 @@ from msgspec.json import Decoder
 
 from projections.plan import ReadModel
 from projections.reader import NOW, Reader, Row, rfc3339
-from schemas.api.content import CompletionMessage, InputMessage
-from schemas.api.turn import InferenceStep, Step, Turn, TurnError, TurnOutcome, TurnStatus, TurnUsage
+from schemas.api.content import CompletionMessage, InputMessage, ToolCall
+from schemas.api.turn import (
+    InferenceStep,
+    Step,
+    ToolExecutionStep,
+    ToolResponse,
+    Turn,
+    TurnError,
+    TurnOutcome,
+    TurnStatus,
+    TurnUsage,
+)
 
 READ_MODEL = ReadModel(
     name="turn",
-    tables=("turn_changes", "turns_now", "steps_now"),
+    tables=("turn_changes",),
+    small_tables=("turns_now", "steps_now"),
     views=("steps", "turns"),
     apply=(
         "turn_started_now",
         "turn_started",
         "turn_restarted",
         "turn_restarted_now",
+        "turn_awaiting_input",
         "step_started_now",
         "step_ended",
         "step_ended_now",
@@ -37,9 +49,21 @@ READ_MODEL = ReadModel(
     queries=("turn_rows", "open_turns"),
 )
 
+
+class _ExecutedTools(Struct, frozen=True):
+    tool_calls: list[ToolCall]
+    tool_responses: list[ToolResponse]
+
+
+_executed_tools = Decoder(_ExecutedTools)
 _input_messages = Decoder(list[InputMessage])
 _completion_message = Decoder(CompletionMessage)
-_ENDS: dict[str, TurnStatus] = {"completed": "completed", "failed": "failed", "cancelled": "cancelled"}
+_ENDS: dict[str, TurnStatus] = {
+    "completed": "completed",
+    "failed": "failed",
+    "cancelled": "cancelled",
+    "abandoned": "abandoned",
+}
 _NOTHING_YET = CompletionMessage(content="", stop_reason="end_of_message")
 
 
@@ -143,6 +167,11 @@ def _fold(reader: Reader, session_id: str, rows: list[Row]) -> TurnView:
             output_tokens += tokens_out or 0
             if (completed := _step(reader, row)) is not None:
                 steps.append(completed)
+        elif change == "awaiting_input":
+            status = "awaiting_input"
+            output_message = _completion_message.decode(reader.hydrate(output.encode()))
+        elif change == "resumed":
+            status, output_message = "running", _NOTHING_YET
         elif change in _ENDS:
             status = _ENDS[change]
             output_message = _completion_message.decode(reader.hydrate(output.encode()))
@@ -165,8 +194,18 @@ def _fold(reader: Reader, session_id: str, rows: list[Row]) -> TurnView:
 
 def _step(reader: Reader, row: Row) -> Step | None:
     _, turn_id, step_id, step_type, completed_us, started_us, output, *_ = row
-    if step_type != "inference" or output is None:
+    if output is None:
         return None
+    if step_type == "tool_execution":
+        executed = _executed_tools.decode(reader.hydrate(output.encode()))
+        return ToolExecutionStep(
+            turn_id=turn_id,
+            step_id=step_id,
+            started_at=rfc3339(started_us),
+            completed_at=rfc3339(completed_us),
+            tool_calls=executed.tool_calls,
+            tool_responses=executed.tool_responses,
+        )
     return InferenceStep(
         turn_id=turn_id,
         step_id=step_id,

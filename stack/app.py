@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import uvicorn
@@ -55,7 +56,7 @@ def build(server: Server) -> ASGIApp:
         logging_config=None,
         debug=False,
     )
-    return edge(app, server.settings, admin_token=server.folder.token)
+    return edge(app, server.settings, tracing=server.tracing, admin_token=server.folder.token)
 
 
 def _dependencies(server: Server) -> dict[str, Any]:
@@ -84,6 +85,17 @@ class _Process(uvicorn.Server):
         super().__init__(config)
         self._server = server
         self._announce = announce
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Ends on SIGINT and SIGTERM, in order. uvicorn would raise the signal once more at the end, and with
+        that die before the data folder is released."""
+        before = {sig: signal.signal(sig, self.handle_exit) for sig in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for sig, handler in before.items():
+                signal.signal(sig, handler)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

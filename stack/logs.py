@@ -21,6 +21,9 @@ _encode = msgspec.json.Encoder(enc_hook=repr).encode
 
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "color_message"}
 
+# Only these are heard at debug.
+_OWN = ("replaystack", "schemas", "projections", "telemetry", "stack")
+
 # These say at info what our own lines say already, or what nobody asked for.
 _QUIET = {"uvicorn.access": logging.CRITICAL, "httpx2": logging.WARNING, "httpcore2": logging.WARNING}
 
@@ -91,11 +94,13 @@ def configure(
         form = "text" if stream.isatty() else "json"
     handler = logging.StreamHandler(stream)
     handler.setFormatter(TextFormatter(secrets) if form == "text" else JsonFormatter(secrets))
+    # On the handler: some libraries set the level of their own loggers to debug.
+    handler.setLevel(level.upper())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    # Libraries are heard from info upwards; debug is for this project's own loggers.
-    root.setLevel(max(logging.INFO, logging.getLevelNamesMapping()[level.upper()]))
-    logging.getLogger("replaystack").setLevel(level.upper())
+    root.setLevel(max(logging.INFO, handler.level))
+    for name in _OWN:
+        logging.getLogger(name).setLevel(handler.level)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         uvicorn = logging.getLogger(name)
         uvicorn.handlers.clear()

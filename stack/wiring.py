@@ -10,6 +10,7 @@ from projections.engine import Engine
 from projections.reader import HydratingReader
 from projections.warehouse import Warehouse
 from schemas.events.turn import Owner
+from stack import VERSION
 from stack.config import Settings
 from stack.data_folder import DataFolder
 from stack.eventstore import EventStore
@@ -22,8 +23,10 @@ from stack.services.server_state import ServerState
 from stack.services.session import SessionService
 from stack.services.state import States
 from stack.services.supervisor import Supervisor
-from stack.services.turn import TurnLimits, TurnService
+from stack.services.turn import TurnService
+from stack.services.turn_driver import TurnDriver, TurnLimits
 from stack.services.views import Views
+from telemetry import tracing
 
 logger = logging.getLogger("replaystack.server")
 
@@ -34,6 +37,8 @@ class Server:
     def __init__(self, settings: Settings, folder: DataFolder) -> None:
         self.settings = settings
         self.folder = folder
+        node, boot = settings.node or folder.node, secrets.token_hex(8)
+        self.tracing = tracing.start(VERSION, f"{node}-{boot}")
         self.store = EventStore.open(folder.path)
         self.warehouse = Warehouse.open(folder.path)
         self.engine = Engine(
@@ -53,21 +58,25 @@ class Server:
         self.states = States(self.store)
         self.once = Once(self.store)
         conversations = Conversations(self.store)
+        limits = TurnLimits(
+            turn_deadline_s=settings.turn_deadline_s,
+            restart_limit=settings.restart_limit,
+            restart_max_age_h=settings.restart_max_age_h,
+            max_running_turns=settings.max_running_turns,
+        )
+        effects = RealEffects(self.tracing)
+        self.driver = TurnDriver(
+            self.store, self.states, conversations, effects, self.supervisor, self.tracing, limits
+        )
         self.turns = TurnService(
             self.store,
             self.states,
             self.views,
             self.models,
-            RealEffects(),
-            self.supervisor,
-            conversations,
-            Owner(settings.node or folder.node, secrets.token_hex(8)),
-            TurnLimits(
-                turn_deadline_s=settings.turn_deadline_s,
-                restart_limit=settings.restart_limit,
-                restart_max_age_h=settings.restart_max_age_h,
-                max_running_turns=settings.max_running_turns,
-            ),
+            effects,
+            self.driver,
+            Owner(node, boot),
+            limits,
         )
         self.sessions = SessionService(self.store, self.states, self.turns, conversations)
         self.agents = AgentService(self.store, self.states, self.views, self.sessions)
@@ -86,7 +95,7 @@ class Server:
 
     async def park_turns(self) -> None:
         """First step of a shutdown: turns finish or are left for the next start, so that streams end."""
-        await self.turns.park(self.settings.shutdown_grace_s)
+        await self.driver.park(self.settings.shutdown_grace_s)
 
     async def stop(self) -> None:
         """Ends everything in order: work, then what it writes to, the log last."""
@@ -97,3 +106,4 @@ class Server:
         self.views.close()
         self.warehouse.close()
         self.store.close()
+        await asyncio.to_thread(self.tracing.shutdown)

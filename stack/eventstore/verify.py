@@ -129,6 +129,9 @@ class _Verification:
 
     def _check_events(self) -> None:
         for position, name, state in self._events():
+            if not isinstance(state, bytes):
+                self._add(f"event {position}: its content is of type {type(state).__name__}")
+                continue
             try:
                 event = self._codec.decode(name, state, lambda json: hydrate(json, self._blobs.get))
             except InternalError as error:
@@ -142,7 +145,7 @@ class _Verification:
                 ).fetchone():
                     self._add(f"event {position} names blob {digest} without a reference to it")
 
-    def _events(self) -> Iterator[tuple[int, str, bytes]]:
+    def _events(self) -> Iterator[tuple[int, str, object]]:
         after = 0
         while rows := self._db.execute(
             "SELECT position, name, state FROM events WHERE position > ? ORDER BY position LIMIT ?",

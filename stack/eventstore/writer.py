@@ -73,6 +73,7 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
+        self._do_chores(idle=True)  # what a crash left undone
         while (batch := self._intake.take(_IDLE_S if self._chores_left() else None)) is not None:
             if batch:
                 self._process(batch)

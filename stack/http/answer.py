@@ -11,7 +11,7 @@ from litestar.types import Receive, Scope, Send
 
 from stack.domain.stream_position import StreamPosition
 from stack.services.live_turn import TurnReader
-from stack.services.turn import RunningTurn
+from stack.services.running_turn import RunningTurn
 
 _encode = msgspec.json.Encoder().encode
 

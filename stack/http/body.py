@@ -42,8 +42,9 @@ async def read_json(request: Request[Any, Any, Any], type: type[T]) -> tuple[T, 
 
 
 def decode(body: bytes, type: type[T]) -> T:
+    decoder: msgspec.json.Decoder[T] = _decoder(type)  # type: ignore[arg-type]
     try:
-        return _decoder(type).decode(body)
+        return decoder.decode(body)
     except msgspec.ValidationError as error:
         raise Invalid(_explained(str(error), type)) from None
     except msgspec.DecodeError as error:

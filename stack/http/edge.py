@@ -25,16 +25,12 @@ logger = logging.getLogger("replaystack.http")
 access_logger = logging.getLogger("replaystack.access")
 
 
-def edge(
-    app: ASGIApp, settings: Settings, *, tracing: Tracing | None = None, admin_token: str = ""
-) -> ASGIApp:
+def edge(app: ASGIApp, settings: Settings, *, tracing: Tracing, admin_token: str = "") -> ASGIApp:
     """`app` behind all of it. `scope["state"]` gets `actor`, `trace_id` and `traceparent`.
 
-    `admin_token` is what commands on the server's own machine show; `/admin/` takes nothing else. Without
-    `tracing` no span is recorded, but each request has its ids.
+    `admin_token` is what commands on the server's own machine show; `/admin/` takes nothing else.
     """
     access = Access(settings, admin_token)
-    tracing = tracing or Tracing(None)
 
     async def at_the_edge(scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

@@ -17,8 +17,9 @@ from stack.errors import Invalid, NotFound, Unavailable, of_status
 from stack.http.answer import TurnStream, empty_answer, json_answer
 from stack.http.body import caller_of, post_of, read_json
 from stack.services.once import Once
+from stack.services.running_turn import RunningTurn
 from stack.services.state import States
-from stack.services.turn import RunningTurn, TurnService
+from stack.services.turn import TurnService
 from stack.services.views import Views
 
 READ = ("agent", "session", "turn")

@@ -22,7 +22,7 @@ class Answer:
     def __init__(
         self, step_id: str, frames: TurnFrames, now_ms: Callable[[], float], new_id: Callable[[], str]
     ) -> None:
-        self._step_id = step_id
+        self.step_id = step_id
         self._frames = frames
         self._now_ms = now_ms
         self._new_id = new_id
@@ -37,7 +37,7 @@ class Answer:
     def text(self, text: str) -> Frame:
         self._parts.append(text)
         number, delay_ms = self._traced(len(text), -1)
-        return self._frames.text(self._step_id, number, text, delay_ms)
+        return self._frames.text(self.step_id, number, text, delay_ms)
 
     def call_chunk(self, chunk: ToolCallChunk) -> list[Frame]:
         """The frames of a piece of a call; the first piece of the next call completes the one before it."""
@@ -55,7 +55,7 @@ class Answer:
         if chunk.arguments and not call.complete:
             call.arguments.append(chunk.arguments)
             number, delay_ms = self._traced(len(chunk.arguments), call.number)
-            frames.append(self._frames.call_fragment(self._step_id, number, chunk.arguments, delay_ms))
+            frames.append(self._frames.call_fragment(self.step_id, number, chunk.arguments, delay_ms))
         return frames
 
     def complete_calls(self) -> list[Frame]:
@@ -65,7 +65,7 @@ class Answer:
             if not call.complete:
                 call.complete = True
                 number, delay_ms = self._traced(-1, call.number)
-                frames.append(self._frames.call(self._step_id, number, call.wire(), delay_ms))
+                frames.append(self._frames.call(self.step_id, number, call.wire(), delay_ms))
         return frames
 
     def message(self, reason: StopReason) -> CompletionMessage:

@@ -8,35 +8,32 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Sequence
-from typing import Any
+from functools import partial
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from projections import turn as turn_views
 from schemas.api.agent import AgentConfig, TopKSamplingStrategy
-from schemas.api.turn import CreateAgentTurnRequest, ResumeAgentTurnRequest, Turn, TurnError
-from schemas.events.base import Event
+from schemas.api.turn import CreateAgentTurnRequest, ResumeAgentTurnRequest, TurnError
 from schemas.events.turn import Owner, TurnAbandoned, TurnCancelled, TurnFailed, TurnStarted
 from stack.domain import agent as agents
 from stack.domain import session as sessions
 from stack.domain import turn as turns
 from stack.domain.stream_position import StreamPosition
-from stack.domain.tool import check_tool_config, tool_config
+from stack.domain.tool import check_tool_config
 from stack.domain.turn import TurnState
-from stack.errors import Conflict, Invalid, NotFound, ReplaystackError, Unavailable, VersionConflict
+from stack.errors import Conflict, Invalid, NotFound, Unavailable, VersionConflict
 from stack.eventstore import Append, EventStore, Expect, StreamWrite, stream_name
 from stack.providers.inference.port import InferenceProvider
 from stack.providers.inference.registry import Models
 from stack.services.caller import SYSTEM, Caller
-from stack.services.conversation import Conversations, questions_of, system_message, text_of, tools_of
+from stack.services.conversation import questions_of, text_of
 from stack.services.effects import Effects
 from stack.services.live_turn import LiveTurn
+from stack.services.running_turn import RunningTurn
 from stack.services.state import States
-from stack.services.supervisor import Supervisor
-from stack.services.turn_frames import TurnFrames, turn_wire
-from stack.services.turn_runner import Closes, Stop, Superseded, TurnPlan, TurnRunner
+from stack.services.turn_driver import TurnDriver, TurnLimits
+from stack.services.turn_frames import TurnFrames
 from stack.services.views import Views
 
 logger = logging.getLogger("replaystack.turn")
@@ -47,52 +44,6 @@ LAST_FRAME = 2**31
 RECORD_RETRY_S = (0.05, 0.2, 1.0, 2.0)
 
 
-class TurnLimits(Struct, frozen=True, kw_only=True):
-    """Settings of the same names."""
-
-    turn_deadline_s: float = 1800.0
-    restart_limit: int = 3
-    restart_max_age_h: float = 24.0
-    max_running_turns: int = 256
-
-
-class RunningTurn:
-    """A turn that this process runs, or the record of one that has ended: both can be followed."""
-
-    def __init__(self, turn_id: str, session_id: str, frames: TurnFrames, live: LiveTurn) -> None:
-        self.turn_id = turn_id
-        self.session_id = session_id
-        self.frames = frames
-        self.live = live
-        self.runner: TurnRunner | None = None
-        self.task: asyncio.Task[None] | None = None
-        self.stopping: tuple[Stop, str] | None = None
-        self.failure: ReplaystackError | None = None
-
-    @property
-    def state(self) -> TurnState:
-        return self.frames.state
-
-    def wire(self) -> Turn:
-        return turn_wire(self.turn_id, self.state)
-
-    async def ended(self) -> None:
-        """Returns when the turn has ended, or was parked by a shutdown."""
-        if self.task is not None:
-            await asyncio.wait([self.task])
-
-    async def shows_life(self, hold_back_s: float) -> None:
-        """Returns when the first inference was answered, the turn has ended, or the time is over."""
-        if self.task is None or self.runner is None:
-            return
-        await asyncio.wait([self.task, self.runner.alive], timeout=hold_back_s, return_when="FIRST_COMPLETED")
-
-    def request_stop(self, reason: Stop, detail: str) -> None:
-        if self.stopping is None and self.task is not None and not self.task.done():
-            self.stopping = (reason, detail)
-            self.task.cancel()
-
-
 class TurnService:
     def __init__(
         self,
@@ -101,8 +52,7 @@ class TurnService:
         views: Views,
         models: Models,
         effects: Effects,
-        supervisor: Supervisor,
-        conversations: Conversations,
+        driver: TurnDriver,
         owner: Owner,
         limits: TurnLimits,
     ) -> None:
@@ -111,17 +61,14 @@ class TurnService:
         self._views = views
         self._models = models
         self._effects = effects
-        self._supervisor = supervisor
-        self._conversations = conversations
+        self._driver = driver
         self._owner = owner
         self._limits = limits
-        self._running: dict[str, RunningTurn] = {}
         self._recovered = asyncio.Event()
-        self._closing = False
 
     @property
     def running(self) -> int:
-        return len(self._running)
+        return len(self._driver.running)
 
     async def create(
         self, agent_id: str, session_id: str, request: CreateAgentTurnRequest, caller: Caller, command: str
@@ -130,12 +77,11 @@ class TurnService:
 
         Raises NotFound, Invalid (also for an unknown model), Conflict while a turn is open, Unavailable.
         """
-        if self._closing or len(self._running) >= self._limits.max_running_turns:
-            raise Unavailable(f"{len(self._running)} turns are running; try again.", retry_after=2)
+        self._driver.refuse_if_full()
         agent, agent_version = await self._states.agent(agent_id)
         await self._states.session(agent_id, session_id)
         agents.check_toolgroups(request.toolgroups, (), "toolgroups")
-        provider, model = await self._models.resolve(agent.model)
+        provider, _ = await self._models.resolve(agent.model)
         _check_capabilities(agent, provider)
         started = TurnStarted(
             session_id=session_id,
@@ -154,7 +100,7 @@ class TurnService:
         opened_at = await self._open(agent_id, session_id, turn_id, started, agent_version, caller, command)
         turn = RunningTurn(turn_id, session_id, TurnFrames(turn_id), LiveTurn())
         turn.live.publish(turn.frames.apply(started, opened_at, 1, live=True))
-        self._launch(turn, agent, provider, model, caller)
+        self._driver.launch(turn, agent, partial(self._models.resolve, agent.model), caller)
         return turn
 
     async def _open(
@@ -208,14 +154,13 @@ class TurnService:
         Raises NotFound, Conflict when the turn does not wait, Invalid unless the responses answer exactly the
         pending calls.
         """
-        if self._closing or len(self._running) >= self._limits.max_running_turns:
-            raise Unavailable(f"{len(self._running)} turns are running; try again.", retry_after=2)
+        self._driver.refuse_if_full()
         agent, _ = await self._states.agent(agent_id)
         await self._states.session(agent_id, session_id)
         state, version = await self._states.turn(session_id, turn_id)
         for index, response in enumerate(request.tool_responses):
             text_of(response.content, f"tool_responses[{index}].content")
-        provider, model = await self._models.resolve(agent.model)
+        await self._models.resolve(agent.model)
         events = turns.resume(state, request.tool_responses, self._owner, self._effects.new_id())
         turn = await self._recorded(session_id, turn_id)
         if turn.frames.version != version:
@@ -228,17 +173,17 @@ class TurnService:
         for number, event in enumerate(events):
             at = appended.recorded_at[number]
             turn.live.publish(turn.frames.apply(event, at, version + 1 + number, live=True))
-        self._launch(turn, agent, provider, model, caller)
+        self._driver.launch(turn, agent, partial(self._models.resolve, agent.model), caller)
         return turn, StreamPosition(version, LAST_FRAME)
 
     async def attach(self, session_id: str, turn_id: str) -> RunningTurn:
         """The turn to follow: the running one, or one that has ended with all its frames. Raises NotFound."""
         for _ in range(ATTACH_ATTEMPTS):
-            turn = self._running.get(turn_id)
+            turn = self._driver.running.get(turn_id)
             if turn is not None and turn.session_id == session_id:
                 return turn
             folded = await self._states.turn(session_id, turn_id)
-            if folded.state.status != "running" or self._closing:
+            if folded.state.status != "running" or self._driver.closing:
                 break
             # Left by the last process, or opened a moment ago: its run is about to begin.
             await self._recovered.wait()
@@ -269,11 +214,11 @@ class TurnService:
         turn = await self.attach(session_id, turn_id)
         turn.request_stop("cancelled", reason)
         await turn.ended()
-        if turn.state.status == "awaiting_input":
-            return await self._cancel_waiting(session_id, turn_id, reason)
+        if turn.task is None and not turn.state.completed_at:
+            return await self._cancel_idle(session_id, turn_id, reason)
         return turn.state
 
-    async def _cancel_waiting(self, session_id: str, turn_id: str, reason: str) -> TurnState:
+    async def _cancel_idle(self, session_id: str, turn_id: str, reason: str) -> TurnState:
         state, version = await self._states.turn(session_id, turn_id)
         _, session_version = await self._states.session(state.agent_id, session_id)
         cancelled = TurnCancelled(reason=reason, output_message=turns.produced(state))
@@ -290,38 +235,29 @@ class TurnService:
 
     async def recover(self) -> None:
         """Takes up the turns that the last process left open: runs them on, or closes them as interrupted."""
-        try:
-            for left in await self._views.read(("session", "turn"), turn_views.open_turns):
-                if left.turn_id in self._running:
-                    continue
-                try:
-                    await self._take_up(left.agent_id, left.session_id, left.turn_id)
-                except (NotFound, Conflict) as error:
-                    logger.info("turn %s is not taken up: %s", left.turn_id, error.detail)
-        finally:
-            self._recovered.set()
+        for left in await self._left_open():
+            try:
+                await self._take_up(left.agent_id, left.session_id, left.turn_id)
+            except (NotFound, VersionConflict) as error:
+                logger.info("turn %s is not taken up: %s", left.turn_id, error.detail)
+        self._recovered.set()
 
-    async def park(self, grace_s: float) -> None:
-        """Lets running turns finish for `grace_s`, then leaves the rest open for the next start."""
-        self._closing = True
-        tasks = [turn.task for turn in self._running.values() if turn.task is not None]
-        if tasks:
-            await asyncio.wait(tasks, timeout=grace_s)
-        for turn in list(self._running.values()):
-            turn.request_stop("parked", "The server is shutting down.")
-        left = [turn.task for turn in self._running.values() if turn.task is not None]
-        if left:
-            await asyncio.wait(left)
+    async def _left_open(self) -> list[turn_views.OpenTurn]:
+        while True:
+            try:
+                return await self._views.read(("session", "turn"), turn_views.open_turns)
+            except Unavailable as error:
+                logger.info("open turns wait for the read models: %s", error.detail)
+                await asyncio.sleep(1.0)
 
     async def _take_up(self, agent_id: str, session_id: str, turn_id: str) -> None:
         state, version = await self._states.turn(session_id, turn_id)
         if state.status != "running" or state.owner == self._owner:
             return
-        session = await self._states.session(agent_id, session_id)
         turn = await self._recorded(session_id, turn_id)
         age_h = (time.time() - state.running_since / 1e6) / 3600
         if state.attempt > self._limits.restart_limit or age_h > self._limits.restart_max_age_h:
-            await self._interrupt(turn, session.version)
+            await self._interrupt(turn)
             return
         agent, _ = await self._states.agent(agent_id)
         caller = replace(SYSTEM, trace_id=state.trace_id)
@@ -329,126 +265,17 @@ class TurnService:
         write = StreamWrite(stream_name("turn", turn_id), version, [event])
         appended = await self._store.append(Append((write,)))
         turn.frames.apply(event, appended.recorded_at[0], version + 1, live=True)
-        provider, model = await self._models.resolve(agent.model)
-        self._launch(turn, agent, provider, model, caller)
+        self._driver.launch(turn, agent, partial(self._models.resolve, agent.model), caller)
 
-    async def _interrupt(self, turn: RunningTurn, session_version: int) -> None:
+    async def _interrupt(self, turn: RunningTurn) -> None:
         error = TurnError(
             500,
             "Internal Server Error",
             "The turn was interrupted and is too old or was restarted too often.",
         )
         failed = TurnFailed(error=error, output_message=turns.produced(turn.state))
-        await self._append(turn, session_version, SYSTEM.stamp([failed]), "failed")
+        await self._driver.append(turn, SYSTEM.stamp([failed]), "failed")
         turn.live.end()
-
-    def _launch(
-        self, turn: RunningTurn, agent: AgentConfig, provider: InferenceProvider, model: str, caller: Caller
-    ) -> None:
-        """Starts the run of an open turn in the background."""
-        session_version = 0
-
-        async def prepare() -> TurnPlan:
-            nonlocal session_version
-            session = await self._states.session(turn.state.agent_id, turn.session_id)
-            session_version = session.version
-            history = await self._conversations.before(turn.session_id, session.state, turn.turn_id)
-            config = tool_config(agent, turn.state.tool_config)
-            questions = questions_of(turn.state, history.pending)
-            return TurnPlan(
-                agent=agent,
-                provider=provider,
-                model=model,
-                context=[*system_message(agent, config), *history.messages, *questions],
-                tools=tools_of(agent),
-                tool_names=frozenset(tool.name for tool in agent.client_tools or ()),
-                tool_choice=config.tool_choice,
-            )
-
-        async def record(events: Sequence[Event], closes: Closes) -> None:
-            await self._record(turn, session_version, caller.stamp(events), closes)
-
-        turn.runner = TurnRunner(prepare, turn.frames, turn.live, self._effects, record)
-        self._running[turn.turn_id] = turn
-        turn.task = self._supervisor.spawn(f"turn {turn.turn_id}", self._drive(turn))
-
-    async def _drive(self, turn: RunningTurn) -> None:
-        assert turn.runner is not None
-        age_s = time.time() - turn.state.running_since / 1e6
-        deadline_s = self._limits.turn_deadline_s
-        timer = asyncio.get_running_loop().call_later(
-            max(0.0, deadline_s - age_s),
-            turn.request_stop,
-            "deadline",
-            f"The turn did not end within its deadline of {deadline_s:g} s.",
-        )
-        try:
-            try:
-                await turn.runner.run()
-            except asyncio.CancelledError:
-                await turn.runner.stop(*(turn.stopping or ("parked", "")))
-        except Superseded:
-            logger.info("turn %s was ended by another request", turn.turn_id)
-        finally:
-            timer.cancel()
-            turn.failure = turn.runner.failure
-            del self._running[turn.turn_id]
-            turn.live.end()
-            if turn.state.completed_at:
-                await self._remember(turn)
-
-    async def _remember(self, turn: RunningTurn) -> None:
-        try:
-            session, _ = await self._states.session(turn.state.agent_id, turn.session_id)
-        except NotFound:
-            return
-        self._conversations.add(turn.session_id, session, turn.turn_id, turn.state)
-
-    async def _record(
-        self, turn: RunningTurn, session_version: int, events: Sequence[Event], closes: Closes
-    ) -> None:
-        """Appends, waiting out a log that cannot take events for the moment (a full disk)."""
-        attempt = 0
-        while True:
-            try:
-                await _uninterrupted(self._append(turn, session_version, events, closes))
-                return
-            except Unavailable as error:
-                logger.warning("turn %s waits for the event log: %s", turn.turn_id, error.detail)
-                await asyncio.sleep(RECORD_RETRY_S[min(attempt, len(RECORD_RETRY_S) - 1)])
-                attempt += 1
-            except VersionConflict as error:
-                raise Superseded from error
-
-    async def _append(
-        self, turn: RunningTurn, session_version: int, events: Sequence[Event], closes: Closes
-    ) -> None:
-        version = turn.frames.version
-        writes = [StreamWrite(stream_name("turn", turn.turn_id), version, events)]
-        if closes:
-            closed = sessions.close_turn(turn.turn_id, closes)
-            writes.append(StreamWrite(stream_name("session", turn.session_id), session_version, closed))
-        appended = await self._store.append(Append(tuple(writes)))
-        for number, event in enumerate(events):
-            at = appended.recorded_at[number]
-            turn.live.publish(turn.frames.apply(event, at, version + 1 + number, live=True))
-
-
-async def _uninterrupted(work: Coroutine[Any, Any, None]) -> None:
-    """Awaits to the end what must not be left half known; a cancellation is raised afterwards."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        while not task.done():
-            try:
-                await asyncio.wait([task])
-            except asyncio.CancelledError:
-                continue
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            raise error from None
-        raise
 
 
 def _check_capabilities(agent: AgentConfig, provider: InferenceProvider) -> None:

@@ -60,6 +60,8 @@ STOP_REASONS: dict[str, StopReason] = {
     "content_filter": "end_of_turn",
 }
 
+LARGE_REQUEST_BYTES = 2**20
+
 _encode = msgspec.json.Encoder().encode
 
 Stop = Literal["cancelled", "deadline", "parked"]
@@ -79,7 +81,8 @@ class TurnPlan(Struct, frozen=True, kw_only=True):
     """What a turn runs with; all of it is known before its first step.
 
     `context` is the messages before the turn's own answers: instructions, history, this turn's input.
-    `tool_names` are the tools that the client runs; `tools` their definitions for the model.
+    `tool_names` are the tools that the client runs; `tools` their definitions for the model; `labels` name
+    the turn on the spans of its effects.
     """
 
     agent: AgentConfig
@@ -89,7 +92,7 @@ class TurnPlan(Struct, frozen=True, kw_only=True):
     tools: list[Raw] = []
     tool_names: frozenset[str] = frozenset()
     tool_choice: str | None = None
-    headers: Mapping[str, str] = {}
+    labels: Mapping[str, str] = {}
 
 
 Prepare = Callable[[], Awaitable[TurnPlan]]
@@ -163,7 +166,7 @@ class TurnRunner:
             attempt=self.state.attempt,
             model=f"{self._plan.provider.id}/{self._plan.model}",
             parameters=self._plan.agent.sampling_params,
-            request_digest=hashlib.sha256(_encode(request)).hexdigest(),
+            request_digest=await _digest(request),
         )
         await self._record([started], "")
         answer = Answer(step_id, self._frames, self._effects.now_ms, self._effects.new_id)
@@ -185,7 +188,9 @@ class TurnRunner:
 
     async def _stream(self, request: InferenceRequest, answer: Answer) -> Finished:
         finished: Finished | None = None
-        events = self._effects.infer(self._plan.provider, request, self._plan.headers)
+        events = self._effects.infer(
+            self._plan.provider, request, {**self._plan.labels, "step_id": answer.step_id}
+        )
         try:
             async for event in events:
                 match event:
@@ -278,6 +283,14 @@ class TurnRunner:
             if content:
                 return CompletionMessage(content=content, stop_reason="end_of_turn")
         return turns.produced(self.state)
+
+
+async def _digest(request: InferenceRequest) -> str:
+    """SHA-256 in hex; that of a large request outside of the event loop's thread."""
+    encoded = _encode(request)
+    if len(encoded) > LARGE_REQUEST_BYTES:
+        return (await asyncio.to_thread(hashlib.sha256, encoded)).hexdigest()
+    return hashlib.sha256(encoded).hexdigest()
 
 
 def inference_request(plan: TurnPlan, messages: list[Raw], tool_choice: str | None) -> InferenceRequest:

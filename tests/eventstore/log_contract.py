@@ -12,8 +12,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
 
-from schemas.api.agent import AgentConfig
+from schemas.api.agent import AgentConfig, ToolDef
 from schemas.events.agent import AgentCreated, AgentDeleted
 from schemas.events.base import Event, Redacted
 from schemas.events.session import SessionCreated, SessionDeleted, SessionTurnOpened
@@ -346,7 +347,15 @@ class LogContract:
             {"$blob": digest, "bytes": LONG},
             {"$$blob": digest, "$blob": {"$blob": digest}, "$$$blob": [{"$blob": digest, "bytes": LONG}]},
             {"$blob": "s" * LONG},
-            {"text": marker, '"$$blob': 1, "\\$$blob": 2, "a$blob": 3, "$blobs": 4, '"$blob"': 5, "$blob": None},
+            {
+                "text": marker,
+                '"$$blob': 1,
+                "\\$$blob": 2,
+                "a$blob": 3,
+                "$blobs": 4,
+                '"$blob"': 5,
+                "$blob": None,
+            },
         ]
         stream = fresh("agent")
         for version, metadata in enumerate(forged):
@@ -373,7 +382,9 @@ class LogContract:
         await log.append(one(fresh()))
         assert log.head() == 1
 
-    @pytest.mark.parametrize("odd", ["a\x00b", "\x00", "ü/ö/😀", "\u202e\ufeff", "\uffff\U0010ffff", "'; --", "%_"])
+    @pytest.mark.parametrize(
+        "odd", ["a\x00b", "\x00", "ü/ö/😀", "\u202e\ufeff", "\uffff\U0010ffff", "'; --", "%_"]
+    )
     async def test_odd_text_is_kept_apart_and_unchanged(self, log: EventStore, odd: str) -> None:
         stream = stream_name("session", odd)
         appended = await log.append(one(stream, 0, session(odd), command=f"k{odd}"))
@@ -469,7 +480,9 @@ class LogContract:
             return [(await log.append(one(fresh()))).first for _ in range(50)]
 
         positions: list[int] = []
-        threads = [threading.Thread(target=lambda: positions.extend(asyncio.run(appends()))) for _ in range(4)]
+        threads = [
+            threading.Thread(target=lambda: positions.extend(asyncio.run(appends()))) for _ in range(4)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -514,10 +527,6 @@ class LogContract:
 
 
 def _with_metadata(config: AgentConfig, metadata: Any) -> AgentConfig:
-    from msgspec.structs import replace
-
-    from schemas.api.agent import ToolDef
-
     return replace(config, client_tools=[ToolDef(name="t", metadata=metadata)])
 
 

@@ -356,6 +356,6 @@ def test_other_scopes_pass_through() -> None:
     async def nothing(*_: Any) -> Any:
         return None
 
-    app: Any = edge(inner, Settings())
+    app: Any = edge(inner, Settings(), tracing=tracing.Tracing(None))
     asyncio.run(app({"type": "lifespan"}, nothing, nothing))
     assert seen == ["lifespan"]

@@ -14,7 +14,7 @@ milliseconds, counts are whole numbers. The behaviours:
 | no-finish | `chunks` pieces and [DONE], without a finish reason |
 | no-done | a finish reason as the last chunk, neither usage nor [DONE] |
 | no-usage | as text, without usage |
-| status | an error with the status `code`, `retry_after` seconds as a header if given |
+| status | an error with the status `code` and `message`, `retry_after` seconds as a header if given |
 | drop | the connection is closed without an answer |
 | stall | `chunks` pieces, then nothing for ever |
 | silent | headers, then nothing for ever |
@@ -207,7 +207,8 @@ class Connection(asyncio.Protocol):
                 wait = script.settings.get("retry_after")
                 extra = [f"retry-after: {wait}"] if wait else []
                 code = script.number("code", 500)
-                self.send_json(error_body(f"scripted status {code}", "scripted"), code, extra)
+                message = script.settings.get("message", f"scripted status {code}")
+                self.send_json(error_body(message, "scripted"), code, extra)
             case "redirect":
                 location = script.settings.get("location", "http://example.invalid/v1/chat/completions")
                 self.send_json({}, 307, [f"location: {location}"])

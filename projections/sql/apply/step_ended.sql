@@ -9,7 +9,10 @@ SELECT
     s.agent_id AS agent_id,
     substr(b.name, 6, length(b.name) - 7) AS change,
     s.started_at AS started_at,
-    b.e.output AS content,
+    CASE
+        WHEN b.e.tool_responses IS NULL THEN b.e.output
+        ELSE json_object('tool_calls', b.e.tool_calls, 'tool_responses', b.e.tool_responses)
+    END AS content,
     s.step_id AS step_id,
     s.step_type AS step_type,
     s.attempt AS attempt,
@@ -34,7 +37,7 @@ FROM (
         name,
         json_transform(
             state,
-            '{"step_id": "VARCHAR", "output": "JSON", "trace": "JSON",
+            '{"step_id": "VARCHAR", "output": "JSON", "trace": "JSON", "tool_calls": "JSON", "tool_responses": "JSON",
               "usage": {"input_tokens": "BIGINT", "output_tokens": "BIGINT"},
               "error": {"status": "INTEGER", "title": "VARCHAR", "detail": "VARCHAR"},
               "response_id": "VARCHAR", "response_model": "VARCHAR",

@@ -1,4 +1,4 @@
--- on: turn.completed.1, turn.failed.1, turn.cancelled.1
+-- on: turn.completed.1, turn.failed.1, turn.cancelled.1, turn.abandoned.1
 -- The last row of a turn: how it ended.
 INSERT INTO now.turn_changes BY NAME
 SELECT
@@ -28,6 +28,6 @@ FROM (
               "error": {"status": "INTEGER", "title": "VARCHAR", "detail": "VARCHAR"}}'
         ) AS e
     FROM batch
-    WHERE name IN ('turn.completed.1', 'turn.failed.1', 'turn.cancelled.1')
+    WHERE name IN ('turn.completed.1', 'turn.failed.1', 'turn.cancelled.1', 'turn.abandoned.1')
 ) AS b
 INNER JOIN now.turns_now AS t ON b.id = t.turn_id;

@@ -1,7 +1,9 @@
 -- All that happened to turns, one row per change, appended in the order of the log. Times are UTC.
---   change      started, restarted, step_completed, step_failed, step_interrupted, completed, failed, cancelled
---   started_at  start of what ended: of the step for step_*, of the turn for completed, failed, cancelled
---   content     input messages of started; the step's output for step_*; the output message of an end
+--   change      started, restarted, awaiting_input, resumed, completed, failed, cancelled, abandoned,
+--               step_completed, step_failed, step_interrupted
+--   started_at  start of what ended: of the step for step_*, of the turn for what ended it
+--   content     input messages of started; the step's output (of a tool execution its
+--               calls and responses) for step_*; the output message of an end and of awaiting_input
 --   details     of started: documents, toolgroups, tool_config
 CREATE TABLE now.turn_changes (
     position BIGINT NOT NULL,
@@ -12,7 +14,8 @@ CREATE TABLE now.turn_changes (
     change VARCHAR NOT NULL,
     started_at TIMESTAMP NOT NULL,
     content JSON CHECK (
-        content IS NOT NULL OR change IN ('restarted', 'step_completed', 'step_failed', 'step_interrupted')
+        content IS NOT NULL
+        OR change IN ('restarted', 'resumed', 'step_completed', 'step_failed', 'step_interrupted')
     ),
     step_id VARCHAR,
     step_type VARCHAR,

@@ -134,14 +134,16 @@ class Filler:
         return schema if isinstance(schema, dict) else {}
 
     def _target(self, reference: str) -> Any:
+        if not reference.startswith("#"):
+            return {}
         target = self._root
-        for part in reference.lstrip("#").strip("/").split("/") if reference.startswith("#") else ():
-            part = part.replace("~1", "/").replace("~0", "~")
-            if isinstance(target, list) and part.isdecimal() and int(part) < len(target):
-                target = target[int(part)]
+        for part in filter(None, reference[1:].split("/")):
+            key = part.replace("~1", "/").replace("~0", "~")
+            if isinstance(target, list) and key.isdecimal() and int(key) < len(target):
+                target = target[int(key)]
             else:
-                target = target.get(part, {}) if isinstance(target, dict) else {}
-        return target if reference.startswith("#") else {}
+                target = target.get(key, {}) if isinstance(target, dict) else {}
+        return target
 
     def _object(self, schema: dict[str, Any], depth: int) -> tuple[Any, bool]:
         properties = schema.get("properties")

@@ -13,6 +13,7 @@ import random
 import threading
 import urllib.request
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -99,6 +100,8 @@ class OpenAICompatible:
         self._capabilities = capabilities_of(settings)
         self._where = f"The model server {settings.id!r} ({self.base_url})"
         self._client: AsyncOpenAI | None = None
+        # What is sent instead of the key where there is none; made with the client.
+        self._credentials: dict[str, Any] = {}
 
     @property
     def id(self) -> str:
@@ -115,7 +118,13 @@ class OpenAICompatible:
 
         try:
             async with asyncio.timeout(MODELS_TIMEOUT_S):
-                response = await client.get("/models", cast_to=httpx2.Response, stream=True, stream_cls=None)
+                response = await client.get(
+                    "/models",
+                    cast_to=httpx2.Response,
+                    options={"headers": self._credentials},
+                    stream=True,
+                    stream_cls=None,
+                )
                 try:
                     body = await _read(response, MAX_MODELS_BYTES)
                 finally:
@@ -143,19 +152,24 @@ class OpenAICompatible:
         loop = asyncio.get_running_loop()
         first_token_by = loop.time() + self.settings.first_token_timeout_s
         response = await self._open(request.model, body, headers, first_token_by)
+        # One iterator to the very end: giving up one before it ends closes the connection.
+        pieces = _body(response).__aiter__()
+        answer = AnswerStream(self._where)
         try:
-            answer = AnswerStream(self._where)
             opened = False
-            async for events in self._chunks(response, answer, first_token_by):
-                if not opened:
-                    opened = True
-                    yield Opened()
-                for event in events:
-                    yield event
+            async with aclosing(self._chunks(pieces, answer, first_token_by)) as chunks:
+                async for events in chunks:
+                    if not opened:
+                        opened = True
+                        yield Opened()
+                    for event in events:
+                        yield event
             yield answer.finished()
-            await _drain(response)
+            await _drain(pieces)
         finally:
             await response.aclose()
+            if isinstance(pieces, AsyncGenerator):
+                await pieces.aclose()
 
     async def aclose(self) -> None:
         client, self._client = self._client, None
@@ -163,12 +177,11 @@ class OpenAICompatible:
             await client.close()
 
     async def _chunks(
-        self, response: httpx2.Response, answer: AnswerStream, first_by: float
-    ) -> AsyncIterator[list[InferenceEvent]]:
+        self, pieces: AsyncIterator[bytes], answer: AnswerStream, first_by: float
+    ) -> AsyncGenerator[list[InferenceEvent]]:
         """The events of each piece that arrives, until the answer is complete or its stream ends. Time runs
         only while a piece is awaited, and a keep-alive comment does not count as one."""
         now = asyncio.get_running_loop().time
-        pieces = _body(response).__aiter__()
         deadline, begun = first_by, False
         while not answer.done:
             try:
@@ -238,7 +251,14 @@ class OpenAICompatible:
             "/chat/completions",
             cast_to=httpx2.Response,
             content=body,
-            options={"headers": {**_STREAM_HEADERS, **headers, "x-stainless-retry-count": str(attempt)}},
+            options={
+                "headers": {
+                    **_STREAM_HEADERS,
+                    **self._credentials,
+                    **headers,
+                    "x-stainless-retry-count": str(attempt),
+                }
+            },
             stream=True,
             stream_cls=None,
         )
@@ -262,7 +282,6 @@ class OpenAICompatible:
         import openai
 
         settings = self.settings
-        key = settings.api_key
         timeout = httpx2.Timeout(None, connect=settings.connect_timeout_s)
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=30.0)
         loopback = is_loopback(urlsplit(settings.base_url).hostname or "")
@@ -278,18 +297,19 @@ class OpenAICompatible:
         openai_itself = self.flavour == "openai"
         client = openai.AsyncOpenAI(
             base_url=settings.base_url,
-            api_key=key or "none",
+            api_key=settings.api_key or "none",
             # The SDK would send these to any host, whoever runs it.
             organization=None if openai_itself else "",
             project=None if openai_itself else "",
             max_retries=0,
             timeout=timeout,
             http_client=http_client,
-            default_headers={} if key else {"Authorization": openai.Omit()},  # type: ignore[dict-item]
+            default_headers=settings.headers,
         )
         if not openai_itself:
             client.organization = client.project = None
-        client._custom_headers = {**client._custom_headers, **settings.headers}
+        if not settings.api_key:
+            self._credentials = {"Authorization": openai.Omit()}
         return client
 
     def _error(self, refused: _Refused, model: str | None) -> ReplaystackError:
@@ -309,7 +329,8 @@ class OpenAICompatible:
         """A failure below HTTP: `error` is the SDK's, whose cause is the HTTP client's, or that itself."""
         import httpx2
 
-        cause = error.__cause__ or error
+        # The HTTP client's errors have causes of their own.
+        cause = error if isinstance(error, httpx2.TransportError) else error.__cause__
         if isinstance(cause, httpx2.ConnectTimeout):
             return self._timeout("accepted no connection", self.settings.connect_timeout_s)
         if isinstance(cause, httpx2.ConnectError):
@@ -374,11 +395,11 @@ async def _read(response: httpx2.Response, limit: int) -> bytes:
     return bytes(read[:limit])
 
 
-async def _drain(response: httpx2.Response) -> None:
+async def _drain(pieces: AsyncIterator[bytes]) -> None:
     """Reads what follows [DONE], the end of the transfer encoding, so that the connection can be used again."""
     try:
         async with asyncio.timeout(0.2):
-            async for _ in response.stream:  # type: ignore[union-attr]
+            async for _ in pieces:
                 pass
     except Exception:  # noqa: S110
         pass  # The answer is complete; the connection is closed instead of kept.

@@ -6,9 +6,10 @@ Lines end in LF or CRLF; each `data:` line is one event (every known server writ
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from schemas.api.turn import TurnUsage
 from stack.errors import UpstreamFailed
@@ -52,7 +53,7 @@ class _Chunk(Struct):
     model: str | None = None
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
-    error: Raw | None = None
+    error: Any = None
 
 
 _decode = msgspec.json.Decoder(_Chunk).decode
@@ -125,7 +126,7 @@ class AnswerStream:
             chunk = _decode(payload)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise self._failed("a chunk of the answer is malformed") from None
-        if chunk.error is not None and bytes(chunk.error) != b"null":
+        if chunk.error:
             raise self._failed(f"it reported an error inside the answer: {message_of(payload)}")
         if chunk.id and not self._response_id:
             self._response_id = chunk.id

@@ -134,7 +134,7 @@ class ProviderContract:
     async def test_a_closed_answer_leaves_the_provider_usable(
         self, provider: InferenceProvider, model: str
     ) -> None:
-        async with aclosing(provider.infer(request(model, max_tokens=40), headers={})) as events:  # type: ignore[type-var]
+        async with aclosing(provider.infer(request(model, max_tokens=40), headers={})) as events:
             assert isinstance(await anext(events), Opened)
         assert (await answer_of(provider, request(model, max_tokens=40))).finished
 
@@ -181,6 +181,7 @@ class ProviderContract:
                 {"role": "assistant", "content": "", "tool_calls": [call]},
                 {"role": "tool", "tool_call_id": "call_1", "content": "rain, 12 degrees"},
                 tools=[raw(TOOL)],
+                tool_choice="none",
                 max_tokens=40,
             ),
         )

@@ -1,0 +1,29 @@
+"""`replaystack backup`: a copy of the log that a server can be started on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stack.cli.options import loaded, settings_options
+
+
+@click.command(name="backup")
+@click.argument("target", type=click.Path(path_type=Path, file_okay=False))
+@settings_options("data")
+def command(target: Path, **options: Any) -> None:
+    """Copy the log and its blobs to the new folder TARGET, while a server runs or not.
+
+    The read models are not copied: a server that is started on TARGET builds them from the log.
+    """
+    from stack.eventstore.backup import backup
+
+    data = loaded(options).settings.data
+    manifest = backup(data, target)
+    size = sum(file.bytes for file in manifest.files)
+    click.echo(
+        f"Backed up {data} to {target}: {manifest.head} events, {len(manifest.files)} files, {size} bytes."
+    )
+    click.echo(f"Check it with: replaystack verify --data {target}")

@@ -1,0 +1,210 @@
+"""The checks of `replaystack doctor`: each says how one thing is and, where something is wrong, the remedy."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import shutil
+import socket
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from projections.errors import ProjectionError
+from stack import VERSION
+from stack.cli.offline import has_log, view_position
+from stack.cli.running import server_state
+from stack.config import ConfigError, Settings, require_safe_listener
+from stack.errors import ReplaystackError
+from stack.eventstore.verify import verify
+from stack.providers.inference.registry import Models
+
+LEAST_FREE_BYTES = 512 * 2**20
+LAG_WARNING_EVENTS = 10_000
+LIBRARIES = ("duckdb", "eventsourcing", "litestar", "msgspec", "openai", "opentelemetry-sdk", "uvicorn")
+
+
+class Check(Struct, frozen=True, omit_defaults=True):
+    """`state` is ok, warning (worth knowing) or problem (something does not work)."""
+
+    name: str
+    state: Literal["ok", "warning", "problem"]
+    detail: str
+    remedy: str = ""
+
+
+def examine(settings: Settings) -> list[Check]:
+    """All checks. Takes about 2 s at most beside reading the log of a folder without a server."""
+    state: dict[str, Any] | None = None
+    try:
+        state = server_state(settings.data)
+        server = [_server(state)]
+    except ReplaystackError as error:
+        server = [Check("server", "problem", error.detail, "Stop the process, then `replaystack serve`.")]
+    served = state is not None
+    return [
+        *server,
+        *_data_folder(settings.data),
+        *(_served_log(state) if state else _offline_log(settings.data)),
+        *(() if served else _listener(settings)),
+        *_providers(state["providers"] if state else asyncio.run(_ask_providers(settings))),
+        *(_tasks(state) if state else ()),
+        _versions(),
+    ]
+
+
+def _server(state: dict[str, Any] | None) -> Check:
+    if state is None:
+        return Check("server", "ok", "none runs on this data folder")
+    detail = f"version {state['version']}, process {state['pid']}, {state['turns']['running']} turns running"
+    if state["version"] != VERSION:
+        remedy = "Restart the server to run what is installed."
+        return Check("server", "warning", f"{detail}; installed is {VERSION}", remedy)
+    return Check("server", "ok", detail)
+
+
+def _data_folder(data: Path) -> Iterator[Check]:
+    if not data.exists():
+        parent = next(folder for folder in data.parents if folder.exists())
+        if not os.access(parent, os.W_OK | os.X_OK):
+            yield Check(
+                "data", "problem", f"{data} cannot be made in {parent}", "Choose another with --data."
+            )
+            return
+        yield Check("data", "ok", f"{data} does not exist yet; the first start makes it")
+        data = parent
+    elif not data.is_dir() or not os.access(data, os.R_OK | os.W_OK | os.X_OK):
+        remedy = f"chown or chmod it for the user {os.getuid()}, or choose another with --data."
+        yield Check("data", "problem", f"{data} is no folder that can be read and written", remedy)
+        return
+    elif data.stat().st_mode & 0o077:
+        remedy = f"chmod 700 {data}"
+        yield Check("data", "warning", f"other users of this machine can look into {data}", remedy)
+    else:
+        yield Check("data", "ok", str(data))
+    free = shutil.disk_usage(data).free
+    told = f"{free / 2**30:.1f} GiB free"
+    if free < LEAST_FREE_BYTES:
+        remedy = "Free some space: when the disk is full, requests that record something are refused."
+        yield Check("space", "problem", told, remedy)
+    else:
+        yield Check("space", "ok", told)
+
+
+def _served_log(state: dict[str, Any]) -> Iterator[Check]:
+    yield Check("log", "ok", f"{state['log']['head']} events, epoch {state['log']['epoch'][:8]}")
+    view = state["view"]
+    told = f"at position {view['position']} of {view['head']}"
+    if view["failed_events"]:
+        failed = view["failed_events"][0]
+        detail = f"{told}; {len(view['failed_events'])} events could not be applied, the first is "
+        detail += f"{failed['position']} ({failed['name']}): {failed['error']}"
+        yield Check("view", "problem", detail, "`replaystack rebuild`; if it stays, report the error.")
+    elif view["degraded"]:
+        remedy = "The server goes on trying; look at its log and at the disk."
+        yield Check("view", "problem", f"{told}; {view.get('last_error') or 'degraded'}", remedy)
+    elif view["rebuilding"]:
+        yield Check("view", "warning", f"{told}, being rebuilt", "Wait; what is there is served meanwhile.")
+    elif view["lag"] > LAG_WARNING_EVENTS:
+        yield Check("view", "warning", f"{told}, {view['lag']} events behind", "Wait, and check again.")
+    else:
+        yield Check("view", "ok", told)
+
+
+def _offline_log(data: Path) -> Iterator[Check]:
+    if not has_log(data):
+        yield Check("log", "ok", "none yet; the first start makes it")
+        return
+    try:
+        report = verify(data)
+    except ReplaystackError as error:
+        yield Check("log", "problem", error.detail, "Restore a backup (`replaystack verify` checks it).")
+        return
+    told = f"{report.events} events, epoch {report.epoch[:8]}"
+    if report.ok:
+        yield Check("log", "ok", told)
+    else:
+        detail = f"{told}; {report.problem_count} problems, the first: {report.problems[0]}"
+        remedy = "`replaystack verify` lists them; restore a backup if events are missing."
+        yield Check("log", "problem", detail, remedy)
+    try:
+        view = view_position(data)
+    except ProjectionError as error:
+        yield Check("view", "warning", str(error), "The next start sets the file aside and builds a new one.")
+        return
+    if view is None:
+        yield Check("view", "ok", "none yet; the next start builds it from the log")
+    elif view.epoch != report.epoch or view.position > report.head:
+        yield Check("view", "ok", "of another copy of the log; the next start builds it anew")
+    else:
+        yield Check("view", "ok", f"at position {view.position} of {report.head}")
+
+
+def _listener(settings: Settings) -> Iterator[Check]:
+    try:
+        require_safe_listener(settings)
+    except ConfigError as error:
+        yield Check("exposure", "problem", str(error), "Set a key, or listen on 127.0.0.1.")
+    where = f"{settings.host}:{settings.port}"
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            settings.host or None, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind) as listener:
+            # As the server does: a port whose last connections are only waiting to end is free.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+        yield Check("port", "ok", f"{where} is free")
+    except OSError as error:
+        remedy = "Choose another with --port (0 takes a free one), or stop what uses it."
+        yield Check("port", "problem", f"{where} cannot be listened on: {error.strerror}", remedy)
+
+
+async def _ask_providers(settings: Settings) -> Any:
+    models = Models(
+        settings.inference,
+        openai_base_url=settings.openai_base_url or None,
+        openai_api_key=settings.openai_api_key or None,
+        discovery=settings.discover_models,
+    )
+    try:
+        return msgspec.to_builtins(await models.state())
+    finally:
+        await models.aclose()
+
+
+def _providers(providers: list[dict[str, Any]]) -> Iterator[Check]:
+    for provider in providers:
+        name = f"models: {provider['id']}"
+        where = provider["base_url"] or "embedded"
+        if provider["reachable"]:
+            yield Check(name, "ok", f"{where}, {provider['models']} models")
+        else:
+            remedy = "Start that server, or correct its base_url and api_key in the settings."
+            yield Check(name, "problem", provider["detail"] or f"{where} does not answer", remedy)
+    if all(provider["id"] == "demo" for provider in providers):
+        remedy = "Set OPENAI_BASE_URL, or start a model server on this machine."
+        yield Check("models", "warning", "there is only the lexical demo, no language model", remedy)
+
+
+def _tasks(state: dict[str, Any]) -> Iterator[Check]:
+    failed = [task for task in state["tasks"] if task["state"] == "failed"]
+    for task in failed:
+        remedy = "Look at the server's log; restart the server if it stays."
+        yield Check(f"task: {task['name']}", "problem", task["detail"], remedy)
+
+
+def _versions() -> Check:
+    found = []
+    for library in LIBRARIES:
+        try:
+            found.append(f"{library} {version(library)}")
+        except PackageNotFoundError:
+            return Check("versions", "problem", f"{library} is not installed", "Install replaystack again.")
+    python = f"Python {platform.python_version()}, replaystack {VERSION}, {', '.join(found)}"
+    return Check("versions", "ok", python)

@@ -1,0 +1,126 @@
+"""Tables of the demo: the recorded events, and the rows of the read models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+from rich.table import Table
+
+from projections.feed import Record
+from projections.reader import NOW, Reader
+
+# What is worth seeing of each event. A path goes down into the payload.
+_SHOWN = {
+    "agent.created": ("config.name", "config.model"),
+    "session.created": ("session_name", "agent_id"),
+    "session.turn_opened": ("turn_id",),
+    "session.turn_closed": ("turn_id", "status"),
+    "turn.started": ("input_messages.0.content", "owner.boot"),
+    "turn.restarted": ("attempt", "owner.boot"),
+    "turn.step_started": ("step_type", "attempt", "model", "request_digest"),
+    "turn.step_completed": ("output.content", "usage.output_tokens"),
+    "turn.completed": ("output_message.content",),
+    "turn.failed": ("error.title", "error.detail"),
+}
+_TEXT_CHARACTERS = 34
+# On a narrow terminal the last column gives way, and only that.
+_WIDTHS = {
+    "pos": 3,
+    "recorded at": 12,
+    "stream": 14,
+    "v": 1,
+    "event": 23,
+    "change": 16,
+    "turn": 6,
+    "tokens": 8,
+}
+
+
+def events_table(records: Iterable[Record]) -> Table:
+    table = _table("pos", "recorded at", "stream", "v", "event", "payload (a part)")
+    for record in records:
+        _, category, stream_id = record.stream.split("/", 2)
+        name = record.name.rpartition(".")[0]
+        table.add_row(
+            str(record.position),
+            _clock(record.recorded_at),
+            f"{category}/{_tail(stream_id)}",
+            str(record.version),
+            f"[bold]{record.name}[/]" if name.startswith("turn.re") else record.name,
+            _payload(name, msgspec.json.decode(record.state)),
+        )
+    return table
+
+
+def turn_changes_table(reader: Reader, agent_id: str, session_id: str) -> Table:
+    """The rows that a session is read from."""
+    wanted = {"agent_id": agent_id, "session_id": session_id, "turn_ids": None, "as_of": NOW}
+    table = _table("pos", "change", "turn", "recorded at", "tokens", "content")
+    for row in reader.read("session_with_turns", wanted):
+        change, turn_id, _, _, recorded_us, _, content, tokens_in, tokens_out, *_, position = row
+        tokens = f"{tokens_in}/{tokens_out}" if tokens_in is not None else ""
+        table.add_row(
+            str(position), change, _tail(turn_id), _clock(recorded_us), tokens, _text(_content(content))
+        )
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, padding=(0, 1), header_style="dim", pad_edge=False)
+    for column in columns:
+        justify: Literal["left", "right"] = "right" if column in ("pos", "v", "tokens") else "left"
+        table.add_column(
+            column, justify=justify, min_width=_WIDTHS.get(column), no_wrap=True, overflow="ellipsis"
+        )
+    return table
+
+
+def _payload(name: str, state: dict[str, Any]) -> str:
+    paths: Sequence[str] = _SHOWN.get(name) or [key for key in state if key not in ("event", "trace_id")]
+    found = [(path.rpartition(".")[2], _at(state, path)) for path in paths]
+    return ", ".join(f"[dim]{key}=[/]{_shown(key, value)}" for key, value in found if value is not None)
+
+
+def _shown(key: str, value: Any) -> str:
+    if key.endswith("_id") or key == "request_digest":
+        return _tail(str(value))
+    return _text(value)
+
+
+def _at(value: Any, path: str) -> Any:
+    for key in path.split("."):
+        if isinstance(value, list):
+            value = value[int(key)] if int(key) < len(value) else None
+        elif isinstance(value, dict):
+            value = value.get(key)
+    return value
+
+
+def _content(content: str | None) -> Any:
+    """What a row's content says: a session's name as it is, messages by their text."""
+    try:
+        decoded = msgspec.json.decode(content or "")
+    except msgspec.DecodeError:
+        return content or ""
+    first = decoded[0] if isinstance(decoded, list) and decoded else decoded
+    return first.get("content", first) if isinstance(first, dict) else content
+
+
+def _text(value: Any) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    text = " ".join(text.split())
+    if len(text) > _TEXT_CHARACTERS:
+        text = text[: _TEXT_CHARACTERS - 1] + "…"
+    return text.replace("[", r"\[")
+
+
+def _tail(identifier: str) -> str:
+    """The end of an id: ids are ordered by time, so their beginnings are alike."""
+    return identifier[-6:]
+
+
+def _clock(microseconds: int) -> str:
+    return datetime.fromtimestamp(microseconds / 1e6, UTC).strftime("%H:%M:%S.%f")[:-3]

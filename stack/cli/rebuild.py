@@ -1,0 +1,36 @@
+"""`replaystack rebuild`: the read models anew from the log."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from stack.cli.options import loaded, settings_options
+
+
+@click.command(name="rebuild")
+@settings_options("data")
+def command(**options: Any) -> None:
+    """Build the read models anew from the log.
+
+    A running server does it beside the ones it serves, and swaps them at the end. Without a server it is done
+    here. The log is not touched.
+    """
+    from stack.cli import running
+    from stack.cli.offline import opened
+
+    data = loaded(options).settings.data
+    began = time.monotonic()
+    state = running.rebuild(data)
+    if state is not None:
+        position, head = state["view"]["position"], state["view"]["head"]
+    else:
+        with opened(data) as offline:
+            offline.engine.rebuild()
+            offline.engine.rebuilt_blocking(running.REBUILD_TIMEOUT_S)
+            position, head = offline.engine.position(), offline.store.head()
+    where = "by the running server" if state is not None else "here"
+    took_s = time.monotonic() - began
+    click.echo(f"Rebuilt {where} in {took_s:.1f} s: the read models hold {position} of {head} events.")

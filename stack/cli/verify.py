@@ -1,0 +1,73 @@
+"""`replaystack verify`: is the log whole, and where do the read models stand."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from stack.cli.options import loaded, settings_options
+
+
+@click.command(name="verify")
+@settings_options("data")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(as_json: bool, **options: Any) -> None:
+    """Read the whole log and check order, content and blobs; tell where the read models stand.
+
+    Works while a server runs. The exit code is 1 when something is wrong.
+    """
+    from stack.eventstore.verify import verify
+
+    data = loaded(options).settings.data
+    report = verify(data)
+    view, problems = _view(data, report.epoch, report.head)
+    problems = [*report.problems, *problems]
+    if as_json:
+        told = msgspec.to_builtins(report) | {"view": view, "ok": not problems, "problems": problems}
+        click.echo(msgspec.json.format(msgspec.json.encode(told)))
+    else:
+        click.echo(f"log    {data}: {report.events} events in {report.streams} streams, head {report.head}")
+        click.echo(f"       {report.redacted} redacted, {report.unknown} of a newer version")
+        click.echo(f"blobs  {report.blobs} with {report.blob_bytes} bytes")
+        click.echo(f"view   {_told(view)}")
+        for problem in problems:
+            click.echo(f"WRONG  {problem}")
+        unlisted = report.problem_count - len(report.problems)
+        if unlisted > 0:
+            click.echo(f"WRONG  and {unlisted} more")
+        click.echo("Nothing is missing or changed." if not problems else "Restore a backup, or ask for help.")
+    sys.exit(1 if problems else 0)
+
+
+def _view(data: Path, epoch: str, head: int) -> tuple[dict[str, Any] | None, list[str]]:
+    """Position of the read models, from the server that has them open or from their file."""
+    from projections.errors import ProjectionError
+    from stack.cli.offline import view_position
+    from stack.cli.running import server_state
+
+    state = server_state(data)
+    if state is not None:
+        view = state["view"]
+        told = {"position": view["position"], "of_this_log": view["epoch"] == epoch, "served": True}
+        failed = [f"the view could not apply event {event['position']}" for event in view["failed_events"]]
+        return told, failed
+    try:
+        found = view_position(data)
+    except ProjectionError as error:
+        return None, [f"the read models cannot be opened: {error}. `replaystack rebuild` builds them anew"]
+    if found is None:
+        return None, []
+    own = found.epoch == epoch and found.position <= head
+    return {"position": found.position, "of_this_log": own, "served": False}, []
+
+
+def _told(view: dict[str, Any] | None) -> str:
+    if view is None:
+        return "none yet; the next start builds it from the log"
+    if not view["of_this_log"]:
+        return "built from another copy of the log; the next start builds it anew"
+    return f"at position {view['position']}" + (", served" if view["served"] else "")

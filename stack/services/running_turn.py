@@ -1,0 +1,49 @@
+"""A turn as the process knows it: what its requests wait for and follow."""
+
+from __future__ import annotations
+
+import asyncio
+
+from schemas.api.turn import Turn
+from stack.domain.turn import TurnState
+from stack.errors import ReplaystackError
+from stack.services.live_turn import LiveTurn
+from stack.services.turn_frames import TurnFrames, turn_wire
+from stack.services.turn_runner import Stop, TurnRunner
+
+
+class RunningTurn:
+    """A turn that this process runs, or the record of one that has ended: both can be followed."""
+
+    def __init__(self, turn_id: str, session_id: str, frames: TurnFrames, live: LiveTurn) -> None:
+        self.turn_id = turn_id
+        self.session_id = session_id
+        self.frames = frames
+        self.live = live
+        self.runner: TurnRunner | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.stopping: tuple[Stop, str] | None = None
+        self.failure: ReplaystackError | None = None
+
+    @property
+    def state(self) -> TurnState:
+        return self.frames.state
+
+    def wire(self) -> Turn:
+        return turn_wire(self.turn_id, self.state)
+
+    async def ended(self) -> None:
+        """Returns when the turn has ended, or was parked by a shutdown."""
+        if self.task is not None:
+            await asyncio.wait([self.task])
+
+    async def shows_life(self, hold_back_s: float) -> None:
+        """Returns when the first inference was answered, the turn has ended, or the time is over."""
+        if self.task is None or self.runner is None:
+            return
+        await asyncio.wait([self.task, self.runner.alive], timeout=hold_back_s, return_when="FIRST_COMPLETED")
+
+    def request_stop(self, reason: Stop, detail: str) -> None:
+        if self.stopping is None and self.task is not None and not self.task.done():
+            self.stopping = (reason, detail)
+            self.task.cancel()

@@ -1,0 +1,1 @@
+"""Tests of the whole server over real HTTP, in a process of its own."""
