@@ -23,13 +23,28 @@ from stack.http.edge import edge
 from stack.http.error import exception_handlers
 from stack.http.health import HealthController
 from stack.http.model import ModelController
+from stack.http.openapi import OpenAPIController
+from stack.http.provider import ProviderController
+from stack.http.scoring_function import ScoringFunctionController
 from stack.http.session import SessionController
+from stack.http.shield import ShieldController
+from stack.http.tool import ToolController
 from stack.http.turn import TurnController
+from stack.http.vector_db import VectorDBController
 from stack.wiring import Server
 
 logger = logging.getLogger("replaystack.server")
 
 AGENTS = [AgentController, SessionController, TurnController]
+BESIDE = [
+    HealthController,
+    ModelController,
+    ProviderController,
+    ScoringFunctionController,
+    ShieldController,
+    ToolController,
+    VectorDBController,
+]
 
 
 def build(server: Server) -> ASGIApp:
@@ -46,8 +61,9 @@ def build(server: Server) -> ASGIApp:
     app = Litestar(
         [
             Router("/v1alpha", route_handlers=AGENTS),
-            Router("/v1", route_handlers=[*AGENTS, HealthController, ModelController]),
+            Router("/v1", route_handlers=[*AGENTS, *BESIDE]),
             AdminController,
+            OpenAPIController,
         ],
         dependencies={name: _given(value) for name, value in _dependencies(server).items()},
         exception_handlers=exception_handlers(),

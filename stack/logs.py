@@ -25,13 +25,20 @@ _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName",
 _OWN = ("replaystack", "schemas", "projections", "telemetry", "stack")
 
 # These say at info what our own lines say already, or what nobody asked for.
-_QUIET = {"uvicorn.access": logging.CRITICAL, "httpx2": logging.WARNING, "httpcore2": logging.WARNING}
+_QUIET = {
+    "uvicorn.error": logging.WARNING,
+    "uvicorn.access": logging.CRITICAL,
+    "httpx2": logging.WARNING,
+    "httpcore2": logging.WARNING,
+}
 
 
 class _Formatter(logging.Formatter):
     def __init__(self, secrets: Sequence[str]) -> None:
         super().__init__()
-        self._secrets = sorted(secrets, key=len, reverse=True)
+        # As they are, and as JSON text has them.
+        forms = {*secrets, *(_encode(secret).decode()[1:-1] for secret in secrets)}
+        self._secrets = sorted(forms, key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
         line = self.line(record)

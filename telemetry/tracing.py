@@ -84,7 +84,9 @@ class ActiveSpan:
         traceback: TracebackType | None,
     ) -> None:
         assert self._token is not None
-        context_api.detach(self._token)
+        # A generator may be closed in another context than the one it was begun in; there, nothing is current.
+        if trace.get_current_span() is self._span:
+            context_api.detach(self._token)
         if isinstance(error, Exception):
             self.fail(type(error).__name__)
         self._span.end()

@@ -223,5 +223,7 @@ def test_each_setting_is_described() -> None:
     for setting in SETTINGS.values():
         assert setting.description.endswith("."), setting.name
         assert "\n" not in setting.description
-    secret_flags: list[Any] = [setting.name for setting in SETTINGS.values() if setting.secret and setting.flag]
+    secret_flags: list[Any] = [
+        setting.name for setting in SETTINGS.values() if setting.secret and setting.flag
+    ]
     assert secret_flags == []

@@ -26,3 +26,17 @@ class Model(Struct, frozen=True, kw_only=True):
 
 class ListModelsResponse(Struct, frozen=True):
     data: list[Model]
+
+
+class OpenAIModel(Struct, frozen=True):
+    """A model in the OpenAI form alone. `created` is in seconds since 1970, 0 where nobody knows."""
+
+    id: str
+    object: str
+    created: int
+    owned_by: str
+
+
+class OpenAIListModelsResponse(Struct, frozen=True, kw_only=True):
+    object: str = "list"
+    data: list[OpenAIModel]

@@ -183,7 +183,7 @@ def _providers(providers: list[dict[str, Any]]) -> Iterator[Check]:
         name = f"models: {provider['id']}"
         where = provider["base_url"] or "embedded"
         if provider["reachable"]:
-            yield Check(name, "ok", f"{where}, {provider['models']} models")
+            yield Check(name, "ok", f"{where}, models: {provider['models']}")
         else:
             remedy = "Start that server, or correct its base_url and api_key in the settings."
             yield Check(name, "problem", provider["detail"] or f"{where} does not answer", remedy)

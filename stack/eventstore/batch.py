@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Sequence
 
 from projections.feed import Record
 from stack.eventstore.appends import Appended
 from stack.eventstore.codec import REDACTED_STATE
+from stack.eventstore.in_statement import InStatement
 from stack.eventstore.submission import Conflict, Submission
 
-# A statement has its parameters bound and is compiled once: 200 per look-up, the last one repeated.
-_LOOK_UP = 200
 _INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)"
-_PLACES = ", ".join("?" * _LOOK_UP)
-_VERSIONS = f"SELECT stream, max(version) FROM events WHERE stream IN ({_PLACES}) GROUP BY stream"
-_COMMANDS = f"""
-SELECT command, position, recorded_at FROM events
-WHERE command <> '' AND command IN ({_PLACES}) ORDER BY position
-"""
+_VERSIONS = InStatement("SELECT stream, max(version) FROM events WHERE stream IN ({}) GROUP BY stream")
+_COMMANDS = InStatement(
+    "SELECT command, position, recorded_at FROM events "
+    "WHERE command <> '' AND command IN ({}) ORDER BY position"
+)
 
 
 class VersionTaken(Exception):
@@ -149,8 +146,8 @@ class Batch:
 
     def _look_up_commands(self, commands: set[str]) -> None:
         found: dict[str, list[tuple[int, int]]] = {}
-        for chunk in in_chunks(commands):
-            for command, position, recorded_at in self._db.execute(_COMMANDS, chunk):
+        for sql, chunk in _COMMANDS.over(commands):
+            for command, position, recorded_at in self._db.execute(sql, chunk):
                 found.setdefault(command, []).append((position, recorded_at))
         for command, rows in found.items():
             times = tuple([recorded_at for _, recorded_at in rows])
@@ -164,13 +161,5 @@ class Batch:
 
     def _query_versions(self, streams: set[str]) -> None:
         self._versions.update(dict.fromkeys(streams, 0))
-        for chunk in in_chunks(streams):
-            self._versions.update(self._db.execute(_VERSIONS, chunk).fetchall())
-
-
-def in_chunks(values: Iterable[str]) -> Iterator[list[str]]:
-    """The values as parameters of a statement that takes 200: the last chunk repeats its last value."""
-    values = iter(values)
-    while chunk := list(islice(values, _LOOK_UP)):
-        chunk.extend([chunk[-1]] * (_LOOK_UP - len(chunk)))
-        yield chunk
+        for sql, chunk in _VERSIONS.over(streams):
+            self._versions.update(self._db.execute(sql, chunk).fetchall())

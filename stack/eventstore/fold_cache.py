@@ -79,10 +79,15 @@ class FoldCache:
     def forward(self, write: StreamWrite, recorded_at: Sequence[int], size: int) -> None:
         """Takes a committed write over. A stream that begins is folded as others of its category were."""
         stream, version, events = write
+        category = category_of(stream)
+        # Most streams that are written were never loaded: 0.2 us instead of 1.3. A read that begins only after
+        # this look has the write in it.
+        if stream not in self._entries and stream not in self._loading and category not in self._folds:
+            return
         with self._lock:
             self._outdate(stream)
             entry = self._entries.get(stream)
-            if entry is None and version == 0 and (fold := self._folds.get(category_of(stream))) is not None:
+            if entry is None and version == 0 and (fold := self._folds.get(category)) is not None:
                 entry = _Entry(fold, Folded(fold.initial, 0), _ENTRY_BYTES)
         if entry is None:
             return

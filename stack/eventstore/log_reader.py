@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from projections.feed import Record
 from stack.eventstore.appends import Command
-from stack.eventstore.batch import in_chunks
+from stack.eventstore.in_statement import InStatement
 from stack.eventstore.readers import Readers
 
 _RECORD = "position, stream, version, name, recorded_at, state"
-_PLACES = ", ".join("?" * 200)
+_STREAMS = InStatement(f"SELECT {_RECORD} FROM events WHERE stream IN ({{}}) ORDER BY stream, version")
 _ALWAYS_LAST = "\U0010ffff"
 
 
@@ -77,8 +77,7 @@ class LogReader:
     def streams(self, streams: Sequence[str]) -> list[Record]:
         """The events of many streams: 200 streams in one query, by stream and version."""
         found: list[Record] = []
-        for chunk in in_chunks(dict.fromkeys(streams)):
-            sql = f"SELECT {_RECORD} FROM events WHERE stream IN ({_PLACES}) ORDER BY stream, version"
+        for sql, chunk in _STREAMS.over(dict.fromkeys(streams)):
             found.extend([Record._make(row) for row in self._readers.query(sql, chunk)])
         return found
 

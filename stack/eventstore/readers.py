@@ -50,7 +50,7 @@ class Readers:
                 if connection.db is None:
                     raise Unavailable("The event log is closed.", retry_after=5)
                 return connection.db.execute(sql, parameters).fetchall()
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             raise Unavailable(f"The event log could not be read: {error}.", retry_after=5) from error
 
     def close(self) -> None:

@@ -236,6 +236,7 @@ class EventStore:
     def _committed(self, submissions: Sequence[Submission], records: Sequence[Record] | None) -> None:
         """In the writer's thread, once for each transaction."""
         self._feed.committed(records)
+        head = 0
         for submission in submissions:
             append, outcome = submission.append, submission.outcome
             if isinstance(outcome, Conflict):
@@ -246,13 +247,18 @@ class EventStore:
             elif append is None:
                 for row in submission.rows:
                     self._cache.forget(row.stream)
-                self._advance({category_of(row.stream) for row in submission.rows}, outcome.last)
+                    self._category_heads[category_of(row.stream)] = outcome.last
+                head = outcome.last
             else:
                 self._follow(submission, append, outcome)
+                head = outcome.last
+        self._feed.advance(head)
 
     def _follow(self, submission: Submission, append: Append, outcome: Appended) -> None:
         first = 0
         for write in append.writes:
+            if not write.events:
+                continue
             last = first + len(write.events)
             if write.stream not in append.redact:
                 size = sum([len(row.state) for row in submission.rows[first:last]])
@@ -261,12 +267,6 @@ class EventStore:
             first = last
         for stream in append.redact:
             self._cache.forget(stream)
-        self._feed.advance(outcome.last)
-
-    def _advance(self, categories: set[str], position: int) -> None:
-        for category in categories:
-            self._category_heads[category] = position
-        self._feed.advance(position)
 
     def _others_wrote(self) -> None:
         self._cache.clear()

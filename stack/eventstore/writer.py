@@ -75,9 +75,15 @@ class Writer:
     def _run(self) -> None:
         self._do_chores(idle=True)  # what a crash left undone
         while (batch := self._intake.take(_IDLE_S if self._chores_left() else None)) is not None:
-            if batch:
-                self._process(batch)
-            self._do_chores(idle=not batch)
+            try:
+                if batch:
+                    self._process(batch)
+                self._do_chores(idle=not batch)
+            except Exception as error:  # nobody may wait for ever, and this thread may not end
+                _log.exception("the event log's writer failed and goes on")
+                for submission in batch:
+                    submission.outcome = submission.outcome or error
+                deliver(batch)
         self._truncate = True
         self._do_chores(idle=True)
         self._disconnect()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from litestar import Controller, get
 from litestar.response.base import ASGIResponse
 
+from schemas.api.health import HealthInfo, VersionInfo
 from stack import VERSION
 from stack.http.answer import json_answer
 
@@ -12,8 +13,8 @@ from stack.http.answer import json_answer
 class HealthController(Controller):
     @get("/health")
     async def health(self) -> ASGIResponse:
-        return json_answer({"status": "OK"})
+        return json_answer(HealthInfo())
 
     @get("/version")
     async def version(self) -> ASGIResponse:
-        return json_answer({"version": VERSION})
+        return json_answer(VersionInfo(VERSION))

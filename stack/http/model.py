@@ -2,17 +2,52 @@
 
 from __future__ import annotations
 
-from litestar import Controller, get
+from litestar import Controller, delete, get, post
 from litestar.response.base import ASGIResponse
 
-from schemas.api.model import ListModelsResponse
+from schemas.api.model import ListModelsResponse, OpenAIListModelsResponse, OpenAIModel
+from stack.errors import NotFound, NotOffered
 from stack.http.answer import json_answer
+from stack.http.path import id_of
 from stack.providers.inference.registry import Models
+
+REMEDY = (
+    "Models are not registered at run time: name their server in the settings (an [[inference]] table, or "
+    "OPENAI_BASE_URL) and each of its models is there as <provider>/<model>."
+)
 
 
 class ModelController(Controller):
-    path = "/models"
-
-    @get()
+    @get("/models")
     async def listing(self, models: Models) -> ASGIResponse:
         return json_answer(ListModelsResponse(await models.list()))
+
+    @get("/openai/v1/models")
+    async def openai_listing(self, models: Models) -> ASGIResponse:
+        listed = [OpenAIModel(one.id, one.object, one.created, one.owned_by) for one in await models.list()]
+        return json_answer(OpenAIListModelsResponse(data=listed))
+
+    @get("/models/{model_id:path}")
+    async def show(self, model_id: str, models: Models) -> ASGIResponse:
+        """By identifier, or by a bare name that only one provider has."""
+        name = id_of(model_id)
+        listed = await models.list()
+        found = [one for one in listed if one.identifier == name]
+        found = found or [one for one in listed if one.provider_resource_id == name]
+        if len(found) != 1:
+            raise NotFound(_problem(name, [one.identifier for one in found]))
+        return json_answer(found[0])
+
+    @post("/models", status_code=200)
+    async def register(self) -> ASGIResponse:
+        raise NotOffered(REMEDY)
+
+    @delete("/models/{model_id:path}", status_code=200)
+    async def unregister(self, model_id: str) -> ASGIResponse:
+        raise NotOffered(REMEDY)
+
+
+def _problem(name: str, found: list[str]) -> str:
+    if found:
+        return f"The model name {name!r} is ambiguous. Say which one is meant: {', '.join(found)}."
+    return f"There is no model {name!r}. GET /v1/models lists what there is."

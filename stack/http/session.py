@@ -51,7 +51,9 @@ class SessionController(Controller):
     async def show(
         self, request: Request[Any, Any, Any], agent_id: str, session_id: str, views: Views
     ) -> ASGIResponse:
-        turn_ids = request.query_params.getall("turn_ids", []) or None
+        # The Python clients join a list with commas; ids made here have none.
+        given = request.query_params.getall("turn_ids", [])
+        turn_ids = [turn_id for value in given for turn_id in value.split(",")] or None
         session = await views.read(READ, session_views.get, agent_id, session_id, turn_ids)
         if session is None:
             raise NotFound(f"There is no session {session_id!r} of agent {agent_id!r}.")

@@ -81,7 +81,7 @@ def test_the_application_saves_and_gets(tmp_path: Path) -> None:
     def project(_: Any, events: Iterable[LoggedEvent]) -> list[LoggedEvent]:
         return list(events)
 
-    events: list[LoggedEvent] = application.repository.get("default/session/1", projector_func=project)  # type: ignore[type-var,arg-type,assignment]
+    events: list[LoggedEvent] = application.repository.get("default/session/1", projector_func=project)
     assert [(e.originator_version, e.event) for e in events] == [(1, created), (2, deleted)]
     assert events[0].recorded_at < events[1].recorded_at
     with pytest.raises(IntegrityError):

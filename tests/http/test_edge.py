@@ -79,9 +79,7 @@ class Edge:
         self._thread.join(10)
         self.tracing.shutdown()
 
-    def ask(
-        self, path: str = "/", method: str = "GET", body: bytes | None = None, **headers: str
-    ) -> Answer:
+    def ask(self, path: str = "/", method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         try:
@@ -270,7 +268,9 @@ def test_bodies_up_to_the_limit_pass(plain: Edge) -> None:
 
 
 def test_a_body_announced_too_large_is_refused_at_once(plain: Edge) -> None:
-    head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900000000000\r\nExpect: 100-continue\r\n\r\n"
+    head = (
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900000000000\r\nExpect: 100-continue\r\n\r\n"
+    )
     answer = plain.raw(head)
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b"connection: close" in answer

@@ -34,7 +34,8 @@ class DidNotStart(Exception):
 class Replaystack:
     """`replaystack serve` on `data`. `settings` are flags by their name, `environment` comes on top.
 
-    A model `scripted/<script>` is served by the scripted model server at `model_url`.
+    A model `scripted/<script>` is served by the scripted model server at `model_url`; so is `impatient/<script>`,
+    of which silence is taken for half a second only.
     """
 
     def __init__(
@@ -52,8 +53,9 @@ class Replaystack:
         self._settings = dict(settings or {})
         self._environment = _clean_environment()
         if model_url:
-            provider = {"id": "scripted", "base_url": model_url, "flavour": "generic", "max_retries": 0}
-            self._environment["REPLAYSTACK_INFERENCE"] = json.dumps([provider])
+            patient = {"id": "scripted", "base_url": model_url, "flavour": "generic", "max_retries": 0}
+            impatient = {"id": "impatient", "first_token_timeout_s": 0.5, "stall_timeout_s": 0.5}
+            self._environment["REPLAYSTACK_INFERENCE"] = json.dumps([patient, patient | impatient])
         self._environment.update(environment or {})
         self._process: subprocess.Popen[str] | None = None
 

@@ -124,10 +124,8 @@ def test_sampling_parameters_that_real_clients_send(
 
 
 def test_null_stands_for_an_absent_optional_field(api: Api) -> None:
-    nulls = dict.fromkeys(
-        ("name", "sampling_params", "input_shields", "toolgroups", "client_tools", "tool_choice")
-        + ("tool_config", "response_format", "max_infer_iters", "enable_session_persistence")
-    )
+    names = "name sampling_params input_shields toolgroups client_tools tool_choice tool_config response_format"
+    nulls = dict.fromkeys([*names.split(), "max_infer_iters", "enable_session_persistence"])
     stored = created(api, **nulls)
     assert not {name for name in nulls if name in stored} - {"max_infer_iters", "enable_session_persistence"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.server
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -98,6 +98,26 @@ async def test_a_cancelled_span_ends_and_has_not_failed(recorded: Recorded) -> N
     with pytest.raises(asyncio.CancelledError):
         await task
     assert recorded.spans()["work"].status.is_unset
+
+
+async def _next(stream: AsyncGenerator[int, None]) -> int:
+    return await anext(stream)
+
+
+@pytest.mark.anyio
+async def test_a_span_may_end_in_another_context(
+    recorded: Recorded, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def pieces() -> AsyncGenerator[int, None]:
+        with recorded.tracing.span("work"):
+            yield 1
+            yield 2
+
+    stream = pieces()
+    assert await asyncio.create_task(_next(stream)) == 1
+    await stream.aclose()
+    assert recorded.spans()["work"].status.is_unset
+    assert caplog.records == []
 
 
 def test_the_resource_says_who_it_is(recorded: Recorded) -> None:

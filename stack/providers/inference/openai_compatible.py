@@ -11,7 +11,6 @@ import importlib
 import logging
 import random
 import threading
-import urllib.request
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -281,12 +280,14 @@ class OpenAICompatible:
         import httpx2
         import openai
 
+        from stack.providers.inference import plain_http
+
         settings = self.settings
         timeout = httpx2.Timeout(None, connect=settings.connect_timeout_s)
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=30.0)
         loopback = is_loopback(urlsplit(settings.base_url).hostname or "")
         http_client = httpx2.AsyncClient(
-            transport=_transport(settings.base_url),
+            transport=plain_http.transport_for(settings.base_url),
             timeout=timeout,
             limits=limits,
             follow_redirects=False,
@@ -355,20 +356,6 @@ class OpenAICompatible:
             created=int(entry.created or 0),
             owned_by=entry.owned_by or self.id,
         )
-
-
-def _transport(base_url: str) -> Any:
-    """Our own transport for plain HTTP that no proxy is set for; None: the HTTP client's."""
-    url = urlsplit(base_url)
-    host = url.hostname or ""
-    if url.scheme != "http" or url.username is not None:
-        return None
-    proxied = "http" in urllib.request.getproxies() or "all" in urllib.request.getproxies()
-    if proxied and not is_loopback(host) and not urllib.request.proxy_bypass(host):
-        return None
-    from stack.providers.inference.plain_http import PlainHTTP
-
-    return PlainHTTP()
 
 
 async def _refuse(response: httpx2.Response) -> None:

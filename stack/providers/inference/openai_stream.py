@@ -73,7 +73,7 @@ class AnswerStream:
         self.done = False
         self.finish_reason: str | None = None
         self._where = where
-        self._rest = b""
+        self._rest = bytearray()
         self._received = 0
         self._usage = TurnUsage()
         self._response_id = ""
@@ -88,7 +88,13 @@ class AnswerStream:
         self._received += len(data)
         if self._received > MAX_ANSWER_BYTES:
             raise self._failed(f"the answer is longer than {MAX_ANSWER_BYTES >> 20} MiB")
-        *lines, self._rest = (self._rest + data if self._rest else data).split(b"\n")
+        lines: list[bytes] = []
+        if b"\n" in data:
+            *lines, rest = (bytes(self._rest) + data).split(b"\n")
+            self._rest = bytearray(rest)
+        else:
+            # Grown in place: a long line comes in hundreds of pieces.
+            self._rest += data
         if len(self._rest) > MAX_LINE_BYTES:
             raise self._failed(f"a line of the answer is longer than {MAX_LINE_BYTES >> 20} MiB")
         events: list[InferenceEvent] = []

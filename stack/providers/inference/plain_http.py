@@ -10,18 +10,34 @@ Imports the HTTP client, which costs 0.3 s: import this module only where a clie
 from __future__ import annotations
 
 import asyncio
+import urllib.request
 from collections import deque
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import httptools
 import httpx2
+
+from stack.providers.inference.settings import is_loopback
 
 MAX_HEADERS_BYTES = 64 * 1024
 HIGH_WATER_BYTES = 256 * 1024
 IDLE_S = 30.0
 """Idle connections are used again for so long; servers close theirs after 5 s (uvicorn) to minutes."""
+
+
+def transport_for(base_url: str) -> PlainHTTP | None:
+    """This transport where it can be used, None where the client's own is needed: TLS, credentials in the URL,
+    and a proxy of the environment, which loopback never goes through."""
+    url = urlsplit(base_url)
+    host = url.hostname or ""
+    if url.scheme != "http" or url.username is not None:
+        return None
+    proxies = urllib.request.getproxies()
+    proxied = ("http" in proxies or "all" in proxies) and not urllib.request.proxy_bypass(host)
+    return None if proxied and not is_loopback(host) else PlainHTTP()
 
 
 class PlainHTTP(httpx2.AsyncBaseTransport):

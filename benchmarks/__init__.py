@@ -1,0 +1,1 @@
+"""Measurements against real servers in processes of their own: `python -m benchmarks [names] [--json] [--quick]`."""

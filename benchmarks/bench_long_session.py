@@ -1,0 +1,68 @@
+"""A thousand turns in one session: a turn at the end must not cost much more than one at the beginning."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from statistics import median
+
+import msgspec
+
+from benchmarks.api import INSTRUCTIONS, QUESTION, new_agent, new_session, whole_turn
+from benchmarks.client import Connection
+from benchmarks.report import standalone
+from benchmarks.result import Result, of_rounds
+from benchmarks.servers import Server, model_server, replaystack
+
+MODEL = "text;chunks=1"
+BAR = 1.2
+
+
+def run(quick: bool) -> list[Result]:
+    """Not streamed, answers of one word. The model gets the whole conversation each time; what that alone
+    costs is measured by sending it as much without a server between."""
+    turns, rounds = (200, 1) if quick else (1000, 3)
+    with tempfile.TemporaryDirectory() as folder, model_server() as model:
+        with replaystack(Path(folder) / "data", model.base_url) as server:
+            measured = [_lead(server, turns) for _ in range(rounds)]
+        model_ms = [_model_alone(model.port, count) for count in (turns // 20, turns - turns // 20)]
+    tenth = turns // 10
+    first = [median(took_ms[:tenth]) for took_ms in measured]
+    last = [median(took_ms[-tenth:]) for took_ms in measured]
+    ratios = [after / before for before, after in zip(first, last, strict=True)]
+    return [
+        of_rounds(f"{turns:,} turns in one session: last tenth against first tenth", ratios, "x", BAR),
+        of_rounds("a turn of the first tenth, p50", first, "ms"),
+        of_rounds("a turn of the last tenth, p50", last, "ms"),
+        Result("the model alone with the conversation of the first tenth, p50", model_ms[0], "ms"),
+        Result("the model alone with the conversation of the last tenth, p50", model_ms[1], "ms"),
+    ]
+
+
+def _lead(server: Server, turns: int) -> list[float]:
+    """How long each turn of one session took, in ms."""
+    with Connection(server.port) as connection:
+        agent_id = new_agent(connection, MODEL)
+        for _ in range(3):
+            whole_turn(connection, new_session(connection, agent_id))
+        path = new_session(connection, agent_id)
+        took_ms = [whole_turn(connection, path).took_ms for _ in range(turns)]
+        kept = msgspec.json.decode(connection.get(path).body)["turns"]
+        if len(kept) != turns:
+            raise RuntimeError(f"The session has {len(kept)} turns, not {turns}.")
+        return took_ms
+
+
+def _model_alone(port: int, turns: int) -> float:
+    """The median time of the model server for a conversation of so many turns, in ms."""
+    talk = [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": "The"}] * turns
+    messages = [{"role": "system", "content": INSTRUCTIONS}, *talk, {"role": "user", "content": QUESTION}]
+    body = {"model": MODEL, "messages": messages, "stream": True, "temperature": 0}
+    with Connection(port) as connection:
+        return median(
+            connection.stream("/v1/chat/completions", body, b'"content":').whole_ms for _ in range(30)
+        )
+
+
+if __name__ == "__main__":
+    standalone(run, "long_session", __doc__)

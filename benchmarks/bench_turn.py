@@ -1,0 +1,109 @@
+"""Streamed turns of 20 chunks: processor time of the server for each, and what it adds to the model's latency."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from statistics import median
+
+from benchmarks.api import model_turn, new_agent, new_session, streamed_turn
+from benchmarks.client import Connection
+from benchmarks.load import concurrently
+from benchmarks.report import standalone
+from benchmarks.result import Result, of_rounds
+from benchmarks.servers import Server, model_server, replaystack
+
+CLIENTS = 8
+TURNS_OF_A_SESSION = 10
+CPU_BAR_MS = 8.0
+FIRST_TEXT_BAR_MS = 4.0
+WHOLE_TURN_BAR_MS = 8.0
+
+
+def run(quick: bool) -> list[Result]:
+    """Processor time with 8 clients at once, then latency with one client, against the model server itself."""
+    with tempfile.TemporaryDirectory() as folder, model_server() as model:
+        data = Path(folder) / "data"
+        with replaystack(data, model.base_url) as server:
+            with Connection(server.port) as connection:
+                agent_id = new_agent(connection)
+                for _ in range(2):  # The first turns load what the model client needs.
+                    streamed_turn(connection, new_session(connection, agent_id))
+            return [
+                *_processor_time(server, agent_id, rounds=3 if quick else 7, sessions=1 if quick else 3),
+                *_added_latency(
+                    server, model.port, agent_id, rounds=3 if quick else 9, sessions=2 if quick else 5
+                ),
+            ]
+
+
+def _processor_time(server: Server, agent_id: str, rounds: int, sessions: int) -> list[Result]:
+    """Each client leads `sessions` sessions of ten turns a round. Everything that follows from a turn counts:
+    the round ends when the read models have it."""
+    turns = CLIENTS * sessions * TURNS_OF_A_SESSION
+    cpu_ms: list[float] = []
+    rates: list[float] = []
+    with Connection(server.port) as own:
+        _lead(server, _sessions(own, agent_id, 1), own)
+        for _ in range(rounds):
+            paths = _sessions(own, agent_id, sessions)
+            before = server.cpu_s()
+            rates.append(turns / _lead(server, paths, own))
+            cpu_ms.append((server.cpu_s() - before) * 1000 / turns)
+    return [
+        of_rounds(f"server CPU per streamed turn of 20 chunks, {CLIENTS} clients", cpu_ms, "ms", CPU_BAR_MS),
+        of_rounds(f"streamed turns a second, {CLIENTS} clients", rates, "1/s", better="higher"),
+    ]
+
+
+def _sessions(connection: Connection, agent_id: str, each: int) -> list[list[str]]:
+    """New sessions for every client."""
+    return [[new_session(connection, agent_id) for _ in range(each)] for _ in range(CLIENTS)]
+
+
+def _lead(server: Server, paths: list[list[str]], own: Connection) -> float:
+    """Every client leads its sessions. Returns the seconds it took."""
+
+    def lead(connection: Connection, number: int) -> None:
+        for path in paths[number]:
+            for _ in range(TURNS_OF_A_SESSION):
+                streamed_turn(connection, path)
+
+    _, took_s = concurrently(server.port, CLIENTS, lead)
+    own.get(paths[0][0])  # Waits until the read models hold every turn.
+    return took_s
+
+
+def _added_latency(
+    server: Server, model_port: int, agent_id: str, rounds: int, sessions: int
+) -> list[Result]:
+    """Model and server are asked in turns, so that what else the machine does falls on both."""
+    first_ms: list[float] = []
+    whole_ms: list[float] = []
+    direct_ms: list[float] = []
+    with Connection(server.port) as through, Connection(model_port) as direct:
+        for _ in range(rounds):
+            pairs = []
+            for _ in range(sessions):
+                path = new_session(through, agent_id)
+                pairs += [
+                    (model_turn(direct), streamed_turn(through, path)) for _ in range(TURNS_OF_A_SESSION)
+                ]
+            direct_ms.append(median(own.whole_ms for own, _ in pairs))
+            first_ms.append(
+                median(ours.first_ms for _, ours in pairs) - median(own.first_ms for own, _ in pairs)
+            )
+            whole_ms.append(median(ours.whole_ms for _, ours in pairs) - direct_ms[-1])
+    return [
+        of_rounds(
+            "latency added over the model, 1 client, p50: first text", first_ms, "ms", FIRST_TEXT_BAR_MS
+        ),
+        of_rounds(
+            "latency added over the model, 1 client, p50: whole turn", whole_ms, "ms", WHOLE_TURN_BAR_MS
+        ),
+        of_rounds("the model itself, 1 client, p50: whole answer", direct_ms, "ms"),
+    ]
+
+
+if __name__ == "__main__":
+    standalone(run, "turn", __doc__)

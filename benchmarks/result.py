@@ -1,0 +1,43 @@
+"""What a benchmark yields: figures, each with its unit, its spread over the rounds and the bar it has to reach."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Literal
+
+from msgspec import Struct
+
+Better = Literal["lower", "higher"]
+
+
+class Result(Struct, frozen=True, omit_defaults=True):
+    """One figure. `low` and `high` are the extremes of its rounds; without a `bar` it is there for scale."""
+
+    name: str
+    value: float
+    unit: str
+    bar: float | None = None
+    better: Better = "lower"
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the value is as good as the bar; None without one."""
+        if self.bar is None:
+            return None
+        return self.value <= self.bar if self.better == "lower" else self.value >= self.bar
+
+
+def of_rounds(
+    name: str, rounds: Sequence[float], unit: str, bar: float | None = None, better: Better = "lower"
+) -> Result:
+    """The median of the rounds, with the least and the greatest of them: how far the machine's noise goes."""
+    return Result(name, median(rounds), unit, bar, better, min(rounds), max(rounds))
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value below which `share` (0 to 1) of the values lie; the nearest that occurs."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]

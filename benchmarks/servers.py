@@ -1,0 +1,100 @@
+"""Starts what is measured: a Replaystack server in a process of its own, on a free port and a given folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+
+from tests.servers.processes import RunningServer, running
+
+ROOT = Path(__file__).parents[1]
+SERVE = [sys.executable, "-c", "from stack.cli import main; main()", "serve"]
+"""As the command `replaystack serve`, wherever that is installed."""
+
+
+class Server:
+    """A running server. Its processor time counts the processes that it started too."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+        self.port = port
+        self._process = psutil.Process(process.pid)
+
+    def cpu_s(self) -> float:
+        """Seconds of processor time so far, user and system, in steps of 10 ms."""
+        family = [self._process, *self._process.children(recursive=True)]
+        times = [member.cpu_times() for member in family]
+        living = sum(spent.user + spent.system for spent in times)
+        return float(living + sum(spent.children_user + spent.children_system for spent in times))
+
+    def memory_mb(self) -> float:
+        """Resident memory in MB of 10^6 bytes."""
+        return float(self._process.memory_info().rss) / 1e6
+
+
+@contextlib.contextmanager
+def replaystack(data: Path, model_url: str = "", lag_file: Path | None = None) -> Iterator[Server]:
+    """A server until the block ends; it is stopped in order, so that its folder can be used again. With
+    `lag_file` its event loop is watched (see `probed_server`)."""
+    command = SERVE if lag_file is None else [sys.executable, "-m", "benchmarks.probed_server", str(lag_file)]
+    command = [*command, "--data", str(data), "--port", "0", "--no-discover-models"]
+    with launched(command, data, model_url) as process:
+        yield Server(process, _announced_port(process, data))
+
+
+@contextlib.contextmanager
+def launched(command: list[str], data: Path, model_url: str = "") -> Iterator[subprocess.Popen[str]]:
+    """The process of a server command, ended with SIGTERM. What it logs goes to `<data>.log`."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("REPLAYSTACK_", "OPENAI_", "OTEL_"))
+    }
+    environment["PYTHONPATH"] = str(ROOT)
+    environment["PYTHONUNBUFFERED"] = "1"
+    if model_url:
+        environment["OPENAI_BASE_URL"] = model_url
+    with (
+        _log(data).open("w") as log,
+        subprocess.Popen(
+            command, cwd=data.parent, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+@contextlib.contextmanager
+def model_server() -> Iterator[RunningServer]:
+    """The scripted model server of the tests: it writes prepared bytes and costs next to nothing."""
+    with running("tests.servers.scripted_openai") as server:
+        yield server
+
+
+def _announced_port(process: subprocess.Popen[str], data: Path, timeout_s: float = 60.0) -> int:
+    """The port of the URL in the first line that the server prints."""
+    assert process.stdout is not None
+    deadline = time.monotonic() + timeout_s
+    ready, _, _ = select.select([process.stdout], [], [], deadline - time.monotonic())
+    line = process.stdout.readline() if ready else ""
+    port = line.strip().rpartition(":")[2]
+    if not port.isdigit():
+        raise RuntimeError(f"The server did not start: {line!r}\n{_log(data).read_text()[-3000:]}")
+    return int(port)
+
+
+def _log(data: Path) -> Path:
+    return data.with_name(f"{data.name}.log")

@@ -1,0 +1,62 @@
+"""Toolgroups and the tools in them, as `GET /v1/toolgroups` and `GET /v1/tools` list them (beside the contract).
+
+Clients of different ages read a tool in two forms; an answer holds both.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+
+class ToolParameter(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One parameter in the older form; `parameter_type` is a type of JSON schema."""
+
+    name: str
+    description: str
+    parameter_type: str
+    required: bool
+    default: Any = None
+
+
+class Tool(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A tool that the server runs. `name` and `input_schema` are the newer form of `identifier` and
+    `parameters`."""
+
+    identifier: str
+    provider_id: str
+    toolgroup_id: str
+    type: Literal["tool"]
+    description: str
+    parameters: list[ToolParameter]
+    name: str
+    input_schema: dict[str, Any] | None = None
+    output_schema: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+    provider_resource_id: str | None = None
+
+
+class ListToolsResponse(Struct, frozen=True):
+    data: list[Tool]
+
+
+class McpEndpoint(Struct, frozen=True):
+    """Where an MCP server answers."""
+
+    uri: str
+
+
+class ToolGroup(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Tools that come together. `args` shows no secret."""
+
+    identifier: str
+    provider_id: str
+    type: Literal["tool_group"]
+    args: dict[str, Any] | None = None
+    mcp_endpoint: McpEndpoint | None = None
+    provider_resource_id: str | None = None
+
+
+class ListToolGroupsResponse(Struct, frozen=True):
+    data: list[ToolGroup]

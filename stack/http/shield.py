@@ -1,0 +1,33 @@
+"""Shields over HTTP (beside the contract): what existing clients ask for."""
+
+from __future__ import annotations
+
+from litestar import Controller, delete, get, post
+from litestar.response.base import ASGIResponse
+
+from schemas.api.shield import ListShieldsResponse
+from stack.errors import NotFound, NotOffered
+from stack.http.answer import json_answer
+from stack.http.path import id_of
+
+REMEDY = "Shields are not registered at run time, and this server has none: leave them out of the agent."
+
+
+class ShieldController(Controller):
+    path = "/shields"
+
+    @get()
+    async def listing(self) -> ASGIResponse:
+        return json_answer(ListShieldsResponse([]))
+
+    @get("/{identifier:path}")
+    async def show(self, identifier: str) -> ASGIResponse:
+        raise NotFound(f"There is no shield {id_of(identifier)!r}; this server has none.")
+
+    @post(status_code=200)
+    async def register(self) -> ASGIResponse:
+        raise NotOffered(REMEDY)
+
+    @delete("/{identifier:path}", status_code=200)
+    async def unregister(self, identifier: str) -> ASGIResponse:
+        raise NotOffered(REMEDY)

@@ -1,0 +1,67 @@
+"""The OpenAPI document of the server: made once, when it is first asked for, and kept as bytes."""
+
+from __future__ import annotations
+
+import functools
+
+import msgspec
+
+from stack import VERSION
+from stack.http.spec import agent, beside
+from stack.http.spec.components import Components, Schema
+from stack.http.spec.operation import described, shared_responses
+
+OPERATIONS = (*agent.OPERATIONS, *beside.OPERATIONS)
+
+DESCRIPTION = """\
+An agent backend that forgets nothing, behind the Llama Stack experimental API.
+
+Everything under `/v1alpha` also answers under the deprecated `/v1`, for older clients. Times are RFC 3339 in UTC
+with microseconds. Absent optional fields are left out, and unknown ones refused. Every answer carries `x-trace-id`.
+A POST that changes something takes an `Idempotency-Key`: the same key and body get the first answer again.
+"""
+
+TAGS = {
+    agent.TAG: "Agents, their sessions, and the turns and steps in them.",
+    beside.TAG: "What clients and their helpers call beside the contract.",
+}
+
+
+def document() -> Schema:
+    components = Components(agent.DETAILS, agent.NAMED, agent.PLAIN)
+    paths: dict[str, Schema] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method] = described(operation, components)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Replaystack",
+            "version": VERSION,
+            "description": DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
+        "paths": paths,
+        "components": {
+            "responses": shared_responses(components),
+            "schemas": components.schemas,
+            "securitySchemes": {
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A key from the server's settings, where it has any.",
+                }
+            },
+        },
+        "security": [{}, {"key": []}],
+    }
+
+
+@functools.cache
+def as_json() -> bytes:
+    return msgspec.json.format(msgspec.json.encode(document()), indent=2)
+
+
+@functools.cache
+def as_yaml() -> bytes:
+    return msgspec.yaml.encode(document())

@@ -1,0 +1,52 @@
+"""Toolgroups and tools that the server runs, over HTTP (beside the contract): what existing clients ask for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Controller, Request, delete, get, post
+from litestar.response.base import ASGIResponse
+
+from schemas.api.tool import ListToolGroupsResponse, ListToolsResponse
+from stack.errors import NotFound, NotOffered
+from stack.http.answer import json_answer
+from stack.http.path import id_of
+
+REMEDY = (
+    "Toolgroups are not registered at run time, and this server has none: give an agent its tools as "
+    "`client_tools`, which the client runs."
+)
+
+
+class ToolController(Controller):
+    @get("/tools")
+    async def tools(self, request: Request[Any, Any, Any]) -> ASGIResponse:
+        """`?toolgroup_id=` narrows the list to one group."""
+        group = request.query_params.get("toolgroup_id")
+        if group:
+            raise _unknown_group(group)
+        return json_answer(ListToolsResponse([]))
+
+    @get("/tools/{tool_name:path}")
+    async def tool(self, tool_name: str) -> ASGIResponse:
+        raise NotFound(f"There is no tool {id_of(tool_name)!r}; this server runs none.")
+
+    @get("/toolgroups")
+    async def groups(self) -> ASGIResponse:
+        return json_answer(ListToolGroupsResponse([]))
+
+    @get("/toolgroups/{toolgroup_id:path}")
+    async def group(self, toolgroup_id: str) -> ASGIResponse:
+        raise _unknown_group(id_of(toolgroup_id))
+
+    @post("/toolgroups", status_code=200)
+    async def register(self) -> ASGIResponse:
+        raise NotOffered(REMEDY)
+
+    @delete("/toolgroups/{toolgroup_id:path}", status_code=200)
+    async def unregister(self, toolgroup_id: str) -> ASGIResponse:
+        raise NotOffered(REMEDY)
+
+
+def _unknown_group(name: str) -> NotFound:
+    return NotFound(f"There is no toolgroup {name!r}; this server has none.")

@@ -1,0 +1,146 @@
+"""The folders are the architecture: who may import whom, and what is used in one place only."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from tests.architecture.sources import PACKAGES, module_of, modules
+
+# Within `stack`, from the bottom. A layer imports only lower ones, and itself.
+LAYERS = {
+    "errors": 0,
+    "domain": 1,
+    "eventstore": 2,
+    "providers": 2,
+    "config": 3,
+    "logs": 4,
+    "data_folder": 4,
+    "services": 5,
+    "http": 6,
+    "wiring": 7,
+    "app": 8,
+    "cli": 9,
+}
+
+# Of each of these libraries there is one user.
+ONE_USER = {
+    "eventsourcing": "stack.eventstore",
+    "duckdb": "projections.warehouse",
+    "sqlite3": "stack.eventstore",
+    "openai": "stack.providers.inference.openai_compatible",
+    "litestar": "stack.http",
+    "uvicorn": "stack.app",
+    "click": "stack.cli",
+    "rich": "stack.cli",
+    "opentelemetry.sdk": "telemetry",
+}
+ALSO = {"litestar": {"stack.app"}}
+
+# Too slow to import (0.1 to 1 s) for a server that may never need them.
+LAZY = {"openai", "grpc", "bm25s", "opentelemetry.exporter"}
+
+
+def layer_of(name: str) -> str:
+    return name.split(".")[1] if "." in name else ""
+
+
+def is_contract(name: str) -> bool:
+    """Ports and settings of providers are for everyone: they hold types and no work."""
+    return name.startswith("stack.providers.") and name.rpartition(".")[2] in ("port", "settings")
+
+
+def within(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")
+
+
+def test_a_package_imports_only_those_before_it() -> None:
+    wrong = [
+        f"{module.where}:{found.line} imports {found.name}"
+        for module in modules()
+        for found in module.imports()
+        if (package := found.name.split(".")[0]) in PACKAGES
+        and PACKAGES.index(package) > PACKAGES.index(module.parts[0])
+    ]
+    assert wrong == []
+
+
+def test_a_layer_of_stack_imports_only_lower_ones() -> None:
+    wrong = []
+    for module in modules():
+        layer = layer_of(module.name)
+        if not within(module.name, "stack") or not layer:
+            continue
+        for found in module.imports():
+            target = module_of(found.name)
+            if target is None or not within(target, "stack") or not layer_of(target) or is_contract(target):
+                continue
+            below = layer_of(target)
+            everyones = below in ("errors", "config")
+            if below != layer and not everyones and LAYERS[below] >= LAYERS[layer]:
+                wrong.append(f"{module.where}:{found.line} imports {found.name}")
+    assert wrong == []
+
+
+def test_every_layer_is_known() -> None:
+    found = {layer_of(module.name) for module in modules() if within(module.name, "stack")} - {""}
+    assert found == set(LAYERS)
+
+
+def test_contracts_of_providers_hold_no_work() -> None:
+    for module in modules():
+        if is_contract(module.name):
+            own = {target for found in module.imports() if (target := module_of(found.name))}
+            assert all(within(name, "schemas") or is_contract(name) for name in own), module.where
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    imports = defaultdict(set)
+    for module in modules():
+        for found in module.imports():
+            target = module_of(found.name)
+            if target and target != module.name and not found.lazy:
+                imports[module.name].add(target)
+    done: set[str] = set()
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        assert name not in above, " -> ".join([*above[above.index(name) :], name])
+        if name not in done:
+            for target in imports[name]:
+                visit(target, (*above, name))
+            done.add(name)
+
+    for name in list(imports):
+        visit(name, ())
+
+
+def test_each_library_has_one_user() -> None:
+    wrong = []
+    for module in modules():
+        for found in module.imports():
+            for library, user in ONE_USER.items():
+                allowed = {user, *ALSO.get(library, ())}
+                if within(found.name, library) and not any(within(module.name, own) for own in allowed):
+                    wrong.append(f"{module.where}:{found.line} imports {found.name}")
+    assert wrong == []
+
+
+def test_slow_libraries_are_imported_when_they_are_needed() -> None:
+    wrong = [
+        f"{module.where}:{found.line} imports {found.name} at the top"
+        for module in modules()
+        for found in module.imports()
+        if not found.lazy and any(within(found.name, library) for library in LAZY)
+    ]
+    assert wrong == []
+
+
+def test_schemas_hold_no_logic() -> None:
+    allowed = ("__future__", "typing", "collections", "enum", "msgspec", "schemas")
+    wrong = [
+        f"{module.where}:{found.line} imports {found.name}"
+        for module in modules()
+        if within(module.name, "schemas")
+        for found in module.imports()
+        if found.name.split(".")[0] not in allowed
+    ]
+    assert wrong == []

@@ -1,0 +1,81 @@
+"""House rules that a reader notices when they are broken."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from tests.architecture.sources import ROOT, Module, modules
+
+MAX_LINES = 400
+SHAPELESS = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
+
+
+def test_no_module_or_class_has_a_shapeless_name() -> None:
+    for module in modules():
+        words = set(module.parts[-1].split("_"))
+        assert not words & SHAPELESS, module.where
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.ClassDef):
+                assert not any(word in node.name.lower() for word in SHAPELESS), (
+                    f"{module.where}: {node.name}"
+                )
+
+
+def test_nothing_prints() -> None:
+    for module in modules():
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id != "print", f"{module.where}:{node.lineno}"
+
+
+def test_no_file_is_asking_to_be_two() -> None:
+    files = [path for folder in ("schemas", "projections", "telemetry", "stack", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]  # fmt: skip
+    long = {str(path.relative_to(ROOT)): lines for path in files if (lines := path.read_text().count("\n")) > MAX_LINES}  # fmt: skip
+    assert long == {}
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda module: module.where)
+def test_each_module_says_first_what_it_is_for(module: Module) -> None:
+    if module.tree.body:
+        said = ast.get_docstring(module.tree)
+        assert said, module.where
+        assert len(said.splitlines()[0]) > 10
+
+
+def test_no_one_waits_for_the_reader_to_finish() -> None:
+    marks = ("TO" + "DO", "FIX" + "ME", "XX" + "X")
+    for module in modules():
+        text = module.path.read_text()
+        assert not any(mark in text for mark in marks), module.where
+        raised = [node for node in ast.walk(module.tree) if isinstance(node, ast.Raise) and node.exc]
+        stubs = [node for node in raised if ast.unparse(node.exc).startswith("NotImplementedError(")]  # type: ignore[arg-type]
+        assert stubs == [], module.where
+
+
+def test_a_noun_has_the_same_file_name_in_every_layer() -> None:
+    """Whoever knows the endpoint can name the files."""
+    nouns = {path.stem for path in (ROOT / "schemas/events").glob("*.py")} - {"__init__", "base"}
+    assert nouns
+    for noun in nouns:
+        for folder in ("schemas/api", "stack/domain", "projections", "stack/services", "stack/http"):
+            assert (ROOT / folder / f"{noun}.py").is_file(), f"{folder}/{noun}.py"
+
+
+def test_controllers_are_named_by_their_nouns() -> None:
+    beside_the_contract = {"admin", "health", "openapi"}
+    for module in modules():
+        controllers = [
+            node.name
+            for node in module.tree.body
+            if isinstance(node, ast.ClassDef)
+            and any(ast.unparse(base) == "Controller" for base in node.bases)
+        ]
+        if controllers:
+            noun = module.parts[-1]
+            assert module.name == f"stack.http.{noun}"
+            assert [name.lower() for name in controllers] == [f"{noun.replace('_', '')}controller"], (
+                module.where
+            )
+            assert noun in beside_the_contract or (ROOT / f"schemas/api/{noun}.py").is_file(), module.where
