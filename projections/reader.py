@@ -37,8 +37,9 @@ class HydratingReader:
         return self._reader.read(query, params)
 
     def hydrate(self, content: bytes) -> bytes:
-        # Nearly all content is without blobs, and a search for a literal costs nothing beside decoding.
-        return self._hydrate(content) if b'"$blob"' in content else content
+        # Nearly all content is without blobs, and a search for a literal costs nothing beside decoding. A
+        # caller's own key of that name is escaped with a second `$`, so it is found too.
+        return self._hydrate(content) if b'$blob"' in content else content
 
 
 def rfc3339(microseconds: int) -> str:

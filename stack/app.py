@@ -24,6 +24,7 @@ from stack.http.error import exception_handlers
 from stack.http.health import HealthController
 from stack.http.model import ModelController
 from stack.http.openapi import OpenAPIController
+from stack.http.protocol import Protocol
 from stack.http.provider import ProviderController
 from stack.http.scoring_function import ScoringFunctionController
 from stack.http.session import SessionController
@@ -147,7 +148,7 @@ async def _serve(settings: Settings, folder: DataFolder, announced: Callable[[st
         build(server),
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=Protocol,
         lifespan="on",
         log_config=None,
         access_log=False,

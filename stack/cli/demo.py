@@ -91,8 +91,10 @@ class _Demo:
         self._session = ask(
             "POST", f"/v1alpha/agents/{self._agent}/session", {"session_name": "museum visit"}
         )["session_id"]
-        self._say(f"The agent runs on {story.MODEL}: it quotes its documents by lexical search. It is no")
-        self._say("language model; it is built in so that this needs none. It is given a leaflet to read.")
+        self._say(
+            f"The agent runs on {story.MODEL}: it quotes its documents by lexical search. It is no language "
+            "model; it is built in so that this needs none. It is given a leaflet to read."
+        )
         documents = [story.document(story.LEAFLET)]
         for question in story.QUESTIONS:
             self._ask(question, documents)
@@ -218,7 +220,9 @@ class _Demo:
         self._console.rule(f"[bold]{text}", align="left", style="dim")
 
     def _say(self, text: str) -> None:
-        self._console.print(f"  {text}" if text else "")
+        from rich.padding import Padding
+
+        self._console.print(Padding(text, (0, 0, 0, 2)))
 
     def _promise(self, text: str, kept: bool) -> None:
         self._promises.append(kept)

@@ -28,10 +28,10 @@ _SHOWN = {
 _TEXT_CHARACTERS = 34
 # On a narrow terminal the last column gives way, and only that.
 _WIDTHS = {
-    "pos": 3,
+    "pos": 4,
     "recorded at": 12,
     "stream": 14,
-    "v": 1,
+    "v": 2,
     "event": 23,
     "change": 16,
     "turn": 6,
@@ -69,12 +69,12 @@ def turn_changes_table(reader: Reader, agent_id: str, session_id: str) -> Table:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=None, padding=(0, 1), header_style="dim", pad_edge=False)
+    table = Table(box=None, padding=(0, 1), header_style="dim", pad_edge=False, expand=True)
     for column in columns:
         justify: Literal["left", "right"] = "right" if column in ("pos", "v", "tokens") else "left"
-        table.add_column(
-            column, justify=justify, min_width=_WIDTHS.get(column), no_wrap=True, overflow="ellipsis"
-        )
+        width = _WIDTHS.get(column)
+        ratio = None if width else 1
+        table.add_column(column, justify=justify, width=width, ratio=ratio, no_wrap=True, overflow="ellipsis")
     return table
 
 

@@ -10,6 +10,7 @@ from stack.errors import Invalid
 
 # Linear-time regular expressions: a schema's patterns come from callers.
 _PATTERNS = jsonschema_rs.RegexOptions()
+_REFUSALS = (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError, RecursionError)
 
 
 class RemoteReference(ValueError):
@@ -20,12 +21,16 @@ def _refused(uri: str) -> Any:
     raise RemoteReference(f"{uri[:200]} lies outside of the schema")
 
 
+# Without it an unknown `$schema` is fetched: 30 s on a server that does not answer.
+_NO_OTHERS = jsonschema_rs.Registry([], retriever=_refused)
+
+
 def check_schema(schema: dict[str, Any], where: str) -> None:
     """Raises Invalid for what is no JSON Schema, or refers to another document."""
     try:
-        jsonschema_rs.meta.validate(schema)
         _validator(schema)
-    except (jsonschema_rs.ValidationError, ValueError, RecursionError) as error:
+        jsonschema_rs.meta.validate(schema, registry=_NO_OTHERS)
+    except _REFUSALS as error:
         raise Invalid(f"{where} is not a usable JSON Schema: {_first_line(error)}.") from None
 
 
@@ -35,7 +40,7 @@ def mismatch(schema: dict[str, Any], value: Any) -> str:
         for error in _validator(schema).iter_errors(value):
             path = "".join(f"[{part!r}]" for part in error.instance_path)
             return f"{path or 'the value'}: {_first_line(error)}"
-    except (jsonschema_rs.ValidationError, ValueError, RecursionError) as error:
+    except _REFUSALS as error:
         return _first_line(error)
     return ""
 

@@ -318,9 +318,14 @@ def _problem(call: ToolCall, tools: Collection[str]) -> str:
 
 def arguments_are_json(call: ToolCall) -> bool:
     try:
-        return isinstance(json.loads(call.arguments), dict)
+        return isinstance(json.loads(call.arguments, parse_constant=_refuse), dict)
     except (ValueError, RecursionError):
         return False
+
+
+def _refuse(constant: str) -> None:
+    """Python reads NaN and Infinity, JSON has none."""
+    raise ValueError(constant)
 
 
 def _without_calls(

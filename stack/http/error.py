@@ -19,6 +19,7 @@ from litestar.exceptions import (
 
 from schemas.api.error import Error
 from stack.errors import InternalError, Invalid, MethodNotAllowed, NotFound, ReplaystackError, of_status
+from stack.http.body_limit import BodyTooLarge
 
 logger = logging.getLogger("replaystack.http")
 
@@ -97,7 +98,7 @@ def _framework(request: Request[Any, Any, Any], error: HTTPException) -> Respons
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    if not request.scope["state"].get(LEFT):
+    if not (request.scope["state"].get(LEFT) or isinstance(error, BodyTooLarge)):
         logger.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
     return _answer(error)
 

@@ -100,7 +100,7 @@ async def test_what_another_process_writes_is_noticed(tmp_path: Path) -> None:
     await mine.append(created())
     assert (await mine.load(stream, counting)).version == 1
     woken = threading.Event()
-    mine.feed.subscribe(lambda _: woken.set())
+    mine.feed.subscribe(lambda head: woken.set() if head == 2 else None)
     await theirs.append(created(1, version=1))
     assert await asyncio.to_thread(woken.wait, 5)
     assert (mine.head(), mine.feed.head()) == (2, 2)

@@ -133,22 +133,24 @@ class Stream:
     def __init__(self, answer: httpx.Response) -> None:
         self.answer = answer
         self.raw = b""
-        self._pieces = answer.iter_raw(1 << 16) if answer.is_stream_consumed else answer.iter_raw()
-        self._read = 0
+        self._pieces = answer.iter_raw()
+        self._frames = self._come_in()
 
     @property
     def status_code(self) -> int:
         return self.answer.status_code
 
     def __iter__(self) -> Iterator[Frame]:
-        """Frames as soon as they are there, to the end of the stream."""
+        """Frames as soon as they are there, to the end of the stream; each is given out once."""
+        return self._frames
+
+    def _come_in(self) -> Iterator[Frame]:
+        given = 0
         for piece in self._pieces:
             self.raw += piece
-            whole = self.raw.rfind(b"\n\n") + 2
-            if whole > 2:
-                found = parse(self.raw[:whole])
-                new, self._read = found[self._read :], len(found)
-                yield from new
+            found = parse(self.raw[: self.raw.rfind(b"\n\n") + 2]) if b"\n\n" in self.raw else []
+            yield from found[given:]
+            given = len(found)
 
     def until(self, kind: str) -> Frame:
         """Reads up to the first frame of this kind."""

@@ -184,4 +184,4 @@ def _flag(name: str, value: object) -> list[str]:
 def _clean_environment() -> dict[str, str]:
     """This process's environment without anything that is a setting."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("REPLAYSTACK_", "OPENAI_"))}
-    return kept | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default"}
+    return kept | {"PYTHONPATH": str(ROOT)}

@@ -287,7 +287,7 @@ def test_text_of_every_kind_survives_a_stream(api: Api) -> None:
     said = "naïve – 漢字 🎉👩‍👩‍👧 \u2028 \\n \" \x01 end"
     live = conversation.streamed(said)
     frames = parse(live)
-    assert said in str(frames[-1].payload["turn"]["input_messages"])
+    assert frames[-1].payload["turn"]["input_messages"] == [{"role": "user", "content": said}]
     assert text_of(frames) == frames[-1].payload["turn"]["output_message"]["content"]
     replayed = conversation.replay(frames[0].payload["turn_id"])
     assert replayed.content == without_keep_alive(live)
