@@ -17,6 +17,7 @@ SUBJECTS = sorted(file.stem.removeprefix("bench_") for file in Path(__file__).pa
 def main() -> int:
     """1 when a benchmark could not be run. A bar that is missed is a result, not a failure."""
     parser = options(__doc__)
+    parser.prog = "python -m benchmarks"
     parser.add_argument("names", nargs="*", metavar="name", help=f"of: {', '.join(SUBJECTS)} (default: all)")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in SUBJECTS]

@@ -20,11 +20,13 @@ BAR = 1.2
 
 def run(quick: bool) -> list[Result]:
     """Not streamed, answers of one word. The model gets the whole conversation each time; what that alone
-    costs is measured by sending it as much without a server between."""
+    costs is measured by sending it as much without a server between. A new session at the end tells the length
+    of a session from the age of a server."""
     turns, rounds = (200, 1) if quick else (1000, 3)
     with tempfile.TemporaryDirectory() as folder, model_server() as model:
         with replaystack(Path(folder) / "data", model.base_url) as server:
             measured = [_lead(server, turns) for _ in range(rounds)]
+            afterwards = median(_lead(server, turns // 10))
         model_ms = [_model_alone(model.port, count) for count in (turns // 20, turns - turns // 20)]
     tenth = turns // 10
     first = [median(took_ms[:tenth]) for took_ms in measured]
@@ -34,6 +36,7 @@ def run(quick: bool) -> list[Result]:
         of_rounds(f"{turns:,} turns in one session: last tenth against first tenth", ratios, "x", BAR),
         of_rounds("a turn of the first tenth, p50", first, "ms"),
         of_rounds("a turn of the last tenth, p50", last, "ms"),
+        Result("a turn of a new session afterwards, p50", afterwards, "ms"),
         Result("the model alone with the conversation of the first tenth, p50", model_ms[0], "ms"),
         Result("the model alone with the conversation of the last tenth, p50", model_ms[1], "ms"),
     ]

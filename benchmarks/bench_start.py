@@ -7,6 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.api import new_agent, new_session, streamed_turn
 from benchmarks.client import Connection
 from benchmarks.report import standalone
 from benchmarks.result import Result, of_rounds
@@ -21,7 +22,8 @@ POLL_S = 0.005
 
 
 def run(quick: bool) -> list[Result]:
-    """Starts with default settings; and for scale, the memory with a model server, once its client is loaded."""
+    """Starts with default settings; and for scale, the memory after turns with a model server, whose client
+    is loaded with the first of them."""
     starts = 3 if quick else 9
     with tempfile.TemporaryDirectory() as folder, model_server() as model:
         data = Path(folder) / "data"
@@ -29,26 +31,28 @@ def run(quick: bool) -> list[Result]:
         with replaystack(data):
             pass  # The first start builds the read models.
         measured = [_start(data) for _ in range(starts)]
-        with_model_mb = _start(data, model.base_url, settle_s=3.0)[1]
+        with replaystack(data, model.base_url) as server, Connection(server.port) as connection:
+            session = new_session(connection, new_agent(connection))
+            for _ in range(20):
+                streamed_turn(connection, session)
+            after_turns_mb = server.memory_mb()
     return [
         of_rounds("start to first healthy answer", [took_s for took_s, _ in measured], "s", START_BAR_S),
         of_rounds("resident memory then", [memory_mb for _, memory_mb in measured], "MB", MEMORY_BAR_MB),
-        Result("resident memory with a model server, 3 s later", with_model_mb, "MB"),
+        Result("resident memory after 20 turns with a model server", after_turns_mb, "MB"),
     ]
 
 
-def _start(data: Path, model_url: str = "", settle_s: float = 0.0) -> tuple[float, float]:
-    """Seconds from the start of the process to a healthy answer, and its memory in MB `settle_s` later."""
+def _start(data: Path) -> tuple[float, float]:
+    """Seconds from the start of the process to a healthy answer, and its memory in MB then."""
     port = _free_port()
     began = time.perf_counter()
-    with launched([*SERVE, "--data", str(data), "--port", str(port)], data, model_url) as process:
+    with launched([*SERVE, "--data", str(data), "--port", str(port)], data) as process:
         while not _is_healthy(port):
             if process.poll() is not None or time.perf_counter() - began > 60:
                 raise RuntimeError(f"The server did not start (exit code {process.returncode}).")
             time.sleep(POLL_S)
-        took_s = time.perf_counter() - began
-        time.sleep(settle_s)
-        return took_s, Server(process, port).memory_mb()
+        return time.perf_counter() - began, Server(process, port).memory_mb()
 
 
 def _is_healthy(port: int) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
+import time
 from pathlib import Path
 from statistics import median
 
@@ -32,7 +34,12 @@ def run(quick: bool) -> list[Result]:
             return [
                 *_processor_time(server, agent_id, rounds=3 if quick else 7, sessions=1 if quick else 3),
                 *_added_latency(
-                    server, model.port, agent_id, rounds=3 if quick else 9, sessions=2 if quick else 5
+                    Path(folder),
+                    server,
+                    model.port,
+                    agent_id,
+                    rounds=3 if quick else 9,
+                    sessions=2 if quick else 5,
                 ),
             ]
 
@@ -75,12 +82,14 @@ def _lead(server: Server, paths: list[list[str]], own: Connection) -> float:
 
 
 def _added_latency(
-    server: Server, model_port: int, agent_id: str, rounds: int, sessions: int
+    folder: Path, server: Server, model_port: int, agent_id: str, rounds: int, sessions: int
 ) -> list[Result]:
-    """Model and server are asked in turns, so that what else the machine does falls on both."""
+    """Model and server are asked in turns, so that what else the machine does falls on both. A turn waits for
+    two syncs of the disk before its first text and for a third before its end: what one costs is shown."""
     first_ms: list[float] = []
     whole_ms: list[float] = []
     direct_ms: list[float] = []
+    sync_ms: list[float] = []
     with Connection(server.port) as through, Connection(model_port) as direct:
         for _ in range(rounds):
             pairs = []
@@ -89,6 +98,7 @@ def _added_latency(
                 pairs += [
                     (model_turn(direct), streamed_turn(through, path)) for _ in range(TURNS_OF_A_SESSION)
                 ]
+            sync_ms.append(median(_sync_ms(folder / "sync") for _ in range(20)))
             direct_ms.append(median(own.whole_ms for own, _ in pairs))
             first_ms.append(
                 median(ours.first_ms for _, ours in pairs) - median(own.first_ms for own, _ in pairs)
@@ -102,7 +112,17 @@ def _added_latency(
             "latency added over the model, 1 client, p50: whole turn", whole_ms, "ms", WHOLE_TURN_BAR_MS
         ),
         of_rounds("the model itself, 1 client, p50: whole answer", direct_ms, "ms"),
+        of_rounds("the disk itself, p50: write and sync 4 KiB", sync_ms, "ms"),
     ]
+
+
+def _sync_ms(file: Path) -> float:
+    began = time.perf_counter()
+    with file.open("ab") as opened:
+        opened.write(bytes(4096))
+        opened.flush()
+        os.fdatasync(opened.fileno())
+    return (time.perf_counter() - began) * 1000
 
 
 if __name__ == "__main__":

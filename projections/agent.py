@@ -11,6 +11,7 @@ from schemas.api.agent import Agent, AgentConfig
 READ_MODEL = ReadModel(
     name="agent",
     tables=("agents", "agent_deletions"),
+    indexes=("agents_by_id",),
     apply=("agent_created", "agent_deletion", "agent_deleted"),
     queries=("agent_by_id", "agents_page"),
 )

@@ -13,17 +13,19 @@ from msgspec import DecodeError, Struct, json
 from projections.errors import StatementRefused
 from projections.feed import Record
 from projections.plan import Plan, in_schema
+from projections.turn_sessions import TurnSessions
 from projections.warehouse import BatchRow, Served, Transaction, Warehouse
 
 # A log may hold any number of bad events; a view keeps this many of them to show.
 FAILED_EVENTS_KEPT = 1000
 _ERROR_CHARS = 500
-# Deleted rows stay in a table until a checkpoint, and are scanned; with this many events between two compactions
-# of the small tables, a rebuild of a million events takes 8 s instead of 10.
-_COMPACT_AFTER = 20_000
 
 _SERVED = """CREATE TABLE IF NOT EXISTS views.main.served (
     schema_name VARCHAR NOT NULL, schema_hash VARCHAR NOT NULL, epoch VARCHAR NOT NULL, plan VARCHAR NOT NULL)"""
+
+
+# A record and, if it is of a turn, that turn's session.
+_Wanted = tuple[Record, str | None]
 
 
 class FailedEvent(Struct, frozen=True):
@@ -40,7 +42,11 @@ class _Bare(Struct):
 
 
 class Build:
-    """Applies records to its own schema. Used by the engine's thread alone."""
+    """Applies records to its own schema. Used by the engine's thread alone.
+
+    `cut_off` is true while, and after, `apply` did not get to its end: then only a fresh build on the same schema
+    knows where it stands.
+    """
 
     def __init__(self, warehouse: Warehouse, number: int, plan: Plan, epoch: str) -> None:
         self.number = number
@@ -48,9 +54,10 @@ class Build:
         self.plan = plan
         self.epoch = epoch
         self.position = 0
+        self.cut_off = False
         self.failed: list[FailedEvent] = []
         self._stored_position = 0
-        self._since_compaction = 0
+        self._turn_sessions = TurnSessions()
         self._warehouse = warehouse
         self._statements = [
             (frozenset(statement.events), in_schema(statement.sql, self.schema))
@@ -58,10 +65,9 @@ class Build:
         ]
 
     @classmethod
-    def create(cls, warehouse: Warehouse, plan: Plan, epoch: str) -> Build:
-        """A new, empty build; what earlier attempts left behind goes first."""
-        served = _drop_leftovers(warehouse)
-        build = cls(warehouse, served + 1, plan, epoch)
+    def create(cls, warehouse: Warehouse, plan: Plan, epoch: str, beside: Build | None) -> Build:
+        """A new, empty build beside the one that is served, if any. All others go first."""
+        build = cls(warehouse, _drop_others(warehouse, beside) + 1, plan, epoch)
         with warehouse.write() as transaction:
             transaction.run(f"CREATE SCHEMA {build.schema}")
             for ddl in plan.ddl:
@@ -87,6 +93,12 @@ class Build:
                     f"SELECT position, stream, name, error FROM {build.schema}.failed_events ORDER BY position"
                 )
             ]
+            build._turn_sessions.restore(
+                (turn_id, session_id)
+                for turn_id, session_id, *_ in transaction.rows(
+                    in_schema(build.plan.queries["open_turns"], build.schema)
+                )
+            )
         return build
 
     def become_served(self, current: Plan) -> None:
@@ -99,7 +111,7 @@ class Build:
                 [f"build_{self.number}", self.plan.hash, self.epoch, self.plan.encoded],
             )
         self.answer_reads(current)
-        _drop_leftovers(self._warehouse)
+        _drop_others(self._warehouse, self)
 
     def answer_reads(self, current: Plan) -> None:
         """Lets reads go here. Of a build that was made for another plan only the queries that are the same, word
@@ -111,10 +123,6 @@ class Build:
         }
         self._warehouse.serve(Served(self.schema, queries, outdated=self.plan.hash != current.hash))
 
-    def drop(self) -> None:
-        with self._warehouse.write() as transaction:
-            transaction.run(f"DROP SCHEMA IF EXISTS {self.schema} CASCADE")
-
     def apply(self, records: Sequence[Record]) -> None:
         """Applies records and the position they reach in one transaction. Where the database refuses the data,
         halves are tried, down to the single bad event, which is written down and passed by.
@@ -123,11 +131,18 @@ class Build:
         """
         if not records:
             return
+        self.cut_off = True
         known = self.plan.events
-        wanted = [record for record in records if record.name in known and not _is_redacted(record.state)]
+        wanted: list[_Wanted] = []
+        for record in records:
+            if record.name in known and not _is_redacted(record.state):
+                counts, session_id = self._turn_sessions.session_of(record)
+                if counts:
+                    wanted.append((record, session_id))
         if wanted:
             self._apply_or_halve(wanted)
         self.position = records[-1].position
+        self.cut_off = False
         if not wanted and self.position - self._stored_position >= FAILED_EVENTS_KEPT:
             self.store_position()
 
@@ -139,40 +154,28 @@ class Build:
                 self._store(transaction, self.position)
             self._stored_position = self.position
 
-    def _apply_or_halve(self, records: Sequence[Record]) -> None:
+    def _apply_or_halve(self, records: Sequence[_Wanted]) -> None:
         try:
             self._apply_at_once(records)
         except StatementRefused as refused:
             if len(records) == 1:
-                self._write_down(records[0], str(refused))
+                self._write_down(records[0][0], str(refused))
                 return
             middle = len(records) // 2
             self._apply_or_halve(records[:middle])
             self._apply_or_halve(records[middle:])
 
-    def _apply_at_once(self, records: Sequence[Record]) -> None:
-        names = {record.name for record in records}
+    def _apply_at_once(self, records: Sequence[_Wanted]) -> None:
+        names = {record.name for record, _ in records}
+        last = records[-1][0].position
         rows = _batch_rows(records)
         with self._warehouse.write() as transaction:
             transaction.load(rows)
             for events, sql in self._statements:
                 if not events.isdisjoint(names):
                     transaction.run(sql)
-            self._since_compaction += len(records)
-            if self._since_compaction >= _COMPACT_AFTER:
-                self._compact(transaction)
-            self._store(transaction, records[-1].position)
-        self.position = self._stored_position = records[-1].position
-
-    def _compact(self, transaction: Transaction) -> None:
-        """Writes the few rows of each small table into a new table of its name."""
-        for name, ddl in self.plan.small_tables.items():
-            transaction.run(f"CREATE OR REPLACE TEMP TABLE kept AS FROM {self.schema}.{name}")
-            transaction.run(f"DROP TABLE {self.schema}.{name}")
-            transaction.run(in_schema(ddl, self.schema))
-            transaction.run(f"INSERT INTO {self.schema}.{name} FROM kept")
-        transaction.run("DROP TABLE IF EXISTS temp.kept")
-        self._since_compaction = 0
+            self._store(transaction, last)
+        self.position = self._stored_position = last
 
     def _write_down(self, record: Record, error: str) -> None:
         failed = FailedEvent(record.position, record.stream, record.name, error[:_ERROR_CHARS])
@@ -191,15 +194,15 @@ class Build:
         transaction.run(f"UPDATE {self.schema}.progress SET position = ?", [position])
 
 
-def _batch_rows(records: Iterable[Record]) -> list[BatchRow]:
+def _batch_rows(records: Iterable[_Wanted]) -> list[BatchRow]:
     rows: list[BatchRow] = []
-    for position, stream, version, name, recorded_at, state in records:
+    for (position, stream, version, name, recorded_at, state), session_id in records:
         try:
             tenant, category, key = stream.split("/", 2)
             text = state.decode()
         except ValueError as error:
             raise StatementRefused(f"{stream}: {error}") from error
-        rows.append((position, stream, tenant, category, key, version, name, recorded_at, text))
+        rows.append((position, stream, tenant, category, key, version, name, recorded_at, text, session_id))
     return rows
 
 
@@ -213,18 +216,16 @@ def _is_redacted(state: bytes) -> bool:
         return False
 
 
-def _drop_leftovers(warehouse: Warehouse) -> int:
-    """Drops every build but the served one; returns the highest number in use, 0 when there is none."""
+def _drop_others(warehouse: Warehouse, kept: Build | None) -> int:
+    """Drops every build but `kept`, and the pointer too when none is kept; returns the number of `kept` or 0."""
     with warehouse.write() as transaction:
-        transaction.run(_SERVED)
+        if kept is None:
+            transaction.run("DROP TABLE IF EXISTS views.main.served")
         builds = transaction.rows(
             "SELECT schema_name FROM duckdb_schemas() "
-            "WHERE database_name = 'views' AND starts_with(schema_name, 'build_') "
-            "AND schema_name NOT IN (SELECT schema_name FROM views.main.served)"
+            "WHERE database_name = 'views' AND starts_with(schema_name, 'build_') AND schema_name <> ?",
+            [f"build_{kept.number}" if kept else ""],
         )
         for (name,) in builds:
             transaction.run(f"DROP SCHEMA views.{name} CASCADE")
-        ((highest,),) = transaction.rows(
-            "SELECT coalesce(max(substr(schema_name, 7)::INTEGER), 0) FROM views.main.served"
-        )
-    return int(highest)
+    return kept.number if kept else 0

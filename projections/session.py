@@ -13,13 +13,12 @@ from schemas.api.session import Session
 READ_MODEL = ReadModel(
     name="session",
     tables=("sessions", "session_deletions"),
+    indexes=("sessions_by_id",),
     apply=(
         "session_created",
         "session_deletion",
         "session_deleted_sessions",
         "session_deleted_turn_changes",
-        "session_deleted_turns_now",
-        "session_deleted_steps_now",
     ),
     queries=("session_with_turns", "sessions_page", "session_ids_of_agent", "agents_with_orphans"),
 )
@@ -48,7 +47,7 @@ def get(
     # The session's row has the lowest position of them all, so it is the first, if it is there.
     if not rows or rows[0][0] != "session":
         return None
-    _, _, _, _, started_us, _, session_name, *_ = rows[0]
+    started_us, session_name = rows[0][4], rows[0][6]
     turns = [view.turn for view in fold_turns(reader, session_id, rows[1:])]
     return Session(session_id, session_name, turns, rfc3339(started_us))
 

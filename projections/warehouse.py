@@ -40,14 +40,16 @@ OFFLINE_CHECKPOINT_BYTES = 192 << 20
 MEMORY_LIMIT = "192MB"
 
 # Rows of a batch as `load` takes them and `batch` holds them: position, stream, tenant, category, id, version,
-# name, recorded_at (microseconds), state (JSON text).
-BatchRow = tuple[int, str, str, str, str, int, str, int, str]
+# name, recorded_at (microseconds), state (JSON text), session_id (of a turn).
+BatchRow = tuple[int, str, str, str, str, int, str, int, str, str | None]
 _BATCH = """CREATE TEMP TABLE batch (
     position BIGINT, stream VARCHAR, tenant VARCHAR, category VARCHAR, id VARCHAR, version INTEGER,
-    name VARCHAR, recorded_at BIGINT, state VARCHAR)"""
+    name VARCHAR, recorded_at BIGINT, state VARCHAR, session_id VARCHAR)"""
 # ms to load 1 / 100 / 2,000 / 20,000 rows of 600 bytes: one kept appender 0.8 / 1.2 / 4.7 / 90, numpy columns
 # 1.7 / 2.0 / 4.0 / 33, lists unnested 1.0 / 1.2 / 5.3 / 55, one JSON parameter 1.6 / 2.1 / 12 / 157.
 _APPENDER_ROWS = 1000
+# In the message of an IOException: a block whose checksum is wrong, and one behind the end of the file.
+_SIGNS_OF_DAMAGE = ("orrupt", "Could not read enough bytes")
 
 
 class Served(Struct, frozen=True):
@@ -289,7 +291,7 @@ class _Writer:
                 self._appender = self.cursor.appender("batch")
                 raise
             return
-        kinds = (np.int64, object, object, object, object, np.int32, object, np.int64, object)
+        kinds = (np.int64, object, object, object, object, np.int32, object, np.int64, object, object)
         columns = zip(*rows, strict=True)
         incoming = {
             f"c{i}": np.array(column, dtype=kind)
@@ -315,7 +317,9 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (duckdb.IOException, duckdb.FatalException, duckdb.InternalException) as error:
-        damaged = isinstance(error, duckdb.IOException) and "orrupt" in str(error)
+        damaged = isinstance(error, duckdb.IOException) and any(
+            sign in str(error) for sign in _SIGNS_OF_DAMAGE
+        )
         raise (FileDamaged if damaged else StorageFailed)(str(error)) from error
     except duckdb.ConnectionException as error:
         raise StorageFailed(str(error)) from error

@@ -106,7 +106,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     log_format: Annotated[
         Literal["auto", "text", "json"], _field("Form of the log; `auto` is text on a terminal, else JSON.")
     ] = "auto"
-    log_content: Annotated[bool, _field("Let logs and spans hold what was said.")] = False
 
 
 class Setting(Struct, frozen=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import time
 from pathlib import Path
 from typing import IO
 
@@ -12,6 +13,9 @@ import msgspec
 from msgspec import Struct
 
 from stack.errors import ReplaystackError
+
+
+LOCK_WAITS_S = (0.02, 0.1, 0.0)
 
 
 class FolderInUse(ReplaystackError):
@@ -63,7 +67,8 @@ def running_server(path: Path) -> RunningServer | None:
         return None
     with lock.open("rb") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # A shared lock, so that two who look do not take each other for a server.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
             try:
                 return msgspec.json.decode(server.read_bytes(), type=RunningServer)
@@ -74,16 +79,19 @@ def running_server(path: Path) -> RunningServer | None:
 
 def _locked(folder: Path) -> IO[bytes]:
     file = (folder / "lock").open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        other = running_server(folder)
-        where = f" (process {other.pid}, {other.url})" if other else ""
-        raise FolderInUse(
-            f"Another server works on {folder}{where}. Stop it, or give this one a folder of its own with --data."
-        ) from None
-    return file
+    for wait_s in LOCK_WAITS_S:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
+        except OSError:
+            # Somebody may only be looking whether a server runs here.
+            time.sleep(wait_s)
+    file.close()
+    other = running_server(folder)
+    where = f" (process {other.pid}, {other.url})" if other else ""
+    raise FolderInUse(
+        f"Another server works on {folder}{where}. Stop it, or give this one a folder of its own with --data."
+    )
 
 
 def _write_private(file: Path, data: bytes) -> None:

@@ -14,8 +14,11 @@ from stack import VERSION
 from stack.config import Settings
 from stack.data_folder import DataFolder
 from stack.eventstore import EventStore
+from stack.providers.fetch.guarded import GuardedFetcher
+from stack.providers.fetch.port import Fetcher
 from stack.providers.inference.registry import Models
 from stack.services.agent import AgentService
+from stack.services.content import ContentLoader
 from stack.services.conversation import Conversations
 from stack.services.effects import RealEffects
 from stack.services.once import Once
@@ -34,7 +37,7 @@ logger = logging.getLogger("replaystack.server")
 class Server:
     """Everything that one server is made of. Made inside the event loop that it will live in."""
 
-    def __init__(self, settings: Settings, folder: DataFolder) -> None:
+    def __init__(self, settings: Settings, folder: DataFolder, fetcher: Fetcher | None = None) -> None:
         self.settings = settings
         self.folder = folder
         node, boot = settings.node or folder.node, secrets.token_hex(8)
@@ -75,6 +78,7 @@ class Server:
             self.models,
             effects,
             self.driver,
+            ContentLoader(fetcher or GuardedFetcher()),
             Owner(node, boot),
             limits,
         )

@@ -31,7 +31,18 @@ class StreamTrace(Struct, frozen=True, omit_defaults=True):
     calls: list[int] | None = None
 
 
+class FetchedContent(Struct, frozen=True):
+    """What was behind a URL of the input: of an image `data` is base64 and `media_type` what the content itself
+    says; of a document `data` is its text and `media_type` what its server said."""
+
+    uri: str
+    media_type: str
+    data: str
+
+
 class TurnStarted(Event, frozen=True, tag="turn.started.1"):
+    """`input_messages` and `documents` are as they were posted; `fetched` is what was behind their URLs."""
+
     session_id: str
     agent_id: str
     owner: Owner
@@ -40,6 +51,7 @@ class TurnStarted(Event, frozen=True, tag="turn.started.1"):
     documents: list[Document] | None = None
     toolgroups: list[AgentTool] | None = None
     tool_config: ToolConfig | None = None
+    fetched: list[FetchedContent] | None = None
 
 
 class TurnRestarted(Event, frozen=True, tag="turn.restarted.1"):
@@ -92,9 +104,11 @@ class TurnAwaitingInput(Event, frozen=True, tag="turn.awaiting_input.1"):
 
 
 class TurnResumed(Event, frozen=True, tag="turn.resumed.1"):
-    """The responses came; they are the tool execution step that follows in the same append."""
+    """The responses came; they are the tool execution step that follows in the same append. `fetched` is what
+    was behind their URLs."""
 
     owner: Owner
+    fetched: list[FetchedContent] | None = None
 
 
 class TurnCompleted(Event, frozen=True, tag="turn.completed.1"):

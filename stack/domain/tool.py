@@ -68,6 +68,8 @@ def _schema_of(parameters: list[dict[str, Any]], where: str) -> dict[str, Any]:
         name = parameter.get("name")
         if not isinstance(name, str) or not name:
             raise Invalid(f"{place}.name is missing; each parameter has a name.")
+        if name in properties:
+            raise Invalid(f"{place}.name is {name!r} for the second time; names must differ.")
         unknown = sorted(set(parameter) - PARAMETER_FIELDS)
         if unknown:
             raise Invalid(f"{place}.{unknown[0]} is not a known field; leave it out.")
@@ -85,10 +87,12 @@ def _schema_of(parameters: list[dict[str, Any]], where: str) -> dict[str, Any]:
 
 
 def tool_config(agent: AgentConfig, turn: ToolConfig | None) -> ToolConfig:
-    """How tools are used in a turn: the turn's configuration, else the agent's."""
+    """How tools are used in a turn: the turn's configuration, else the agent's, whose choice may stand beside
+    its `tool_config`."""
     if turn is not None:
         return turn
-    return agent.tool_config or ToolConfig(tool_choice=agent.tool_choice)
+    config = agent.tool_config or ToolConfig()
+    return config if config.tool_choice else msgspec.structs.replace(config, tool_choice=agent.tool_choice)
 
 
 def check_tool_config(config: ToolConfig | None, names: set[str], where: str) -> None:

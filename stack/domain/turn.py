@@ -14,6 +14,7 @@ from schemas.api.content import CompletionMessage, InputMessage, ToolCall, ToolR
 from schemas.api.turn import Document, StepType, ToolResponse, TurnError, TurnStatus, TurnUsage
 from schemas.events.base import Event
 from schemas.events.turn import (
+    FetchedContent,
     Owner,
     StreamTrace,
     TurnAbandoned,
@@ -64,6 +65,7 @@ class TurnState(Struct, frozen=True, kw_only=True):
     completed_at: int = 0
     input_messages: tuple[InputMessage, ...] = ()
     documents: tuple[Document, ...] = ()
+    fetched: tuple[FetchedContent, ...] = ()
     toolgroups: tuple[AgentTool, ...] = ()
     tool_config: ToolConfig | None = None
     steps: tuple[StepState, ...] = ()
@@ -71,10 +73,13 @@ class TurnState(Struct, frozen=True, kw_only=True):
     error: TurnError | None = None
     usage: TurnUsage = TurnUsage()
 
-    @property
-    def showed_life(self) -> bool:
-        """Whether any step produced something before the turn ended."""
-        return any(step.completed_at or (step.trace and step.trace.lengths) for step in self.steps)
+    def showed_life(self, since: int) -> bool:
+        """Whether an inference produced something that began at `since` (microseconds since 1970) or later."""
+        return any(
+            step.completed_at or (step.trace and step.trace.lengths)
+            for step in self.steps
+            if step.step_type == "inference" and step.started_at >= since
+        )
 
     @property
     def finished_steps(self) -> tuple[StepState, ...]:
@@ -115,6 +120,7 @@ def evolve(state: TurnState, event: Event, recorded_at: int, version: int) -> Tu
                 status="running",
                 owner=event.owner,
                 running_since=recorded_at,
+                fetched=(*state.fetched, *(event.fetched or ())),
                 output_message=NOTHING_YET,
             )
         case TurnCompleted():
@@ -140,6 +146,7 @@ def _started(event: TurnStarted, recorded_at: int) -> TurnState:
         running_since=recorded_at,
         input_messages=tuple(event.input_messages),
         documents=tuple(event.documents or ()),
+        fetched=tuple(event.fetched or ()),
         toolgroups=tuple(event.toolgroups or ()),
         tool_config=event.tool_config,
     )
@@ -202,8 +209,24 @@ def restart(state: TurnState, owner: Owner) -> list[Event]:
     return [TurnRestarted(owner=owner, attempt=state.attempt + 1)]
 
 
-def resume(state: TurnState, responses: list[ToolResponse], owner: Owner, step_id: str) -> list[Event]:
-    """The events of taking up a waiting turn. Raises Conflict when it does not wait, Invalid unless the
+def resume(
+    state: TurnState,
+    responses: list[ToolResponse],
+    owner: Owner,
+    step_id: str,
+    fetched: list[FetchedContent] | None = None,
+) -> list[Event]:
+    """The events of taking up a waiting turn. `fetched` is what was behind the URLs of the responses. Raises
+    what `check_responses` raises."""
+    calls = check_responses(state, responses)
+    return [
+        TurnResumed(owner=owner, fetched=fetched or None),
+        *executed(step_id, state.attempt, calls, responses),
+    ]
+
+
+def check_responses(state: TurnState, responses: list[ToolResponse]) -> tuple[ToolCall, ...]:
+    """The calls that the responses answer. Raises Conflict when the turn does not wait, Invalid unless the
     responses answer exactly the pending calls."""
     if state.status != "awaiting_input":
         raise Conflict(f"The turn does not await tool responses; it is {state.status}.")
@@ -222,7 +245,7 @@ def resume(state: TurnState, responses: list[ToolResponse], owner: Owner, step_i
     missing = [call_id for call_id in waiting if call_id not in given]
     if missing:
         raise Invalid(f"tool_responses does not answer {_listed(missing)}; all pending calls need an answer.")
-    return [TurnResumed(owner=owner), *executed(step_id, state.attempt, calls, responses)]
+    return calls
 
 
 def executed(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 
 from schemas.events.base import Event
-from stack.eventstore.blob_markers import dehydrate, may_need_markers
+from stack.eventstore.blob_markers import dehydrate, hydrated_bytes, may_need_markers
 from stack.eventstore.codec import Codec
 
 if TYPE_CHECKING:
@@ -58,5 +58,7 @@ class EventMapper(Mapper[str]):
         event = self._codec.decode(stored_event.topic, state, self._hydrate)
         recorded_at = stored_event.recorded_at if isinstance(stored_event, StoredRecord) else 0
         version = stored_event.originator_version
-        logged = LoggedEvent(str(stored_event.originator_id), version, event, recorded_at, len(state))
+        logged = LoggedEvent(
+            str(stored_event.originator_id), version, event, recorded_at, hydrated_bytes(state)
+        )
         return cast("DomainEventProtocol[str]", logged)

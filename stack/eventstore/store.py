@@ -17,7 +17,7 @@ from stack.eventstore import sqlite_schema
 from stack.eventstore.appends import Append, Appended, Command, Fold, Folded, Recorded
 from stack.eventstore.application import LogApplication
 from stack.eventstore.backup import mark_restored
-from stack.eventstore.blob_markers import dehydrate, hydrate, may_need_markers
+from stack.eventstore.blob_markers import dehydrate, hydrate, hydrated_bytes, may_need_markers
 from stack.eventstore.blobs import BlobStore
 from stack.eventstore.codec import Codec
 from stack.eventstore.fold_cache import FoldCache
@@ -261,7 +261,7 @@ class EventStore:
                 continue
             last = first + len(write.events)
             if write.stream not in append.redact:
-                size = sum([len(row.state) for row in submission.rows[first:last]])
+                size = sum([hydrated_bytes(row.state) for row in submission.rows[first:last]])
                 self._cache.forward(write, outcome.recorded_at[first:last], size)
             self._category_heads[category_of(write.stream)] = outcome.first + last - 1
             first = last

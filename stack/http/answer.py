@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -40,7 +41,7 @@ class TurnStream:
         self._after = after
         self._keep_alive_s = keep_alive_s
         self._speed = speed
-        self._gone = False
+        self._gone = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [
@@ -53,7 +54,7 @@ class TurnStream:
         reader = self._turn.live.reader(self._after)
         watch = asyncio.ensure_future(self._watch(receive, reader))
         try:
-            while not self._gone and not reader.ended:
+            while not self._gone.is_set() and not reader.ended:
                 frames = reader.take()
                 if not frames:
                     await reader.wait(self._keep_alive_s)
@@ -64,16 +65,26 @@ class TurnStream:
                         await _send(send, body or KEEP_ALIVE)
                     continue
                 for frame in frames:
-                    await asyncio.sleep(frame.delay_ms / 1000 / self._speed)
-                    await _send(send, frame.body)
+                    if await self._paused(frame.delay_ms / 1000 / self._speed, send):
+                        await _send(send, frame.body)
         finally:
             watch.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
+    async def _paused(self, pause_s: float, send: Send) -> bool:
+        """Waits, and keeps the stream alive meanwhile. False once the client has left."""
+        while pause_s > 0 and not self._gone.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._gone.wait(), min(pause_s, self._keep_alive_s))
+            pause_s -= self._keep_alive_s
+            if pause_s > 0 and not self._gone.is_set():
+                await _send(send, KEEP_ALIVE)
+        return not self._gone.is_set()
+
     async def _watch(self, receive: Receive, reader: TurnReader) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        self._gone = True
+        self._gone.set()
         reader.wake()
 
 

@@ -24,6 +24,8 @@ from stack.services.views import Views
 
 READ = ("agent", "session", "turn")
 STATUS_HEADER = "x-turn-status"
+SLOWEST = 0.01
+"""The slowest replay: below, a turn of seconds would hold a connection for hours."""
 
 
 class TurnController(Controller):
@@ -126,7 +128,8 @@ class TurnController(Controller):
 async def _streamed(turn: RunningTurn, url: str, after: StreamPosition, settings: Settings) -> TurnStream:
     """Holds back the status line until the model shows life, so that an early failure has its true status."""
     await turn.shows_life(settings.hold_back_ms / 1000)
-    if turn.state.status == "failed" and not turn.state.showed_life:
+    since = turn.state.started_at if after == BEGINNING else turn.state.running_since
+    if turn.state.status == "failed" and not turn.state.showed_life(since):
         _raise_failure(turn, url)
     return TurnStream(turn, after, settings.keep_alive_s)
 
@@ -159,6 +162,9 @@ def _speed(request: Request[Any, Any, Any]) -> float:
         speed = float(text)
     except ValueError:
         speed = -1.0
-    if not (speed >= 0 and math.isfinite(speed)):
-        raise Invalid(f"speed is {text[:40]!r}; it must be a number of 0 or more (1 is the recorded pace).")
+    if speed != 0 and not (SLOWEST <= speed < math.inf):
+        raise Invalid(
+            f"speed is {text[:40]!r}; it must be 0 (do not wait) or a number of {SLOWEST} or more "
+            "(1 is the recorded pace)."
+        )
     return speed

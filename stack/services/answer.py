@@ -50,7 +50,7 @@ class Answer:
             call = self._calls[chunk.index] = _Call(
                 len(self._calls), self._call_id(chunk.call_id), chunk.name
             )
-        elif chunk.name and not call.name:
+        elif chunk.name and not call.name and not call.complete:
             call.name = chunk.name
         if chunk.arguments and not call.complete:
             call.arguments.append(chunk.arguments)
@@ -69,20 +69,14 @@ class Answer:
         return frames
 
     def message(self, reason: StopReason) -> CompletionMessage:
-        """What has come so far, as a message; only whole calls are in it."""
-        calls = [call.wire() for call in self._calls.values() if call.complete]
+        """What has come so far, as a message. Of an answer that broke off the last call may be a part only."""
+        calls = [call.wire() for call in self._calls.values()]
         return CompletionMessage(content="".join(self._parts), stop_reason=reason, tool_calls=calls or None)
 
     @property
     def trace(self) -> StreamTrace:
-        whole = {call.number for call in self._calls.values() if call.complete}
-        kept = [i for i, source in enumerate(self._sources) if source < 0 or source in whole]
-        sources = [self._sources[i] for i in kept]
-        return StreamTrace(
-            [self._lengths[i] for i in kept],
-            [self._delays_ms[i] for i in kept],
-            sources if any(source >= 0 for source in sources) else None,
-        )
+        calls = self._sources if self._calls else None
+        return StreamTrace(self._lengths, self._delays_ms, calls)
 
     def _call_id(self, given: str) -> str:
         """Ids are unique within an answer, whatever the model server sends."""
@@ -112,4 +106,5 @@ class _Call:
         self.complete = False
 
     def wire(self) -> ToolCall:
-        return ToolCall(self.call_id, self.name, "".join(self.arguments))
+        """Some servers send nothing where there are no arguments."""
+        return ToolCall(self.call_id, self.name, "".join(self.arguments) or "{}")

@@ -7,27 +7,41 @@ with the input of the next turn, or as not executed.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Raw
 
 from schemas.api.agent import AgentConfig, ToolConfig, ToolDef
 from schemas.api.content import InterleavedContent, TextContentItem, ToolResponseMessage, UserMessage
-from schemas.api.turn import Document
+from schemas.events.turn import FetchedContent
 from stack.domain import turn as turns
 from stack.domain.session import SessionState
 from stack.domain.turn import StepState, TurnState
-from stack.errors import Invalid
 from stack.eventstore import EventStore, stream_name
+from stack.services.chat_message import (
+    Part,
+    assistant_message,
+    images_of,
+    parts_of,
+    system_text,
+    tool_message,
+    user_message,
+)
+from stack.services.document import context_items
 
 _encode = msgspec.json.Encoder().encode
 
-MAX_CONTEXT_DOCUMENTS_CHARACTERS = 200_000
 NOT_EXECUTED = "The call was not executed."
 FUNCTION_DEFINITIONS = "{{function_definitions}}"
+# Input above this is encoded in a thread: 1 MiB takes about 1 ms.
+LARGE_INPUT_CHARACTERS = 2**20
+
+Pending = Mapping[str, list[Part]]
+"""The calls that wait for a response, each with what to say if none comes."""
 
 
 class Conversations:
@@ -45,24 +59,30 @@ class Conversations:
         history = self._sessions.get(session_id)
         if history is None or history.turns > len(earlier):
             history = History()
-        missing = earlier[history.turns :]
+        first = history.turns
+        missing = earlier[first:]
         if missing:
             names = {turn: stream_name("turn", turn) for turn in missing}
             streams = await self._store.read_streams(list(names.values()))
-            for turn in missing:
+            for index, turn in enumerate(missing, first):
                 state = TurnState()
                 for recorded in streams.get(names[turn], ()):
                     state = turns.evolve(state, recorded.event, recorded.recorded_at, recorded.version)
-                history.add(state)
+                told = await _told(state, history.pending)
+                # While this waited, the end of that turn may have brought it in: see `add`.
+                if history.turns == index:
+                    history.take(told)
         self._keep(session_id, history)
         return history
 
     def add(self, session_id: str, session: SessionState, turn_id: str, state: TurnState) -> None:
-        """Takes over the messages of a turn that just ended, so that the next one need not read it."""
+        """Takes over the messages of a turn that just ended, so that the next one need not read it. Large ones
+        are left to be read: encoding them would hold up others."""
         history = self._sessions.get(session_id)
-        if history is not None and session.turns.index(turn_id) == history.turns:
-            history.add(state)
-            self._keep(session_id, history)
+        if history is None or session.turns.index(turn_id) != history.turns or _is_large(state):
+            return
+        history.add(state)
+        self._keep(session_id, history)
 
     def forget(self, session_id: str) -> None:
         history = self._sessions.pop(session_id, None)
@@ -78,26 +98,57 @@ class Conversations:
             self._bytes -= self._sessions.popitem(last=False)[1].counted
 
 
+class Told(NamedTuple):
+    """What one turn adds to the history, and the calls that it leaves open."""
+
+    messages: list[Raw]
+    pending: Pending
+
+
 class History:
-    """`turns` counts the turns that are in; `pending` are the calls of the last one that have no response;
-    `counted` is what the cache has accounted for, in bytes."""
+    """`turns` counts the turns that are in; `pending` are the calls that have no response yet; `counted` is
+    what the cache has accounted for, in bytes."""
 
     def __init__(self) -> None:
         self.turns = 0
         self.messages: list[Raw] = []
-        self.pending: tuple[str, ...] = ()
+        self.pending: Pending = {}
         self.bytes = 0
         self.counted = 0
 
     def add(self, state: TurnState) -> None:
+        self.take(told(state, self.pending))
+
+    def take(self, told: Told) -> None:
+        """Adds what the next turn said."""
         self.turns += 1
-        answers = answers_of(state)
-        if not answers and state.status != "completed":
-            return
-        for message in (*questions_of(state, self.pending), *answers):
-            self.messages.append(message)
-            self.bytes += memoryview(message).nbytes + 64
-        self.pending = tuple(call.call_id for call in turns.pending_calls(state))
+        self.messages += told.messages
+        self.bytes += sum(memoryview(message).nbytes + 64 for message in told.messages)
+        self.pending = told.pending
+
+
+def told(state: TurnState, pending: Pending) -> Told:
+    """The messages of a turn that has ended."""
+    answers = answers_of(state)
+    if not answers and state.status != "completed":
+        # The responses that it brought hold all the same: their calls are still open.
+        given = _given(state, _fetched(state))
+        return Told([], {call_id: given.get(call_id, otherwise) for call_id, otherwise in pending.items()})
+    left = turns.pending_calls(state)
+    return Told([*questions_of(state, pending), *answers], {call.call_id: [NOT_EXECUTED] for call in left})
+
+
+async def _told(state: TurnState, pending: Pending) -> Told:
+    if _is_large(state):
+        return await asyncio.to_thread(told, state, pending)
+    return told(state, pending)
+
+
+async def questions_for(state: TurnState, pending: Pending) -> list[Raw]:
+    """`questions_of`, in a thread where there is much to encode."""
+    if _is_large(state):
+        return await asyncio.to_thread(questions_of, state, pending)
+    return questions_of(state, pending)
 
 
 def system_message(config: AgentConfig, tool_config: ToolConfig) -> list[Raw]:
@@ -107,7 +158,7 @@ def system_message(config: AgentConfig, tool_config: ToolConfig) -> list[Raw]:
     if tool_config.system_message_behavior == "replace" and FUNCTION_DEFINITIONS in text:
         definitions = _encode([_function(tool) for tool in config.client_tools or ()]).decode()
         text = text.replace(FUNCTION_DEFINITIONS, definitions)
-    return [_message("system", text)] if text else []
+    return [system_text(text)] if text else []
 
 
 def tools_of(config: AgentConfig) -> list[Raw]:
@@ -123,104 +174,79 @@ def _function(tool: ToolDef) -> dict[str, Any]:
     return function
 
 
-def questions_of(state: TurnState, pending: Iterable[str] = ()) -> list[Raw]:
-    """The input of a turn: answers to the calls that the turn before left open, then what the user says.
-    Documents go before the first user message's own text."""
-    given = {m.call_id: m.content for m in state.input_messages if isinstance(m, ToolResponseMessage)}
-    messages = [_tool_message(call_id, given.get(call_id, NOT_EXECUTED)) for call_id in pending]
-    context = documents_text(state.documents)
-    for message in state.input_messages:
-        if isinstance(message, UserMessage):
-            parts = [
-                context,
-                text_of(message.content, "messages"),
-                text_of(message.context or "", "messages"),
-            ]
-            messages.append(_message("user", "\n\n".join(part for part in parts if part)))
-            context = ""
+def questions_of(state: TurnState, pending: Pending | None = None) -> list[Raw]:
+    """The input of a turn: responses to the calls that were left open, then one message with all that the
+    user says. Documents and the images of responses go before the user's own words."""
+    fetched = _fetched(state)
+    given = _given(state, fetched)
+    messages: list[Raw] = []
+    blocks: list[list[Part]] = []
+    for call_id, otherwise in (pending or {}).items():
+        response = given.get(call_id, otherwise)
+        messages.append(tool_message(call_id, response))
+        blocks.append(images_of(call_id, response))
+    said = [message for message in state.input_messages if isinstance(message, UserMessage)]
+    blocks.append(parts_of(context_items(state.documents, fetched), fetched))
+    for message in said:
+        blocks += (parts_of(message.content, fetched), parts_of(message.context or "", fetched))
+    if said or any(blocks):
+        messages.append(user_message(blocks))
     return messages
 
 
 def answers_of(state: TurnState) -> list[Raw]:
     """What a turn has answered so far: the model's messages and the responses of tools."""
+    fetched = _fetched(state)
     answers: list[Raw] = []
     for step in state.finished_steps:
-        answers.extend(_step_messages(step))
+        answers.extend(_step_messages(step, fetched))
     if not answers and state.output_message.content:
-        answers.append(_message("assistant", state.output_message.content))
+        answers.append(assistant_message(state.output_message))
     return answers
 
 
-def _step_messages(step: StepState) -> Iterable[Raw]:
+def _step_messages(step: StepState, fetched: Mapping[str, FetchedContent]) -> Iterable[Raw]:
     if step.step_type == "tool_execution":
-        for response in step.tool_responses:
-            yield _tool_message(response.call_id, response.content)
-    elif step.output is not None and not step.output.tool_calls:
-        yield _message("assistant", step.output.content)
+        responses = [(one.call_id, parts_of(one.content, fetched)) for one in step.tool_responses]
+        yield from (tool_message(call_id, parts) for call_id, parts in responses)
+        # Behind the last of them: between a call and its response nothing may stand.
+        blocks = [block for call_id, parts in responses if (block := images_of(call_id, parts))]
+        if blocks:
+            yield user_message(blocks)
     elif step.output is not None:
-        # Servers parse the arguments for their templates, so what is no JSON object must not go back.
-        calls = [
-            {
-                "id": call.call_id,
-                "type": "function",
-                "function": {
-                    "name": call.tool_name,
-                    "arguments": call.arguments if turns.arguments_are_json(call) else "{}",
-                },
-            }
-            for call in step.output.tool_calls or ()
-        ]
-        yield Raw(_encode({"role": "assistant", "content": step.output.content, "tool_calls": calls}))
+        yield assistant_message(step.output)
 
 
-def documents_text(documents: Iterable[Document]) -> str:
-    """Documents as one block of text, numbered from 1. Raises Invalid for one that cannot be read as text."""
-    blocks = []
-    for number, document in enumerate(documents, 1):
-        text = _document_text(document, f"documents[{number - 1}]")
-        blocks.append(f'<document index="{number}" type={_quoted(document.mime_type)}>\n{text}\n</document>')
-    joined = "\n".join(blocks)
-    if len(joined) > MAX_CONTEXT_DOCUMENTS_CHARACTERS:
-        raise Invalid(
-            f"documents hold {len(joined)} characters together; at most {MAX_CONTEXT_DOCUMENTS_CHARACTERS} "
-            "go into a turn. Send the parts that matter."
-        )
-    return joined
+def _given(state: TurnState, fetched: Mapping[str, FetchedContent]) -> dict[str, list[Part]]:
+    """The responses among the input."""
+    return {
+        message.call_id: parts_of(message.content, fetched)
+        for message in state.input_messages
+        if isinstance(message, ToolResponseMessage)
+    }
 
 
-def _document_text(document: Document, where: str) -> str:
-    content = document.content
-    if isinstance(content, dict) and "uri" in content:
-        raise Invalid(f"{where}.content is a URL; give the text itself.")
-    try:
-        return text_of(msgspec.convert(content, InterleavedContent), where)
-    except msgspec.ValidationError as error:
-        raise Invalid(f"{where}.content: {error}. Give text, or a list of text items.") from None
+def _fetched(state: TurnState) -> dict[str, FetchedContent]:
+    return {one.uri: one for one in state.fetched}
 
 
-def text_of(content: InterleavedContent, where: str) -> str:
-    """The text of interleaved content. Raises Invalid for an image."""
+def _is_large(state: TurnState) -> bool:
+    """Whether encoding a turn takes more than a millisecond or two."""
+    size = sum(len(one.data) for one in state.fetched)
+    size += sum(len(one.content) for one in state.documents if isinstance(one.content, str))
+    contents = [message.content for message in state.input_messages]
+    contents += [one.content for step in state.steps for one in step.tool_responses]
+    return size + sum(map(_length, contents)) > LARGE_INPUT_CHARACTERS
+
+
+def _length(content: InterleavedContent) -> int:
+    if isinstance(content, str):
+        return len(content)
     items = content if isinstance(content, list) else [content]
-    texts = []
+    length = 0
     for item in items:
-        if isinstance(item, str):
-            texts.append(item)
-        elif isinstance(item, TextContentItem):
-            texts.append(item.text)
+        if isinstance(item, TextContentItem):
+            length += len(item.text)
         else:
-            raise Invalid(f"{where} holds an image; this server takes text.")
-    return "\n".join(texts)
-
-
-def _tool_message(call_id: str, content: InterleavedContent) -> Raw:
-    return Raw(
-        _encode({"role": "tool", "tool_call_id": call_id, "content": text_of(content, "tool_responses")})
-    )
-
-
-def _message(role: str, content: Any) -> Raw:
-    return Raw(_encode({"role": role, "content": content}))
-
-
-def _quoted(text: str) -> str:
-    return _encode(text).decode()
+            length += len(item.image.data or "") + (len(item.image.url.uri) if item.image.url else 0)
+    return length

@@ -22,6 +22,7 @@ class RunningTurn:
         self.live = live
         self.runner: TurnRunner | None = None
         self.task: asyncio.Task[None] | None = None
+        self.begun = False
         self.stopping: tuple[Stop, str] | None = None
         self.failure: ReplaystackError | None = None
 
@@ -44,6 +45,9 @@ class RunningTurn:
         await asyncio.wait([self.task, self.runner.alive], timeout=hold_back_s, return_when="FIRST_COMPLETED")
 
     def request_stop(self, reason: Stop, detail: str) -> None:
+        """Only a task that has begun can be cancelled and still record the end; one that has not sees
+        `stopping` when it does."""
         if self.stopping is None and self.task is not None and not self.task.done():
             self.stopping = (reason, detail)
-            self.task.cancel()
+            if self.begun:
+                self.task.cancel()

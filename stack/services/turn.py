@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from functools import partial
 
 from msgspec.structs import replace
 
 from projections import turn as turn_views
 from schemas.api.agent import AgentConfig, TopKSamplingStrategy
+from schemas.api.content import ToolResponseMessage
 from schemas.api.turn import CreateAgentTurnRequest, ResumeAgentTurnRequest, TurnError
 from schemas.events.turn import Owner, TurnAbandoned, TurnCancelled, TurnFailed, TurnStarted
 from stack.domain import agent as agents
@@ -27,7 +29,8 @@ from stack.eventstore import Append, EventStore, Expect, StreamWrite, stream_nam
 from stack.providers.inference.port import InferenceProvider
 from stack.providers.inference.registry import Models
 from stack.services.caller import SYSTEM, Caller
-from stack.services.conversation import questions_of, text_of
+from stack.services.content import ContentLoader
+from stack.services.conversation import answers_of
 from stack.services.effects import Effects
 from stack.services.live_turn import LiveTurn
 from stack.services.running_turn import RunningTurn
@@ -53,6 +56,7 @@ class TurnService:
         models: Models,
         effects: Effects,
         driver: TurnDriver,
+        content: ContentLoader,
         owner: Owner,
         limits: TurnLimits,
     ) -> None:
@@ -62,6 +66,7 @@ class TurnService:
         self._models = models
         self._effects = effects
         self._driver = driver
+        self._content = content
         self._owner = owner
         self._limits = limits
         self._recovered = asyncio.Event()
@@ -75,7 +80,8 @@ class TurnService:
     ) -> RunningTurn:
         """Opens a turn and runs it in the background. Returns once `turn.started` is durable.
 
-        Raises NotFound, Invalid (also for an unknown model), Conflict while a turn is open, Unavailable.
+        Raises NotFound, Invalid (also for an unknown model), Conflict while a turn is open, Unavailable, and
+        UpstreamFailed or UpstreamTimeout where a URL of the input did not give its content.
         """
         self._driver.refuse_if_full()
         agent, agent_version = await self._states.agent(agent_id)
@@ -83,6 +89,10 @@ class TurnService:
         agents.check_toolgroups(request.toolgroups, (), "toolgroups")
         provider, _ = await self._models.resolve(agent.model)
         _check_capabilities(agent, provider)
+        check_tool_config(
+            request.tool_config, {tool.name for tool in agent.client_tools or ()}, "tool_config"
+        )
+        fetched = await self._content.load(request.messages, request.documents, provider)
         started = TurnStarted(
             session_id=session_id,
             agent_id=agent_id,
@@ -92,9 +102,7 @@ class TurnService:
             documents=request.documents or None,
             toolgroups=request.toolgroups or None,
             tool_config=request.tool_config,
-        )
-        check_tool_config(
-            request.tool_config, {tool.name for tool in agent.client_tools or ()}, "tool_config"
+            fetched=fetched or None,
         )
         turn_id = self._effects.new_id()
         opened_at = await self._open(agent_id, session_id, turn_id, started, agent_version, caller, command)
@@ -117,11 +125,11 @@ class TurnService:
         was recorded, in microseconds since 1970."""
         for _ in range(CREATE_ATTEMPTS):
             session, version = await self._states.session(agent_id, session_id)
-            writes, closed, pending = [], [], []
+            pending = await self._unanswered(session_id, session.turns, started)
+            writes, closed = [], []
             if session.open_turn:
                 waiting, waiting_version = await self._states.turn(session_id, session.open_turn)
                 if waiting.status == "awaiting_input":
-                    pending = [call.call_id for call in turns.pending_calls(waiting)]
                     abandoned = TurnAbandoned(output_message=turns.produced(waiting))
                     stream = stream_name("turn", session.open_turn)
                     writes.append(StreamWrite(stream, waiting_version, caller.stamp([abandoned])))
@@ -131,7 +139,6 @@ class TurnService:
             writes.append(StreamWrite(stream_name("session", session_id), version, caller.stamp(events)))
             started_events = caller.stamp(turns.start(started, pending))
             writes.append(StreamWrite(stream_name("turn", turn_id), 0, started_events))
-            questions_of(turns.evolve(TurnState(), started, 0, 1), pending)
             expects = (Expect(stream_name("agent", agent_id), agent_version),)
             try:
                 appended = await self._store.append(Append(tuple(writes), expects=expects, command=command))
@@ -139,6 +146,19 @@ class TurnService:
             except VersionConflict:
                 await self._states.agent(agent_id)
         raise Conflict(f"Session {session_id!r} is busy with other requests. Try again.")
+
+    async def _unanswered(
+        self, session_id: str, turn_ids: Sequence[str], started: TurnStarted
+    ) -> Sequence[str]:
+        """The ids of the calls that the session left open, for input that answers some: those of the last turn
+        that is in its history, however that ended."""
+        if not any(isinstance(message, ToolResponseMessage) for message in started.input_messages):
+            return ()
+        for turn_id in reversed(turn_ids):
+            state, _ = await self._states.turn(session_id, turn_id)
+            if state.status == "completed" or answers_of(state):
+                return [call.call_id for call in turns.pending_calls(state)]
+        return ()
 
     async def resume(
         self,
@@ -152,16 +172,17 @@ class TurnService:
         """Takes up a turn that awaits input. Returns it and the position behind which its new frames begin.
 
         Raises NotFound, Conflict when the turn does not wait, Invalid unless the responses answer exactly the
-        pending calls.
+        pending calls, UpstreamFailed and UpstreamTimeout as `create`.
         """
         self._driver.refuse_if_full()
         agent, _ = await self._states.agent(agent_id)
         await self._states.session(agent_id, session_id)
         state, version = await self._states.turn(session_id, turn_id)
-        for index, response in enumerate(request.tool_responses):
-            text_of(response.content, f"tool_responses[{index}].content")
-        await self._models.resolve(agent.model)
-        events = turns.resume(state, request.tool_responses, self._owner, self._effects.new_id())
+        turns.check_responses(state, request.tool_responses)
+        provider, _ = await self._models.resolve(agent.model)
+        fetched = await self._content.load_responses(request.tool_responses, provider)
+        step_id = self._effects.new_id()
+        events = turns.resume(state, request.tool_responses, self._owner, step_id, fetched)
         turn = await self._recorded(session_id, turn_id)
         if turn.frames.version != version:
             raise Conflict("The turn was taken up by another request.")
@@ -184,7 +205,11 @@ class TurnService:
                 return turn
             folded = await self._states.turn(session_id, turn_id)
             if folded.state.status != "running" or self._driver.closing:
-                break
+                turn = await self._recorded(session_id, turn_id)
+                # A resume may have come between the two reads: then it runs, and not for us to end.
+                if turn.state.status != "running" or self._driver.closing:
+                    turn.live.end()
+                    return turn
             # Left by the last process, or opened a moment ago: its run is about to begin.
             await self._recovered.wait()
             await asyncio.sleep(0.005)
@@ -214,12 +239,15 @@ class TurnService:
         turn = await self.attach(session_id, turn_id)
         turn.request_stop("cancelled", reason)
         await turn.ended()
-        if turn.task is None and not turn.state.completed_at:
-            return await self._cancel_idle(session_id, turn_id, reason)
+        waits = turn.state.status == "awaiting_input"
+        if waits or (turn.task is None and not turn.state.completed_at):
+            return await self._cancel_idle(turn, reason)
         return turn.state
 
-    async def _cancel_idle(self, session_id: str, turn_id: str, reason: str) -> TurnState:
-        state, version = await self._states.turn(session_id, turn_id)
+    async def _cancel_idle(self, turn: RunningTurn, reason: str) -> TurnState:
+        """Ends a turn that nobody runs, as it was when it was attached to."""
+        session_id, turn_id = turn.session_id, turn.turn_id
+        state, version = turn.state, turn.frames.version
         _, session_version = await self._states.session(state.agent_id, session_id)
         cancelled = TurnCancelled(reason=reason, output_message=turns.produced(state))
         closed = sessions.close_turn(turn_id, "cancelled")

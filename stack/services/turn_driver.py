@@ -18,7 +18,7 @@ from stack.errors import NotFound, Unavailable, VersionConflict
 from stack.eventstore import Append, EventStore, StreamWrite, stream_name
 from stack.providers.inference.port import InferenceProvider
 from stack.services.caller import Caller
-from stack.services.conversation import Conversations, questions_of, system_message, tools_of
+from stack.services.conversation import Conversations, questions_for, system_message, tools_of
 from stack.services.effects import Effects
 from stack.services.running_turn import RunningTurn
 from stack.services.state import States
@@ -86,7 +86,7 @@ class TurnDriver:
             session = await self._states.session(turn.state.agent_id, turn.session_id)
             history = await self._conversations.before(turn.session_id, session.state, turn.turn_id)
             config = tool_config(agent, turn.state.tool_config)
-            questions = questions_of(turn.state, history.pending)
+            questions = await questions_for(turn.state, history.pending)
             return TurnPlan(
                 agent=agent,
                 provider=provider,
@@ -133,6 +133,9 @@ class TurnDriver:
         )
         try:
             try:
+                turn.begun = True
+                if turn.stopping:
+                    raise asyncio.CancelledError
                 await turn.runner.run()
             except asyncio.CancelledError:
                 await turn.runner.stop(*(turn.stopping or ("parked", "")))

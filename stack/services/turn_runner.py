@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from schemas.api.agent import (
     AgentConfig,
@@ -286,11 +287,18 @@ class TurnRunner:
 
 
 async def _digest(request: InferenceRequest) -> str:
-    """SHA-256 in hex; that of a large request outside of the event loop's thread."""
-    encoded = _encode(request)
-    if len(encoded) > LARGE_REQUEST_BYTES:
-        return (await asyncio.to_thread(hashlib.sha256, encoded)).hexdigest()
-    return hashlib.sha256(encoded).hexdigest()
+    """SHA-256 in hex, over all but the messages and then over each of them; that of a large request outside of
+    the event loop's thread. (Joining 50 MB of messages first holds everybody up for 75 ms.)"""
+    if sum(map(len, request.messages)) > LARGE_REQUEST_BYTES:
+        return await asyncio.to_thread(_hashed, request)
+    return _hashed(request)
+
+
+def _hashed(request: InferenceRequest) -> str:
+    digest = hashlib.sha256(_encode(replace(request, messages=[])))
+    for message in request.messages:
+        digest.update(message)
+    return digest.hexdigest()
 
 
 def inference_request(plan: TurnPlan, messages: list[Raw], tool_choice: str | None) -> InferenceRequest:

@@ -34,7 +34,7 @@ ONE_USER = {
     "rich": "stack.cli",
     "opentelemetry.sdk": "telemetry",
 }
-ALSO = {"litestar": {"stack.app"}}
+ALSO = {"litestar": {"stack.app"}, "uvicorn": {"stack.http.protocol"}}
 
 # Too slow to import (0.1 to 1 s) for a server that may never need them.
 LAZY = {"openai", "grpc", "bm25s", "opentelemetry.exporter"}

@@ -1,100 +1,128 @@
 """llama-stack-client 0.2.x: its `Agent` helper and its event logger, with client tools. Prints JSON.
 
-    python agent_0_2.py '"http://127.0.0.1:8321"' '{"model": ..., "tools": [...], "questions": [...], ...}'
+    python agent_0_2.py '"http://127.0.0.1:8321"' '{"plain": {"model": ..., "questions": [...], ...}, ...}'
 
-Of each question: what the helper returned streamed, and what it returned not streamed.
+Of each question of each conversation: what the helper gave streamed, and what it gave not streamed.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import llama_stack_client
 from llama_stack_client import Agent, AgentEventLogger, LlamaStackClient
 
 sys.path.insert(0, str(Path(__file__).parent))
 import tools_0_2
 
-url, wanted = (json.loads(argument) for argument in sys.argv[1:])
-client = LlamaStackClient(base_url=url, max_retries=0)
-tools = [getattr(tools_0_2, name) for name in wanted.get("tools", [])]
-agent = Agent(
-    client,
-    model=wanted["model"],
-    instructions=wanted.get("instructions", "You are helpful."),
-    tools=tools,
-    sampling_params={"strategy": {"type": "greedy"}, "max_tokens": wanted.get("max_tokens", 200)},
-    **wanted.get("config", {}),
-)
-session_id = agent.create_session("with the helper")
+GREEDY = {"strategy": {"type": "greedy"}}
 
 
-def described(turn: Any) -> dict[str, Any]:
-    """What matters of a turn."""
-    steps = []
-    for step in turn.steps:
-        one: dict[str, Any] = {"type": step.step_type, "id": step.step_id}
-        if step.step_type == "tool_execution":
-            one["calls"] = [
-                [call.call_id, call.tool_name, json.loads(call.arguments)] for call in step.tool_calls
-            ]
-            one["responses"] = [
-                [answer.call_id, answer.tool_name, answer.content, answer.metadata]
-                for answer in step.tool_responses
-            ]
-        steps.append(one)
-    stored = client.agents.turn.retrieve(turn.turn_id, agent_id=agent.agent_id, session_id=session_id)
-    message = turn.output_message
-    return {
-        "text": message.content,
-        "stop_reason": message.stop_reason,
-        "tool_calls": len(message.tool_calls or []),
-        "steps": steps,
-        "completed": turn.completed_at is not None,
-        "stored": stored == turn,
-        "times_increase": all(
-            a.started_at < a.completed_at < b.started_at
-            for a, b in zip(turn.steps, turn.steps[1:], strict=False)
-        ),
-    }
+class Conversation:
+    """A session of an agent, by way of the helper."""
+
+    def __init__(self, client: LlamaStackClient, wanted: dict[str, Any]) -> None:
+        self.client = client
+        self.agent = Agent(
+            client,
+            model=wanted["model"],
+            instructions=wanted.get("instructions", "You are helpful."),
+            tools=[getattr(tools_0_2, name) for name in wanted.get("tools", [])],
+            sampling_params=wanted.get("sampling_params", GREEDY),
+            **wanted.get("config", {}),
+        )
+        self.session_id = self.agent.create_session("with the helper")
+        self.documents = wanted.get("documents")
+
+    def streamed(self, question: str) -> dict[str, Any]:
+        """What was printed and what had come when the stream ended; `error` where it ended in one."""
+        chunks: list[Any] = []
+
+        def kept(source: Any) -> Iterator[Any]:
+            for chunk in source:
+                chunks.append(chunk)
+                yield chunk
+
+        try:
+            printed = [str(one) for one in AgentEventLogger().log(kept(self._asked(question, True)))]
+        except llama_stack_client.APIStatusError as refused:
+            return {"status": refused.status_code, "body": refused.body}
+        found: dict[str, Any] = {"printed": printed}
+        if hasattr(chunks[-1], "error"):
+            return found | {"error": chunks[-1].error}
+        payloads = [chunk.event.payload for chunk in chunks]
+        deltas = [one.delta for one in payloads if one.event_type == "step_progress"]
+        calls = [delta for delta in deltas if delta.type == "tool_call"]
+        whole = [delta for delta in calls if not isinstance(delta.tool_call, str)]
+        return found | {
+            "kinds": [one.event_type for one in payloads],
+            "streamed_text": "".join(delta.text for delta in deltas if delta.type == "text"),
+            "fragments": "".join(delta.tool_call for delta in calls if isinstance(delta.tool_call, str)),
+            "whole_calls": [
+                [one.tool_call.call_id, one.tool_call.arguments, one.parse_status] for one in whole
+            ],
+            "turn": self._described(payloads[-1].turn),
+        }
+
+    def whole(self, question: str) -> dict[str, Any]:
+        try:
+            return self._described(self._asked(question, False))
+        except llama_stack_client.APIStatusError as refused:
+            return {"status": refused.status_code, "body": refused.body}
+        except RuntimeError as error:
+            return {"error": str(error)}
+
+    def _asked(self, question: str, stream: bool) -> Any:
+        return self.agent.create_turn(
+            [{"role": "user", "content": question}],
+            session_id=self.session_id,
+            documents=self.documents,
+            stream=stream,
+        )
+
+    def _described(self, turn: Any) -> dict[str, Any]:
+        """What matters of a turn; `stored` says whether the server gives the same one when asked again."""
+        stored = self.client.agents.turn.retrieve(
+            turn.turn_id, agent_id=self.agent.agent_id, session_id=self.session_id
+        )
+        times = [time for step in turn.steps for time in (step.started_at, step.completed_at)]
+        return {
+            "text": turn.output_message.content,
+            "stop_reason": turn.output_message.stop_reason,
+            "calls_left": len(turn.output_message.tool_calls or []),
+            "steps": [_step(step) for step in turn.steps],
+            "completed": turn.completed_at is not None,
+            "stored": stored == turn,
+            "times_increase": all(a < b for a, b in pairwise(times)),
+        }
 
 
-def streamed(question: str) -> dict[str, Any]:
-    chunks: list[Any] = []
-
-    def kept(source: Any) -> Any:
-        for chunk in source:
-            chunks.append(chunk)
-            yield chunk
-
-    source = agent.create_turn([{"role": "user", "content": question}], session_id=session_id, stream=True)
-    printed = [str(one) for one in AgentEventLogger().log(kept(source))]
-    if hasattr(chunks[-1], "error"):
-        return {"printed": printed, "error": chunks[-1].error}
-    payloads = [chunk.event.payload for chunk in chunks]
-    deltas = [p.delta for p in payloads if p.event_type == "step_progress" and p.delta.type == "tool_call"]
-    return {
-        "printed": printed,
-        "kinds": [p.event_type for p in payloads],
-        "fragments": "".join(d.tool_call for d in deltas if isinstance(d.tool_call, str)),
-        "whole": [
-            [d.tool_call.call_id, d.tool_call.arguments, d.parse_status]
-            for d in deltas
-            if not isinstance(d.tool_call, str)
-        ],
-        "turn": described(payloads[-1].turn),
-    }
+def _step(step: Any) -> dict[str, Any]:
+    found = {"type": step.step_type}
+    if step.step_type == "tool_execution":
+        found["calls"] = [[one.call_id, one.tool_name, one.arguments] for one in step.tool_calls]
+        found["responses"] = [
+            [one.call_id, one.tool_name, one.content, one.metadata] for one in step.tool_responses
+        ]
+    return found
 
 
-def whole(question: str) -> dict[str, Any]:
-    try:
-        turn = agent.create_turn([{"role": "user", "content": question}], session_id=session_id, stream=False)
-    except RuntimeError as error:
-        return {"error": str(error)}
-    return described(turn)
+def main() -> None:
+    url, conversations = (json.loads(argument) for argument in sys.argv[1:])
+    client = LlamaStackClient(base_url=url, max_retries=0)
+    found = {}
+    for name, wanted in conversations.items():
+        conversation = Conversation(client, wanted)
+        found[name] = [
+            {"streamed": conversation.streamed(one), "whole": conversation.whole(one)}
+            for one in wanted["questions"]
+        ]
+    print(json.dumps(found, default=str))
 
 
-found = [{"streamed": streamed(one), "whole": whole(one)} for one in wanted["questions"]]
-print(json.dumps({"found": found}, default=str))
+main()

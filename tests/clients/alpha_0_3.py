@@ -1,6 +1,6 @@
 """llama-stack-client 0.3.x: its resources and `client.alpha.agents` with client tools. Prints JSON.
 
-    python alpha_0_3.py '"http://127.0.0.1:8321"' '{"model": ..., "tool_model": ..., "forced_model": ...}'
+python alpha_0_3.py '"http://127.0.0.1:8321"' '{"model": ..., "tool_model": ..., "forced_model": ...}'
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ agents = client.alpha.agents
 TOOL = {
     "name": "look_up",
     "description": "Looks a word up.",
-    "input_schema": {"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"]},
+    "input_schema": {
+        "type": "object",
+        "properties": {"word": {"enum": ["one", "two"]}},
+        "required": ["word"],
+    },
 }
 
 
@@ -32,7 +36,11 @@ def status_of(call: Callable[[], Any]) -> int:
 
 
 def texts(message: Any) -> dict[str, Any]:
-    return {"text": message.content, "stop_reason": message.stop_reason, "calls": len(message.tool_calls or [])}
+    return {
+        "text": message.content,
+        "stop_reason": message.stop_reason,
+        "calls": len(message.tool_calls or []),
+    }
 
 
 def answered(turn: Any) -> list[dict[str, Any]]:

@@ -30,19 +30,24 @@ class Client(NamedTuple):
     def run(self, scenario: str, *arguments: Any) -> dict[str, Any]:
         """What `tests/clients/<scenario>.py` printed last: its findings as JSON. Fails when it fails."""
         script = Path(__file__).with_name(f"{scenario}.py")
+        lines = self.execute(script, *(json.dumps(one) for one in arguments)).splitlines()
+        found: dict[str, Any] = json.loads(lines[-1])
+        return found
+
+    def execute(self, script: Path, *arguments: str) -> str:
+        """What a script that uses this client printed. Fails when it fails."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("LLAMA_STACK", "PYTHON"))}
         if self.version != OF_311:
             environment["PYTHONPATH"] = str(_installed(self))
         done = subprocess.run(
-            [self.python, str(script), *(json.dumps(one) for one in arguments)],
+            [self.python, str(script), *arguments],
             env=environment | {"NO_COLOR": "1"},
             capture_output=True,
             text=True,
             timeout=RUN_TIMEOUT_S,
         )
         assert done.returncode == 0, done.stderr[-4000:]
-        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return found
+        return done.stdout
 
 
 def clients(series: str) -> list[Client]:

@@ -1,6 +1,6 @@
 """llama-stack-client 0.2.x: its plain resources, over the /v1 paths. Prints what it found as JSON.
 
-    python resources_0_2.py '"http://127.0.0.1:8321"' '"demo/extractive"'
+python resources_0_2.py '"http://127.0.0.1:8321"' '"demo/extractive"'
 """
 
 from __future__ import annotations
@@ -94,8 +94,7 @@ found["turn"] = {
     "text": turn.output_message.content,
     "again": again == turn,
     "step": step == turn.steps[0],
-    "session": [one.turn_id for one in read.turns]
-    == [turn.turn_id, frames[-1].event.payload.turn.turn_id],
+    "session": [one.turn_id for one in read.turns] == [turn.turn_id, frames[-1].event.payload.turn.turn_id],
     "frames": [frame.event.payload.event_type for frame in frames],
     "streamed": "".join(
         frame.event.payload.delta.text

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-LIQUID = {"name": "get_boiling_point"}
-
 
 def get_boiling_point(liquid_name: str, celsius: bool = True) -> Any:
     """
@@ -17,14 +15,23 @@ def get_boiling_point(liquid_name: str, celsius: bool = True) -> Any:
     return {"content": -100 if celsius else -148, "metadata": {"asked": liquid_name}}
 
 
-def add(expression: str) -> str:
+def add(first: int, second: int) -> int:
     """
-    Calculates an arithmetic expression.
+    Adds two whole numbers.
 
-    :param expression: The expression, as in 2 + 3
+    :param first: The first number
+    :param second: The second number
     """
-    left, _, right = expression.partition("+")
-    return str(int(left) + int(right))
+    return first + second
+
+
+def switch_light(on: bool) -> str:
+    """
+    Switches the light on or off.
+
+    :param on: Whether it is to be on
+    """
+    return "the light is on" if on else "the light is off"
 
 
 def broken(city: str) -> str:

@@ -354,3 +354,17 @@ def test_what_a_waiting_turn_had_said_is_its_output_when_it_ends_early() -> None
     state = given(STARTED, *answered("i1", call("c1"), text="Let me see."))
     assert turns.produced(state) == output("Let me see.")
     assert turns.produced(given(STARTED)) == output("")
+
+
+def test_life_is_what_an_inference_produced_since_a_moment() -> None:
+    """A resume's own response shows nothing of the model that is asked after it."""
+    events = [*waiting(call("c1")), TurnResumed(owner=OWNER)]
+    events += turns.executed("x1", 1, [call("c1")], [response("c1")])
+    state = given(*events, begun("i2"))
+    assert state.showed_life(state.started_at) and not state.showed_life(state.running_since)
+    silent = TurnStepFailed(step_id="i2", step_type="inference", error=ERROR, trace=StreamTrace([], []))
+    assert not given(*events, begun("i2"), silent).showed_life(state.running_since)
+    broken = TurnStepFailed(
+        step_id="i2", step_type="inference", error=ERROR, output=output("Rai"), trace=StreamTrace([3], [0])
+    )
+    assert given(*events, begun("i2"), broken).showed_life(state.running_since)

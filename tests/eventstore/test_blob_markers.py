@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stack.eventstore import blob_markers
-from stack.eventstore.blob_markers import dehydrate, digests_in, hydrate, may_need_markers
+from stack.eventstore.blob_markers import (
+    dehydrate,
+    digests_in,
+    hydrate,
+    hydrated_bytes,
+    may_need_markers,
+)
 
 LONG = 64
 text = st.text(
@@ -90,3 +96,21 @@ def test_a_part_of_a_state_can_be_hydrated() -> None:
     assert hydrate(marker, blobs.__getitem__) == b'"%s"' % (b"x" * 65)
     assert hydrate(b'[{"$$blob":1}]', blobs.__getitem__) == b'[{"$blob":1}]'
     assert hydrate(b'["$blob","$$blob"]', blobs.__getitem__) == b'["$blob","$$blob"]'
+
+
+def test_a_state_counts_with_its_strings_in_place() -> None:
+    blobs = Blobs()
+    before = b'{"a":"%s","b":["%s"],"c":1}' % (b"x" * 1000, b"y" * 2000)
+    stored = dehydrate(before, blobs.store)
+    assert len(stored) < 400
+    assert len(before) <= hydrated_bytes(stored) <= len(before) + len(stored)
+    assert hydrated_bytes(b'{"c":1}') == 7
+
+
+def test_what_a_long_string_says_of_blobs_is_left_as_it_is() -> None:
+    blobs = Blobs()
+    said = '{"$blob":"' + "0" * 64 + '","bytes":1} "$$blob": {"$$blob": 1}' + "x" * 100
+    before = msgspec.json.encode({"$blob": said, "$$blob": {"$blob": [said]}})
+    stored = dehydrate(before, blobs.store)
+    assert len(blobs) == 1
+    assert hydrate(stored, blobs.__getitem__) == before

@@ -101,9 +101,7 @@ def turn_failed(turn_id: str, session_id: str) -> list[Happening]:
 
 
 def turn_cancelled(turn_id: str, session_id: str) -> list[Happening]:
-    return _ended(
-        turn_id, session_id, "cancelled", {"reason": "asked for", "output_message": message("H")}
-    )
+    return _ended(turn_id, session_id, "cancelled", {"reason": "asked for", "output_message": message("H")})
 
 
 def whole_turn(turn_id: str, session_id: str, agent_id: str, steps: int = 1) -> list[Happening]:

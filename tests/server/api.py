@@ -88,11 +88,15 @@ class Conversation:
     @contextmanager
     def streaming(self, text: str | list[Any] = "Hello", **body: Any) -> Iterator[Stream]:
         """A turn whose answer is read as it comes."""
-        with self.http.stream("POST", f"{self.path}/turn", json=turn_body(text, stream=True, **body)) as answer:
+        with self.http.stream(
+            "POST", f"{self.path}/turn", json=turn_body(text, stream=True, **body)
+        ) as answer:
             yield Stream(answer)
 
     @contextmanager
-    def following(self, turn_id: str, headers: dict[str, str] | None = None, query: str = "") -> Iterator[Stream]:
+    def following(
+        self, turn_id: str, headers: dict[str, str] | None = None, query: str = ""
+    ) -> Iterator[Stream]:
         """The stream of a turn that was begun by another request."""
         path = f"{self.path}/turn/{turn_id}/stream{query}"
         with self.http.stream("GET", path, headers=headers) as answer:
@@ -120,6 +124,13 @@ class Conversation:
 
     def cancel(self, turn_id: str) -> httpx.Response:
         return self.http.post(f"{self.path}/turn/{turn_id}/cancel")
+
+    def resume(
+        self, turn_id: str, *responses: dict[str, Any], headers: dict[str, str] | None = None, **body: Any
+    ) -> httpx.Response:
+        """Answers the calls that a turn awaits, and reads the answer to its end."""
+        path = f"{self.path}/turn/{turn_id}/resume"
+        return self.http.post(path, json={"tool_responses": list(responses), **body}, headers=headers)
 
     def only_turn_id(self) -> str:
         """The id of the session's one turn."""
@@ -151,6 +162,10 @@ class Stream:
             found = parse(self.raw[: self.raw.rfind(b"\n\n") + 2]) if b"\n\n" in self.raw else []
             yield from found[given:]
             given = len(found)
+
+    def read_on(self) -> None:
+        """Reads what comes next, frames or not; frames that are only in `raw` then are still given out."""
+        self.raw += next(self._pieces)
 
     def until(self, kind: str) -> Frame:
         """Reads up to the first frame of this kind."""

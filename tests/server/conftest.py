@@ -20,13 +20,11 @@ FreshServer = Callable[..., Replaystack]
 
 
 @pytest.fixture(scope="session")
-def server(
-    tmp_path_factory: pytest.TempPathFactory, scripted_server: RunningServer
-) -> Iterator[Replaystack]:
+def server(tmp_path_factory: pytest.TempPathFactory, scripted_server: RunningServer) -> Iterator[Replaystack]:
     """One server for the whole run, with settings that make waiting short. Tests share its data."""
     data = tmp_path_factory.mktemp("shared") / "data"
     settings = {"keep_alive_s": 0.2, "hold_back_ms": 400, "max_body_bytes": 1 << 20}
-    with Replaystack(data, model_url=scripted_server.base_url, settings=settings) as server:
+    with Replaystack(data, model_url=scripted_server.base_url, settings=settings, quick=False) as server:
         yield server
         server.check_healthy()
     assert server.wait() == 0
@@ -56,7 +54,9 @@ def fresh_server(tmp_path: Path, scripted: RunningServer) -> Iterator[FreshServe
     """Starts servers of this test's own: `fresh_server(folder="data", **settings)`."""
     started: list[Replaystack] = []
 
-    def start(folder: str = "data", environment: dict[str, str] | None = None, **settings: Any) -> Replaystack:
+    def start(
+        folder: str = "data", environment: dict[str, str] | None = None, **settings: Any
+    ) -> Replaystack:
         server = Replaystack(
             tmp_path / folder, model_url=scripted.base_url, settings=settings, environment=environment
         )

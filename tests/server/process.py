@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import httpx
 
@@ -20,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 COMMAND = "import sys; from stack.cli import main; sys.argv[0] = 'replaystack'; main()"
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
+
+T = TypeVar("T")
 
 
 class DidNotStart(Exception):
@@ -31,11 +34,22 @@ class DidNotStart(Exception):
         self.log = log
 
 
+class Process(Protocol):
+    """A process that was started here."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
+        ...
+
+
 class Replaystack:
     """`replaystack serve` on `data`. `settings` are flags by their name, `environment` comes on top.
 
     A model `scripted/<script>` is served by the scripted model server at `model_url`; so is `impatient/<script>`,
-    of which silence is taken for half a second only.
+    of which silence is taken for half a second only. With `quick` the process is forked from one that has
+    imported everything already.
     """
 
     def __init__(
@@ -45,11 +59,13 @@ class Replaystack:
         model_url: str = "",
         settings: Mapping[str, object] | None = None,
         environment: Mapping[str, str] | None = None,
+        quick: bool = True,
     ) -> None:
         self.data = data
         self.url = ""
         self.pid = 0
         self._log = data.parent / f"{data.name}.log"
+        self._said = data.parent / f"{data.name}.out"
         self._settings = dict(settings or {})
         self._environment = _clean_environment()
         if model_url:
@@ -57,7 +73,8 @@ class Replaystack:
             impatient = {"id": "impatient", "first_token_timeout_s": 0.5, "stall_timeout_s": 0.5}
             self._environment["REPLAYSTACK_INFERENCE"] = json.dumps([patient, patient | impatient])
         self._environment.update(environment or {})
-        self._process: subprocess.Popen[str] | None = None
+        self._quick = quick
+        self._process: Process | None = None
 
     def __enter__(self) -> Replaystack:
         return self.start()
@@ -81,17 +98,10 @@ class Replaystack:
         assert not self.running
         self._settings.update(changed)
         flags = [part for name, value in self._settings.items() for part in _flag(name, value)]
-        command = [sys.executable, "-c", COMMAND, "serve", "--data", str(self.data), "--port", "0"]
+        arguments = ["serve", "--data", str(self.data), "--port", "0", "--no-discover-models", *flags]
         begins_at = len(self.log)
-        with self._log.open("a") as log:
-            self._process = subprocess.Popen(
-                [*command, "--no-discover-models", *flags],
-                cwd=self.data.parent,
-                env=self._environment,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
+        self._said.unlink(missing_ok=True)
+        self._process = self._forked(arguments) if self._quick else self._executed(arguments)
         self.pid = self._process.pid
         self.url = self._announced_url()
         if not self.url:
@@ -100,43 +110,65 @@ class Replaystack:
             raise DidNotStart(exit_code, self.log[begins_at:])
         return self
 
+    def _executed(self, arguments: Sequence[str]) -> Process:
+        with self._log.open("a") as log, self._said.open("w") as said:
+            return subprocess.Popen(
+                [sys.executable, "-c", COMMAND, *arguments],
+                cwd=self.data.parent,
+                env=self._environment,
+                stdout=said,
+                stderr=log,
+            )
+
+    def _forked(self, arguments: Sequence[str]) -> Process:
+        return _prefork().start(
+            argv=["replaystack", *arguments],
+            cwd=str(self.data.parent),
+            env=self._environment,
+            stdout=str(self._said),
+            stderr=str(self._log),
+        )
+
     def _announced_url(self) -> str:
-        process = self._process
-        assert process is not None and process.stdout is not None
-        ready, _, _ = select.select([process.stdout], [], [], START_TIMEOUT_S)
-        line = process.stdout.readline() if ready else ""
-        if "http://" not in line:
-            if ready:
-                process.wait(STOP_TIMEOUT_S)
-            return ""
-        return line.strip().rpartition(" ")[2]
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            first, whole, _ = self._said.read_text().partition("\n") if self._said.exists() else ("", "", "")
+            if whole and "http://" in first:
+                return first.rpartition(" ")[2]
+            if not self.running:
+                return ""
+            time.sleep(0.005)
+        return ""
 
     def terminate(self) -> None:
         """Sends SIGTERM and returns at once."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
+        os.kill(self.pid, signal.SIGTERM)
 
     def wait(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
-        """The exit code, once the process has ended."""
-        assert self._process is not None and self._process.stdout is not None
-        exit_code = self._process.wait(timeout_s)
-        self._process.stdout.close()
+        """The exit code, once the process has ended. Raises TimeoutError."""
+        assert self._process is not None
+        deadline = time.monotonic() + timeout_s
+        while (exit_code := self._process.poll()) is None:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"process {self.pid} did not end: {self.log[-4000:]}")
+            time.sleep(0.005)
         return exit_code
 
     def stop(self) -> int:
-        """Ends it as a service manager would. Returns the exit code, 0 where it does not run."""
-        if not self.running:
-            return self.wait() if self._process is not None else 0
-        self.terminate()
+        """Ends it as a service manager would. Returns the exit code, 0 where it was never started."""
+        if self._process is None:
+            return 0
+        if self.running:
+            self.terminate()
         try:
             return self.wait()
-        except subprocess.TimeoutExpired:
+        except TimeoutError:
             self.kill9()
             raise
 
     def kill9(self) -> None:
-        assert self._process is not None
-        self._process.kill()
+        if self.running:
+            os.kill(self.pid, signal.SIGKILL)
         self.wait()
 
     def restart(self, **changed: object) -> Replaystack:
@@ -146,7 +178,7 @@ class Replaystack:
 
     def http(self, **options: Any) -> httpx.Client:
         """A client of this server; close it."""
-        return httpx.Client(base_url=self.url, trust_env=False, timeout=30.0, **options)
+        return httpx.Client(base_url=self.url, trust_env=False, verify=False, timeout=30.0, **options)
 
     def state(self) -> dict[str, Any]:
         """How the server says that it is: log, view, tasks."""
@@ -165,7 +197,75 @@ class Replaystack:
         assert not [task for task in state["tasks"] if task["state"] == "failed"], self.log
 
 
-def wait_until(condition: Any, timeout_s: float = 10.0, every_s: float = 0.02) -> Any:
+class Prefork:
+    """The process that servers are forked from; see `prefork.py`."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.server.prefork"],
+            cwd=ROOT,
+            env=_clean_environment() | {"OPENBLAS_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self._exit_codes: dict[int, int] = {}
+        assert "ready" in self._heard()
+        os.set_blocking(self._out.fileno(), False)
+
+    def start(self, **wanted: Any) -> Forked:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(wanted).encode() + b"\n")
+        self._process.stdin.flush()
+        return Forked(self, int(wait_until(self._started, START_TIMEOUT_S, 0.002)))
+
+    def exit_code(self, pid: int) -> int | None:
+        while pid not in self._exit_codes and self._heard():
+            pass
+        return self._exit_codes.get(pid)
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(STOP_TIMEOUT_S)
+        self._out.close()
+
+    @property
+    def _out(self) -> Any:
+        return self._process.stdout
+
+    def _started(self) -> int:
+        while heard := self._heard():
+            if "started" in heard:
+                return int(heard["started"])
+        return 0
+
+    def _heard(self) -> dict[str, int]:
+        line = self._out.readline()
+        heard: dict[str, int] = json.loads(line) if line else {}
+        if "ended" in heard:
+            self._exit_codes[heard["ended"]] = heard["exit_code"]
+        return heard
+
+
+class Forked:
+    """A process that was forked for us; a `Process`."""
+
+    def __init__(self, prefork: Prefork, pid: int) -> None:
+        self.pid = pid
+        self._prefork = prefork
+
+    def poll(self) -> int | None:
+        return self._prefork.exit_code(self.pid)
+
+
+@cache
+def _prefork() -> Prefork:
+    prefork = Prefork()
+    atexit.register(prefork.close)
+    return prefork
+
+
+def wait_until(condition: Callable[[], T], timeout_s: float = 10.0, every_s: float = 0.02) -> T:
     """The first true value of `condition()`. Fails when there is none in time."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):

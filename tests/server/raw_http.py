@@ -19,7 +19,9 @@ def connection(server: Replaystack, timeout_s: float = 10.0) -> Iterator[socket.
         yield opened
 
 
-def request(method: str, target: str, headers: bytes = b"", body: bytes = b"", host: bytes = b"localhost") -> bytes:
+def request(
+    method: str, target: str, headers: bytes = b"", body: bytes = b"", host: bytes = b"localhost"
+) -> bytes:
     """A whole request; its content-length is right unless `headers` says something about it."""
     sized = b"content-length" in headers.lower() or b"transfer-encoding" in headers.lower()
     length = b"" if sized or not (body or method == "POST") else b"content-length: %d\r\n" % len(body)
@@ -46,7 +48,9 @@ def answers(opened: socket.socket) -> Iterator[httpx.Response]:
             received += piece
         head, _, received = received.partition(b"\r\n\r\n")
         status, *lines = head.decode("latin-1").split("\r\n")
-        headers = httpx.Headers([tuple(line.split(": ", 1)) for line in lines])  # type: ignore[misc]
+        headers = httpx.Headers(
+            [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
+        )
         length = int(headers.get("content-length", "0"))
         while len(received) < length:
             piece = opened.recv(65536)

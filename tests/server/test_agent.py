@@ -110,11 +110,17 @@ def test_defaults_are_filled_in(api: Api) -> None:
         ({"max_tokens": 5}, {"strategy": {"type": "greedy"}, "max_tokens": 5}),
         ({"temperature": 0.7}, {"strategy": {"type": "top_p", "temperature": 0.7}}),
         ({"temperature": 0}, {"strategy": {"type": "greedy"}}),
-        ({"top_p": 0.8, "temperature": 0.1}, {"strategy": {"type": "top_p", "temperature": 0.1, "top_p": 0.8}}),
+        (
+            {"top_p": 0.8, "temperature": 0.1},
+            {"strategy": {"type": "top_p", "temperature": 0.1, "top_p": 0.8}},
+        ),
         ({"top_k": 5}, {"strategy": {"type": "top_k", "top_k": 5}}),
         ({"repeat_penalty": 1.5}, {"strategy": {"type": "greedy"}, "repetition_penalty": 1.5}),
         ({"strategy": {"type": "greedy"}, "stop": None}, {"strategy": {"type": "greedy"}}),
-        ({"strategy": {"type": "greedy"}, "max_tokens": 0}, {"strategy": {"type": "greedy"}, "max_tokens": 0}),
+        (
+            {"strategy": {"type": "greedy"}, "max_tokens": 0},
+            {"strategy": {"type": "greedy"}, "max_tokens": 0},
+        ),
     ],
 )
 def test_sampling_parameters_that_real_clients_send(
@@ -124,7 +130,9 @@ def test_sampling_parameters_that_real_clients_send(
 
 
 def test_null_stands_for_an_absent_optional_field(api: Api) -> None:
-    names = "name sampling_params input_shields toolgroups client_tools tool_choice tool_config response_format"
+    names = (
+        "name sampling_params input_shields toolgroups client_tools tool_choice tool_config response_format"
+    )
     nulls = dict.fromkeys([*names.split(), "max_infer_iters", "enable_session_persistence"])
     stored = created(api, **nulls)
     assert not {name for name in nulls if name in stored} - {"max_infer_iters", "enable_session_persistence"}
@@ -136,7 +144,13 @@ def test_the_older_form_of_client_tools(api: Api) -> None:
         "description": "Adds.",
         "parameters": [
             {"name": "a", "parameter_type": "int", "description": "left", "required": True, "default": None},
-            {"name": "b", "parameter_type": "float", "description": "right", "required": False, "default": 1.5},
+            {
+                "name": "b",
+                "parameter_type": "float",
+                "description": "right",
+                "required": False,
+                "default": 1.5,
+            },
         ],
         "tool_prompt_format": "json",
         "metadata": None,
@@ -210,7 +224,13 @@ def test_agents_are_listed_in_pages(fresh_server: FreshServer) -> None:
         assert page(start_index=9) == ([], False)
         assert page(limit=0) == ([], True)
         assert page(start_index=5, limit=0) == ([], False)
-        for query in ({"limit": -2}, {"start_index": -1}, {"limit": "x"}, {"limit": "1.5"}, {"start_index": "1e3"}):
+        for query in (
+            {"limit": -2},
+            {"start_index": -1},
+            {"limit": "x"},
+            {"limit": "1.5"},
+            {"start_index": "1e3"},
+        ):
             check_error(api.agents(**query), 400, next(iter(query)))
         assert api.http.get("/v1/agents").json()["url"] == "/v1/agents"
 

@@ -13,7 +13,6 @@ import httpx
 import pytest
 
 from tests.server.api import ANSWER, TEXT, Api, Conversation, check_error
-from tests.server.conftest import FreshServer
 from tests.server.process import Replaystack
 from tests.server.raw_http import JSON, answers, ask, connection, request
 
@@ -197,7 +196,9 @@ def test_more_body_than_announced(server: Replaystack) -> None:
     """What comes behind the announced length is the next request, and no request at all."""
     body = agent_with()
     with connection(server) as opened:
-        opened.sendall(request("POST", AGENTS, JSON + b"content-length: %d\r\n" % len(body), body + b"}}}}\r\n\r\n"))
+        opened.sendall(
+            request("POST", AGENTS, JSON + b"content-length: %d\r\n" % len(body), body + b"}}}}\r\n\r\n")
+        )
         *_, last = answers(opened)
     check_error(last, 400)
 
@@ -261,7 +262,7 @@ def test_odd_turn_ids_in_the_query(conversation: Conversation) -> None:
     odd = ["\0", "' OR 1=1 --", "x" * 20_000, "%", "[1]", "", turn["turn_id"]]
     answer = conversation.http.get(conversation.path, params=[("turn_ids", one) for one in odd])
     assert answer.status_code == 200 and answer.json()["turns"] == [turn]
-    many = [("turn_ids", f"no-{n}") for n in range(1_000)]
+    many = {"turn_ids": [f"no-{n}" for n in range(1_000)]}
     assert conversation.http.get(conversation.path, params=many).json()["turns"] == []
 
 
@@ -320,79 +321,6 @@ def test_a_request_without_a_body_may_name_a_content_type(api: Api) -> None:
     assert api.http.delete(conversation.path, headers=headers).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "host", [b"evil.example", b"evil.example:8321", b"127.0.0.1.evil.example", b"localhost@evil.example", b"", b"0x7f.1"]
-)
-def test_a_foreign_host(server: Replaystack, host: bytes) -> None:
-    answer = ask(server, request("GET", "/v1/health", b"" if host else b"host: \r\n", host=host))
-    check_error(answer, 403)
-
-
-def test_no_host_and_two_hosts(server: Replaystack) -> None:
-    answer = ask(server, request("GET", "/v1/health", host=b""))
-    check_error(answer, answer.status_code)
-    assert answer.status_code in (400, 403)
-    check_error(ask(server, request("GET", "/v1/health", b"host: evil.example\r\n")), 400, "host")
-
-
-@pytest.mark.parametrize("host", [b"localhost", b"127.0.0.1", b"127.0.0.1:1", b"[::1]:8321", b"LOCALHOST:99"])
-def test_loopback_hosts(server: Replaystack, host: bytes) -> None:
-    assert ask(server, request("GET", "/v1/health", host=host)).status_code == 200
-
-
-@pytest.mark.parametrize(
-    "origin", [b"https://evil.example", b"null", b"", b"http://localhost.evil.example", b"http://localhost:1", b"file://"]
-)
-def test_a_foreign_origin(server: Replaystack, origin: bytes) -> None:
-    """No page of another site may read or write, whatever it asks for."""
-    headers = b"origin: " + origin + b"\r\n"
-    for raw in (
-        request("GET", AGENTS, headers),
-        request("POST", AGENTS, JSON + headers, agent_with()),
-        request("POST", AGENTS, b"content-type: text/plain\r\n" + headers, agent_with()),
-        request("OPTIONS", AGENTS, headers + b"access-control-request-method: POST\r\n"),
-    ):
-        answer = ask(server, raw)
-        check_error(answer, 403)
-        assert "access-control-allow-origin" not in answer.headers
-
-
-def test_keys(fresh_server: FreshServer) -> None:
-    server = fresh_server(environment={"REPLAYSTACK_API_KEYS": "ada:the-secret-of-ada"})
-    with server.http() as client:
-        for headers, status in (
-            ({}, 401),
-            ({"authorization": ""}, 401),
-            ({"authorization": "Bearer"}, 401),
-            ({"authorization": "Basic YWRhOnRoZQ=="}, 401),
-            ({"authorization": "Bearer wrong"}, 403),
-            ({"authorization": "Bearer the-secret-of-ada2"}, 403),
-            ({"authorization": "Bearer the-secret-of-ad"}, 403),
-        ):
-            for method, path in (("GET", AGENTS), ("POST", AGENTS), ("GET", "/v1/models"), ("GET", "/nope")):
-                answer = client.request(method, path, headers=headers)
-                check_error(answer, status)
-                assert "the-secret" not in answer.text
-            if status == 401:
-                assert answer.headers["www-authenticate"] == "Bearer"
-        assert client.get("/v1/health").status_code == 200
-        right = {"authorization": "Bearer the-secret-of-ada"}
-        assert client.get(AGENTS, headers=right).status_code == 200
-        assert client.get(AGENTS, headers={"authorization": "bearer the-secret-of-ada"}).status_code == 200
-        twice = [("authorization", "Bearer wrong"), ("authorization", "Bearer the-secret-of-ada")]
-        check_error(client.get(AGENTS, headers=twice), 400, "authorization")
-        check_error(client.get("/admin/state", headers=right), 403)
-        check_error(client.post("/admin/rebuild", headers=right), 403)
-    server.check_healthy()
-    server.stop()
-    assert "the-secret" not in server.log
-
-
-def test_local_commands_need_the_token_of_the_folder(api: Api) -> None:
-    check_error(api.http.get("/admin/state"), 401)
-    check_error(api.http.get("/admin/state", headers={"authorization": "Bearer guess"}), 403)
-
-
 def test_pipelined_requests_are_answered_in_order(server: Replaystack) -> None:
     with connection(server) as opened:
         opened.sendall(
@@ -440,7 +368,13 @@ def test_traceparents_that_are_none(api: Api) -> None:
     trace = "0af7651916cd43dd8448eb211c80319c"
     right = api.http.get(AGENTS, headers={"traceparent": f"00-{trace}-b7ad6b7169203331-01"})
     assert right.headers["x-trace-id"] == trace
-    for wrong in ("", "x", f"00-{'0' * 32}-b7ad6b7169203331-01", f"ff-{trace}-b7ad6b7169203331-01", "00-" + "z" * 60):
+    for wrong in (
+        "",
+        "x",
+        f"00-{'0' * 32}-b7ad6b7169203331-01",
+        f"ff-{trace}-b7ad6b7169203331-01",
+        "00-" + "z" * 60,
+    ):
         answer = api.http.get(AGENTS, headers={"traceparent": wrong})
         assert answer.status_code == 200
         assert answer.headers["x-trace-id"] not in ("", trace, "0" * 32)
@@ -448,7 +382,9 @@ def test_traceparents_that_are_none(api: Api) -> None:
 
 def test_unknown_fields_of_sessions_and_turns(conversation: Conversation) -> None:
     sessions = f"{AGENTS}/{conversation.agent_id}/session"
-    check_error(conversation.http.post(sessions, json={"session_nam": "x"}), 400, "session_nam", "session_name")
+    check_error(
+        conversation.http.post(sessions, json={"session_nam": "x"}), 400, "session_nam", "session_name"
+    )
     check_error(conversation.post(streem=True), 400, "streem", "stream")
     check_error(conversation.post(tool_choice="auto"), 400, "tool_choice")
     misspelt = [{"role": "user", "contents": "x"}]

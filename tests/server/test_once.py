@@ -174,12 +174,10 @@ def test_a_retry_makes_no_second_agent_or_session(api: Api) -> None:
 
 @pytest.mark.parametrize("count", ["", "x", "-1", "1e9", "99999999999999999999", "٣"])
 def test_a_retry_count_that_is_none_is_ignored(conversation: Conversation, count: str) -> None:
-    headers = {"x-stainless-retry-count": count.encode()}
-    ids = {
-        conversation.http.post(f"{conversation.path}/turn", json=turn_body("x"), headers=headers).json()["turn_id"]  # type: ignore[arg-type]
-        for _ in range(2)
-    }
-    assert len(ids) == 2
+    headers = httpx.Headers([(b"x-stainless-retry-count", count.encode())])
+    path, body = f"{conversation.path}/turn", turn_body("x")
+    answers = [conversation.http.post(path, json=body, headers=headers) for _ in range(2)]
+    assert len({answer.json()["turn_id"] for answer in answers}) == 2
 
 
 def test_a_stream_is_joined_from_its_start(conversation: Conversation, scripted: RunningServer) -> None:
@@ -238,7 +236,9 @@ def test_repetitions_after_a_crash(
         api = Api(client)
         assert client.post("/v1alpha/agents", json=agent_body(), headers=headers).content == created
         assert client.post(path, json={"session_name": "again"}, headers=headers).content == session
-        assert Conversation(api, done.agent_id, done.session_id).post("ended", headers=headers).content == ended
+        assert (
+            Conversation(api, done.agent_id, done.session_id).post("ended", headers=headers).content == ended
+        )
         broken = Conversation(api, broken.agent_id, broken.session_id)
         frames = parse(broken.post("broken", headers=headers, stream=True).content)
         assert frames[0].payload == {"event_type": "turn_start", "turn_id": turn_id}

@@ -24,6 +24,8 @@ LAYERS = 2
 HEADS = 4
 FEED_FORWARD = 128
 CONTEXT = 8192
+NEWLINE = 3 + 10
+"""Its token: three control tokens, then the bytes in order."""
 PIECES = ("the", "answer", "is", "and", "of", "to", "in", "a", "it", "that", "name", "city", "true", "false")
 # A tool call is bare JSON, so that its grammar begins at the first "{": with a longer marker random weights write
 # text for ever, since llama.cpp allows text before a required call.
@@ -48,7 +50,10 @@ TEMPLATE = """\
         {{- "<|" + message.role + "|>\\n\\n" + message.content | trim + "</s>" }}
     {%- endif %}
 {%- endfor %}
-{%- if add_generation_prompt %}{{- "<|assistant|>\\n\\n" }}{%- endif %}"""
+{%- if add_generation_prompt %}
+    {{- "<|assistant|>\\n\\n" }}
+    {%- if messages[-1].role == "tool" %}{{- " the" }}{%- endif %}
+{%- endif %}"""
 
 
 def write_model(path: Path, seed: int = 7) -> None:
@@ -93,10 +98,14 @@ def write_model(path: Path, seed: int = 7) -> None:
             values = np.full(shape, constant)
         elif name == "token_embd.weight":
             values[:, 0] = 8.0
+            values[:, 1] = 0.0
+            values[NEWLINE, 1] = 8.0
         elif name == "output.weight":
             values[:, 0] = prior / 6
+            values[:, 1] = 0.0
+            values[tokens.index(b"{"), 1] = 2.0
         else:
-            values[0, :] = 0.0
+            values[:2, :] = 0.0
         writer.add_tensor(name, values.astype(np.float32))
 
     add("token_embd.weight", len(tokens), DIMS)
@@ -118,19 +127,23 @@ def write_model(path: Path, seed: int = 7) -> None:
 
 def _prior(tokens: list[bytes]) -> np.ndarray[Any, np.dtype[np.float64]]:
     """How likely each token is whatever came before: dimension 0 of the state is constant, so that column 0 of
-    the output weights acts as a bias. Words are likely, bytes are not, and "{" comes soon where a call must."""
+    the output weights acts as a bias. Words are likely, bytes are not.
+
+    Dimension 1 is set after a newline only, and makes "{" all but certain there. An answer begins after a newline,
+    so that a required call comes at once, at any temperature. After a tool's result the template begins the answer
+    with a word: "{" is then unlikely, and llama.cpp takes one that begins no call for a broken answer."""
     prior = np.zeros(len(tokens))
     prior[:259] = -8.0
     prior[2] = 2.0
     for number, token in enumerate(tokens):
-        if token.decode().startswith("▁") or token == b"{":
+        if token.decode().startswith("▁"):
             prior[number] = 3.0
     return prior
 
 
 def model_file() -> Path:
     """The model's path; written if it is not there yet, whole or not at all."""
-    path = Path(tempfile.gettempdir()) / f"replaystack-tests-{os.getuid()}" / "tiny-random-4.gguf"
+    path = Path(tempfile.gettempdir()) / f"replaystack-tests-{os.getuid()}" / "tiny-random-5.gguf"
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}")

@@ -68,12 +68,12 @@ def tool_chunks(tool: dict[str, Any], pieces: int, settings: Mapping[str, str], 
     """A call of `tool` in fragments: the name first, then its arguments in about `pieces` parts. Arguments are
     the setting `arguments` (JSON) or one value per property of the tool's schema. `calls` repeats the call."""
     function = tool["function"]
-    arguments = settings.get("arguments") or _arguments(function.get("parameters") or {})
+    arguments = settings.get("arguments", _arguments(function.get("parameters") or {}))
     size = max(1, -(-len(arguments) // pieces))
     sent = []
     for index in range(int(settings.get("calls", 1))):
         first = {"index": index, "id": f"call_{index}", "type": "function"}
-        opening = first | {"function": {"name": function["name"], "arguments": ""}}
+        opening = first | {"function": {"name": settings.get("name") or function["name"], "arguments": ""}}
         sent.append(sse(_chunk({"delta": {"tool_calls": [opening]}})))
         for start in range(0, len(arguments), size):
             part = {"index": index, "function": {"arguments": arguments[start : start + size]}}

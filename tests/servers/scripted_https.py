@@ -61,9 +61,7 @@ class HttpsServer:
     def fetcher(self, **names: str) -> GuardedFetcher:
         """A fetcher that trusts this server and may reach 127.0.0.1; `names` adds addresses to host names, with
         underscores for dots."""
-        known = dict.fromkeys(NAMES, "127.0.0.1") | {
-            name.replace("_", "."): to for name, to in names.items()
-        }
+        known = dict.fromkeys(NAMES, "127.0.0.1") | {name.replace("_", "."): to for name, to in names.items()}
 
         async def resolve(host: str) -> Sequence[Address]:
             return (ip_address(known.get(host, host)),)
@@ -80,7 +78,8 @@ class HttpsServer:
             url = urlsplit(head.split(" ")[1])
             asked = {name: values[0] for name, values in parse_qs(url.query).items()}
             await self.answer(writer, url.path, asked)
-        writer.transport.abort()
+            writer.close()
+            await writer.wait_closed()
 
     async def answer(self, writer: asyncio.StreamWriter, path: str, asked: dict[str, str]) -> None:
         def send(status: int, body: bytes = b"", *headers: str) -> None:
@@ -99,7 +98,7 @@ class HttpsServer:
                 send(int(asked["code"]))
             case "/slow":
                 writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-                while True:
+                while not writer.is_closing():
                     writer.write(b"x")
                     await writer.drain()
                     await asyncio.sleep(0.05)
@@ -107,9 +106,10 @@ class HttpsServer:
                 await asyncio.Event().wait()
             case "/huge":
                 writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-                while True:
+                while not writer.is_closing():
                     writer.write(b"x" * 65536)
                     await writer.drain()
+                    await asyncio.sleep(0)
             case "/claimed":
                 writer.write(f"HTTP/1.1 200 OK\r\ncontent-length: {asked['bytes']}\r\n\r\n".encode())
             case "/bomb":

@@ -9,7 +9,7 @@ milliseconds, counts are whole numbers. The behaviours:
 |---|---|
 | text | `chunks` pieces of text, then a finish reason, usage and [DONE] |
 | echo | the received request body as JSON, as text in pieces of 64 characters |
-| tools | a call of the first tool in `pieces` fragments; plain text once a tool message is there |
+| tools | a call of the first tool (or `name`) in `pieces` fragments; as text if a tool spoke last, unless `again` |
 | cut | `chunks` pieces, then the connection is dropped in the middle of the answer |
 | no-finish | `chunks` pieces and [DONE], without a finish reason |
 | no-done | a finish reason as the last chunk, neither usage nor [DONE] |
@@ -266,7 +266,9 @@ class Connection(asyncio.Protocol):
             case "echo":
                 text = msgspec.json.encode(msgspec.json.decode(body)).decode()
                 pieces = [framed(text_chunk(text[i : i + 64])) for i in range(0, len(text), 64)]
-            case "tools" if request.get("tools") and request["messages"][-1].get("role") != "tool":
+            case "tools" if request.get("tools") and (
+                script.number("again") or request["messages"][-1].get("role") != "tool"
+            ):
                 return tool_chunks(request["tools"][0], script.number("pieces", 4), script.settings, usage)
             case "huge-line":
                 return [framed(b"data: " + b"x" * script.number("bytes", 9 << 20))]

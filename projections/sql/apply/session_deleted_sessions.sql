@@ -1,4 +1,4 @@
 -- on: session.deleted.1
--- Nothing of a deleted session stays in sessions, at whatever position it was written.
+-- Nothing of a deleted session stays but its tombstone.
 DELETE FROM now.sessions
 WHERE session_id IN (SELECT id FROM batch WHERE name = 'session.deleted.1');

@@ -1,4 +1,4 @@
 -- on: session.deleted.1
--- Nothing of a deleted session stays in turn_changes, at whatever position it was written.
+-- Nothing of the turns of a deleted session stays.
 DELETE FROM now.turn_changes
 WHERE session_id IN (SELECT id FROM batch WHERE name = 'session.deleted.1');

@@ -1,12 +1,20 @@
--- The turns that have not ended, oldest first: ids, microseconds of the start, attempt and owner.
+-- The turns that have not ended, oldest first: ids, microseconds of the start, attempt, latest owner, position.
 SELECT
     turn_id,
-    session_id,
-    agent_id,
-    epoch_us(started_at),
-    attempt,
-    owner_node,
-    owner_boot,
-    position
-FROM now.turns_now
-ORDER BY position;
+    any_value(session_id),
+    any_value(agent_id),
+    epoch_us(min(recorded_at)),
+    max(coalesce((event ->> '$.attempt')::INTEGER, 1)),
+    arg_max(event ->> '$.owner.node', position),
+    arg_max(event ->> '$.owner.boot', position),
+    min(position)
+FROM now.turn_changes
+WHERE
+    change IN ('started', 'restarted', 'resumed')
+    AND turn_id IN (
+        SELECT turn_id FROM now.turn_changes WHERE change = 'started'
+        EXCEPT
+        SELECT turn_id FROM now.turn_changes WHERE change IN ('completed', 'failed', 'cancelled', 'abandoned')
+    )
+GROUP BY turn_id
+ORDER BY min(position);

@@ -1,17 +1,15 @@
--- The session (change = 'session', its name in content) and after it the rows of its turns, as `turn_rows`.
+-- The session (change = 'session', its name as the event) and after it the rows of its turns, as in `turn_rows`.
 SELECT
     'session' AS change,
     session_id AS turn_id,
     NULL AS step_id,
     NULL AS step_type,
     epoch_us(recorded_at) AS recorded_us,
-    NULL AS started_us,
-    session_name AS content,
+    session_id,
+    session_name AS event,
     NULL AS input_tokens,
     NULL AS output_tokens,
-    NULL AS error_status,
-    NULL AS error_title,
-    NULL AS error_detail,
+    agent_id,
     position
 FROM now.sessions
 WHERE
@@ -26,13 +24,11 @@ SELECT
     step_id,
     step_type,
     epoch_us(recorded_at),
-    epoch_us(started_at),
-    content::VARCHAR,
+    session_id,
+    event::VARCHAR,
     input_tokens,
     output_tokens,
-    error_status,
-    error_title,
-    error_detail,
+    agent_id,
     position
 FROM now.turn_changes
 WHERE

@@ -1,23 +1,20 @@
--- All that happened to one turn, in order; times in microseconds.
+-- All that happened to one turn, in order: change, turn_id, step_id, step_type, microseconds, session_id, event,
+-- tokens in and out, agent_id, position.
 SELECT
     change,
     turn_id,
     step_id,
     step_type,
     epoch_us(recorded_at),
-    epoch_us(started_at),
-    content,
+    session_id,
+    event,
     input_tokens,
     output_tokens,
-    error_status,
-    error_title,
-    error_detail,
+    agent_id,
     position
 FROM now.turn_changes
 WHERE
     turn_id = $turn_id
-    AND session_id = $session_id
-    AND agent_id = $agent_id
     AND position <= $as_of
     AND EXISTS (SELECT 1 FROM now.agents WHERE agents.agent_id = $agent_id)
 ORDER BY position;

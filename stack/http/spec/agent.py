@@ -282,7 +282,8 @@ OPERATIONS = (
             Parameter(
                 name="speed",
                 kind=float,
-                description="1 replays at the recorded pace, 2 at twice that; 0, the default, does not wait.",
+                description="1 replays at the recorded pace, 2 at twice that, 0.01 is the slowest; 0, the default, "
+                "does not wait.",
             ),
             Parameter(
                 name="Last-Event-ID",

@@ -7,6 +7,7 @@ per chunk. It is imported on first use (1 s), in a thread; `warm_up()` begins th
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import logging
 import random
@@ -76,6 +77,9 @@ def _load_sdk() -> None:
         logger = logging.getLogger(name)
         if logger.level == logging.NOTSET:
             logger.setLevel(logging.WARNING)
+    # Thousands of the SDK's classes that no full collection needs to walk again.
+    gc.collect()
+    gc.freeze()
     _loaded.set()
 
 
@@ -204,6 +208,8 @@ class OpenAICompatible:
             if count:
                 begun = True
                 yield events
+                if answer.failure is not None:
+                    raise answer.failure
                 left_s = self.settings.stall_timeout_s
                 deadline = now() + (left_s if answer.finish_reason is None else min(left_s, ENDING_S))
             if not piece:

@@ -67,11 +67,13 @@ _REASONS: dict[str, FinishReason] = {
 
 
 class AnswerStream:
-    """One streamed answer as it arrives. `done` once [DONE] was seen; `finish_reason` once it was given."""
+    """One streamed answer as it arrives. `done` once [DONE] was seen; `finish_reason` once it was given;
+    `failure` is what came behind the events that `feed` returned last."""
 
     def __init__(self, where: str) -> None:
         self.done = False
         self.finish_reason: str | None = None
+        self.failure: UpstreamFailed | None = None
         self._where = where
         self._rest = bytearray()
         self._received = 0
@@ -83,7 +85,8 @@ class AnswerStream:
     def feed(self, data: bytes) -> tuple[int, list[InferenceEvent]]:
         """How many chunks of the answer `data` completed, and the events they hold (a chunk may hold none).
 
-        Raises UpstreamFailed for what is no such stream, for an error inside it, and for one out of bounds.
+        Raises UpstreamFailed for what is no such stream, for an error inside it, and for one out of bounds;
+        where events came before it, it is kept as `failure` instead, since they were sent.
         """
         self._received += len(data)
         if self._received > MAX_ANSWER_BYTES:
@@ -101,7 +104,13 @@ class AnswerStream:
         chunks = 0
         for line in lines:
             if line and not self.done:
-                chunks += self._line(line, events)
+                try:
+                    chunks += self._line(line, events)
+                except UpstreamFailed as failure:
+                    if not events:
+                        raise
+                    self.failure = failure
+                    break
         return chunks, events
 
     def finished(self) -> Finished:

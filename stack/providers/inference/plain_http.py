@@ -24,6 +24,8 @@ from stack.providers.inference.settings import is_loopback
 
 MAX_HEADERS_BYTES = 64 * 1024
 HIGH_WATER_BYTES = 256 * 1024
+# Copying a larger one behind its head costs more than a second write: images make 20 MB and more.
+LARGE_BODY_BYTES = 64 * 1024
 IDLE_S = 30.0
 """Idle connections are used again for so long; servers close theirs after 5 s (uvicorn) to minutes."""
 
@@ -52,14 +54,14 @@ class PlainHTTP(httpx2.AsyncBaseTransport):
         timeouts = request.extensions.get("timeout") or {}
         origin = (request.url.host, request.url.port or 80)
         body = b"".join([part async for part in request.stream])  # type: ignore[union-attr]
-        message = _head(request) + body
+        head = _head(request)
         connection = self._take(origin)
         reused = connection is not None
         while True:
             if connection is None:
                 connection = await _connect(origin, timeouts.get("connect"))
             try:
-                await connection.send(message, timeouts.get("read"))
+                await connection.send(head, body, timeouts.get("read"))
                 break
             except httpx2.RemoteProtocolError:
                 # A kept connection may have been closed by the server just now; nothing was answered on it.
@@ -187,12 +189,16 @@ class _Connection(asyncio.Protocol):
     def abort(self) -> None:
         self.transport.abort()
 
-    async def send(self, message: bytes, timeout_s: float | None) -> None:
+    async def send(self, head: bytes, body: bytes, timeout_s: float | None) -> None:
         """Sends a request and waits for the head of its answer. Closes the connection if that fails."""
         self._begin()
         try:
             async with asyncio.timeout(timeout_s):
-                self.transport.write(message)
+                if len(body) > LARGE_BODY_BYTES:
+                    self.transport.write(head)
+                    self.transport.write(body)
+                else:
+                    self.transport.write(head + body)
                 if not self._writable.is_set():
                     await self._writable.wait()
                 while not self._headed:

@@ -223,10 +223,13 @@ async def test_a_closed_port_is_the_remotes_fault(server: HttpsServer) -> None:
 
 async def test_at_most_sixteen_at_once(server: HttpsServer) -> None:
     fetcher = server.fetcher()
-
-    async def one() -> None:
-        with pytest.raises(UpstreamTimeout):
-            await fetcher.fetch(server.base + "/silent", max_bytes=1, timeout_s=1.0)
-
-    await asyncio.gather(*(one() for _ in range(24)))
+    url = server.base + "/silent"
+    fetches = [asyncio.ensure_future(fetcher.fetch(url, max_bytes=1, timeout_s=30.0)) for _ in range(20)]
+    while len(server.requests) < 16:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
     assert server.connections == 16
+    for fetch in fetches:
+        fetch.cancel()
+    ended = await asyncio.gather(*fetches, return_exceptions=True)
+    assert all(isinstance(end, asyncio.CancelledError) for end in ended)

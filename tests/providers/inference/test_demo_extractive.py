@@ -11,7 +11,7 @@ import pytest
 
 from stack.errors import Invalid
 from stack.providers.inference.demo_extractive import RESPONSE_MODEL, DemoExtractive
-from tests.providers.inference.contract import ProviderContract, answer_of, raw, request, user
+from tests.providers.inference.contract import ProviderContract, SchemaContract, answer_of, raw, request, user
 
 DOCUMENTS = """<document index="1" type="text/plain">
 The Analytical Engine was designed by Charles Babbage in 1837. Ada Lovelace wrote the first program for it.
@@ -65,7 +65,7 @@ def model() -> str:
     return "extractive"
 
 
-class TestContract(ProviderContract):
+class TestContract(ProviderContract, SchemaContract):
     pass
 
 

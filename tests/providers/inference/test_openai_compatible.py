@@ -1,4 +1,4 @@
-"""OpenAI-compatible servers: the contract on the scripted and on a real llama.cpp server, and every fault."""
+"""OpenAI-compatible servers: what goes out, what comes back, and every fault."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from stack.providers.inference.port import Opened, TextChunk
 from stack.providers.inference.settings import InferenceSettings
 from tests.providers.inference.contract import (
     TOOL,
-    ProviderContract,
     answer_of,
     kinds,
     raw,
@@ -62,43 +61,6 @@ async def patient(scripted: RunningServer) -> AsyncIterator[OpenAICompatible]:
     provider = OpenAICompatible(settings(scripted.base_url, max_retries=0))
     yield provider
     await provider.aclose()
-
-
-class TestContractOnScripted(ProviderContract):
-    follows_schemas = False
-
-    @pytest.fixture
-    def provider(self, upstream: OpenAICompatible) -> OpenAICompatible:
-        return upstream
-
-    @pytest.fixture
-    def model(self, request: pytest.FixtureRequest) -> str:
-        return (
-            "tools" if "required" in request.node.name or "named" in request.node.name else "text;chunks=20"
-        )
-
-
-class TestContractOnLlamaCpp(ProviderContract):
-    @pytest.fixture
-    async def provider(self, llama_cpp: RunningServer) -> AsyncIterator[OpenAICompatible]:
-        provider = OpenAICompatible(settings(llama_cpp.base_url, flavour="llama.cpp"))
-        yield provider
-        await provider.aclose()
-
-    @pytest.fixture
-    def model(self) -> str:
-        return "tiny-random"
-
-    @pytest.mark.anyio
-    async def test_a_grammar_is_followed(self, provider: OpenAICompatible) -> None:
-        grammar = raw({"type": "grammar", "bnf": {"grammar": 'root ::= "yes" | "no"'}})
-        answer = await answer_of(provider, request("tiny-random", response_format=grammar, max_tokens=20))
-        assert answer.text in ("yes", "no")
-
-    @pytest.mark.anyio
-    async def test_what_the_server_refuses_is_invalid(self, provider: OpenAICompatible) -> None:
-        with pytest.raises(Invalid, match=r"upstream.*refused the request \(400\)"):
-            await answer_of(provider, request("tiny-random", {"role": "user", "content": 5}))
 
 
 async def wait_for(condition: Any, timeout_s: float = 5.0) -> None:

@@ -106,6 +106,14 @@ def test_what_is_no_answer_is_a_failure(sent: bytes, detail: str) -> None:
     assert detail in failure.value.detail
 
 
+def test_what_came_before_a_failure_is_given_out() -> None:
+    """In one piece with it: a server that fails writes both at once."""
+    stream = AnswerStream("The server")
+    chunks, events = stream.feed(delta(content="so far") + b"data: {nope}\n\n" + delta(content="not this"))
+    assert (chunks, events) == (1, [TextChunk("so far")])
+    assert stream.failure is not None and "malformed" in stream.failure.detail
+
+
 def test_a_missing_call_id_is_made_and_positions_stand_in_for_indexes() -> None:
     stream = AnswerStream("The server")
     calls = [{"function": {"name": "f", "arguments": "{}"}}, {"function": {"name": "g", "arguments": "{}"}}]

@@ -1,0 +1,34 @@
+-- on: turn.started.1, turn.restarted.1, turn.awaiting_input.1, turn.resumed.1, turn.completed.1, turn.failed.1, turn.cancelled.1, turn.abandoned.1, turn.step_started.1, turn.step_completed.1, turn.step_failed.1
+-- Every event of a turn becomes a row: one statement, because planning one costs about 1 ms per flush.
+INSERT INTO now.turn_changes BY NAME
+SELECT
+    position,
+    make_timestamp(recorded_at) AS recorded_at,
+    id AS turn_id,
+    substr(name, 6, length(name) - 7) AS change,
+    session_id,
+    e[1] AS agent_id,
+    e[2] AS step_id,
+    e[3] AS step_type,
+    e[4] AS model,
+    e[5]::BIGINT AS input_tokens,
+    e[6]::BIGINT AS output_tokens,
+    e[7]::INTEGER AS error_status,
+    e[8] AS actor,
+    e[9] AS trace_id,
+    state AS event
+FROM (
+    SELECT
+        position,
+        recorded_at,
+        id,
+        name,
+        state,
+        session_id,
+        state ->> [
+            '$.agent_id', '$.step_id', '$.step_type', '$.model',
+            '$.usage.input_tokens', '$.usage.output_tokens', '$.error.status', '$.actor', '$.trace_id'
+        ] AS e
+    FROM batch
+    WHERE category = 'turn'
+);

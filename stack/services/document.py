@@ -1,0 +1,183 @@
+"""Documents as text: inline, or behind a URL of whatever type and charset."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from schemas.api.content import ImageContentItem, InterleavedContent, TextContentItem
+from schemas.api.turn import Document
+from schemas.events.turn import FetchedContent
+from stack.errors import Invalid
+from stack.providers.fetch import data_url
+from stack.providers.fetch.port import Fetched
+
+MAX_DOCUMENT_BYTES = 4 * 2**20
+MAX_CONTEXT_DOCUMENTS_CHARACTERS = 200_000
+
+Item = str | TextContentItem | ImageContentItem
+
+# A document that is nothing but a URL means what is behind it; that is how existing clients attach files.
+_URL = re.compile(r"(https?|file|ftp)://[^\s<>\"]{1,8192}", re.IGNORECASE)
+_DATA_URL = re.compile(r"data:[^,\s]{0,1000},", re.IGNORECASE)
+_TEXT_TYPES = frozenset(
+    f"application/{name}"
+    for name in (
+        "json",
+        "ld+json",
+        "jsonl",
+        "x-ndjson",
+        "ndjson",
+        "xml",
+        "yaml",
+        "x-yaml",
+        "toml",
+        "javascript",
+        "x-javascript",
+        "ecmascript",
+        "typescript",
+        "sql",
+        "graphql",
+        "csv",
+        "x-sh",
+        "x-tex",
+        "x-python",
+        "x-httpd-php",
+        "markdown",
+    )
+)
+_UNSAID_TYPES = ("", "application/octet-stream", "binary/octet-stream", "application/x-download")
+# Python knows codecs that are no charsets of texts; two of them take time that grows with the square.
+_CHARSET = re.compile(
+    r"ascii|utf-8|utf-8-sig|utf-16(-[bl]e)?|utf-32(-[bl]e)?|iso8859-\d+|cp\d+|koi8-[rtu]|kz1048|mac-\w+|tis-620|"
+    r"shift_jis\w*|euc_\w+|iso2022_\w+|gb2312|gbk|gb18030|hz|big5\w*|johab"
+)
+_CHARSET_PARAMETER = re.compile(r";\s*charset\s*=\s*[\"']?([^\s\"';]{1,40})", re.IGNORECASE)
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+class _Reference(Struct, forbid_unknown_fields=True):
+    uri: str
+    type: str | UnsetType = UNSET
+
+
+def url_of(document: Document) -> str:
+    """The URL behind which the document's text is; empty for a document that holds it itself. Raises Invalid
+    for a malformed URL object."""
+    content = document.content
+    if isinstance(content, dict) and ("uri" in content or content.get("type") == "url"):
+        try:
+            reference = msgspec.convert(content, _Reference)
+        except msgspec.ValidationError as error:
+            raise Invalid(f'{error}. A URL is {{"uri": "https://..."}}.') from None
+        if reference.type not in (UNSET, "url"):
+            raise Invalid(f'The type is {reference.type!r}; of a URL it is "url".')
+        return reference.uri
+    if isinstance(content, str):
+        plain = content.strip()
+        if _URL.fullmatch(plain) or _DATA_URL.match(plain):
+            return plain
+    return ""
+
+
+def items_of(document: Document) -> list[Item]:
+    """The content of a document that holds it itself. Raises Invalid for what is no content."""
+    try:
+        content: InterleavedContent = msgspec.convert(document.content, InterleavedContent)
+    except msgspec.ValidationError as error:
+        raise Invalid(f"{error}. Give text, a list of text and image items, or a URL.") from None
+    return list(content) if isinstance(content, list) else [content]
+
+
+def inline_text(url: str, declared: str) -> str:
+    """The text of a `data:` URL. Raises Invalid."""
+    return text_of(data_url.decode(url, MAX_DOCUMENT_BYTES), declared)
+
+
+def text_of(fetched: Fetched, declared: str) -> str:
+    """The text of what was fetched. Its own type counts; `declared` is the document's, for servers that do
+    not know theirs. Raises Invalid for what is no text."""
+    kind = _kind(fetched.media_type)
+    if kind in _UNSAID_TYPES:
+        kind = _kind(declared)
+    if not is_text_type(kind):
+        raise Invalid(f"The content is {kind or 'of an unknown type'}; documents are text. Send its text.")
+    parameter = _CHARSET_PARAMETER.search(fetched.media_type)
+    charset = _charset(fetched.body, parameter[1] if parameter else "")
+    try:
+        text = fetched.body.decode(charset)
+    except UnicodeDecodeError as error:
+        raise Invalid(f"The content is not {charset} at byte {error.start}. Send it as UTF-8.") from None
+    if "\0" in text:
+        raise Invalid("The content holds null characters: it is no text.")
+    return text
+
+
+def _kind(media_type: str) -> str:
+    return media_type.partition(";")[0].strip().lower()
+
+
+def is_text_type(kind: str) -> bool:
+    return kind.startswith("text/") or kind in _TEXT_TYPES or kind.endswith(("+json", "+xml", "+yaml"))
+
+
+def _charset(body: bytes, said: str) -> str:
+    """A byte order mark counts more than what the server says, as in browsers."""
+    for mark, charset in _BYTE_ORDER_MARKS:
+        if body.startswith(mark):
+            return charset
+    try:
+        name = codecs.lookup(said or "utf-8").name
+    except LookupError:
+        name = ""
+    if not _CHARSET.fullmatch(name):
+        raise Invalid(f"The content has the charset {said[:40]!r}, which is unknown. Send it as UTF-8.")
+    return "utf-8" if name == "ascii" else name
+
+
+def context_items(documents: Sequence[Document], fetched: Mapping[str, FetchedContent]) -> Iterable[Item]:
+    """All documents of a turn, each between tags and numbered from 1: what a model gets to read. Never
+    raises: what cannot be had any more is left out."""
+    for number, document in enumerate(documents, 1):
+        yield f'<document index="{number}" type={_quoted(document.mime_type)}>'
+        yield from _items(document, fetched)
+        yield "</document>"
+
+
+def _items(document: Document, fetched: Mapping[str, FetchedContent]) -> Iterable[Item]:
+    try:
+        url = url_of(document)
+        if not url:
+            return items_of(document)
+        if data_url.is_data_url(url):
+            return [inline_text(url, document.mime_type)]
+    except Invalid:
+        return []
+    return [fetched[url].data] if url in fetched else []
+
+
+def check_length(documents: Sequence[Document], fetched: Mapping[str, FetchedContent]) -> None:
+    """Raises Invalid when the documents of one turn are more than its context takes."""
+    count = 0
+    for item in context_items(documents, fetched):
+        if not isinstance(item, ImageContentItem):
+            count += len(item if isinstance(item, str) else item.text)
+    if count > MAX_CONTEXT_DOCUMENTS_CHARACTERS:
+        raise Invalid(
+            f"documents hold {count} characters together; at most {MAX_CONTEXT_DOCUMENTS_CHARACTERS} go into "
+            "a turn. Send the parts that matter."
+        )
+
+
+def _quoted(text: str) -> str:
+    return msgspec.json.encode(text).decode()

@@ -1,0 +1,50 @@
+"""A warehouse with an engine over a test feed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from projections.engine import Engine
+from projections.feed import Feed
+from projections.warehouse import Warehouse
+from tests.projections.feeds import ListFeed
+
+TABLES = ("agents", "agent_deletions", "sessions", "session_deletions", "turn_changes", "failed_events")
+
+
+@contextmanager
+def following(folder: Path, feed: Feed, **options: Any) -> Iterator[tuple[Warehouse, Engine]]:
+    """The view of `folder`, followed from `feed` until the end of the block."""
+    warehouse = Warehouse.open(folder)
+    engine = Engine(warehouse, feed, **options)
+    try:
+        engine.start()
+        yield warehouse, engine
+    finally:
+        engine.stop()
+        warehouse.close()
+
+
+def tables_of(warehouse: Warehouse) -> dict[str, list[tuple[Any, ...]]]:
+    """All that the served build holds, table by table."""
+    with warehouse.write() as transaction:
+        ((schema,),) = transaction.rows("SELECT schema_name FROM views.main.served")
+        return {
+            table: transaction.rows(f"SELECT * FROM views.{schema}.{table} ORDER BY ALL") for table in TABLES
+        }
+
+
+@pytest.fixture
+def feed() -> ListFeed:
+    return ListFeed()
+
+
+@pytest.fixture
+def view(tmp_path: Path, feed: ListFeed) -> Iterator[tuple[Warehouse, Engine]]:
+    with following(tmp_path, feed) as opened:
+        yield opened
