@@ -25,6 +25,7 @@ _SHOWN = {
     "turn.completed": ("output_message.content",),
     "turn.failed": ("error.title", "error.detail"),
 }
+_SAID = ("input_messages.0.content", "output.content", "output_message.content")
 _TEXT_CHARACTERS = 34
 # On a narrow terminal the last column gives way, and only that.
 _WIDTHS = {
@@ -60,10 +61,10 @@ def turn_changes_table(reader: Reader, agent_id: str, session_id: str) -> Table:
     wanted = {"agent_id": agent_id, "session_id": session_id, "turn_ids": None, "as_of": NOW}
     table = _table("pos", "change", "turn", "recorded at", "tokens", "content")
     for row in reader.read("session_with_turns", wanted):
-        change, turn_id, _, _, recorded_us, _, content, tokens_in, tokens_out, *_, position = row
+        change, turn_id, _, _, recorded_us, _, event, tokens_in, tokens_out, *_, position = row
         tokens = f"{tokens_in}/{tokens_out}" if tokens_in is not None else ""
         table.add_row(
-            str(position), change, _tail(turn_id), _clock(recorded_us), tokens, _text(_content(content))
+            str(position), change, _tail(turn_id), _clock(recorded_us), tokens, _text(_content(event))
         )
     return table
 
@@ -99,14 +100,14 @@ def _at(value: Any, path: str) -> Any:
     return value
 
 
-def _content(content: str | None) -> Any:
-    """What a row's content says: a session's name as it is, messages by their text."""
+def _content(event: str | None) -> Any:
+    """What was said in a row's event; of a session's row its name."""
     try:
-        decoded = msgspec.json.decode(content or "")
+        decoded = msgspec.json.decode(event or "")
     except msgspec.DecodeError:
-        return content or ""
-    first = decoded[0] if isinstance(decoded, list) and decoded else decoded
-    return first.get("content", first) if isinstance(first, dict) else content
+        return event or ""
+    said = (_at(decoded, path) for path in _SAID)
+    return next((text for text in said if isinstance(text, str)), "")
 
 
 def _text(value: Any) -> str:

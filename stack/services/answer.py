@@ -35,12 +35,14 @@ class Answer:
         self._sources: list[int] = []
 
     def text(self, text: str) -> Frame:
+        self._check_room(len(text))
         self._parts.append(text)
         number, delay_ms = self._traced(len(text), -1)
         return self._frames.text(self.step_id, number, text, delay_ms)
 
     def call_chunk(self, chunk: ToolCallChunk) -> list[Frame]:
         """The frames of a piece of a call; the first piece of the next call completes the one before it."""
+        self._check_room(len(chunk.arguments))
         frames: list[Frame] = []
         call = self._calls.get(chunk.index)
         if call is None:
@@ -83,6 +85,11 @@ class Answer:
         taken = any(call.call_id == given for call in self._calls.values())
         return f"call_{self._new_id()}" if taken or not given else given
 
+    def _check_room(self, characters: int) -> None:
+        """Before anything is noted: what is in the record is what was streamed."""
+        if self._characters + characters > MAX_ANSWER_CHARACTERS:
+            raise UpstreamFailed(f"The model's answer passed {MAX_ANSWER_CHARACTERS} characters.")
+
     def _traced(self, length: int, source: int) -> tuple[int, int]:
         """Notes a chunk; returns its number from 1 and the milliseconds since the one before it."""
         now_ms = self._now_ms()
@@ -92,8 +99,6 @@ class Answer:
         self._delays_ms.append(delay_ms)
         self._sources.append(source)
         self._characters += max(0, length)
-        if self._characters > MAX_ANSWER_CHARACTERS:
-            raise UpstreamFailed(f"The model's answer passed {MAX_ANSWER_CHARACTERS} characters.")
         return len(self._lengths), delay_ms
 
 
