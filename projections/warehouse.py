@@ -321,7 +321,8 @@ def _translated() -> Iterator[None]:
             sign in str(error) for sign in _SIGNS_OF_DAMAGE
         )
         raise (FileDamaged if damaged else StorageFailed)(str(error)) from error
-    except duckdb.ConnectionException as error:
+    except (duckdb.ConnectionException, duckdb.TransactionException) as error:
+        # A commit that fails could not be written: no constraint waits for it, so it is not the data's fault.
         raise StorageFailed(str(error)) from error
     except duckdb.Error as error:
         raise StatementRefused(str(error)) from error

@@ -14,7 +14,6 @@ from msgspec import Struct
 
 from stack.errors import ReplaystackError
 
-
 LOCK_WAITS_S = (0.02, 0.1, 0.0)
 
 

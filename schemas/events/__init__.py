@@ -7,7 +7,6 @@ there and when it was recorded are columns of the log, not fields here.
 
 from __future__ import annotations
 
-
 from schemas.events import agent, session, turn
 from schemas.events.base import Event, Redacted
 

@@ -67,13 +67,16 @@ def test_repeat_penalty_is_the_repetition_penalty():
         ({"sampling_params": SamplingParams(stop=list("abcde"))}, "stop has 5 sequences"),
         ({"sampling_params": SamplingParams(strategy=TopKSamplingStrategy(0))}, "top_k is 0"),
         ({"sampling_params": SamplingParams(strategy=TopPSamplingStrategy(1.0, 0.0))}, "top_p is 0.0"),
-        ({"sampling_params": SamplingParams(strategy=TopPSamplingStrategy(-1.0, 0.5))}, "temperature is -1.0"),
+        (
+            {"sampling_params": SamplingParams(strategy=TopPSamplingStrategy(-1.0, 0.5))},
+            "temperature is -1.0",
+        ),
         ({"sampling_params": SamplingParams(repetition_penalty=3.0)}, "repetition_penalty is 3.0"),
         ({"tool_choice": "none", "tool_config": ToolConfig(tool_choice="auto")}, "tool_config.tool_choice"),
     ],
 )
 def test_what_is_wrong_is_named(fields, named):
-    with pytest.raises(Invalid, match=".*") as caught:
+    with pytest.raises(Invalid) as caught:
         created(**fields)
     assert named in caught.value.detail
 

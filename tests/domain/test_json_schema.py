@@ -193,3 +193,25 @@ def test_a_mismatch_of_a_huge_value_is_short() -> None:
 @pytest.mark.parametrize("value", [{"n": 2**80}, {"n": -(2**63)}, {"s": "\x00\u2028🎉"}, None, 1.5, [[]]])
 def test_what_fits_has_no_mismatch(value: Any) -> None:
     assert mismatch({}, value) == ""
+
+
+def test_a_schema_that_refers_to_itself_is_refused_at_once() -> None:
+    node = {"anyOf": [{"$ref": "#/$defs/node"}, {"$ref": "#/$defs/other"}]}
+    schema = {
+        "$ref": "#/$defs/node",
+        "$defs": {
+            "node": {"type": "object", "properties": {"next": node}, "additionalProperties": False},
+            "other": {"type": "object", "properties": {"next": node}, "required": ["next"]},
+        },
+    }
+    value: dict[str, object] = {"wrong": 1}
+    for _ in range(40):
+        value = {"next": value}
+    # Collecting the reasons would take longer than this test may run by many powers of two.
+    assert mismatch(schema, value) == "the value does not fit the schema"
+    assert mismatch(schema, {"next": {"next": {}}}) == ""
+
+
+def test_references_that_do_not_lead_back_keep_the_reason() -> None:
+    schema = {"properties": {"a": {"$ref": "#/$defs/count"}}, "$defs": {"count": {"type": "integer"}}}
+    assert "not of type" in mismatch(schema, {"a": "x"})
