@@ -9,7 +9,6 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
 
 import uvicorn
 from litestar import Litestar, Router
@@ -28,6 +27,7 @@ from stack.http.openapi import OpenAPIController
 from stack.http.protocol import Protocol
 from stack.http.provider import ProviderController
 from stack.http.scoring_function import ScoringFunctionController
+from stack.http.services import Services
 from stack.http.session import SessionController
 from stack.http.shield import ShieldController
 from stack.http.tool import ToolController
@@ -60,6 +60,7 @@ def build(server: Server) -> ASGIApp:
         finally:
             await server.stop()
 
+    services = _services(server)
     app = Litestar(
         [
             Router("/v1alpha", route_handlers=AGENTS),
@@ -67,7 +68,7 @@ def build(server: Server) -> ASGIApp:
             AdminController,
             OpenAPIController,
         ],
-        dependencies={name: _given(value) for name, value in _dependencies(server).items()},
+        dependencies={"services": Provide(lambda: services, sync_to_thread=False)},
         exception_handlers=exception_handlers(),
         lifespan=[lifespan],
         openapi_config=None,
@@ -78,23 +79,19 @@ def build(server: Server) -> ASGIApp:
     return edge(app, server.settings, tracing=server.tracing, admin_token=server.folder.token)
 
 
-def _dependencies(server: Server) -> dict[str, Any]:
-    return {
-        "agents": server.agents,
-        "sessions": server.sessions,
-        "turns": server.turns,
-        "states": server.states,
-        "views": server.views,
-        "once": server.once,
-        "models": server.models,
-        "engine": server.engine,
-        "server": server.state,
-        "settings": server.settings,
-    }
-
-
-def _given(value: Any) -> Provide:
-    return Provide(lambda: value, sync_to_thread=False)
+def _services(server: Server) -> Services:
+    return Services(
+        agents=server.agents,
+        sessions=server.sessions,
+        turns=server.turns,
+        states=server.states,
+        views=server.views,
+        once=server.once,
+        models=server.models,
+        engine=server.engine,
+        server_state=server.state,
+        settings=server.settings,
+    )
 
 
 class _Process(uvicorn.Server):

@@ -5,21 +5,20 @@ from __future__ import annotations
 from litestar import Controller, get, post
 from litestar.response.base import ASGIResponse
 
-from projections.engine import Engine
 from stack.http.answer import json_answer
-from stack.services.server_state import ServerState
+from stack.http.services import Services
 
 
 class AdminController(Controller):
     path = "/admin"
 
     @get("/state")
-    async def state(self, server: ServerState) -> ASGIResponse:
-        return json_answer(await server.read())
+    async def state(self, services: Services) -> ASGIResponse:
+        return json_answer(await services.server_state.read())
 
     @post("/rebuild", status_code=200)
-    async def rebuild(self, server: ServerState, engine: Engine) -> ASGIResponse:
+    async def rebuild(self, services: Services) -> ASGIResponse:
         """Answers when the rebuilt view has taken over."""
-        engine.rebuild()
-        await engine.rebuilt()
-        return json_answer(await server.read())
+        services.engine.rebuild()
+        await services.engine.rebuilt()
+        return json_answer(await services.server_state.read())

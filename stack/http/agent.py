@@ -13,40 +13,38 @@ from schemas.api.page import PaginatedResponse
 from stack.errors import NotFound
 from stack.http.answer import empty_answer, json_answer
 from stack.http.body import caller_of, page_of, post_of, read_json
-from stack.services.agent import AgentService
-from stack.services.once import Once
-from stack.services.views import Views
+from stack.http.services import Services
 
 
 class AgentController(Controller):
     path = "/agents"
 
     @post(status_code=200)
-    async def create(self, request: Request[Any, Any, Any], agents: AgentService, once: Once) -> ASGIResponse:
+    async def create(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         data, body = await read_json(request, CreateAgentRequest)
-        async with once.only(post_of(request, body)) as ticket:
+        async with services.once.only(post_of(request, body)) as ticket:
             if ticket.prior is not None:
                 agent_id = ticket.prior["agent"]
             else:
-                agent_id = await agents.create(data.agent_config, caller_of(request), ticket.command)
+                agent_id = await services.agents.create(data.agent_config, caller_of(request), ticket.command)
         return json_answer(AgentCreateResponse(agent_id))
 
     @get()
-    async def page(self, request: Request[Any, Any, Any], views: Views) -> ASGIResponse:
+    async def page(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         start, limit = page_of(request)
-        data, has_more = await views.read(("agent",), agent_views.page, start, limit)
+        data, has_more = await services.views.read(("agent",), agent_views.page, start, limit)
         return json_answer(PaginatedResponse(data, has_more, request.url.path))
 
     @get("/{agent_id:str}")
-    async def show(self, agent_id: str, views: Views) -> ASGIResponse:
-        agent = await views.read(("agent",), agent_views.get, agent_id)
+    async def show(self, agent_id: str, services: Services) -> ASGIResponse:
+        agent = await services.views.read(("agent",), agent_views.get, agent_id)
         if agent is None:
             raise NotFound(f"There is no agent {agent_id!r}. List the agents to see their ids.")
         return json_answer(agent)
 
     @delete("/{agent_id:str}", status_code=200)
     async def remove(
-        self, request: Request[Any, Any, Any], agent_id: str, agents: AgentService
+        self, request: Request[Any, Any, Any], agent_id: str, services: Services
     ) -> ASGIResponse:
-        await agents.delete(agent_id, caller_of(request))
+        await services.agents.delete(agent_id, caller_of(request))
         return empty_answer()

@@ -9,7 +9,7 @@ from schemas.api.model import ListModelsResponse, OpenAIListModelsResponse, Open
 from stack.errors import NotFound, NotOffered
 from stack.http.answer import json_answer
 from stack.http.path import id_of
-from stack.providers.inference.registry import Models
+from stack.http.services import Services
 
 REMEDY = (
     "Models are not registered at run time: name their server in the settings (an [[inference]] table, or "
@@ -19,19 +19,21 @@ REMEDY = (
 
 class ModelController(Controller):
     @get("/models")
-    async def listing(self, models: Models) -> ASGIResponse:
-        return json_answer(ListModelsResponse(await models.list()))
+    async def listing(self, services: Services) -> ASGIResponse:
+        return json_answer(ListModelsResponse(await services.models.list()))
 
     @get("/openai/v1/models")
-    async def openai_listing(self, models: Models) -> ASGIResponse:
-        listed = [OpenAIModel(one.id, one.object, one.created, one.owned_by) for one in await models.list()]
+    async def openai_listing(self, services: Services) -> ASGIResponse:
+        listed = [
+            OpenAIModel(one.id, one.object, one.created, one.owned_by) for one in await services.models.list()
+        ]
         return json_answer(OpenAIListModelsResponse(data=listed))
 
     @get("/models/{model_id:path}")
-    async def show(self, model_id: str, models: Models) -> ASGIResponse:
+    async def show(self, model_id: str, services: Services) -> ASGIResponse:
         """By identifier, or by a bare name that only one provider has."""
         name = id_of(model_id)
-        listed = await models.list()
+        listed = await services.models.list()
         found = [one for one in listed if one.identifier == name]
         found = found or [one for one in listed if one.provider_resource_id == name]
         if len(found) != 1:

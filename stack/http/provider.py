@@ -11,7 +11,8 @@ from schemas.api.provider import ListProvidersResponse, ProviderInfo
 from stack.errors import NotFound
 from stack.http.answer import json_answer
 from stack.http.path import id_of
-from stack.providers.inference.registry import Models, ProviderState
+from stack.http.services import Services
+from stack.providers.inference.registry import ProviderState
 from stack.providers.inference.settings import shown_url
 
 
@@ -19,13 +20,13 @@ class ProviderController(Controller):
     path = "/providers"
 
     @get()
-    async def listing(self, models: Models) -> ASGIResponse:
-        return json_answer(ListProvidersResponse([_info(one) for one in await models.state()]))
+    async def listing(self, services: Services) -> ASGIResponse:
+        return json_answer(ListProvidersResponse([_info(one) for one in await services.models.state()]))
 
     @get("/{provider_id:path}")
-    async def show(self, provider_id: str, models: Models) -> ASGIResponse:
+    async def show(self, provider_id: str, services: Services) -> ASGIResponse:
         name = id_of(provider_id)
-        known = await models.state()
+        known = await services.models.state()
         for one in known:
             if one.id == name:
                 return json_answer(_info(one))

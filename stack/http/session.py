@@ -13,10 +13,7 @@ from schemas.api.session import AgentSessionCreateResponse, CreateAgentSessionRe
 from stack.errors import NotFound
 from stack.http.answer import empty_answer, json_answer
 from stack.http.body import caller_of, page_of, post_of, read_json
-from stack.services.once import Once
-from stack.services.session import SessionService
-from stack.services.state import States
-from stack.services.views import Views
+from stack.http.services import Services
 
 READ = ("agent", "session", "turn")
 
@@ -26,42 +23,50 @@ class SessionController(Controller):
 
     @post("/session", status_code=200)
     async def create(
-        self, request: Request[Any, Any, Any], agent_id: str, sessions: SessionService, once: Once
+        self,
+        request: Request[Any, Any, Any],
+        agent_id: str,
+        services: Services,
     ) -> ASGIResponse:
         data, body = await read_json(request, CreateAgentSessionRequest)
-        async with once.only(post_of(request, body)) as ticket:
+        async with services.once.only(post_of(request, body)) as ticket:
             if ticket.prior is not None:
                 session_id = ticket.prior["session"]
             else:
-                session_id = await sessions.create(
+                session_id = await services.sessions.create(
                     agent_id, data.session_name, caller_of(request), ticket.command
                 )
         return json_answer(AgentSessionCreateResponse(session_id))
 
     @get("/sessions")
     async def page(
-        self, request: Request[Any, Any, Any], agent_id: str, states: States, views: Views
+        self,
+        request: Request[Any, Any, Any],
+        agent_id: str,
+        services: Services,
     ) -> ASGIResponse:
         start, limit = page_of(request)
-        await states.agent(agent_id)
-        data, has_more = await views.read(("agent", "session"), session_views.page, agent_id, start, limit)
+        await services.states.agent(agent_id)
+        data, has_more = await services.views.read(
+            ("agent", "session"), session_views.page, agent_id, start, limit
+        )
         return json_answer(PaginatedResponse(data, has_more, request.url.path))
 
     @get("/session/{session_id:str}")
     async def show(
-        self, request: Request[Any, Any, Any], agent_id: str, session_id: str, views: Views
+        self, request: Request[Any, Any, Any], agent_id: str, session_id: str, services: Services
     ) -> ASGIResponse:
         # The Python clients join a list with commas; ids made here have none.
         given = request.query_params.getall("turn_ids", [])
         turn_ids = [turn_id for value in given for turn_id in value.split(",")] or None
-        session = await views.read(READ, session_views.get, agent_id, session_id, turn_ids)
+        session = await services.views.read(READ, session_views.get, agent_id, session_id, turn_ids)
         if session is None:
             raise NotFound(f"There is no session {session_id!r} of agent {agent_id!r}.")
         return json_answer(session)
 
     @delete("/session/{session_id:str}", status_code=200)
     async def remove(
-        self, request: Request[Any, Any, Any], agent_id: str, session_id: str, sessions: SessionService
+        self, request: Request[Any, Any, Any], agent_id: str, session_id: str, services: Services
     ) -> ASGIResponse:
-        await sessions.delete(agent_id, session_id, caller_of(request))
+        await services.sessions.delete(agent_id, session_id, caller_of(request))
         return empty_answer()

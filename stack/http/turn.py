@@ -16,11 +16,8 @@ from stack.domain.stream_position import BEGINNING, StreamPosition, parse
 from stack.errors import Invalid, NotFound, Unavailable, of_status
 from stack.http.answer import TurnStream, empty_answer, json_answer
 from stack.http.body import caller_of, post_of, read_json
-from stack.services.once import Once
+from stack.http.services import Services
 from stack.services.running_turn import RunningTurn
-from stack.services.state import States
-from stack.services.turn import TurnService
-from stack.services.views import Views
 
 READ = ("agent", "session", "turn")
 STATUS_HEADER = "x-turn-status"
@@ -37,19 +34,19 @@ class TurnController(Controller):
         request: Request[Any, Any, Any],
         agent_id: str,
         session_id: str,
-        turns: TurnService,
-        once: Once,
-        settings: Settings,
+        services: Services,
     ) -> ASGIApp:
         data, body = await read_json(request, CreateAgentTurnRequest)
-        async with once.only(post_of(request, body)) as ticket:
+        async with services.once.only(post_of(request, body)) as ticket:
             if ticket.prior is not None:
-                turn = await turns.attach(session_id, ticket.prior["turn"])
+                turn = await services.turns.attach(session_id, ticket.prior["turn"])
             else:
-                turn = await turns.create(agent_id, session_id, data, caller_of(request), ticket.command)
+                turn = await services.turns.create(
+                    agent_id, session_id, data, caller_of(request), ticket.command
+                )
         url = f"{request.url.path}/{turn.turn_id}"
         if data.stream:
-            return await _streamed(turn, url, BEGINNING, settings)
+            return await _streamed(turn, url, BEGINNING, services.settings)
         return await _whole(turn, url)
 
     @post("/{turn_id:str}/resume", status_code=200)
@@ -59,42 +56,42 @@ class TurnController(Controller):
         agent_id: str,
         session_id: str,
         turn_id: str,
-        turns: TurnService,
-        once: Once,
-        settings: Settings,
+        services: Services,
     ) -> ASGIApp:
         data, body = await read_json(request, ResumeAgentTurnRequest)
-        async with once.only(post_of(request, body)) as ticket:
+        async with services.once.only(post_of(request, body)) as ticket:
             if ticket.prior is not None:
-                turn = await turns.attach(session_id, turn_id)
-                after = await turns.resumed_at(session_id, turn_id, ticket.position)
+                turn = await services.turns.attach(session_id, turn_id)
+                after = await services.turns.resumed_at(session_id, turn_id, ticket.position)
             else:
                 caller = caller_of(request)
-                turn, after = await turns.resume(agent_id, session_id, turn_id, data, caller, ticket.command)
+                turn, after = await services.turns.resume(
+                    agent_id, session_id, turn_id, data, caller, ticket.command
+                )
         url = request.url.path.removesuffix("/resume")
         if data.stream:
-            return await _streamed(turn, url, after, settings)
+            return await _streamed(turn, url, after, services.settings)
         return await _whole(turn, url)
 
     @get("/{turn_id:str}")
-    async def show(self, agent_id: str, session_id: str, turn_id: str, views: Views) -> ASGIResponse:
-        view = await views.read(READ, turn_views.get, agent_id, session_id, turn_id)
+    async def show(self, agent_id: str, session_id: str, turn_id: str, services: Services) -> ASGIResponse:
+        view = await services.views.read(READ, turn_views.get, agent_id, session_id, turn_id)
         if view is None:
             raise NotFound(f"There is no turn {turn_id!r} in session {session_id!r}.")
         return json_answer(view.turn, {STATUS_HEADER: view.outcome.status})
 
     @get("/{turn_id:str}/outcome")
-    async def outcome(self, agent_id: str, session_id: str, turn_id: str, views: Views) -> ASGIResponse:
-        view = await views.read(READ, turn_views.get, agent_id, session_id, turn_id)
+    async def outcome(self, agent_id: str, session_id: str, turn_id: str, services: Services) -> ASGIResponse:
+        view = await services.views.read(READ, turn_views.get, agent_id, session_id, turn_id)
         if view is None:
             raise NotFound(f"There is no turn {turn_id!r} in session {session_id!r}.")
         return json_answer(view.outcome, {STATUS_HEADER: view.outcome.status})
 
     @get("/{turn_id:str}/step/{step_id:str}")
     async def step(
-        self, agent_id: str, session_id: str, turn_id: str, step_id: str, views: Views
+        self, agent_id: str, session_id: str, turn_id: str, step_id: str, services: Services
     ) -> ASGIResponse:
-        step = await views.read(READ, turn_views.step, agent_id, session_id, turn_id, step_id)
+        step = await services.views.read(READ, turn_views.step, agent_id, session_id, turn_id, step_id)
         if step is None:
             raise NotFound(f"There is no finished step {step_id!r} in turn {turn_id!r}.")
         return json_answer(AgentStepResponse(step))
@@ -106,22 +103,18 @@ class TurnController(Controller):
         agent_id: str,
         session_id: str,
         turn_id: str,
-        states: States,
-        turns: TurnService,
-        settings: Settings,
+        services: Services,
     ) -> ASGIApp:
         """Follows a running turn or replays a finished one. `?speed=1` replays at the recorded pace."""
-        await states.session(agent_id, session_id)
+        await services.states.session(agent_id, session_id)
         after = parse(request.headers.get("last-event-id"))
-        turn = await turns.attach(session_id, turn_id)
-        return TurnStream(turn, after, settings.keep_alive_s, _speed(request))
+        turn = await services.turns.attach(session_id, turn_id)
+        return TurnStream(turn, after, services.settings.keep_alive_s, _speed(request))
 
     @post("/{turn_id:str}/cancel", status_code=200)
-    async def cancel(
-        self, agent_id: str, session_id: str, turn_id: str, states: States, turns: TurnService
-    ) -> ASGIResponse:
-        await states.session(agent_id, session_id)
-        await turns.cancel(session_id, turn_id, "The caller cancelled the turn.")
+    async def cancel(self, agent_id: str, session_id: str, turn_id: str, services: Services) -> ASGIResponse:
+        await services.states.session(agent_id, session_id)
+        await services.turns.cancel(session_id, turn_id, "The caller cancelled the turn.")
         return empty_answer()
 
 
