@@ -6,7 +6,7 @@ leaves either the old build or the new one, and anything else in the file is a l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from msgspec import DecodeError, Struct, json
 
@@ -14,18 +14,17 @@ from projections.errors import StatementRefused
 from projections.feed import Record
 from projections.plan import Plan, in_schema
 from projections.turn_sessions import TurnSessions
-from projections.warehouse import BatchRow, Served, Transaction, Warehouse
+from projections.warehouse import Columns, Served, Transaction, Warehouse
 
 # A log may hold any number of bad events; a view keeps this many of them to show.
 FAILED_EVENTS_KEPT = 1000
 _ERROR_CHARS = 500
+# A redacted event carries at most an actor and a trace id.
+_REDACTED_BYTES = 512
+_NAME = 4  # the column of a batch
 
 _SERVED = """CREATE TABLE IF NOT EXISTS views.main.served (
     schema_name VARCHAR NOT NULL, schema_hash VARCHAR NOT NULL, epoch VARCHAR NOT NULL, plan VARCHAR NOT NULL)"""
-
-
-# A record and, if it is of a turn, that turn's session.
-_Wanted = tuple[Record, str | None]
 
 
 class FailedEvent(Struct, frozen=True):
@@ -132,18 +131,12 @@ class Build:
         if not records:
             return
         self.cut_off = True
-        known = self.plan.events
-        wanted: list[_Wanted] = []
-        for record in records:
-            if record.name in known and not _is_redacted(record.state):
-                counts, session_id = self._turn_sessions.session_of(record)
-                if counts:
-                    wanted.append((record, session_id))
-        if wanted:
+        wanted = self._wanted(records)
+        if wanted[0]:
             self._apply_or_halve(wanted)
         self.position = records[-1].position
         self.cut_off = False
-        if not wanted and self.position - self._stored_position >= FAILED_EVENTS_KEPT:
+        if not wanted[0] and self.position - self._stored_position >= FAILED_EVENTS_KEPT:
             self.store_position()
 
     def store_position(self) -> None:
@@ -154,21 +147,39 @@ class Build:
                 self._store(transaction, self.position)
             self._stored_position = self.position
 
-    def _apply_or_halve(self, records: Sequence[_Wanted]) -> None:
-        try:
-            self._apply_at_once(records)
-        except StatementRefused as refused:
-            if len(records) == 1:
-                self._write_down(records[0][0], str(refused))
-                return
-            middle = len(records) // 2
-            self._apply_or_halve(records[:middle])
-            self._apply_or_halve(records[middle:])
+    def _wanted(self, records: Sequence[Record]) -> Columns:
+        """The records that any statement looks at, without the redacted ones and those of unknown turns. What
+        cannot be taken apart or read is null, which the tables refuse."""
+        columns: Columns = tuple([] for _ in range(8))
+        add = [column.append for column in columns]
+        known, session_of = self.plan.events, self._turn_sessions.session_of
+        for record in records:
+            position, stream, version, name, recorded_at, state = record
+            if name not in known or _is_redacted(state):
+                continue
+            counts, session_id = session_of(record)
+            if not counts:
+                continue
+            values = (
+                position, stream, _id(stream), version, name, recorded_at, _text(state), session_id
+            )  # fmt: skip
+            for append, value in zip(add, values, strict=True):
+                append(value)
+        return columns
 
-    def _apply_at_once(self, records: Sequence[_Wanted]) -> None:
-        names = {record.name for record, _ in records}
-        last = records[-1][0].position
-        rows = _batch_rows(records)
+    def _apply_or_halve(self, rows: Columns) -> None:
+        try:
+            self._apply_at_once(rows)
+        except StatementRefused as refused:
+            count = len(rows[0])
+            if count == 1:
+                self._write_down(rows, str(refused))
+                return
+            self._apply_or_halve(tuple(column[: count // 2] for column in rows))
+            self._apply_or_halve(tuple(column[count // 2 :] for column in rows))
+
+    def _apply_at_once(self, rows: Columns) -> None:
+        names, last = set(rows[_NAME]), rows[0][-1]
         with self._warehouse.write() as transaction:
             transaction.load(rows)
             for events, sql in self._statements:
@@ -177,38 +188,39 @@ class Build:
             self._store(transaction, last)
         self.position = self._stored_position = last
 
-    def _write_down(self, record: Record, error: str) -> None:
-        failed = FailedEvent(record.position, record.stream, record.name, error[:_ERROR_CHARS])
+    def _write_down(self, row: Columns, error: str) -> None:
+        failed = FailedEvent(row[0][0], row[1][0], row[_NAME][0], error[:_ERROR_CHARS])
         with self._warehouse.write() as transaction:
             if len(self.failed) < FAILED_EVENTS_KEPT:
                 transaction.run(
                     f"INSERT INTO {self.schema}.failed_events VALUES (?, ?, ?, ?)",
                     [failed.position, failed.stream, failed.name, failed.error],
                 )
-            self._store(transaction, record.position)
+            self._store(transaction, failed.position)
         if len(self.failed) < FAILED_EVENTS_KEPT:
             self.failed.append(failed)
-        self.position = self._stored_position = record.position
+        self.position = self._stored_position = failed.position
 
     def _store(self, transaction: Transaction, position: int) -> None:
         transaction.run(f"UPDATE {self.schema}.progress SET position = ?", [position])
 
 
-def _batch_rows(records: Iterable[_Wanted]) -> list[BatchRow]:
-    rows: list[BatchRow] = []
-    for (position, stream, version, name, recorded_at, state), session_id in records:
-        try:
-            tenant, category, key = stream.split("/", 2)
-            text = state.decode()
-        except ValueError as error:
-            raise StatementRefused(f"{stream}: {error}") from error
-        rows.append((position, stream, tenant, category, key, version, name, recorded_at, text, session_id))
-    return rows
+def _id(stream: str) -> str | None:
+    """The id of `<tenant>/<category>/<id>`; it may hold slashes."""
+    parts = stream.split("/", 2)
+    return parts[2] if len(parts) == 3 else None
+
+
+def _text(state: bytes) -> str | None:
+    try:
+        return state.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _is_redacted(state: bytes) -> bool:
-    # The word is looked for first: decoding each event would double the cost of following.
-    if b'"redacted"' not in state[:200]:
+    # Length and word first: decoding each event would double the cost of following.
+    if len(state) > _REDACTED_BYTES or b'"redacted"' not in state:
         return False
     try:
         return json.decode(state, type=_Bare).event == "redacted"

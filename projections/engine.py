@@ -20,7 +20,6 @@ from projections.errors import FileDamaged, StatementRefused, StorageFailed, Vie
 from projections.feed import Feed
 from projections.linger import Linger
 from projections.plan import Plan
-from projections.read_ahead import ReadAhead
 from projections.read_models import current_plan
 from projections.waiters import Waiters
 from projections.warehouse import Warehouse
@@ -56,7 +55,6 @@ class Engine:
         self._batch_offline = batch_offline
         self._serving: Build | None = None
         self._next: Build | None = None
-        self._ahead: ReadAhead | None = None
         self._is_open = False
         self._failures = 0
         # All that follows is shared with other threads, under the lock.
@@ -264,7 +262,7 @@ class Engine:
         if build is not None and not self._is_of_this_log(build):
             build, reason = None, "The view was built from another copy of the log and is being rebuilt."
         self._serving = build
-        self._end_rebuild()
+        self._next = None
         if build is None:
             self._warehouse.serve(None, reason)
         else:
@@ -335,22 +333,13 @@ class Engine:
         assert build is not None
         serving = self._serving
         limit = self._batch_offline if serving is None else self._batch_serving
-        if self._ahead is None:
-            self._ahead = ReadAhead(self._feed)
-        records = self._ahead.read(build.position, limit)
+        records = self._feed.read(build.position, limit)
         build.apply(records)
         if len(records) == limit or (serving is not None and build.position < serving.position):
             return
         build.become_served(self._plan)
-        self._serving = build
-        self._end_rebuild()
+        self._serving, self._next = build, None
         self._rebuild_wanted = False
-
-    def _end_rebuild(self) -> None:
-        self._next = None
-        if self._ahead is not None:
-            self._ahead.close()
-            self._ahead = None
 
     def _mend(self, failure: StorageFailed) -> None:
         """Opens the files again. What is damaged, or goes on failing, is set aside and built anew; a full disk
@@ -382,7 +371,6 @@ class Engine:
     def _end(self) -> None:
         """Applies what is there, then ends all waiting."""
         try:
-            self._end_rebuild()
             build = self._serving
             while self._is_open and build is not None and time.monotonic() < (self._stop_at or 0):
                 records = self._feed.read(build.position, self._batch_serving)

@@ -21,10 +21,9 @@ from tests.servers.processes import RunningServer
 
 
 @contextmanager
-def full_disk(server: Replaystack) -> Iterator[None]:
-    """No file of the server can grow beyond what its log has now, as on a disk without room."""
-    log = server.data / "events.sqlite-wal"
-    size = log.stat().st_size
+def full_disk(server: Replaystack, file: str = "events.sqlite-wal") -> Iterator[None]:
+    """No file of the server can grow beyond what `file` has now: the log, unless another is named."""
+    size = (server.data / file).stat().st_size
     limits = resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
     try:
         yield
@@ -53,6 +52,7 @@ def test_a_full_disk_refuses_and_recovers(fresh_server: FreshServer) -> None:
         api = Api(client)
         conversation = api.conversation()
         turn = conversation.turn()
+        key = {"idempotency-key": "refused at first"}
         with full_disk(server):
             body = {"agent_config": {"model": TEXT, "instructions": "x" * 100_000}}
             for _ in range(3):
@@ -61,20 +61,47 @@ def test_a_full_disk_refuses_and_recovers(fresh_server: FreshServer) -> None:
                 check_error(conversation.post("y" * 50_000), 503)
                 check_error(conversation.post("y" * 50_000, stream=True), 503)
             check_error(client.delete(conversation.path), 503)
+            check_error(conversation.post("z" * 50_000, headers=key), 503)
             assert conversation.get(turn["turn_id"]).json() == turn
             assert len(api.agents().json()["data"]) == 1
             assert len(conversation.show()["turns"]) == 1
         created = api.create_agent(instructions="x" * 100_000)
         assert conversation.turn("y" * 50_000)["output_message"]["content"] == ANSWER
+        assert conversation.post("z" * 50_000, headers=key).status_code == 200, (
+            "a refusal of 503 is not final"
+        )
         assert [agent["agent_id"] for agent in api.agents().json()["data"]] == [
             conversation.agent_id,
             created,
         ]
-        assert len(conversation.show()["turns"]) == 2
+        assert len(conversation.show()["turns"]) == 3
     server.check_healthy()
     server.restart()
     with server.http() as client:
-        assert len(again(client, conversation).show()["turns"]) == 2
+        assert len(again(client, conversation).show()["turns"]) == 3
+    server.check_healthy()
+
+
+def test_no_room_for_the_views(fresh_server: FreshServer) -> None:
+    """The log still takes events. They are no bad events because the views cannot take them: they come later."""
+    server = fresh_server(view_linger_ms=0)
+    with server.http() as client:
+        api = Api(client)
+        log, views = server.data / "events.sqlite-wal", server.data / "views.duckdb.wal"
+        ids = [api.create_agent(instructions="x" * 2_000) for _ in range(40)]
+        gone = api.conversation()
+        assert client.delete(gone.path).status_code == 200
+        assert len(api.agents().json()["data"]) == len(ids) + 1
+        wait_until(lambda: log.stat().st_size < views.stat().st_size / 4)
+        with full_disk(server, views.name):
+            ids += [api.create_agent(name=f"late {number}") for number in range(5)]
+            for _ in range(5):
+                answer = api.agents()
+                if answer.status_code == 503:
+                    check_error(answer, 503, "read models")
+            wait_until(lambda: "views' file failed" in server.log)
+        wait_until(lambda: api.agents().status_code == 200)
+        assert {agent["agent_id"] for agent in api.agents().json()["data"]} == {*ids, gone.agent_id}
     server.check_healthy()
 
 

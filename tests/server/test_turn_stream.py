@@ -259,6 +259,20 @@ def test_a_cancelled_stream_ends_with_its_turn(api: Api) -> None:
     assert conversation.replay(turn_id).content == without_keep_alive(stream.raw)
 
 
+def test_an_answer_without_end_is_broken_off(api: Api) -> None:
+    """At the limit of what is kept; what was streamed until then is what is kept."""
+    conversation = api.conversation("scripted/flood")
+    live = without_keep_alive(conversation.streamed())
+    frames = parse(live)
+    assert frames[-1].value["error"]["status"] == 502
+    text = text_of(frames)
+    assert len(text) > 1 << 20
+    turn_id = frames[0].payload["turn_id"]
+    assert conversation.get(turn_id).json()["output_message"]["content"] == text
+    assert conversation.replay(turn_id).content == live
+    assert api.http.delete(conversation.path).status_code == 200
+
+
 def test_many_streams_at_once_do_not_mix(api: Api, server: Replaystack) -> None:
     agent_id = api.create_agent("scripted/text;chunks=7;gap_ms=5")
     found: dict[str, list[Frame]] = {}

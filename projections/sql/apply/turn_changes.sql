@@ -30,5 +30,5 @@ FROM (
             '$.usage.input_tokens', '$.usage.output_tokens', '$.error.status', '$.actor', '$.trace_id'
         ] AS e
     FROM batch
-    WHERE category = 'turn'
+    WHERE name LIKE 'turn.%'
 );

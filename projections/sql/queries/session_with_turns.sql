@@ -1,4 +1,5 @@
--- The session (change = 'session', its name as the event) and after it the rows of its turns, as in `turn_rows`.
+-- The session (change = 'session', its name as the event) and after it the rows of its turns, as in `turn_rows`
+-- but without ids that are known: each column of 1,000 scattered rows costs 0.5 ms.
 SELECT
     'session' AS change,
     session_id AS turn_id,
@@ -24,11 +25,11 @@ SELECT
     step_id,
     step_type,
     epoch_us(recorded_at),
-    session_id,
+    NULL,
     event::VARCHAR,
     input_tokens,
     output_tokens,
-    agent_id,
+    NULL,
     position
 FROM now.turn_changes
 WHERE
