@@ -16,7 +16,8 @@ from litestar.di import Provide
 from litestar.types import ASGIApp
 
 from stack.config import Settings
-from stack.data_folder import DataFolder
+from stack.data_folder import DataFolder, FolderUnusable
+from stack.errors import Unavailable
 from stack.http.admin import AdminController
 from stack.http.agent import AgentController
 from stack.http.edge import edge
@@ -114,7 +115,14 @@ class _Process(uvicorn.Server):
                 signal.signal(sig, handler)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            if self.lifespan.should_exit:
+                raise
+            # What uvicorn does when the address cannot be bound; it has logged why.
+            where = f"{self.config.host}:{self.config.port}"
+            raise Unavailable(f"Cannot listen on {where}. Choose another port with --port.") from None
         if self.started and not self.should_exit:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             self._announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")
@@ -125,11 +133,16 @@ class _Process(uvicorn.Server):
 
 
 def serve(settings: Settings, announced: Callable[[str], None] | None = None) -> int:
-    """Serves until SIGINT or SIGTERM. Returns the exit code. `announced` gets the URL once it answers."""
+    """Serves until SIGINT or SIGTERM. Returns the exit code. `announced` gets the URL once it answers.
+
+    Raises FolderInUse, FolderUnusable, and Unavailable when the address is taken.
+    """
     folder = DataFolder(settings.data)
     try:
         with asyncio.Runner(loop_factory=_loop) as runner:
             return runner.run(_serve(settings, folder, announced))
+    except OSError as error:
+        raise FolderUnusable(f"{folder.path} cannot be used: {error}.") from error
     finally:
         folder.close()
 

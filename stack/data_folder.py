@@ -23,6 +23,12 @@ class FolderInUse(ReplaystackError):
     status, title = 409, "Data folder in use"
 
 
+class FolderUnusable(ReplaystackError):
+    """The data folder cannot be made, read or written."""
+
+    status, title = 500, "Data folder unusable"
+
+
 class RunningServer(Struct, frozen=True):
     """What `server.json` says: the process, its address, and the token of this boot for local commands."""
 
@@ -32,13 +38,19 @@ class RunningServer(Struct, frozen=True):
 
 
 class DataFolder:
-    """Holds the lock of a data folder until closed. Raises FolderInUse at once when another process has it."""
+    """Holds the lock of a data folder until closed. Raises FolderInUse at once when another process has it, and
+    FolderUnusable."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser().resolve()
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.token = secrets.token_urlsafe(32)
-        self._lock = _locked(self.path)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = _locked(self.path)
+        except OSError as error:
+            raise FolderUnusable(
+                f"{self.path} cannot be used: {error}. Choose another with --data."
+            ) from error
 
     @property
     def node(self) -> str:
