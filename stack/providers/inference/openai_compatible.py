@@ -7,7 +7,6 @@ per chunk. It is imported on first use (1 s), in a thread; `warm_up()` begins th
 from __future__ import annotations
 
 import asyncio
-import gc
 import importlib
 import logging
 import random
@@ -22,6 +21,7 @@ from msgspec import Struct
 
 from schemas.api.model import Model
 from stack.errors import ReplaystackError, UpstreamFailed, UpstreamTimeout
+from stack.garbage import freeze_what_is_there
 from stack.providers.inference.openai_errors import error_of, quota_is_spent, retry_after_s
 from stack.providers.inference.openai_request import encode_request
 from stack.providers.inference.openai_stream import AnswerStream
@@ -77,9 +77,7 @@ def _load_sdk() -> None:
         logger = logging.getLogger(name)
         if logger.level == logging.NOTSET:
             logger.setLevel(logging.WARNING)
-    # Thousands of the SDK's classes that no full collection needs to walk again.
-    gc.collect()
-    gc.freeze()
+    freeze_what_is_there()
     _loaded.set()
 
 
