@@ -150,22 +150,30 @@ class Build:
     def _wanted(self, records: Sequence[Record]) -> Columns:
         """The records that any statement looks at, without the redacted ones and those of unknown turns. What
         cannot be taken apart or read is null, which the tables refuse."""
-        columns: Columns = tuple([] for _ in range(8))
-        add = [column.append for column in columns]
+        positions: list[int] = []
+        streams: list[str] = []
+        ids: list[str | None] = []
+        versions: list[int] = []
+        names: list[str] = []
+        times: list[int] = []
+        states: list[str | None] = []
+        sessions: list[str | None] = []
         known, session_of = self.plan.events, self._turn_sessions.session_of
         for record in records:
             position, stream, version, name, recorded_at, state = record
-            if name not in known or _is_redacted(state):
+            if name not in known or (len(state) <= _REDACTED_BYTES and _is_redacted(state)):
                 continue
             counts, session_id = session_of(record)
-            if not counts:
-                continue
-            values = (
-                position, stream, _id(stream), version, name, recorded_at, _text(state), session_id
-            )  # fmt: skip
-            for append, value in zip(add, values, strict=True):
-                append(value)
-        return columns
+            if counts:
+                positions.append(position)
+                streams.append(stream)
+                ids.append(_id(stream))
+                versions.append(version)
+                names.append(name)
+                times.append(recorded_at)
+                states.append(_text(state))
+                sessions.append(session_id)
+        return positions, streams, ids, versions, names, times, states, sessions
 
     def _apply_or_halve(self, rows: Columns) -> None:
         try:
@@ -219,8 +227,8 @@ def _text(state: bytes) -> str | None:
 
 
 def _is_redacted(state: bytes) -> bool:
-    # Length and word first: decoding each event would double the cost of following.
-    if len(state) > _REDACTED_BYTES or b'"redacted"' not in state:
+    # The word first: decoding each event would double the cost of following.
+    if b'"redacted"' not in state:
         return False
     try:
         return json.decode(state, type=_Bare).event == "redacted"

@@ -2,7 +2,8 @@
 --   change      started, restarted, awaiting_input, resumed, completed, failed, cancelled, abandoned,
 --               step_started, step_completed, step_failed
 --   agent_id    of started only; the views `turns` and `steps` have it for all
---   event       the recorded event itself: messages, outputs, parameters, errors, traces
+--   event       the recorded event itself: messages, outputs, parameters, errors, traces. Not with zstd, which
+--               is half the size and makes a session of 200 turns take 160 ms instead of 14 ms
 CREATE TABLE now.turn_changes (
     position BIGINT NOT NULL,
     recorded_at TIMESTAMP NOT NULL,
