@@ -75,16 +75,12 @@ class TurnController(Controller):
 
     @get("/{turn_id:str}")
     async def show(self, agent_id: str, session_id: str, turn_id: str, services: Services) -> ASGIResponse:
-        view = await services.views.read(READ, turn_views.get, agent_id, session_id, turn_id)
-        if view is None:
-            raise NotFound(f"There is no turn {turn_id!r} in session {session_id!r}.")
+        view = await _view(services, agent_id, session_id, turn_id)
         return json_answer(view.turn, {STATUS_HEADER: view.outcome.status})
 
     @get("/{turn_id:str}/outcome")
     async def outcome(self, agent_id: str, session_id: str, turn_id: str, services: Services) -> ASGIResponse:
-        view = await services.views.read(READ, turn_views.get, agent_id, session_id, turn_id)
-        if view is None:
-            raise NotFound(f"There is no turn {turn_id!r} in session {session_id!r}.")
+        view = await _view(services, agent_id, session_id, turn_id)
         return json_answer(view.outcome, {STATUS_HEADER: view.outcome.status})
 
     @get("/{turn_id:str}/step/{step_id:str}")
@@ -116,6 +112,13 @@ class TurnController(Controller):
         await services.states.session(agent_id, session_id)
         await services.turns.cancel(session_id, turn_id, "The caller cancelled the turn.")
         return empty_answer()
+
+
+async def _view(services: Services, agent_id: str, session_id: str, turn_id: str) -> turn_views.TurnView:
+    view = await services.views.read(READ, turn_views.get, agent_id, session_id, turn_id)
+    if view is None:
+        raise NotFound(f"There is no turn {turn_id!r} in session {session_id!r}.")
+    return view
 
 
 async def _streamed(turn: RunningTurn, url: str, after: StreamPosition, settings: Settings) -> TurnStream:

@@ -23,6 +23,7 @@ class RunningTurn:
         self.runner: TurnRunner | None = None
         self.task: asyncio.Task[None] | None = None
         self.begun = False
+        self.ending = False
         self.stopping: tuple[Stop, str] | None = None
         self.failure: ReplaystackError | None = None
 

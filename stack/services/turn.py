@@ -24,7 +24,7 @@ from stack.domain import turn as turns
 from stack.domain.stream_position import StreamPosition
 from stack.domain.tool import check_tool_config
 from stack.domain.turn import TurnState
-from stack.errors import Conflict, Invalid, NotFound, Unavailable, VersionConflict
+from stack.errors import Conflict, Invalid, ReplaystackError, Unavailable, VersionConflict
 from stack.eventstore import Append, EventStore, Expect, StreamWrite, stream_name
 from stack.providers.inference.port import InferenceProvider
 from stack.providers.inference.registry import Models
@@ -37,6 +37,7 @@ from stack.services.running_turn import RunningTurn
 from stack.services.state import States
 from stack.services.turn_driver import TurnDriver, TurnLimits
 from stack.services.turn_frames import TurnFrames
+from stack.services.turn_runner import Superseded
 from stack.services.views import Views
 
 logger = logging.getLogger("replaystack.turn")
@@ -264,10 +265,16 @@ class TurnService:
     async def recover(self) -> None:
         """Takes up the turns that the last process left open: runs them on, or closes them as interrupted."""
         for left in await self._left_open():
-            try:
-                await self._take_up(left.agent_id, left.session_id, left.turn_id)
-            except (NotFound, VersionConflict) as error:
-                logger.info("turn %s is not taken up: %s", left.turn_id, error.detail)
+            while True:
+                try:
+                    await self._take_up(left.agent_id, left.session_id, left.turn_id)
+                except Unavailable as error:
+                    logger.warning("turn %s waits for the event log: %s", left.turn_id, error.detail)
+                    await asyncio.sleep(1.0)
+                    continue
+                except (ReplaystackError, Superseded) as error:
+                    logger.info("turn %s is not taken up: %s", left.turn_id, error)
+                break
         self._recovered.set()
 
     async def _left_open(self) -> list[turn_views.OpenTurn]:

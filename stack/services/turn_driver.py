@@ -138,6 +138,7 @@ class TurnDriver:
                     raise asyncio.CancelledError
                 await turn.runner.run()
             except asyncio.CancelledError:
+                turn.ending = True
                 await turn.runner.stop(*(turn.stopping or ("parked", "")))
         except Superseded:
             logger.info("turn %s was ended by another request", turn.turn_id)
@@ -164,6 +165,9 @@ class TurnDriver:
                 await _uninterrupted(self.append(turn, events, closes))
                 return
             except Unavailable as error:
+                if turn.stopping and not turn.ending:
+                    # The stop came while the append was under way, and its refusal took the place of the stop.
+                    raise asyncio.CancelledError from error
                 logger.warning("turn %s waits for the event log: %s", turn.turn_id, error.detail)
                 await asyncio.sleep(RECORD_RETRY_S[min(attempt, len(RECORD_RETRY_S) - 1)])
                 attempt += 1

@@ -6,11 +6,11 @@ frames, so a replay is the stream that was seen, byte for byte.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
 
+from projections.reader import rfc3339
 from schemas.api.content import CompletionMessage, ToolCall
 from schemas.api.error import StreamError, StreamErrorChunk
 from schemas.api.turn import (
@@ -49,7 +49,6 @@ from stack.domain.stream_position import StreamPosition
 from stack.domain.turn import StepState, TurnState
 
 _encode = msgspec.json.Encoder().encode
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Frame(NamedTuple):
@@ -60,19 +59,13 @@ class Frame(NamedTuple):
     body: bytes
 
 
-def timestamp(microseconds: int) -> str:
-    """RFC 3339 UTC with microseconds and `Z`."""
-    moment = _EPOCH + timedelta(microseconds=microseconds)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f") + "Z"
-
-
 def step_wire(turn_id: str, step: StepState) -> Step:
     if step.step_type == "tool_execution":
         return ToolExecutionStep(
             turn_id=turn_id,
             step_id=step.step_id,
-            started_at=timestamp(step.started_at),
-            completed_at=timestamp(step.completed_at),
+            started_at=rfc3339(step.started_at),
+            completed_at=rfc3339(step.completed_at),
             tool_calls=list(step.tool_calls),
             tool_responses=list(step.tool_responses),
         )
@@ -80,8 +73,8 @@ def step_wire(turn_id: str, step: StepState) -> Step:
     return InferenceStep(
         turn_id=turn_id,
         step_id=step.step_id,
-        started_at=timestamp(step.started_at),
-        completed_at=timestamp(step.completed_at),
+        started_at=rfc3339(step.started_at),
+        completed_at=rfc3339(step.completed_at),
         model_response=step.output,
     )
 
@@ -94,8 +87,8 @@ def turn_wire(turn_id: str, state: TurnState) -> Turn:
         input_messages=list(state.input_messages),
         steps=[step_wire(turn_id, step) for step in state.finished_steps],
         output_message=state.output_message,
-        started_at=timestamp(state.started_at),
-        completed_at=timestamp(state.completed_at) if state.completed_at else None,
+        started_at=rfc3339(state.started_at),
+        completed_at=rfc3339(state.completed_at) if state.completed_at else None,
     )
 
 
