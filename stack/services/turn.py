@@ -14,7 +14,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from projections import turn as turn_views
-from schemas.api.agent import AgentConfig, TopKSamplingStrategy
+from schemas.api.agent import AgentConfig, GrammarResponseFormat, TopKSamplingStrategy
 from schemas.api.content import ToolResponseMessage
 from schemas.api.turn import CreateAgentTurnRequest, ResumeAgentTurnRequest, TurnError
 from schemas.events.turn import Owner, TurnAbandoned, TurnCancelled, TurnFailed, TurnStarted
@@ -316,6 +316,8 @@ class TurnService:
 def _check_capabilities(agent: AgentConfig, provider: InferenceProvider) -> None:
     """Raises Invalid for a parameter that the provider has no counterpart of."""
     params, can = agent.sampling_params, provider.capabilities
+    if isinstance(agent.response_format, GrammarResponseFormat) and not can.grammar:
+        raise Invalid(f"agent_config.response_format: {provider.id} takes no grammar; use json_schema.")
     if params is not None:
         if isinstance(params.strategy, TopKSamplingStrategy) and not can.top_k:
             raise Invalid(f"agent_config.sampling_params.strategy: {provider.id} has no top_k; use top_p.")

@@ -16,8 +16,10 @@ from msgspec.structs import replace
 
 from schemas.api.agent import (
     AgentConfig,
+    GrammarResponseFormat,
     GreedySamplingStrategy,
     JsonSchemaResponseFormat,
+    ResponseFormat,
     SamplingParams,
     TopKSamplingStrategy,
     TopPSamplingStrategy,
@@ -314,18 +316,13 @@ def inference_request(plan: TurnPlan, messages: list[Raw], tool_choice: str | No
             temperature, top_p = given, given_p
         case TopKSamplingStrategy(top_k=given_k):
             top_k = given_k
-    wanted = plan.agent.response_format
-    response_format: Raw | None = None
-    if isinstance(wanted, JsonSchemaResponseFormat):
-        schema = {"name": "response", "schema": wanted.json_schema, "strict": True}
-        response_format = Raw(_encode({"type": "json_schema", "json_schema": schema}))
     offered = bool(plan.tools) and tool_choice != "none"
     return InferenceRequest(
         model=plan.model,
         messages=messages,
         tools=plan.tools if offered else [],
         tool_choice=tool_choice if offered and tool_choice not in (None, "auto") else None,
-        response_format=response_format,
+        response_format=_response_format(plan.agent.response_format),
         temperature=temperature,
         top_p=top_p,
         top_k=top_k,
@@ -333,3 +330,13 @@ def inference_request(plan: TurnPlan, messages: list[Raw], tool_choice: str | No
         max_tokens=params.max_tokens or None,
         stop=params.stop or [],
     )
+
+
+def _response_format(wanted: ResponseFormat | None) -> Raw | None:
+    match wanted:
+        case JsonSchemaResponseFormat(json_schema=schema):
+            named = {"name": "response", "schema": schema, "strict": True}
+            return Raw(_encode({"type": "json_schema", "json_schema": named}))
+        case GrammarResponseFormat(bnf=bnf):
+            return Raw(_encode({"type": "grammar", "bnf": bnf}))
+    return None

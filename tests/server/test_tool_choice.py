@@ -227,3 +227,18 @@ def test_a_real_model_calls_a_tool_by_its_grammar(
             assert ended["completed_at"] and ended["output_message"]["content"] != ANSWER
         usage = conversation.outcome(turn["turn_id"])["usage"]
         assert usage["input_tokens"] > 0 and usage["output_tokens"] > 0
+
+
+def test_a_grammar_goes_to_a_model_that_takes_one(
+    fresh_server: FreshServer, llama_cpp: RunningServer
+) -> None:
+    settings = [{"id": "llama", "base_url": llama_cpp.base_url, "flavour": "llama.cpp"}]
+    grammar = {"type": "grammar", "bnf": {"grammar": 'root ::= "yes" | "no"'}}
+    server = fresh_server(environment={"REPLAYSTACK_INFERENCE": json.dumps(settings)})
+    with server.http() as client:
+        conversation = Api(client).conversation(
+            "llama/tiny-random", response_format=grammar, sampling_params={"max_tokens": 20}
+        )
+        assert conversation.turn("Yes or no?")["output_message"]["content"] in ("yes", "no")
+        refused = Api(client).conversation("demo/extractive", response_format=grammar)
+        check_error(refused.post([user("Yes or no?")]), 400, "demo takes no grammar")
