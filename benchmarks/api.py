@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from msgspec import Struct
 
@@ -14,6 +16,16 @@ MODEL = f"text;chunks={CHUNKS}"
 INSTRUCTIONS = "You are a helpful assistant. Answer in a few words."
 QUESTION = "What comes in small pieces?"
 FIRST_TEXT = b'"step_progress"'
+TURN_ID_HEADER = b"x-turn-id: "
+TOOL = {
+    "name": "tide",
+    "description": "Tells the tide of a town.",
+    "input_schema": {"type": "object", "properties": {"town": {"type": "string"}}, "required": ["town"]},
+}
+TOOL_MODEL = "tools;pieces=4;chunks=15"
+"""The scripted model: a call of the tool (its name, then its arguments in four pieces), and fifteen chunks of text
+once the tool has answered. Twenty chunks, of which twenty frames come: the name has none of its own, but the
+whole call has."""
 FIRST_MODEL_TEXT = b'"content":'
 
 
@@ -25,8 +37,8 @@ class _Session(Struct):
     session_id: str
 
 
-def new_agent(connection: Connection, model: str = MODEL) -> str:
-    config = {"model": f"openai/{model}", "instructions": INSTRUCTIONS}
+def new_agent(connection: Connection, model: str = MODEL, tools: Sequence[object] = ()) -> str:
+    config = {"model": f"openai/{model}", "instructions": INSTRUCTIONS, "client_tools": tools}
     answer = connection.post(AGENTS, {"agent_config": config})
     return msgspec.json.decode(answer.body, type=_Agent).agent_id
 
@@ -38,17 +50,38 @@ def new_session(connection: Connection, agent_id: str) -> str:
     return f"{path}/{msgspec.json.decode(answer.body, type=_Session).session_id}"
 
 
-def streamed_turn(connection: Connection, session_path: str) -> Streamed:
+def streamed_turn(connection: Connection, session_path: str, chunks: int = CHUNKS) -> Streamed:
     """A turn whose stream is read to its end. Raises RuntimeError unless every chunk came through."""
-    streamed = connection.stream(f"{session_path}/turn", _turn(True), FIRST_TEXT)
-    if streamed.raw.count(FIRST_TEXT) != CHUNKS or b'"turn_complete"' not in streamed.raw:
-        raise RuntimeError(f"Not the stream of a whole turn: {streamed.raw[-600:]!r}")
+    streamed = connection.stream(f"{session_path}/turn", turn_request(True), FIRST_TEXT)
+    check_whole(streamed.raw, chunks)
     return streamed
+
+
+def tool_turn(connection: Connection, session_path: str) -> None:
+    """A streamed turn that calls a tool, and its streamed resume with the tool's answer."""
+    asked = connection.stream(f"{session_path}/turn", turn_request(True), FIRST_TEXT).raw
+    if b'"turn_awaiting_input"' not in asked:
+        raise RuntimeError(f"Not the stream of a turn that calls a tool: {asked[-600:]!r}")
+    answer = {"call_id": "call_0", "tool_name": TOOL["name"], "content": "It is low until six."}
+    body = {"tool_responses": [answer], "stream": True}
+    path = f"{session_path}/turn/{turn_id(asked)}/resume"
+    check_whole(asked + connection.stream(path, body, FIRST_TEXT).raw, CHUNKS)
+
+
+def turn_id(answer: bytes) -> str:
+    """Of the turn that an answer streams, from its head."""
+    return answer.partition(TURN_ID_HEADER)[2][:36].decode()
+
+
+def check_whole(raw: bytes, chunks: int) -> None:
+    """Raises RuntimeError unless these are the frames of a turn that ended, with so many chunks."""
+    if raw.count(FIRST_TEXT) != chunks or b'"turn_complete"' not in raw:
+        raise RuntimeError(f"Not the stream of a whole turn: {raw.count(FIRST_TEXT)} chunks, {raw[-600:]!r}")
 
 
 def whole_turn(connection: Connection, session_path: str) -> Answer:
     """A turn whose answer comes in one piece."""
-    return connection.post(f"{session_path}/turn", _turn(False))
+    return connection.post(f"{session_path}/turn", turn_request(False))
 
 
 def model_turn(connection: Connection) -> Streamed:
@@ -67,5 +100,5 @@ def model_turn(connection: Connection) -> Streamed:
     return streamed
 
 
-def _turn(stream: bool) -> dict[str, object]:
+def turn_request(stream: bool) -> dict[str, object]:
     return {"messages": [{"role": "user", "content": QUESTION}], "stream": stream}

@@ -10,13 +10,11 @@ from statistics import median
 
 from benchmarks.api import model_turn, new_agent, new_session, streamed_turn
 from benchmarks.client import Connection
-from benchmarks.load import concurrently
+from benchmarks.conversing import CLIENTS, TURNS_OF_A_SESSION, conversing
 from benchmarks.report import standalone
 from benchmarks.result import Result, of_rounds
 from benchmarks.servers import Server, model_server, replaystack
 
-CLIENTS = 8
-TURNS_OF_A_SESSION = 10
 CPU_BAR_MS = 8.0
 FIRST_TEXT_BAR_MS = 4.0
 WHOLE_TURN_BAR_MS = 8.0
@@ -45,40 +43,18 @@ def run(quick: bool) -> list[Result]:
 
 
 def _processor_time(server: Server, agent_id: str, rounds: int, sessions: int) -> list[Result]:
-    """Each client leads `sessions` sessions of ten turns a round. Everything that follows from a turn counts:
-    the round ends when the read models have it."""
-    turns = CLIENTS * sessions * TURNS_OF_A_SESSION
-    cpu_ms: list[float] = []
-    rates: list[float] = []
-    with Connection(server.port) as own:
-        _lead(server, _sessions(own, agent_id, 1), own)
-        for _ in range(rounds):
-            paths = _sessions(own, agent_id, sessions)
-            before = server.cpu_s()
-            rates.append(turns / _lead(server, paths, own))
-            cpu_ms.append((server.cpu_s() - before) * 1000 / turns)
+    conversing(server, agent_id, streamed_turn, 1)
+    measured = [conversing(server, agent_id, streamed_turn, sessions) for _ in range(rounds)]
+    what = f"server CPU per streamed turn of 20 chunks, {CLIENTS} clients"
     return [
-        of_rounds(f"server CPU per streamed turn of 20 chunks, {CLIENTS} clients", cpu_ms, "ms", CPU_BAR_MS),
-        of_rounds(f"streamed turns a second, {CLIENTS} clients", rates, "1/s", better="higher"),
+        of_rounds(what, [one.cpu_ms for one in measured], "ms", CPU_BAR_MS),
+        of_rounds(
+            f"streamed turns a second, {CLIENTS} clients",
+            [one.turns_per_s for one in measured],
+            "1/s",
+            better="higher",
+        ),
     ]
-
-
-def _sessions(connection: Connection, agent_id: str, each: int) -> list[list[str]]:
-    """New sessions for every client."""
-    return [[new_session(connection, agent_id) for _ in range(each)] for _ in range(CLIENTS)]
-
-
-def _lead(server: Server, paths: list[list[str]], own: Connection) -> float:
-    """Every client leads its sessions. Returns the seconds it took."""
-
-    def lead(connection: Connection, number: int) -> None:
-        for path in paths[number]:
-            for _ in range(TURNS_OF_A_SESSION):
-                streamed_turn(connection, path)
-
-    _, took_s = concurrently(server.port, CLIENTS, lead)
-    own.get(paths[0][0])  # Waits until the read models hold every turn.
-    return took_s
 
 
 def _added_latency(

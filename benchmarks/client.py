@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -72,7 +73,20 @@ class Connection:
 
     def stream(self, path: str, body: Any, mark: bytes) -> Streamed:
         """A POST whose answer is streamed in chunks. Raises RuntimeError unless it is 200 and has `mark`."""
-        message = self._message("POST", path, body)
+        return self._streamed("POST", path, body, mark)
+
+    def stream_while(self, path: str, body: Any, mark: bytes, begun: Callable[[bytes], None]) -> Streamed:
+        """As `stream`, and calls `begun` with the head of the answer as soon as that is there."""
+        return self._streamed("POST", path, body, mark, begun)
+
+    def follow(self, path: str, mark: bytes) -> Streamed:
+        """A GET whose answer is streamed, as `stream`."""
+        return self._streamed("GET", path, None, mark)
+
+    def _streamed(
+        self, method: str, path: str, body: Any, mark: bytes, begun: Callable[[bytes], None] | None = None
+    ) -> Streamed:
+        message = self._message(method, path, body)
         began = time.perf_counter()
         self._socket.sendall(message)
         received = bytearray()
@@ -82,10 +96,13 @@ class Connection:
             if first is None and mark in received:
                 first = time.perf_counter()
             if len(received) > 12 and not received.startswith(b"HTTP/1.1 200"):
-                raise RuntimeError(f"POST {path}: {bytes(received[:400])!r}")
+                raise RuntimeError(f"{method} {path}: {bytes(received[:400])!r}")
+            if begun is not None and b"\r\n\r\n" in received:
+                begun(bytes(received.partition(b"\r\n\r\n")[0]))
+                begun = None
         ended = time.perf_counter()
         if first is None:
-            raise RuntimeError(f"POST {path}: {mark!r} is not in {bytes(received[:400])!r}")
+            raise RuntimeError(f"{method} {path}: {mark!r} is not in {bytes(received[:400])!r}")
         return Streamed((first - began) * 1000, (ended - began) * 1000, bytes(received))
 
     def _message(self, method: str, path: str, body: Any) -> bytes:
