@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -119,3 +120,9 @@ def _chat_part(part: Part) -> dict[str, Any]:
 
 def _message(role: str, content: Any) -> Raw:
     return Raw(_encode({"role": role, "content": content}))
+
+
+def digests_of(messages: Iterable[Raw]) -> bytes:
+    """The SHA-256 of each message, joined (32 bytes each). A request's digest is made from these, so that a long
+    history is hashed once and not with every inference."""
+    return b"".join([hashlib.sha256(message).digest() for message in messages])

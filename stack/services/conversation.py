@@ -25,6 +25,7 @@ from stack.eventstore import EventStore, stream_name
 from stack.services.chat_message import (
     Part,
     assistant_message,
+    digests_of,
     images_of,
     parts_of,
     system_text,
@@ -98,10 +99,21 @@ class Conversations:
             self._bytes -= self._sessions.popitem(last=False)[1].counted
 
 
+class Messages(NamedTuple):
+    """Messages with their digests (see `digests_of`)."""
+
+    encoded: list[Raw]
+    digests: bytes
+
+
+def digested(messages: list[Raw]) -> Messages:
+    return Messages(messages, digests_of(messages))
+
+
 class Told(NamedTuple):
     """What one turn adds to the history, and the calls that it leaves open."""
 
-    messages: list[Raw]
+    messages: Messages
     pending: Pending
 
 
@@ -112,6 +124,7 @@ class History:
     def __init__(self) -> None:
         self.turns = 0
         self.messages: list[Raw] = []
+        self.digests = bytearray()
         self.pending: Pending = {}
         self.bytes = 0
         self.counted = 0
@@ -122,8 +135,9 @@ class History:
     def take(self, told: Told) -> None:
         """Adds what the next turn said."""
         self.turns += 1
-        self.messages += told.messages
-        self.bytes += sum(memoryview(message).nbytes + 64 for message in told.messages)
+        self.messages += told.messages.encoded
+        self.digests += told.messages.digests
+        self.bytes += sum(memoryview(message).nbytes + 96 for message in told.messages.encoded)
         self.pending = told.pending
 
 
@@ -133,9 +147,13 @@ def told(state: TurnState, pending: Pending) -> Told:
     if not answers and state.status != "completed":
         # The responses that it brought hold all the same: their calls are still open.
         given = _given(state, _fetched(state))
-        return Told([], {call_id: given.get(call_id, otherwise) for call_id, otherwise in pending.items()})
+        return Told(
+            Messages([], b""),
+            {call_id: given.get(call_id, otherwise) for call_id, otherwise in pending.items()},
+        )
     left = turns.pending_calls(state)
-    return Told([*questions_of(state, pending), *answers], {call.call_id: [NOT_EXECUTED] for call in left})
+    messages = digested([*questions_of(state, pending), *answers])
+    return Told(messages, {call.call_id: [NOT_EXECUTED] for call in left})
 
 
 async def _told(state: TurnState, pending: Pending) -> Told:
@@ -144,11 +162,18 @@ async def _told(state: TurnState, pending: Pending) -> Told:
     return told(state, pending)
 
 
-async def questions_for(state: TurnState, pending: Pending) -> list[Raw]:
+async def questions_for(state: TurnState, pending: Pending) -> Messages:
     """`questions_of`, in a thread where there is much to encode."""
     if _is_large(state):
-        return await asyncio.to_thread(questions_of, state, pending)
-    return questions_of(state, pending)
+        return await asyncio.to_thread(lambda: digested(questions_of(state, pending)))
+    return digested(questions_of(state, pending))
+
+
+async def answers_for(state: TurnState) -> Messages:
+    """`answers_of`, in a thread where there is much to encode."""
+    if _is_large(state):
+        return await asyncio.to_thread(lambda: digested(answers_of(state)))
+    return digested(answers_of(state))
 
 
 def system_message(config: AgentConfig, tool_config: ToolConfig) -> list[Raw]:

@@ -18,7 +18,14 @@ from stack.errors import NotFound, Unavailable, VersionConflict
 from stack.eventstore import Append, EventStore, StreamWrite, stream_name
 from stack.providers.inference.port import InferenceProvider
 from stack.services.caller import Caller
-from stack.services.conversation import Conversations, questions_for, system_message, tools_of
+from stack.services.conversation import (
+    Conversations,
+    Messages,
+    digested,
+    questions_for,
+    system_message,
+    tools_of,
+)
 from stack.services.effects import Effects
 from stack.services.running_turn import RunningTurn
 from stack.services.state import States
@@ -86,12 +93,16 @@ class TurnDriver:
             session = await self._states.session(turn.state.agent_id, turn.session_id)
             history = await self._conversations.before(turn.session_id, session.state, turn.turn_id)
             config = tool_config(agent, turn.state.tool_config)
+            instructions = digested(system_message(agent, config))
             questions = await questions_for(turn.state, history.pending)
             return TurnPlan(
                 agent=agent,
                 provider=provider,
                 model=model,
-                context=[*system_message(agent, config), *history.messages, *questions],
+                context=Messages(
+                    [*instructions.encoded, *history.messages, *questions.encoded],
+                    b"".join((instructions.digests, history.digests, questions.digests)),
+                ),
                 tools=tools_of(agent),
                 tool_names=frozenset(tool.name for tool in agent.client_tools or ()),
                 tool_choice=config.tool_choice,

@@ -49,7 +49,7 @@ from stack.providers.inference.port import (
     ToolCallChunk,
 )
 from stack.services.answer import Answer
-from stack.services.conversation import answers_of
+from stack.services.conversation import Messages, answers_for
 from stack.services.effects import Effects
 from stack.services.live_turn import LiveTurn
 from stack.services.turn_frames import TurnFrames
@@ -62,8 +62,6 @@ STOP_REASONS: dict[str, StopReason] = {
     "tool_calls": "end_of_message",
     "content_filter": "end_of_turn",
 }
-
-LARGE_REQUEST_BYTES = 2**20
 
 _encode = msgspec.json.Encoder().encode
 
@@ -91,7 +89,7 @@ class TurnPlan(Struct, frozen=True, kw_only=True):
     agent: AgentConfig
     provider: InferenceProvider
     model: str
-    context: list[Raw]
+    context: Messages
     tools: list[Raw] = []
     tool_names: frozenset[str] = frozenset()
     tool_choice: str | None = None
@@ -161,7 +159,9 @@ class TurnRunner:
                 await self._record([TurnCompleted(output_message=output)], "completed")
 
     async def _infer(self) -> None:
-        request = self._request()
+        answers = await answers_for(self.state)
+        request = self._request(answers)
+        digest = _digest(request, self._plan.context.digests + answers.digests)
         step_id = self._effects.new_id()
         started = TurnStepStarted(
             step_id=step_id,
@@ -169,7 +169,7 @@ class TurnRunner:
             attempt=self.state.attempt,
             model=f"{self._plan.provider.id}/{self._plan.model}",
             parameters=self._plan.agent.sampling_params,
-            request_digest=await _digest(request),
+            request_digest=digest,
         )
         await self._record([started], "")
         answer = Answer(step_id, self._frames, self._effects.now_ms, self._effects.new_id)
@@ -224,7 +224,7 @@ class TurnRunner:
             case _:
                 await self._record([done], "")
 
-    def _request(self) -> InferenceRequest:
+    def _request(self, answers: Messages) -> InferenceRequest:
         """The next inference. A choice that forces a tool holds until a tool was called: were it to hold for
         the whole turn, the model could never answer."""
         plan = self._plan
@@ -232,7 +232,7 @@ class TurnRunner:
         called = any(step.step_type == "tool_execution" for step in self.state.finished_steps)
         if called and choice not in (None, "none"):
             choice = "auto"
-        return inference_request(plan, [*plan.context, *answers_of(self.state)], choice)
+        return inference_request(plan, [*plan.context.encoded, *answers.encoded], choice)
 
     def _check_format(self, output: CompletionMessage) -> None:
         """Raises UpstreamFailed when an answer is not what `response_format` asks for."""
@@ -288,19 +288,9 @@ class TurnRunner:
         return turns.produced(self.state)
 
 
-async def _digest(request: InferenceRequest) -> str:
-    """SHA-256 in hex, over all but the messages and then over each of them; that of a large request outside of
-    the event loop's thread. (Joining 50 MB of messages first holds everybody up for 75 ms.)"""
-    if sum(map(len, request.messages)) > LARGE_REQUEST_BYTES:
-        return await asyncio.to_thread(_hashed, request)
-    return _hashed(request)
-
-
-def _hashed(request: InferenceRequest) -> str:
-    digest = hashlib.sha256(_encode(replace(request, messages=[])))
-    for message in request.messages:
-        digest.update(message)
-    return digest.hexdigest()
+def _digest(request: InferenceRequest, digests: bytes) -> str:
+    """SHA-256 in hex of all but the messages, and the digests of those."""
+    return hashlib.sha256(_encode(replace(request, messages=[])) + digests).hexdigest()
 
 
 def inference_request(plan: TurnPlan, messages: list[Raw], tool_choice: str | None) -> InferenceRequest:

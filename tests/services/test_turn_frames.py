@@ -31,6 +31,7 @@ from stack.providers.inference.port import (
     TextChunk,
     ToolCallChunk,
 )
+from stack.services.conversation import digested
 from stack.services.live_turn import LiveTurn
 from stack.services.turn_frames import Frame, TurnFrames
 from stack.services.turn_runner import Closes, TurnPlan, TurnRunner
@@ -99,7 +100,7 @@ class Recording:
             agent=AgentConfig(model="m", instructions="", max_infer_iters=4),
             provider=DemoExtractive(),
             model="m",
-            context=[],
+            context=digested([]),
             tool_names=TOOLS,
         )
 
