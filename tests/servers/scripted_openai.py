@@ -191,7 +191,7 @@ class Connection(asyncio.Protocol):
         self.state.counts["requests"] += 1
         self.state.bodies.append((self.headers, body))
         try:
-            request = msgspec.json.decode(body, type=dict[str, Any])
+            request = read_request(body)
             script = self.state.script(str(request["model"]))
             await script.wait("headers_ms")
             if not self.refused(script):
@@ -267,7 +267,7 @@ class Connection(asyncio.Protocol):
                 text = msgspec.json.encode(msgspec.json.decode(body)).decode()
                 pieces = [framed(text_chunk(text[i : i + 64])) for i in range(0, len(text), 64)]
             case "tools" if request.get("tools") and (
-                script.number("again") or request["messages"][-1].get("role") != "tool"
+                script.number("again") or last_role(request["messages"]) != "tool"
             ):
                 return tool_chunks(request["tools"][0], script.number("pieces", 4), script.settings, usage)
             case "huge-line":
@@ -288,6 +288,20 @@ class Connection(asyncio.Protocol):
         reason = script.settings.get("reason", "stop")
         ending = [usage_chunk(len(pieces))] if usage and script.behaviour != "no-usage" else []
         return [*pieces, finish_chunk(reason), *ending, DONE]
+
+
+def read_request(body: bytes) -> dict[str, Any]:
+    """The request, with its messages left as they came: a model that answers at once must not take longer the
+    longer a conversation is."""
+    fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    return {
+        name: value if name == "messages" else msgspec.json.decode(value) for name, value in fields.items()
+    }
+
+
+def last_role(messages: msgspec.Raw) -> str:
+    last = msgspec.json.decode(messages, type=list[msgspec.Raw])[-1]
+    return str(msgspec.json.decode(last, type=dict[str, Any]).get("role"))
 
 
 async def serve(port: int = 0, state: State | None = None) -> asyncio.Server:
