@@ -38,7 +38,6 @@ def document() -> Schema:
             "title": "Replaystack",
             "version": VERSION,
             "description": DESCRIPTION,
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": paths,
