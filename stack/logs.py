@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
@@ -33,7 +34,7 @@ _QUIET = {
 }
 
 
-class _Formatter(logging.Formatter):
+class _Formatter(logging.Formatter, ABC):
     def __init__(self, secrets: Sequence[str]) -> None:
         super().__init__()
         # As they are, and as JSON text has them.
@@ -46,8 +47,8 @@ class _Formatter(logging.Formatter):
             line = line.replace(secret, MASK)
         return line
 
-    def line(self, record: logging.LogRecord) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def line(self, record: logging.LogRecord) -> str: ...
 
     def traceback(self, record: logging.LogRecord) -> str:
         return self.formatException(record.exc_info) if record.exc_info else ""

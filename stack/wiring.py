@@ -90,7 +90,7 @@ class Server:
 
     async def start(self) -> None:
         await asyncio.to_thread(self.engine.start)
-        self.supervisor.spawn("models", self.models.discover_now())
+        self.supervisor.spawn("models", self.models.prepare())
         self.supervisor.spawn("recovery", self._recover())
 
     async def _recover(self) -> None:

@@ -1,7 +1,7 @@
 """Any OpenAI-compatible server (OpenAI, vLLM, Ollama, llama.cpp, LM Studio), through the `openai` SDK.
 
 The SDK makes the request; its raw response is read here, because building its models costs about 0.1 ms of CPU
-per chunk. It is imported on first use (1 s), in a thread; `warm_up()` begins that in the background.
+per chunk. It is imported on first use (1 s), in a thread, or before by `warm_up()`.
 """
 
 from __future__ import annotations
@@ -84,11 +84,10 @@ def _load_sdk() -> None:
 _loaded = threading.Event()
 
 
-def warm_up() -> threading.Thread:
-    """Begins to import the SDK in a background thread, so that the first turn need not wait for it."""
-    thread = threading.Thread(target=_load_sdk, name="import-openai", daemon=True)
-    thread.start()
-    return thread
+async def warm_up() -> None:
+    """Imports the SDK in a thread, so that the first turn need not wait for it."""
+    if not _loaded.is_set():
+        await asyncio.to_thread(_load_sdk)
 
 
 class OpenAICompatible:
@@ -274,8 +273,7 @@ class OpenAICompatible:
         return response
 
     async def _ready(self) -> AsyncOpenAI:
-        if not _loaded.is_set():
-            await asyncio.to_thread(_load_sdk)
+        await warm_up()
         if self._client is None:
             self._client = self._new_client()
         return self._client

@@ -14,7 +14,7 @@ from schemas.api.model import Model
 from stack.errors import Invalid, ReplaystackError
 from stack.providers.inference.demo_extractive import DemoExtractive
 from stack.providers.inference.discovery import USUAL_PORTS, UsualPort, discover
-from stack.providers.inference.openai_compatible import OpenAICompatible
+from stack.providers.inference.openai_compatible import OpenAICompatible, warm_up
 from stack.providers.inference.port import InferenceProvider
 from stack.providers.inference.settings import OPENAI_URL, InferenceSettings
 
@@ -114,6 +114,13 @@ class Models:
             for found in await discover(self._settings, self._ports):
                 if found.id not in self._entries:
                     self._entries[found.id] = _Entry(OpenAICompatible(found), found.base_url, "discovered")
+
+    async def prepare(self) -> None:
+        """What a server does in the background of its start: looks for model servers, and where there is any
+        imports what talks to them."""
+        await self.discover_now()
+        if len(self._entries) > 1:
+            await warm_up()
 
     async def resolve(self, model: str) -> tuple[InferenceProvider, str]:
         """The provider of `model` and the provider's own name of it.
