@@ -62,7 +62,8 @@ class TurnRestarted(Event, frozen=True, tag="turn.restarted.1"):
 
 
 class TurnStepStarted(Event, frozen=True, tag="turn.step_started.1"):
-    """`request_digest` is the SHA-256 (hex) of the request as it went to the model, tool or shield."""
+    """`request_digest` identifies the request as it went to the model: the SHA-256 (hex) of all of it but the
+    messages, followed by the SHA-256 of each message."""
 
     step_id: str
     step_type: StepType

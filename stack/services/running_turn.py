@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from schemas.api.turn import Turn
+from schemas.events.base import Event
 from stack.domain.turn import TurnState
 from stack.errors import ReplaystackError
 from stack.services.live_turn import LiveTurn
@@ -30,6 +32,11 @@ class RunningTurn:
     @property
     def state(self) -> TurnState:
         return self.frames.state
+
+    def publish(self, events: Sequence[Event], recorded_at: Sequence[int]) -> None:
+        """Takes over events that were just recorded behind those that are in, and publishes their frames."""
+        for event, at in zip(events, recorded_at, strict=True):
+            self.live.publish(self.frames.apply(event, at, self.frames.version + 1, live=True))
 
     def wire(self) -> Turn:
         return turn_wire(self.turn_id, self.state)

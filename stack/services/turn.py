@@ -108,7 +108,7 @@ class TurnService:
         turn_id = self._effects.new_id()
         opened_at = await self._open(agent_id, session_id, turn_id, started, agent_version, caller, command)
         turn = RunningTurn(turn_id, session_id, TurnFrames(turn_id), LiveTurn())
-        turn.live.publish(turn.frames.apply(started, opened_at, 1, live=True))
+        turn.publish([started], [opened_at])
         self._driver.launch(turn, agent, partial(self._models.resolve, agent.model), caller)
         return turn
 
@@ -192,9 +192,7 @@ class TurnService:
             appended = await self._store.append(Append((write,), command=command))
         except VersionConflict:
             raise Conflict("The turn was taken up by another request.") from None
-        for number, event in enumerate(events):
-            at = appended.recorded_at[number]
-            turn.live.publish(turn.frames.apply(event, at, version + 1 + number, live=True))
+        turn.publish(events, appended.recorded_at)
         self._driver.launch(turn, agent, partial(self._models.resolve, agent.model), caller)
         return turn, StreamPosition(version, LAST_FRAME)
 
@@ -299,7 +297,7 @@ class TurnService:
         [event] = caller.stamp(turns.restart(state, self._owner))
         write = StreamWrite(stream_name("turn", turn_id), version, [event])
         appended = await self._store.append(Append((write,)))
-        turn.frames.apply(event, appended.recorded_at[0], version + 1, live=True)
+        turn.publish([event], appended.recorded_at)
         self._driver.launch(turn, agent, partial(self._models.resolve, agent.model), caller)
 
     async def _interrupt(self, turn: RunningTurn) -> None:

@@ -188,8 +188,7 @@ class TurnDriver:
     async def append(self, turn: RunningTurn, events: Sequence[Event], closes: Closes) -> None:
         """Appends to the turn's stream and publishes the frames. Raises Superseded, VersionConflict when the
         turn is not open any more, Unavailable."""
-        version = turn.frames.version
-        writes = [StreamWrite(stream_name("turn", turn.turn_id), version, events)]
+        writes = [StreamWrite(stream_name("turn", turn.turn_id), turn.frames.version, events)]
         if closes:
             try:
                 session = await self._states.session(turn.state.agent_id, turn.session_id)
@@ -200,9 +199,7 @@ class TurnDriver:
             closed = sessions.close_turn(turn.turn_id, closes)
             writes.append(StreamWrite(stream_name("session", turn.session_id), session.version, closed))
         appended = await self._store.append(Append(tuple(writes)))
-        for number, event in enumerate(events):
-            at = appended.recorded_at[number]
-            turn.live.publish(turn.frames.apply(event, at, version + 1 + number, live=True))
+        turn.publish(events, appended.recorded_at[: len(events)])
 
     async def park(self, grace_s: float) -> None:
         """Lets running turns finish for `grace_s`, then leaves the rest open for the next start."""

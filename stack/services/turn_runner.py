@@ -38,7 +38,7 @@ from schemas.events.turn import (
 )
 from stack.domain import turn as turns
 from stack.domain.json_schema import mismatch
-from stack.domain.turn import Await, Complete, Infer, Respond, TurnState
+from stack.domain.turn import Await, Complete, Infer, Next, Respond, TurnState
 from stack.errors import InternalError, ReplaystackError, UpstreamFailed, UpstreamTimeout
 from stack.providers.inference.port import (
     Finished,
@@ -146,17 +146,19 @@ class TurnRunner:
         await self._record([*events, TurnCancelled(reason=detail, output_message=output)], "cancelled")
 
     async def _next(self) -> None:
-        plan = self._plan
-        match turns.next_action(self.state, plan.tool_names, plan.agent.max_infer_iters or 1):
+        action = self._action(self.state)
+        match action:
             case Infer():
                 await self._infer()
             case Respond(calls=calls, responses=responses):
                 step_id = self._effects.new_id()
                 await self._record(turns.executed(step_id, self.state.attempt, calls, responses), "")
-            case Await(output=output):
-                await self._record([TurnAwaitingInput(output_message=output)], "")
-            case Complete(output=output):
-                await self._record([TurnCompleted(output_message=output)], "completed")
+            case Await() | Complete():
+                await self._record(*_ending(action))
+
+    def _action(self, state: TurnState) -> Next:
+        plan = self._plan
+        return turns.next_action(state, plan.tool_names, plan.agent.max_infer_iters or 1)
 
     async def _infer(self) -> None:
         answers = await answers_for(self.state)
@@ -213,16 +215,10 @@ class TurnRunner:
 
     async def _record_inference(self, done: TurnStepCompleted) -> None:
         """Records an answer together with what it leads to, where that needs no effect: one commit, not two."""
-        plan = self._plan
         after = turns.evolve(self.state, done, 1, 0)
         self._answer = None
-        match turns.next_action(after, plan.tool_names, plan.agent.max_infer_iters or 1):
-            case Complete(output=output):
-                await self._record([done, TurnCompleted(output_message=output)], "completed")
-            case Await(output=output):
-                await self._record([done, TurnAwaitingInput(output_message=output)], "")
-            case _:
-                await self._record([done], "")
+        events, closes = _ending(self._action(after))
+        await self._record([done, *events], closes)
 
     def _request(self, answers: Messages) -> InferenceRequest:
         """The next inference. A choice that forces a tool holds until a tool was called: were it to hold for
@@ -286,6 +282,16 @@ class TurnRunner:
             if content:
                 return CompletionMessage(content=content, stop_reason="end_of_turn")
         return turns.produced(self.state)
+
+
+def _ending(action: Next) -> tuple[list[Event], Closes]:
+    """The events of an action that needs no effect, and what they close."""
+    match action:
+        case Await(output=output):
+            return [TurnAwaitingInput(output_message=output)], ""
+        case Complete(output=output):
+            return [TurnCompleted(output_message=output)], "completed"
+    return [], ""
 
 
 def _digest(request: InferenceRequest, digests: bytes) -> str:
