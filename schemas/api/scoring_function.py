@@ -1,10 +1,52 @@
-"""Scoring functions, as `GET /v1/scoring-functions` lists them (beside the contract)."""
+"""Scoring functions and their parameters: those of the contract, and `GET /v1/scoring-functions` beside it."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
 from msgspec import Struct
+
+AggregationFunctionType = Literal["average", "weighted_average", "median", "categorical_count", "accuracy"]
+
+
+class LLMAsJudgeScoringFnParams(
+    Struct,
+    frozen=True,
+    tag_field="type",
+    tag="llm_as_judge",
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
+):
+    """`prompt_template` holds `{input_query}`, `{expected_answer}` and `{generated_answer}`. The score is the first
+    group of the first of `judge_score_regexes` (RE2) that matches the judge's text. An empty list stands for the
+    function's own."""
+
+    judge_model: str
+    prompt_template: str | None = None
+    judge_score_regexes: list[str]
+    aggregation_functions: list[AggregationFunctionType]
+
+
+class RegexParserScoringFnParams(
+    Struct, frozen=True, tag_field="type", tag="regex_parser", forbid_unknown_fields=True, kw_only=True
+):
+    """The answer is the first group of the first of `parsing_regexes` (RE2) that matches. An empty list stands for
+    the function's own."""
+
+    parsing_regexes: list[str]
+    aggregation_functions: list[AggregationFunctionType]
+
+
+class BasicScoringFnParams(
+    Struct, frozen=True, tag_field="type", tag="basic", forbid_unknown_fields=True, kw_only=True
+):
+    """An empty list stands for the function's own."""
+
+    aggregation_functions: list[AggregationFunctionType]
+
+
+ScoringFnParams = LLMAsJudgeScoringFnParams | RegexParserScoringFnParams | BasicScoringFnParams
 
 
 class ReturnType(Struct, frozen=True):
@@ -22,7 +64,7 @@ class ScoringFunction(Struct, frozen=True, kw_only=True, omit_defaults=True):
     return_type: ReturnType
     metadata: dict[str, Any]
     description: str | None = None
-    params: dict[str, Any] | None = None
+    params: ScoringFnParams | None = None
     provider_resource_id: str | None = None
 
 

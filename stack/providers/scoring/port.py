@@ -1,0 +1,47 @@
+"""What a scoring function is, to those that list, check and call it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from schemas.api.scoring_function import ScoringFnParams
+
+Row = Mapping[str, Any]
+ScoreRow = dict[str, Any]
+"""`{score, ...}`; of a row that failed `{score: 0, error}`."""
+
+Place = Literal["here", "worker", "judge"]
+
+
+class RowFault(Exception):
+    """The row cannot be scored: what it lacks, or what is wrong with it. Becomes the `error` of its score row.
+
+    `weight` is what the row counts in a weighted average, 1 where it is not known.
+    """
+
+    def __init__(self, detail: str, weight: float | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.weight = weight
+
+
+class Definition(Struct, frozen=True, kw_only=True):
+    """A scoring function. `params` are its own parameters; what a request gives counts for that request only.
+
+    `place` is where a row is scored: `here` in a few microseconds, in the `worker` process where it may take long
+    or hang, or by a `judge` model. `score_row` does it (a judge has none); it raises RowFault.
+    """
+
+    id: str
+    description: str
+    params: ScoringFnParams
+    place: Place = "here"
+    score_row: Callable[[ScoringFnParams, Row], ScoreRow] | None = None
+
+    @property
+    def provider_id(self) -> str:
+        """`basic` or `llm-as-judge`: the part of the name before `::`."""
+        return self.id.partition("::")[0]

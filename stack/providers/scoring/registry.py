@@ -1,0 +1,21 @@
+"""All scoring functions, and which one a name means."""
+
+from __future__ import annotations
+
+import difflib
+
+from stack.errors import Invalid
+from stack.providers.scoring import match
+from stack.providers.scoring.port import Definition
+
+DEFINITIONS = {one.id: one for one in (*match.DEFINITIONS,)}
+
+
+def definition(name: str) -> Definition:
+    """The function of that name. Raises Invalid, with the nearest name and all known ones."""
+    found = DEFINITIONS.get(name)
+    if found is None:
+        near = difflib.get_close_matches(name[:100], DEFINITIONS, n=1, cutoff=0.5)
+        hint = f" Nearest: {near[0]!r}." if near else ""
+        raise Invalid(f"There is no scoring function {name[:100]!r}.{hint} Known: {', '.join(DEFINITIONS)}.")
+    return found
