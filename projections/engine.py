@@ -338,10 +338,11 @@ class Engine:
         assert build is not None
         serving = self._serving
         limit = self._batch_offline if serving is None else self._batch_serving
+        head = self._feed.head()
         with without_collecting():
             records = self._feed.read(build.position, limit)
             build.apply(records)
-        if len(records) == limit or (serving is not None and build.position < serving.position):
+        if build.position < head or (serving is not None and build.position < serving.position):
             return
         build.become_served(self._plan)
         self._serving, self._next = build, None

@@ -32,7 +32,8 @@ class Feed(Protocol):
         ...
 
     def read(self, after: int, limit: int) -> Sequence[Record]:
-        """The records behind `after` in order, at most `limit`, oldest versions upcast. Blocks; any thread."""
+        """The records behind `after` in order, at most `limit`, oldest versions upcast. Fewer where they are large,
+        none only at the end. Blocks; any thread."""
         ...
 
     def subscribe(self, wake: Callable[[int], None]) -> Callable[[], None]:

@@ -7,11 +7,13 @@ there and when it was recorded are columns of the log, not fields here.
 
 from __future__ import annotations
 
-from schemas.events import agent, session, turn
+from schemas.events import agent, dataset, session, turn
 from schemas.events.base import Event, Redacted
 
 REGISTRY: dict[str, type[Event]] = {
-    event.__struct_config__.tag: event for category in (agent, session, turn) for event in category.EVENTS
+    event.__struct_config__.tag: event
+    for category in (agent, session, turn, dataset)
+    for event in category.EVENTS
 }
 
 __all__ = ["REGISTRY", "Event", "Redacted"]

@@ -74,11 +74,13 @@ class Command(NamedTuple):
 class Fold(Generic[S]):
     """How events become a state: `evolve(state, event, recorded_at, version)`, pure, from `initial`.
 
-    `initial` and every state must be immutable: they are cached and shared.
+    `initial` and every state must be immutable: they are cached and shared. With `last_only` the last event of a
+    stream says all there is to know, and no other is read: for streams that may be long and large.
     """
 
     initial: S
     evolve: Callable[[S, Event, int, int], S]
+    last_only: bool = False
 
 
 class Folded(NamedTuple, Generic[S]):

@@ -50,8 +50,13 @@ class BlobStore:
             ) from error
         return digest
 
+    def hold(self, digests: Iterable[str]) -> None:
+        """Holds blobs that were put, once more; each hold is released for itself."""
+        with self._lock:
+            self._held.update(digests)
+
     def release(self, digests: Iterable[str]) -> None:
-        """Ends the hold of one `put` for each of `digests`."""
+        """Ends the hold of one `put` or `hold` for each of `digests`."""
         with self._lock:
             for digest in digests:
                 self._held[digest] -= 1

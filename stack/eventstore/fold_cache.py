@@ -95,6 +95,8 @@ class FoldCache:
             self.forget(stream)
             return
         state, evolve = entry.folded.state, entry.fold.evolve
+        if entry.fold.last_only:
+            size = 0  # nothing of earlier events is in such a state
         try:
             for event, at in zip(events, recorded_at, strict=True):
                 version += 1

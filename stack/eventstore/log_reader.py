@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from projections.feed import Record
 from stack.eventstore.appends import Command
@@ -13,6 +13,8 @@ from stack.eventstore.readers import Readers
 _RECORD = "position, stream, version, name, recorded_at, state"
 _STREAMS = InStatement(f"SELECT {_RECORD} FROM events WHERE stream IN ({{}}) ORDER BY stream, version")
 _ALWAYS_LAST = "\U0010ffff"
+# Of one read by position: events hold up to 64 KiB of rows each, and a rebuild asks for 50,000 events at once.
+_READ_BYTES = 64 * 2**20
 
 
 class NamedRecords(NamedTuple):
@@ -35,8 +37,18 @@ class LogReader:
         return int(rows[0][0]) if rows else 0
 
     def after(self, position: int, limit: int) -> list[Record]:
+        """At most `limit` records, fewer once they have 64 MiB together."""
+        size = 0
+
+        def enough(row: tuple[Any, ...]) -> bool:
+            nonlocal size
+            size += len(row[-1])
+            return size >= _READ_BYTES
+
         rows = self._readers.query(
-            f"SELECT {_RECORD} FROM events WHERE position > ? ORDER BY position LIMIT ?", (position, limit)
+            f"SELECT {_RECORD} FROM events WHERE position > ? ORDER BY position LIMIT ?",
+            (position, limit),
+            enough,
         )
         return [Record._make(row) for row in rows]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock, local
 from typing import Any
@@ -41,7 +41,13 @@ class Readers:
         self._connections: WeakSet[_Connection] = WeakSet()
         self._closed = False
 
-    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def query(
+        self,
+        sql: str,
+        parameters: Sequence[Any] = (),
+        enough: Callable[[tuple[Any, ...]], bool] | None = None,
+    ) -> list[tuple[Any, ...]]:
+        """The rows; with `enough`, up to and with the first one for which it is true."""
         connection: _Connection | None = getattr(self._local, "connection", None)
         try:
             if connection is None:
@@ -49,7 +55,8 @@ class Readers:
             with connection.lock:
                 if connection.db is None:
                     raise Unavailable("The event log is closed.", retry_after=5)
-                return connection.db.execute(sql, parameters).fetchall()
+                cursor = connection.db.execute(sql, parameters)
+                return cursor.fetchall() if enough is None else _taken(cursor, enough)
         except sqlite3.DatabaseError as error:
             raise Unavailable(f"The event log could not be read: {error}.", retry_after=5) from error
 
@@ -68,3 +75,13 @@ class Readers:
             self._connections.add(connection)
         self._local.connection = connection
         return connection
+
+
+def _taken(cursor: sqlite3.Cursor, enough: Callable[[tuple[Any, ...]], bool]) -> list[tuple[Any, ...]]:
+    rows = []
+    for row in cursor:
+        rows.append(row)
+        if enough(row):
+            break
+    cursor.close()
+    return rows

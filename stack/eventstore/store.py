@@ -25,6 +25,7 @@ from stack.eventstore.intake import Intake
 from stack.eventstore.log_feed import LogFeed
 from stack.eventstore.log_reader import LogReader
 from stack.eventstore.mapper import EventMapper
+from stack.eventstore.named_blobs import named_blobs
 from stack.eventstore.readers import Readers
 from stack.eventstore.recorder import Recorder
 from stack.eventstore.streams import category_of
@@ -121,9 +122,14 @@ class EventStore:
         """The stream's state as the log has it, whatever the cache may think."""
         return await self._in_thread(partial(self._load, stream, fold))
 
-    async def read_stream(self, stream: str, after_version: int = 0) -> list[Recorded]:
+    async def read_stream(
+        self, stream: str, after_version: int = 0, until_version: int | None = None
+    ) -> list[Recorded]:
+        """The events with versions above `after_version`, up to and with `until_version` (None: to the last)."""
         return await self._in_thread(
-            lambda: [self._recorded(record) for record in self._reader.stream(stream, after_version)]
+            lambda: [
+                self._recorded(record) for record in self._reader.stream(stream, after_version, until_version)
+            ]
         )
 
     async def read_streams(self, streams: Sequence[str]) -> dict[str, list[Recorded]]:
@@ -145,6 +151,29 @@ class EventStore:
         """The last position that this process wrote in a category, or the head found at opening. No I/O."""
         return self._category_heads.get(category, self._opened_at_head)
 
+    async def put_blob(self, content: bytes) -> str:
+        """Stores content that an event is going to name, durable on return; returns its digest. It is held until
+        `release_blobs` (the event is recorded) or `discard_blobs` (it will not be). Raises Unavailable."""
+        work = self._submit(partial(self.blobs.put, content))
+        try:
+            return str(await asyncio.shield(asyncio.wrap_future(work)))
+        except asyncio.CancelledError:
+            work.add_done_callback(self._release_put)
+            raise
+
+    async def read_blob(self, digest: str) -> bytes:
+        """Raises InternalError where it is missing or damaged."""
+        return await self._in_thread(partial(self.blobs.get, digest))
+
+    def release_blobs(self, digests: Sequence[str]) -> None:
+        self.blobs.release(digests)
+
+    def discard_blobs(self, digests: Sequence[str]) -> None:
+        """Releases blobs and deletes, in a while, those that no event names."""
+        self.blobs.release(digests)
+        if digests and not self._closed:
+            self._submit(partial(self._remove_unnamed, digests))
+
     def hydrate(self, state: bytes) -> bytes:
         """A stored event's JSON, or a part of it, with its long strings in place. Reads files where there are
         any. Raises InternalError for a missing or damaged blob."""
@@ -164,12 +193,14 @@ class EventStore:
 
     def _encode(self, append: Append) -> Submission:
         rows: list[NewRow] = []
+        blobs: list[tuple[int, str]] = []
         expected: list[tuple[str, int]] = []
         encode = self._codec.encode
         for stream, version, events in append.writes:
             expected.append((stream, version))
             for event in events:
                 version += 1
+                blobs.extend([(len(rows), digest) for digest in named_blobs(event)])
                 rows.append(NewRow(stream, version, *encode(event)))
         if not rows:
             raise ValueError("an append needs an event")
@@ -181,7 +212,11 @@ class EventStore:
             "".join([append.command, *append.redact, *[stream for stream, _ in expected]]).encode()
         except UnicodeEncodeError:
             raise Invalid("An id holds half of a surrogate pair, which is no Unicode character.") from None
-        return Submission(rows, expected, append)
+        submission = Submission(rows, expected, append)
+        if blobs:
+            submission.blobs = blobs
+            self.blobs.hold([digest for _, digest in blobs])
+        return submission
 
     async def _extract_blobs(self, submission: Submission) -> None:
         """Moves long strings into blobs. The thread that does it goes on when the caller is cancelled; what it
@@ -212,6 +247,10 @@ class EventStore:
             raise
         submission.size = sum([len(row.state) for row in submission.rows])
 
+    def _release_put(self, work: Future[str]) -> None:
+        if work.exception() is None:
+            self.blobs.release((work.result(),))
+
     def _release(self, submission: Submission) -> None:
         digests = [digest for _, digest in submission.blobs]
         submission.blobs = []
@@ -219,9 +258,21 @@ class EventStore:
 
     def _load(self, stream: str, fold: Fold[S]) -> Folded[S]:
         with self._cache.loading(stream) as loading:
-            found = self._application.fold(stream, fold)
-            self._cache.put(stream, fold, found.folded, found.size, loading)
-            return found.folded
+            if fold.last_only:
+                folded, size = self._fold_last(stream, fold)
+            else:
+                found = self._application.fold(stream, fold)
+                folded, size = found.folded, found.size
+            self._cache.put(stream, fold, folded, size, loading)
+            return folded
+
+    def _fold_last(self, stream: str, fold: Fold[S]) -> tuple[Folded[S], int]:
+        for record in self._reader.stream(stream, newest_first=True, limit=1):
+            last = self._recorded(record)
+            return Folded(
+                fold.evolve(fold.initial, last.event, last.recorded_at, last.version), last.version
+            ), 0
+        return Folded(fold.initial, 0), 0
 
     def _read_streams(self, streams: Sequence[str]) -> dict[str, list[Recorded]]:
         found: dict[str, list[Recorded]] = {stream: [] for stream in streams}
@@ -281,6 +332,12 @@ class EventStore:
                 self.blobs.remove((digest,), self._reader.referenced)
         except (OSError, ReplaystackError) as error:
             _log.warning("orphaned blobs could not be removed: %s", error)
+
+    def _remove_unnamed(self, digests: Sequence[str]) -> None:
+        try:
+            self.blobs.remove(digests, self._reader.referenced)
+        except (OSError, ReplaystackError) as error:
+            _log.warning("content that nothing names could not be removed: %s", error)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.wrap_future(self._submit(work))

@@ -15,6 +15,7 @@ from stack.eventstore.backup import changed_files
 from stack.eventstore.blob_markers import digests_in, hydrate
 from stack.eventstore.blobs import BlobStore
 from stack.eventstore.codec import Codec
+from stack.eventstore.named_blobs import named_blobs
 from stack.eventstore.sqlite_schema import FILE_NAME, connect_reader
 
 _PAGE_ROWS = 1_000
@@ -139,7 +140,7 @@ class _Verification:
                 continue
             self._redacted += isinstance(event, Redacted)
             self._unknown += isinstance(event, Unknown)
-            for digest in digests_in(state):
+            for digest in (*digests_in(state), *named_blobs(event)):
                 if not self._db.execute(
                     "SELECT 1 FROM blob_refs WHERE digest = ? AND position = ?", (digest, position)
                 ).fetchone():

@@ -1,0 +1,59 @@
+"""Events of `dataset/<dataset_id>`. Each change is a version of the dataset: the version of its event in the stream.
+
+An id may be used again after it was unregistered; versions go on from there and are never used twice.
+"""
+
+from __future__ import annotations
+
+from msgspec import Raw, Struct
+
+from schemas.api.dataset import Purpose
+from schemas.events.base import Event
+
+
+class RowChunk(Struct, frozen=True, omit_defaults=True):
+    """Rows that follow each other, each a JSON object whose text is kept as it is, without white space.
+
+    `blob` is the SHA-256 (hex) of a blob with one row a line; it is empty where `rows` is the JSON array of the
+    rows itself. `bytes` is the length of the rows as lines.
+    """
+
+    count: int
+    bytes: int
+    blob: str
+    rows: Raw = Raw(b"[]")
+
+
+class DatasetRegistered(Event, frozen=True, tag="dataset.registered.1"):
+    """Begins a dataset with `row_count` rows in `chunks`. `uri` is empty where the rows came with the request.
+
+    `digest` is the SHA-256 (hex) of the rows, one a line. `head` is the JSON array of the first rows (at most 100
+    and 64 KiB) where the first chunk is a blob. `metadata` is a JSON object as it was sent.
+    """
+
+    purpose: Purpose
+    provider_id: str
+    row_count: int
+    digest: str
+    chunks: list[RowChunk]
+    metadata: Raw = Raw(b"{}")
+    uri: str = ""
+    head: Raw = Raw(b"[]")
+
+
+class DatasetRowsAppended(Event, frozen=True, tag="dataset.rows_appended.1"):
+    """Adds `row_count` rows behind the first `first_row`. `head` is as in `DatasetRegistered`, and is there only
+    while it can belong to the dataset's first 100 rows."""
+
+    first_row: int
+    row_count: int
+    chunks: list[RowChunk]
+    head: Raw = Raw(b"[]")
+
+
+class DatasetUnregistered(Event, frozen=True, tag="dataset.unregistered.1"):
+    """The content of all earlier events of the stream is redacted in the same transaction."""
+
+
+EVENTS = (DatasetRegistered, DatasetRowsAppended, DatasetUnregistered)
+DatasetEvent = DatasetRegistered | DatasetRowsAppended | DatasetUnregistered
