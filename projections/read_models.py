@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from projections import agent, session, turn
+from projections import agent, dataset, session, turn
 from projections.plan import Plan, ReadModel, compile_plan
 
 # What the engine itself keeps in each build.
@@ -18,6 +18,7 @@ READ_MODELS: tuple[ReadModel, ...] = (
     agent.READ_MODEL,
     turn.READ_MODEL,
     session.READ_MODEL,
+    dataset.READ_MODEL,
 )
 
 

@@ -14,7 +14,16 @@ from projections.feed import Feed
 from projections.warehouse import Warehouse
 from tests.projections.feeds import ListFeed
 
-TABLES = ("agents", "agent_deletions", "sessions", "session_deletions", "turn_changes", "failed_events")
+TABLES = (
+    "agents",
+    "agent_deletions",
+    "sessions",
+    "session_deletions",
+    "turn_changes",
+    "dataset_changes",
+    "dataset_deletions",
+    "failed_events",
+)
 
 
 @contextmanager

@@ -1,0 +1,12 @@
+-- version, change, microseconds, first_row, row_count, actor of each version, in order.
+SELECT
+    version,
+    change,
+    epoch_us(recorded_at),
+    first_row,
+    row_count,
+    actor
+FROM now.dataset_changes
+WHERE dataset_id = $dataset_id
+ORDER BY version
+LIMIT $row_count OFFSET $start_index;
