@@ -20,6 +20,8 @@ from stack.errors import Unavailable
 from stack.garbage import freeze_what_is_there
 from stack.http.admin import AdminController
 from stack.http.agent import AgentController
+from stack.http.dataset import DatasetController
+from stack.http.datasetio import DatasetIOController
 from stack.http.edge import edge
 from stack.http.error import exception_handlers
 from stack.http.health import HealthController
@@ -39,6 +41,7 @@ from stack.wiring import Server
 logger = logging.getLogger("replaystack.server")
 
 AGENTS = [AgentController, SessionController, TurnController]
+DATASETS = [DatasetController, DatasetIOController]
 BESIDE = [
     HealthController,
     ModelController,
@@ -65,7 +68,8 @@ def build(server: Server) -> ASGIApp:
     app = Litestar(
         [
             Router("/v1alpha", route_handlers=AGENTS),
-            Router("/v1", route_handlers=[*AGENTS, *BESIDE]),
+            Router("/v1beta", route_handlers=DATASETS),
+            Router("/v1", route_handlers=[*AGENTS, *DATASETS, *BESIDE]),
             AdminController,
             OpenAPIController,
         ],
@@ -85,6 +89,8 @@ def _services(server: Server) -> Services:
         agents=server.agents,
         sessions=server.sessions,
         turns=server.turns,
+        datasets=server.datasets,
+        row_reader=server.row_reader,
         states=server.states,
         views=server.views,
         once=server.once,

@@ -17,8 +17,10 @@ from stack.eventstore import EventStore
 from stack.providers.fetch.guarded import GuardedFetcher
 from stack.providers.fetch.port import Fetcher
 from stack.providers.inference.registry import Models
+from stack.providers.rows.reader import RowReader
 from stack.services.agent import AgentService
 from stack.services.content import ContentLoader
+from stack.services.dataset import DatasetService
 from stack.services.conversation import Conversations
 from stack.services.effects import RealEffects
 from stack.services.once import Once
@@ -84,6 +86,8 @@ class Server:
         )
         self.sessions = SessionService(self.store, self.states, self.turns, conversations)
         self.agents = AgentService(self.store, self.states, self.views, self.sessions)
+        self.row_reader = RowReader()
+        self.datasets = DatasetService(self.store, self.states, self.views, self.row_reader)
         self.state = ServerState(
             str(folder.path), self.store, self.engine, self.models, self.supervisor, self.turns
         )

@@ -30,15 +30,21 @@ _PLACED = re.compile(r"^(.*?)(?: - at `(.*)`)?$", re.DOTALL)
 
 async def read_json(request: Request[Any, Any, Any], type: type[T]) -> tuple[T, bytes]:
     """The decoded body and its bytes. Raises UnsupportedMediaType and Invalid."""
+    body = await body_of(request)
+    if len(body) > LARGE_BODY_BYTES:
+        return await asyncio.to_thread(decode, body, type), body
+    return decode(body, type), body
+
+
+async def body_of(request: Request[Any, Any, Any]) -> bytes:
+    """The body of a request that needs one. Raises UnsupportedMediaType and Invalid."""
     media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     body = await request.body()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise UnsupportedMediaType(f"Content-Type is {media_type!r}; send the body as application/json.")
     if not body:
         raise Invalid("The request has no body; it takes a JSON object.")
-    if len(body) > LARGE_BODY_BYTES:
-        return await asyncio.to_thread(decode, body, type), body
-    return decode(body, type), body
+    return body
 
 
 def decode(body: bytes, type: type[T]) -> T:
@@ -109,8 +115,8 @@ def _fields(type: Any) -> tuple[str, ...]:
 
 def page_of(request: Request[Any, Any, Any]) -> tuple[int, int | None]:
     """`start_index` (>= 0) and `limit` (None for all). Raises Invalid."""
-    start = _integer(request, "start_index", 0)
-    limit = _integer(request, "limit", -1)
+    start = integer_of(request, "start_index", 0)
+    limit = integer_of(request, "limit", -1)
     if start < 0:
         raise Invalid(f"start_index is {start}; it must be 0 or more.")
     if limit < -1:
@@ -118,7 +124,8 @@ def page_of(request: Request[Any, Any, Any]) -> tuple[int, int | None]:
     return start, None if limit == -1 else limit
 
 
-def _integer(request: Request[Any, Any, Any], name: str, default: int) -> int:
+def integer_of(request: Request[Any, Any, Any], name: str, default: int) -> int:
+    """The whole number of a query parameter. Raises Invalid."""
     text = request.query_params.get(name)
     if text is None or text == "":
         return default

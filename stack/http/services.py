@@ -8,7 +8,9 @@ from msgspec import Struct
 from projections.engine import Engine
 from stack.config import Settings
 from stack.providers.inference.registry import Models
+from stack.providers.rows.port import RowReading
 from stack.services.agent import AgentService
+from stack.services.dataset import DatasetService
 from stack.services.once import Once
 from stack.services.server_state import ServerState
 from stack.services.session import SessionService
@@ -23,6 +25,8 @@ class Services(Struct, frozen=True, kw_only=True):
     agents: AgentService
     sessions: SessionService
     turns: TurnService
+    datasets: DatasetService
+    row_reader: RowReading
     states: States
     views: Views
     once: Once

@@ -1,12 +1,14 @@
-"""The state of agents, sessions and turns, folded from their streams: what commands decide from."""
+"""The state of agents, sessions, turns and datasets, folded from their streams: what commands decide from."""
 
 from __future__ import annotations
 
 from schemas.api.agent import AgentConfig
 from stack.domain import agent as agents
+from stack.domain import dataset as datasets
 from stack.domain import session as sessions
 from stack.domain import turn as turns
 from stack.domain.agent import AgentState
+from stack.domain.dataset import DatasetState
 from stack.domain.session import SessionState
 from stack.domain.turn import TurnState
 from stack.eventstore import EventStore, Fold, Folded, stream_name
@@ -14,10 +16,11 @@ from stack.eventstore import EventStore, Fold, Folded, stream_name
 _AGENT = Fold(AgentState(), agents.evolve)
 _SESSION = Fold(SessionState(), sessions.evolve)
 _TURN = Fold(TurnState(), turns.evolve)
+_DATASET = Fold(DatasetState(), datasets.evolve, last_only=True)
 
 
 class States:
-    """Each method raises NotFound for what never was or is deleted; the version is that of the stream."""
+    """Methods raise NotFound for what never was or is deleted; the version is that of the stream."""
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
@@ -37,3 +40,7 @@ class States:
         folded = await self._store.load(stream_name("turn", turn_id), _TURN)
         turns.existing(folded.state, session_id, turn_id)
         return folded
+
+    async def dataset(self, dataset_id: str) -> Folded[DatasetState]:
+        """One that does not exist is a state too: its id may be taken."""
+        return await self._store.load(stream_name("dataset", dataset_id), _DATASET)

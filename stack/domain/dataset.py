@@ -1,0 +1,105 @@
+"""Datasets: what may be registered and appended, and which versions there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Raw, Struct
+
+from schemas.api.dataset import Purpose
+from schemas.events.base import Event
+from schemas.events.dataset import (
+    DatasetRegistered,
+    DatasetRowsAppended,
+    DatasetUnregistered,
+    RowChunk,
+)
+from stack.domain.chosen_id import check_chosen_id
+from stack.errors import NotFound
+
+HEAD_ROWS = 100
+HEAD_BYTES = 64 * 1024
+"""What an event holds of its first rows where they are in a blob, so that a list of datasets reads no blob."""
+
+INLINE_BYTES = 64 * 1024
+"""Rows of a change up to this are in its event; above they are blobs."""
+
+RESERVED = ("versions", "diff")
+"""Last parts of paths below a dataset's own."""
+
+
+class DatasetState(Struct, frozen=True):
+    """What the last event says. `row_count` is that of the present version."""
+
+    exists: bool = False
+    row_count: int = 0
+
+
+class NewRows(Struct, frozen=True):
+    """Rows on their way into an event. `digest` is the SHA-256 (hex) of them, one a line."""
+
+    row_count: int
+    digest: str
+    chunks: list[RowChunk]
+    head: Raw
+
+
+def evolve(state: DatasetState, event: Event, recorded_at: int, version: int) -> DatasetState:
+    match event:
+        case DatasetRegistered(row_count=count):
+            return DatasetState(True, count)
+        case DatasetRowsAppended(first_row=first, row_count=count):
+            return DatasetState(True, first + count)
+        case DatasetUnregistered():
+            return DatasetState()
+    return state
+
+
+def existing(state: DatasetState, dataset_id: str) -> DatasetState:
+    """Raises NotFound for a dataset that never was or is unregistered."""
+    if not state.exists:
+        raise NotFound(f"There is no dataset {dataset_id!r}. List the datasets to see their ids.")
+    return state
+
+
+def check_id(dataset_id: str) -> None:
+    check_chosen_id(dataset_id, "dataset_id", RESERVED)
+
+
+def register(purpose: Purpose, provider_id: str, uri: str, metadata: Raw, rows: NewRows) -> list[Event]:
+    return [
+        DatasetRegistered(
+            purpose=purpose,
+            provider_id=provider_id,
+            row_count=rows.row_count,
+            digest=rows.digest,
+            chunks=rows.chunks,
+            metadata=metadata,
+            uri=uri,
+            head=rows.head,
+        )
+    ]
+
+
+def append(state: DatasetState, rows: NewRows) -> list[Event]:
+    head = rows.head if state.row_count < HEAD_ROWS else Raw(b"[]")
+    return [
+        DatasetRowsAppended(
+            first_row=state.row_count, row_count=rows.row_count, chunks=rows.chunks, head=head
+        )
+    ]
+
+
+def unregister() -> list[Event]:
+    return [DatasetUnregistered()]
+
+
+def head_of(rows: Sequence[bytes]) -> Raw:
+    """The JSON array of the first of `rows`: at most 100, and 64 KiB."""
+    taken, size = 0, 2
+    for row in rows[:HEAD_ROWS]:
+        size += len(row) + 1
+        if size > HEAD_BYTES:
+            break
+        taken += 1
+    return Raw(b"[%b]" % b",".join(rows[:taken]))

@@ -1,0 +1,100 @@
+"""Datasets over HTTP, with their versions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Controller, Request, delete, get, post
+from litestar.response.base import ASGIResponse
+from msgspec import Raw
+
+from projections import dataset as dataset_views
+from schemas.api.dataset import DatasetDiff, ListDatasetsResponse, RegisterDatasetRequest
+from schemas.api.page import PaginatedResponse
+from stack.errors import Invalid
+from stack.http.answer import empty_answer, json_answer
+from stack.http.body import caller_of, integer_of, page_of, post_of
+from stack.http.path import id_of
+from stack.http.rows_body import read_rows
+from stack.http.services import Services
+
+VERSIONS = "/versions"
+DIFF = "/versions/diff"
+DIFF_ROWS = 1_000
+"""A diff shows at most this many of the rows at once."""
+
+
+class DatasetController(Controller):
+    path = "/datasets"
+
+    @get()
+    async def listing(self, services: Services) -> ASGIResponse:
+        return json_answer(
+            ListDatasetsResponse(await services.views.read(("dataset",), dataset_views.listing))
+        )
+
+    @post(status_code=200)
+    async def register(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
+        data, blocks, body = await read_rows(request, services, RegisterDatasetRequest, ("source", "rows"))
+        async with services.once.only(post_of(request, body)) as ticket:
+            if ticket.prior is not None:
+                dataset_id = ticket.prior["dataset"]
+            else:
+                dataset_id = await services.datasets.register(
+                    data, blocks, caller_of(request), ticket.command
+                )
+        return json_answer(await services.datasets.show(dataset_id))
+
+    @get("/{dataset_id:path}")
+    async def show(
+        self, request: Request[Any, Any, Any], dataset_id: str, services: Services
+    ) -> ASGIResponse:
+        """A dataset; with a path behind its id its versions, or what came between two of them."""
+        name = id_of(dataset_id)
+        if name.endswith(DIFF):
+            return await _diff(request, name.removesuffix(DIFF), services)
+        if name.endswith(VERSIONS):
+            return await _versions(request, name.removesuffix(VERSIONS), services)
+        return json_answer(await services.datasets.show(name))
+
+    @delete("/{dataset_id:path}", status_code=200)
+    async def unregister(
+        self, request: Request[Any, Any, Any], dataset_id: str, services: Services
+    ) -> ASGIResponse:
+        await services.datasets.unregister(id_of(dataset_id), caller_of(request))
+        return empty_answer()
+
+
+async def _versions(request: Request[Any, Any, Any], dataset_id: str, services: Services) -> ASGIResponse:
+    start, limit = page_of(request)
+    await services.datasets.version(dataset_id)
+    data, has_more = await services.views.read(
+        ("dataset",), dataset_views.versions_page, dataset_id, start, limit
+    )
+    return json_answer(PaginatedResponse(data, has_more, request.url.path))
+
+
+async def _diff(request: Request[Any, Any, Any], dataset_id: str, services: Services) -> ASGIResponse:
+    start, limit = page_of(request)
+    newest, _ = await services.datasets.version(dataset_id)
+    to_version, rows_to = await services.datasets.version(dataset_id, integer_of(request, "to", newest))
+    before = integer_of(request, "from", -1)
+    if before < 0:
+        raise Invalid("from: name the version to compare with; `versions` lists them.")
+    from_version, rows_from = await services.datasets.version(dataset_id, before)
+    if from_version > to_version:
+        raise Invalid(f"from is {from_version} and to is {to_version}; from must not be the later version.")
+    count = min(DIFF_ROWS, limit if limit is not None else DIFF_ROWS)
+    first = min(rows_from + start, rows_to)
+    rows = await services.datasets.rows(dataset_id, to_version, first, min(count, rows_to - first))
+    return json_answer(
+        DatasetDiff(
+            from_version=from_version,
+            to_version=to_version,
+            first_row=rows_from,
+            rows_added=rows_to - rows_from,
+            data=[Raw(row) for row in rows],
+            has_more=first + len(rows) < rows_to,
+            url=request.url.path,
+        )
+    )

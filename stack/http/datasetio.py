@@ -1,0 +1,101 @@
+"""The rows of datasets over HTTP: read and appended."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+from litestar import Controller, Request, get, post
+from litestar.response.base import ASGIResponse
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from schemas.api.dataset import AppendRowsRequest
+from stack.http.answer import empty_answer
+from stack.http.body import caller_of, integer_of, page_of, post_of
+from stack.http.path import id_of
+from stack.http.rows_body import read_rows
+from stack.http.services import Services
+
+WHOLE_BYTES = 2**20
+"""An answer up to this is sent whole, a longer one as its rows are read."""
+
+
+class DatasetIOController(Controller):
+    path = "/datasetio"
+
+    @post("/append-rows/{dataset_id:path}", status_code=200)
+    async def append_rows(
+        self, request: Request[Any, Any, Any], dataset_id: str, services: Services
+    ) -> ASGIResponse:
+        _, blocks, body = await read_rows(request, services, AppendRowsRequest, ("rows",))
+        async with services.once.only(post_of(request, body)) as ticket:
+            if ticket.prior is None:
+                await services.datasets.append(id_of(dataset_id), blocks, caller_of(request), ticket.command)
+        return empty_answer()
+
+    @get("/iterrows/{dataset_id:path}")
+    async def iterrows(self, request: Request[Any, Any, Any], dataset_id: str, services: Services) -> ASGIApp:
+        name = id_of(dataset_id)
+        start, limit = page_of(request)
+        asked = integer_of(request, "version", -1)
+        version, count = await services.datasets.version(name, None if asked < 0 else asked)
+        stop = count if limit is None else min(count, start + limit)
+        more = start < count and stop < count
+        answer = RowsAnswer(
+            services.datasets.pieces(name, version, start, stop), more, request.url.path, version
+        )
+        await answer.begin()
+        return answer
+
+
+class RowsAnswer:
+    """A page of rows, put together from their texts: sent whole up to 1 MiB, else as the rows are read."""
+
+    def __init__(
+        self, pieces: AsyncGenerator[Sequence[bytes], None], has_more: bool, url: str, version: int
+    ) -> None:
+        self._pieces = pieces
+        self._end = b'],"has_more":%b,"url":%b}' % (
+            b"true" if has_more else b"false",
+            msgspec.json.encode(url),
+        )
+        self._version = version
+        self._body = b""
+        self._whole = False
+
+    async def begin(self) -> None:
+        """Reads the first rows: what fails here still gets a status. Raises what reading does."""
+        texts: list[bytes] = []
+        size = 0
+        try:
+            async for piece in self._pieces:
+                texts.extend(piece)
+                size += sum(map(len, piece))
+                if size > WHOLE_BYTES:
+                    break
+            else:
+                self._whole = True
+        except BaseException:
+            await self._pieces.aclose()
+            raise
+        self._body = b'{"data":[' + b",".join(texts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"x-dataset-version", b"%d" % self._version),
+        ]
+        if self._whole:
+            self._body += self._end
+            headers.append((b"content-length", b"%d" % len(self._body)))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        async with aclosing(self._pieces):
+            if not self._whole:
+                await send({"type": "http.response.body", "body": self._body, "more_body": True})
+                async for piece in self._pieces:
+                    texts = b"," + b",".join(piece)
+                    await send({"type": "http.response.body", "body": texts, "more_body": True})
+                self._body = self._end
+            await send({"type": "http.response.body", "body": self._body, "more_body": False})

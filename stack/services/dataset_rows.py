@@ -1,0 +1,179 @@
+"""Reads the rows of datasets: from the blobs and events that hold them, as text, a chunk at a time.
+
+The read model says which chunk holds which rows; that index is kept in memory for the datasets in use, and so are
+the last chunks that were read: pages of one dataset, one after the other, cost no query and no file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Sequence
+
+from msgspec import Raw, Struct
+from msgspec.json import Decoder
+
+from projections import dataset as dataset_views
+from projections.dataset import Chunk
+from schemas.events.dataset import DatasetRegistered, DatasetRowsAppended
+from stack.errors import InternalError, NotFound
+from stack.eventstore import EventStore, Recorded, stream_name
+from stack.services.views import Views
+
+MAX_INDEXED_CHUNKS = 500_000
+MAX_CACHED_BYTES = 32 * 2**20
+RUN_EVENTS = 64
+"""Chunks in events are read this many at a time: 4 MiB of rows at most."""
+
+# A row in memory is an object of its own.
+_ROW_BYTES = 33
+
+_rows = Decoder(list[Raw])
+
+
+class Index(Struct, frozen=True):
+    """The chunks of a dataset up to `version`, in order. `starts` are their first rows, `row_counts` the number of
+    rows with each version."""
+
+    version: int
+    chunks: list[Chunk]
+    starts: list[int]
+    row_counts: dict[int, int]
+
+
+class DatasetRows:
+    """Used on the event loop; files and queries are read in threads."""
+
+    def __init__(self, store: EventStore, views: Views) -> None:
+        self._store = store
+        self._views = views
+        self._indexes: OrderedDict[str, Index] = OrderedDict()
+        self._indexed_chunks = 0
+        self._cached: OrderedDict[str, list[bytes]] = OrderedDict()
+        self._cached_bytes = 0
+        self._sizes: dict[str, int] = {}
+
+    async def row_count(self, dataset_id: str, version: int, newest: int) -> int:
+        """Rows of the dataset in `version`; `newest` is its present one. Raises NotFound for a version that it never
+        had since it was registered."""
+        index = await self._index(dataset_id, newest)
+        count = index.row_counts.get(version)
+        if count is None:
+            known = f"{min(index.row_counts, default=0)} to {newest}"
+            raise NotFound(f"Dataset {dataset_id!r} has no version {version}; it has versions {known}.")
+        return count
+
+    async def pieces(
+        self, dataset_id: str, newest: int, start: int, stop: int
+    ) -> AsyncGenerator[Sequence[bytes], None]:
+        """Rows `start` to `stop` as JSON texts, those of one chunk or run of small chunks at a time. Raises NotFound
+        once the dataset is unregistered."""
+        index = await self._index(dataset_id, newest)
+        at = max(0, bisect_right(index.starts, start) - 1)
+        while start < stop and at < len(index.chunks):
+            run = self._run(index, at, stop)
+            rows = await self._read(dataset_id, run)
+            first = run[0].first_row
+            piece = rows[start - first : stop - first]
+            if piece:
+                yield piece
+            start = first + len(rows)
+            at += len(run)
+
+    def forget(self, dataset_id: str) -> None:
+        """The dataset was unregistered: nothing of it may be shown any more."""
+        index = self._indexes.pop(dataset_id, None)
+        if index is not None:
+            self._indexed_chunks -= len(index.chunks)
+            for chunk in index.chunks:
+                rows = self._cached.pop(chunk.blob, None)
+                if rows is not None:
+                    self._cached_bytes -= self._sizes.pop(chunk.blob)
+
+    async def _index(self, dataset_id: str, newest: int) -> Index:
+        known = self._indexes.get(dataset_id)
+        if known is not None and known.version >= newest:
+            self._indexes.move_to_end(dataset_id)
+            return known
+        after = known.version if known is not None else 0
+        added, versions = await self._views.read(("dataset",), dataset_views.chunks, dataset_id, after)
+        if known is not None and self._indexes.get(dataset_id) is not known:
+            # Another reader took it further, or it was unregistered: what was read may not fit behind it.
+            return await self._index(dataset_id, newest)
+        chunks = [*(known.chunks if known else ()), *added]
+        index = Index(
+            versions[-1][0] if versions else after,
+            chunks,
+            [chunk.first_row for chunk in chunks],
+            (known.row_counts if known else {}) | dict(versions),
+        )
+        if index.version < newest:
+            raise NotFound(f"There is no dataset {dataset_id!r} any more: it was unregistered.")
+        self._keep_index(dataset_id, index)
+        return index
+
+    def _keep_index(self, dataset_id: str, index: Index) -> None:
+        before = self._indexes.pop(dataset_id, None)
+        self._indexed_chunks += len(index.chunks) - (len(before.chunks) if before else 0)
+        self._indexes[dataset_id] = index
+        while self._indexed_chunks > MAX_INDEXED_CHUNKS and len(self._indexes) > 1:
+            _, oldest = self._indexes.popitem(last=False)
+            self._indexed_chunks -= len(oldest.chunks)
+
+    def _run(self, index: Index, at: int, stop: int) -> list[Chunk]:
+        """The chunk at `at`, and those in events behind it that can be read with it."""
+        run = [index.chunks[at]]
+        while (
+            not run[-1].blob
+            and len(run) < RUN_EVENTS
+            and at + len(run) < len(index.chunks)
+            and not (following := index.chunks[at + len(run)]).blob
+            and following.first_row < stop
+        ):
+            run.append(following)
+        return run
+
+    async def _read(self, dataset_id: str, run: list[Chunk]) -> list[bytes]:
+        [first, *_] = run
+        rows = await self._of_blob(first.blob) if first.blob else await self._of_events(dataset_id, run)
+        if len(rows) != sum(chunk.count for chunk in run):
+            raise InternalError(f"Rows of dataset {dataset_id!r} are not what their event says.")
+        return rows
+
+    async def _of_events(self, dataset_id: str, run: list[Chunk]) -> list[bytes]:
+        stream = stream_name("dataset", dataset_id)
+        recorded = await self._store.read_stream(stream, run[0].version - 1, run[-1].version)
+        if any(not isinstance(one.event, DatasetRegistered | DatasetRowsAppended) for one in recorded):
+            raise NotFound(f"There is no dataset {dataset_id!r} any more: it was unregistered.")
+        if sum(chunk.count for chunk in run) > 1_000:
+            return await asyncio.to_thread(_rows_of, recorded)
+        return _rows_of(recorded)
+
+    async def _of_blob(self, digest: str) -> list[bytes]:
+        cached = self._cached.get(digest)
+        if cached is not None:
+            self._cached.move_to_end(digest)
+            return cached
+        rows, size = await asyncio.to_thread(self._lines, digest)
+        if digest not in self._cached:
+            self._cached[digest] = rows
+            self._sizes[digest] = size
+            self._cached_bytes += size
+            while self._cached_bytes > MAX_CACHED_BYTES and len(self._cached) > 1:
+                oldest, _ = self._cached.popitem(last=False)
+                self._cached_bytes -= self._sizes.pop(oldest)
+        return rows
+
+    def _lines(self, digest: str) -> tuple[list[bytes], int]:
+        content = self._store.blobs.get(digest)
+        rows = content.split(b"\n")
+        return rows, len(content) + _ROW_BYTES * len(rows)
+
+
+def _rows_of(recorded: Sequence[Recorded]) -> list[bytes]:
+    rows: list[bytes] = []
+    for _, _, _, event in recorded:
+        if isinstance(event, DatasetRegistered | DatasetRowsAppended):
+            rows.extend([bytes(row) for row in _rows.decode(event.chunks[0].rows)])
+    return rows
