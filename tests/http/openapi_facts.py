@@ -21,6 +21,7 @@ def operation_facts(operation: dict[str, Any], responses: dict[str, Any]) -> dic
     parameters = {
         f"{one['in']} {one['name']}" + ("!" if one.get("required") else ""): schema_facts(one["schema"])
         for one in left.pop("parameters")
+        if not one.get("x-beside-the-contract")
     }
     if parameters:
         facts["parameters"] = parameters

@@ -45,7 +45,7 @@ from schemas.api.turn import (
     TurnOutcome,
 )
 from stack.http.spec.components import ANY_OBJECT, PREFIX, Details, Schema, plain_default
-from stack.http.spec.operation import Operation, Parameter
+from stack.http.spec.operation import PAGE, Operation, Parameter
 
 TAG = "Agents"
 
@@ -131,10 +131,6 @@ NAMED: list[tuple[str, Any, Schema | None]] = [
 
 PLAIN = [InputMessage]
 
-_PAGE = (
-    Parameter(name="start_index", kind=int, description="How many to pass over, 0 or more; 0 where absent."),
-    Parameter(name="limit", kind=int, description="How many to return; all where absent or -1."),
-)
 _AGENTS = "/v1alpha/agents"
 _AGENT = _AGENTS + "/{agent_id}"
 _SESSION = _AGENT + "/session/{session_id}"
@@ -152,7 +148,7 @@ OPERATIONS = (
         id="list_agents",
         tag=TAG,
         summary="List agents, oldest first.",
-        parameters=_PAGE,
+        parameters=PAGE,
         answer=PaginatedResponse,
         says="A page of agents.",
     ),
@@ -200,7 +196,7 @@ OPERATIONS = (
         id="list_sessions",
         tag=TAG,
         summary="List an agent's sessions, oldest first, without their turns.",
-        parameters=_PAGE,
+        parameters=PAGE,
         answer=PaginatedResponse,
         says="A page of sessions.",
     ),

@@ -104,7 +104,7 @@ class Components:
                 return {"type": "number"}
             case types.BoolType():
                 return {"type": "boolean"}
-            case types.AnyType():
+            case types.AnyType() | types.RawType():
                 return ANY_VALUE
         raise TypeError(f"{info} has no schema here")
 

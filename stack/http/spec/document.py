@@ -7,28 +7,29 @@ import functools
 import msgspec
 
 from stack import VERSION
-from stack.http.spec import agent, beside
+from stack.http.spec import agent, beside, dataset
 from stack.http.spec.components import Components, Schema
 from stack.http.spec.operation import described, shared_responses
 
-OPERATIONS = (*agent.OPERATIONS, *beside.OPERATIONS)
+OPERATIONS = (*agent.OPERATIONS, *dataset.OPERATIONS, *beside.OPERATIONS)
 
 DESCRIPTION = """\
 An agent backend that forgets nothing, behind the Llama Stack experimental API.
 
-Everything under `/v1alpha` also answers under the deprecated `/v1`, for older clients. Times are RFC 3339 in UTC
+Everything under `/v1alpha` and `/v1beta` also answers under the deprecated `/v1`, for older clients. Times are RFC 3339 in UTC
 with microseconds. Absent optional fields are left out, and unknown ones refused. Every answer carries `x-trace-id`.
 A POST that changes something takes an `Idempotency-Key`: the same key and body get the first answer again.
 """
 
 TAGS = {
     agent.TAG: "Agents, their sessions, and the turns and steps in them.",
+    dataset.TAG: "Datasets, their versions and their rows.",
     beside.TAG: "What clients and their helpers call beside the contract.",
 }
 
 
 def document() -> Schema:
-    components = Components(agent.DETAILS, agent.NAMED, agent.PLAIN)
+    components = Components(agent.DETAILS | dataset.DETAILS, [*agent.NAMED, *dataset.NAMED], agent.PLAIN)
     paths: dict[str, Schema] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method] = described(operation, components)

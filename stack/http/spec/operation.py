@@ -21,7 +21,10 @@ PATH_PARAMETERS = {
     "toolgroup_id": "The toolgroup's identifier.",
     "scoring_fn_id": "The scoring function's identifier.",
     "vector_db_id": "The vector database's identifier.",
+    "dataset_id": "The dataset's id; it may hold slashes.",
 }
+
+BESIDE = "x-beside-the-contract"
 
 # Name in `components.responses`, status, title and an example of the detail.
 _ERRORS = (
@@ -44,12 +47,19 @@ _ERROR_TEXTS = {
 
 
 class Parameter(Struct, frozen=True, kw_only=True):
-    """A query or header parameter. `kind` is its type."""
+    """A query or header parameter. `kind` is its type. `beside` marks one that the contract's operation lacks."""
 
     name: str
     kind: Any
     description: str
     place: Literal["query", "header"] = "query"
+    beside: bool = False
+
+
+PAGE = (
+    Parameter(name="start_index", kind=int, description="How many to pass over, 0 or more; 0 where absent."),
+    Parameter(name="limit", kind=int, description="How many to return; all where absent or -1."),
+)
 
 
 class Operation(Struct, frozen=True, kw_only=True):
@@ -116,7 +126,7 @@ def _given(parameter: Parameter, components: Components) -> Schema:
         "required": False,
         "description": parameter.description,
         "schema": components.of(parameter.kind),
-    }
+    } | ({BESIDE: True} if parameter.beside else {})
 
 
 def _success(operation: Operation, components: Components) -> Schema:
