@@ -1,13 +1,14 @@
 """The registry of read models. A new one is its module, its SQL files and a line here.
 
-The order counts: within a batch, statements run in this order, so a session's deletion comes after its turns.
+The order counts: within a batch, statements run in this order, so a session's deletion comes after its turns, and a
+benchmark's after its jobs.
 """
 
 from __future__ import annotations
 
 from functools import cache
 
-from projections import agent, dataset, session, turn
+from projections import agent, benchmark, comparison, dataset, evaljob, session, turn
 from projections.plan import Plan, ReadModel, compile_plan
 
 # What the engine itself keeps in each build.
@@ -19,6 +20,9 @@ READ_MODELS: tuple[ReadModel, ...] = (
     turn.READ_MODEL,
     session.READ_MODEL,
     dataset.READ_MODEL,
+    evaljob.READ_MODEL,
+    benchmark.READ_MODEL,
+    comparison.READ_MODEL,
 )
 
 

@@ -22,6 +22,10 @@ TABLES = (
     "turn_changes",
     "dataset_changes",
     "dataset_deletions",
+    "evaljob_changes",
+    "evaljob_rows",
+    "benchmarks",
+    "benchmark_deletions",
     "failed_events",
 )
 

@@ -5,14 +5,16 @@ SELECT
     benchmark_id,
     job_id,
     row_number,
+    input_digest,
     scoring_function,
-    CASE score_row ->> '$.score'
-        WHEN 'true' THEN 1.0
-        WHEN 'false' THEN 0.0
-        ELSE try_cast(score_row ->> '$.score' AS DOUBLE)
+    CASE
+        WHEN score_row ->> '$.score' = 'true' THEN 1.0
+        WHEN score_row ->> '$.score' = 'false' THEN 0.0
+        WHEN isfinite(try_cast(score_row ->> '$.score' AS DOUBLE)) THEN try_cast(score_row ->> '$.score' AS DOUBLE)
     END AS score,
     score_row ->> '$.error' AS error,
     score_row,
+    generation,
     generation ->> '$.generated_answer' AS generated_answer,
     position
 FROM (

@@ -1,0 +1,70 @@
+"""Benchmarks that exist, in the order of registration."""
+
+from __future__ import annotations
+
+from msgspec import Raw, Struct
+from msgspec.json import Decoder
+
+from projections.plan import ReadModel
+from projections.reader import Reader, Row
+from schemas.api.benchmark import Benchmark
+
+# Runs after the jobs' statements: a deletion takes what the same batch has just written.
+READ_MODEL = ReadModel(
+    name="benchmark",
+    tables=("benchmarks", "benchmark_deletions"),
+    apply=(
+        "benchmark_registered",
+        "benchmark_deletion",
+        "benchmark_deleted",
+        "benchmark_deleted_evaljob_changes",
+        "benchmark_deleted_evaljob_rows",
+    ),
+    queries=("benchmarks", "benchmark_by_id", "benchmark_jobs"),
+)
+
+
+class _Registered(Struct, frozen=True):
+    dataset_id: str
+    scoring_functions: list[str]
+    provider_id: str
+    provider_resource_id: str
+    metadata: Raw = Raw(b"{}")
+
+
+class BenchmarkJob(Struct, frozen=True):
+    """`agent_id` is that of the agent which was made for the job, empty where the candidate is a model."""
+
+    job_id: str
+    agent_id: str
+
+
+_registered = Decoder(_Registered)
+
+
+def listing(reader: Reader) -> list[Benchmark]:
+    return [_benchmark(reader, row) for row in reader.read("benchmarks", {})]
+
+
+def get(reader: Reader, benchmark_id: str) -> Benchmark | None:
+    """None for a benchmark that is unknown or unregistered."""
+    rows = reader.read("benchmark_by_id", {"benchmark_id": benchmark_id})
+    return _benchmark(reader, rows[0]) if rows else None
+
+
+def jobs(reader: Reader, benchmark_id: str) -> list[BenchmarkJob]:
+    """All its jobs, ended ones too, and those of rows that came with a request."""
+    return [BenchmarkJob(*row) for row in reader.read("benchmark_jobs", {"benchmark_id": benchmark_id})]
+
+
+def _benchmark(reader: Reader, row: Row) -> Benchmark:
+    benchmark_id, event = row
+    registered = _registered.decode(reader.hydrate(event.encode()))
+    return Benchmark(
+        identifier=benchmark_id,
+        provider_resource_id=registered.provider_resource_id,
+        provider_id=registered.provider_id,
+        dataset_id=registered.dataset_id,
+        scoring_functions=registered.scoring_functions,
+        metadata=registered.metadata,
+    )

@@ -1,0 +1,165 @@
+"""Evaluation jobs: how they stand, and their results row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Raw, Struct
+from msgspec.json import Decoder, encode
+
+from projections.plan import ReadModel
+from projections.reader import Reader, Row, rfc3339, window
+from schemas.api.error import Error
+from schemas.api.evaljob import Job, JobOutcome, JobStatus
+from schemas.api.turn import TurnError, TurnUsage
+
+READ_MODEL = ReadModel(
+    name="evaljob",
+    tables=("evaljob_changes", "evaljob_rows"),
+    views=("evaljobs", "evaljob_scores"),
+    apply=("evaljob_changes", "evaljob_rows"),
+    queries=(
+        "evaljob_changes_of_job",
+        "evaljob_progress",
+        "evaljob_generations",
+        "evaljob_score_rows",
+        "evaljobs_of_benchmark",
+        "open_evaljobs",
+    ),
+)
+
+NOT_EVALUATED = "The row was not evaluated: the job ended before."
+_NO_GENERATION = encode({"generated_answer": "", "error": NOT_EVALUATED}).decode()
+_NO_SCORE = encode({"score": 0, "error": NOT_EVALUATED}).decode()
+_NEVER = 2**63 - 1
+
+_STATUS: dict[str, JobStatus] = {
+    "scheduled": "scheduled",
+    "started": "in_progress",
+    "completed": "completed",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
+_ENDS = frozenset(("completed", "failed", "cancelled"))
+
+
+class _Scheduled(Struct, frozen=True):
+    num_rows: int
+    scoring_functions: list[str]
+    dataset_id: str = ""
+    dataset_version: int = 0
+    agent_id: str = ""
+
+
+class _Ended(Struct, frozen=True):
+    aggregates: dict[str, Raw] = {}
+    error: TurnError | None = None
+
+
+_scheduled = Decoder(_Scheduled)
+_ended = Decoder(_Ended)
+
+
+class JobView(Struct, frozen=True):
+    """A job and how it stands or ended. `first` and `last` bound the positions of its events; of `row_count` rows
+    there is a result, counted from row 0 to the last one that was evaluated. `aggregates` by function."""
+
+    benchmark_id: str
+    outcome: JobOutcome
+    scoring_functions: list[str]
+    aggregates: Mapping[str, Raw]
+    first: int
+    last: int
+    row_count: int
+
+    @property
+    def has_ended(self) -> bool:
+        return self.outcome.status in _ENDS
+
+
+def get(reader: Reader, benchmark_id: str, job_id: str) -> JobView | None:
+    """The job, or None when it is unknown, deleted with its benchmark, or not one of this benchmark."""
+    rows = reader.read("evaljob_changes_of_job", {"benchmark_id": benchmark_id, "job_id": job_id})
+    # Without a beginning it is nothing: what is left of a job whose content was redacted.
+    if not rows or rows[0][0] != "scheduled":
+        return None
+    first, last = rows[0][3], rows[-1][3] if rows[-1][0] in _ENDS else _NEVER
+    [progress] = reader.read(
+        "evaljob_progress", {"benchmark_id": benchmark_id, "job_id": job_id, "first": first, "last": last}
+    )
+    return _view(reader, benchmark_id, job_id, rows, progress)
+
+
+def result(reader: Reader, view: JobView) -> bytes:
+    """The rows' generations and scores: an EvaluateResponse as JSON."""
+    place = {
+        "benchmark_id": view.benchmark_id,
+        "job_id": view.outcome.job_id,
+        "first": view.first,
+        "last": view.last,
+        "row_count": view.row_count,
+    }
+    [[generations]] = reader.read("evaljob_generations", place | {"missing": _NO_GENERATION})
+    pieces = [b'{"generations":[', reader.hydrate(generations.encode()), b'],"scores":{']
+    for number, name in enumerate(view.scoring_functions):
+        path = f'$."{name}"'
+        [[score_rows]] = reader.read("evaljob_score_rows", place | {"missing": _NO_SCORE, "path": path})
+        pieces += [b"," if number else b"", encode(name), b':{"score_rows":[']
+        pieces += [reader.hydrate(score_rows.encode()), b'],"aggregated_results":']
+        pieces += [bytes(view.aggregates.get(name, Raw(b"{}"))), b"}"]
+    return b"".join((*pieces, b"}}"))
+
+
+def page(
+    reader: Reader, benchmark_id: str, start_index: int = 0, limit: int | None = None
+) -> tuple[list[Job], bool]:
+    """Jobs of a benchmark from `start_index` on, in the order of scheduling, at most `limit` (None: all), and
+    whether more follow."""
+    offset, row_count = window(start_index, limit)
+    rows = reader.read(
+        "evaljobs_of_benchmark",
+        {"benchmark_id": benchmark_id, "start_index": offset, "row_count": row_count},
+    )
+    return [Job(job_id, _STATUS[change]) for job_id, change in rows[:limit]], (
+        limit is not None and len(rows) > limit
+    )
+
+
+def open_jobs(reader: Reader) -> list[tuple[str, str]]:
+    """Benchmark and id of each job that has not ended, oldest first. Looks at all jobs: for a start."""
+    return [(benchmark_id, job_id) for benchmark_id, job_id in reader.read("open_evaljobs", {})]
+
+
+def _view(reader: Reader, benchmark_id: str, job_id: str, rows: list[Row], progress: Row) -> JobView:
+    scheduled = _scheduled.decode(reader.hydrate(rows[0][2].encode()))
+    status: JobStatus = "scheduled"
+    ended, ended_us = _Ended(), 0
+    for change, at_us, event, _ in rows:
+        status = _STATUS.get(change, status)
+        if change in _ENDS:
+            ended, ended_us = _ended.decode(reader.hydrate(event.encode())), at_us
+    num_done, num_failed, tokens_in, tokens_out, highest_row = progress
+    error = ended.error
+    outcome = JobOutcome(
+        job_id=job_id,
+        status=status,
+        usage=TurnUsage(tokens_in, tokens_out),
+        error=Error(error.status, error.title, error.detail) if error else None,
+        num_rows=scheduled.num_rows,
+        num_done=num_done,
+        num_failed=num_failed,
+        dataset_id=scheduled.dataset_id or None,
+        dataset_version=scheduled.dataset_version or None,
+        agent_id=scheduled.agent_id or None,
+        created_at=rfc3339(rows[0][1]),
+        completed_at=rfc3339(ended_us) if ended_us else None,
+    )
+    return JobView(
+        benchmark_id=benchmark_id,
+        outcome=outcome,
+        scoring_functions=scheduled.scoring_functions,
+        aggregates=ended.aggregates,
+        first=rows[0][3],
+        last=rows[-1][3] if ended_us else _NEVER,
+        row_count=highest_row + 1,
+    )

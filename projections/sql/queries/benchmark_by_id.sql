@@ -1,0 +1,6 @@
+-- benchmark_id, event.
+SELECT
+    benchmark_id,
+    event
+FROM now.benchmarks
+WHERE benchmark_id = $benchmark_id;

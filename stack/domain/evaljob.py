@@ -1,0 +1,130 @@
+"""Evaluation jobs: the state that their events fold to, and what may be asked of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from schemas.api.eval import BenchmarkConfig
+from schemas.api.evaljob import JobStatus
+from schemas.api.turn import TurnError, TurnUsage
+from schemas.events.base import Event
+from schemas.events.evaljob import (
+    EvalJobCancelled,
+    EvalJobCancelRequested,
+    EvalJobCompleted,
+    EvalJobFailed,
+    EvalJobRowEvaluated,
+    EvalJobScheduled,
+    EvalJobStarted,
+)
+from schemas.events.turn import Owner
+from stack.domain.row_set import RowSet
+from stack.errors import Invalid, NotFound
+
+NO_OWNER = Owner("", "")
+
+
+class EvalJobState(Struct, frozen=True, kw_only=True):
+    """A job. Times are microseconds since 1970, 0 for not yet. Of its rows only which are `done` and how many of
+    them `failed`; what they gave is in their events. `barren` counts the starts since the last row."""
+
+    scheduled: EvalJobScheduled | None = None
+    status: JobStatus = "scheduled"
+    owner: Owner = NO_OWNER
+    attempt: int = 0
+    barren: int = 0
+    trace_id: str = ""
+    scheduled_at: int = 0
+    ended_at: int = 0
+    done: RowSet = RowSet()
+    failed: int = 0
+    first_error: TurnError | None = None
+    usage: TurnUsage = TurnUsage()
+    cancel_reason: str = ""
+    aggregates: Mapping[str, Mapping[str, Any]] = {}
+    error: TurnError | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.scheduled is not None and not self.ended_at
+
+    @property
+    def num_rows(self) -> int:
+        return self.scheduled.num_rows if self.scheduled else 0
+
+
+def evolve(state: EvalJobState, event: Event, recorded_at: int, version: int) -> EvalJobState:
+    match event:
+        case EvalJobRowEvaluated():
+            return _row_evaluated(state, event)
+        case EvalJobScheduled():
+            return EvalJobState(scheduled=event, scheduled_at=recorded_at, trace_id=event.trace_id)
+        case EvalJobStarted(owner=owner, attempt=attempt):
+            return replace(state, status="in_progress", owner=owner, attempt=attempt, barren=state.barren + 1)
+        case EvalJobCancelRequested(reason=reason):
+            return replace(state, cancel_reason=reason)
+        case EvalJobCompleted(aggregates=aggregates):
+            return replace(state, status="completed", ended_at=recorded_at, aggregates=aggregates)
+        case EvalJobFailed(error=error, aggregates=aggregates):
+            return replace(state, status="failed", ended_at=recorded_at, error=error, aggregates=aggregates)
+        case EvalJobCancelled(reason=reason, aggregates=aggregates):
+            return replace(
+                state, status="cancelled", ended_at=recorded_at, cancel_reason=reason, aggregates=aggregates
+            )
+    return state
+
+
+def _row_evaluated(state: EvalJobState, event: EvalJobRowEvaluated) -> EvalJobState:
+    used, more = state.usage, event.usage
+    return replace(
+        state,
+        barren=0,
+        done=state.done.added(event.row),
+        failed=state.failed + (event.error is not None),
+        first_error=state.first_error or event.error,
+        usage=TurnUsage(used.input_tokens + more.input_tokens, used.output_tokens + more.output_tokens),
+    )
+
+
+def existing(state: EvalJobState, benchmark_id: str, job_id: str) -> EvalJobState:
+    """The job. Raises NotFound when it never was, or was redacted with its benchmark."""
+    if state.scheduled is None:
+        raise NotFound(f"There is no job {job_id!r} of benchmark {benchmark_id!r}.")
+    return state
+
+
+def num_rows(available: int, num_examples: int | None, where: str) -> int:
+    """How many of the rows are evaluated. Raises Invalid where that is none."""
+    if num_examples is not None and num_examples < 1:
+        raise Invalid(
+            f"{where}.num_examples is {num_examples}; it must be 1 or more, or left out to evaluate all rows."
+        )
+    return available if num_examples is None else min(available, num_examples)
+
+
+def start(state: EvalJobState, owner: Owner) -> list[Event]:
+    return [EvalJobStarted(owner=owner, attempt=state.attempt + 1)]
+
+
+def failed_row_error(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    """Why a row that was answered failed all the same: no function could score it. Empty where one could."""
+    errors = [str(score["error"]) for score in scores.values() if "error" in score]
+    return errors[0] if errors and len(errors) == len(scores) else ""
+
+
+def end(state: EvalJobState, aggregates: dict[str, dict[str, Any]]) -> Event:
+    """The end of a job whose rows are all done: failed when all of them failed."""
+    if state.failed < state.num_rows or state.first_error is None:
+        return EvalJobCompleted(aggregates=aggregates)
+    first = state.first_error
+    detail = f"All {state.num_rows} rows failed. The first failure: {first.detail}"
+    return EvalJobFailed(error=TurnError(first.status, first.title, detail), aggregates=aggregates)
+
+
+def normalised(config: BenchmarkConfig) -> BenchmarkConfig:
+    """Without what only older clients say."""
+    return replace(config, type=None)
