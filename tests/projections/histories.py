@@ -113,6 +113,42 @@ def whole_turn(turn_id: str, session_id: str, agent_id: str, steps: int = 1) -> 
     return happenings + turn_completed(turn_id, session_id, f"All of {turn_id}")
 
 
+def dataset_registered(dataset_id: str, rows: int, **more: Any) -> Happening:
+    """Registered with rows `{"row": 0}` and so on, in place."""
+    payload = {
+        "purpose": "eval/question-answer",
+        "provider_id": "localfs",
+        "row_count": rows,
+        "digest": "0d" * 32,
+        "chunks": [row_chunk(0, rows)] if rows else [],
+        "metadata": {"of": dataset_id},
+        "actor": "key-1",
+    }
+    return (f"dataset/{dataset_id}", "dataset.registered.1", payload | more)
+
+
+def rows_appended(dataset_id: str, first_row: int, rows: int, **more: Any) -> Happening:
+    payload = {"first_row": first_row, "row_count": rows, "chunks": [row_chunk(first_row, rows)]}
+    return (f"dataset/{dataset_id}", "dataset.rows_appended.1", payload | more)
+
+
+def dataset_unregistered(dataset_id: str) -> Happening:
+    return (f"dataset/{dataset_id}", "dataset.unregistered.1", {"actor": "key-2"})
+
+
+def row_chunk(first_row: int, rows: int) -> dict[str, Any]:
+    return {
+        "count": rows,
+        "bytes": 12 * rows,
+        "blob": "",
+        "rows": [{"row": number} for number in range(first_row, first_row + rows)],
+    }
+
+
+def blob_chunk(rows: int, blob: str = "ab" * 32) -> dict[str, Any]:
+    return {"count": rows, "bytes": 12 * rows, "blob": blob}
+
+
 def message(text: str) -> dict[str, Any]:
     return {"role": "assistant", "content": text, "stop_reason": "end_of_turn"}
 

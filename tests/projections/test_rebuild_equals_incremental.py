@@ -29,6 +29,9 @@ MOVES = (
     "late",
     "drop",
     "drop_agent",
+    "dataset",
+    "append",
+    "drop_dataset",
     "bad",
 )
 
@@ -43,6 +46,7 @@ class World:
         self.turns: dict[str, str] = {}  # open turns: the session
         self.steps: dict[str, str] = {}  # open steps: the turn
         self.turns_of: dict[str, list[str]] = {}
+        self.datasets: dict[str, int] = {}  # their rows
         self.count = 0
 
     def move(self, move: str, choice: int) -> None:
@@ -108,6 +112,26 @@ class World:
             self.feed.redact({f"agent/{agent}"}, keep="agent.deleted.1")
             for session in [s for s, owner in self.sessions.items() if owner == agent]:
                 self._drop_session(session)
+
+    def _dataset(self, name: str, choice: int) -> None:
+        """One of a few ids, so that some are registered anew after they were dropped."""
+        dataset = f"data/{choice % 3}"
+        if dataset not in self.datasets:
+            self.datasets[dataset] = choice
+            self.feed.append(h.dataset_registered(dataset, choice))
+
+    def _append(self, name: str, choice: int) -> None:
+        if self.datasets:
+            dataset = _pick(list(self.datasets), choice)
+            self.feed.append(h.rows_appended(dataset, self.datasets[dataset], choice + 90))
+            self.datasets[dataset] += choice + 90
+
+    def _drop_dataset(self, name: str, choice: int) -> None:
+        if self.datasets:
+            dataset = _pick(list(self.datasets), choice)
+            del self.datasets[dataset]
+            self.feed.append(h.dataset_unregistered(dataset))
+            self.feed.redact({f"dataset/{dataset}"}, keep="dataset.unregistered.1")
 
     def _bad(self, name: str, choice: int) -> None:
         self.feed.append(_pick(BAD, choice))
@@ -178,5 +202,9 @@ def test_a_rebuild_equals_what_was_followed(
             assert {row[2] for row in expected["sessions"]} == living
             started = [row for row in expected["turn_changes"] if row[3] == "started"]
             assert {row[4] for row in started} <= living
+            held: dict[str, int] = {}
+            for row in expected["dataset_changes"]:
+                held[row[2]] = held.get(row[2], 0) + row[6]
+            assert held == world.datasets
         finally:
             warehouse.close()
