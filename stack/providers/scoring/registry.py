@@ -5,10 +5,19 @@ from __future__ import annotations
 import difflib
 
 from stack.errors import Invalid
-from stack.providers.scoring import match
+from stack.providers.scoring import docvqa, ifeval, match, math_answer, multiple_choice
 from stack.providers.scoring.port import Definition
 
-DEFINITIONS = {one.id: one for one in (*match.DEFINITIONS,)}
+DEFINITIONS = {
+    one.id: one
+    for one in (
+        *match.DEFINITIONS,
+        *multiple_choice.DEFINITIONS,
+        *math_answer.DEFINITIONS,
+        *docvqa.DEFINITIONS,
+        *ifeval.DEFINITIONS,
+    )
+}
 
 
 def definition(name: str) -> Definition:
