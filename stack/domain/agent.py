@@ -62,8 +62,13 @@ def delete(state: AgentState, agent_id: str) -> list[Event]:
     return [AgentDeleted()]
 
 
-def normalise(config: AgentConfig, toolgroups: Collection[str], shields: Collection[str]) -> AgentConfig:
-    where = "agent_config"
+def normalise(
+    config: AgentConfig,
+    toolgroups: Collection[str],
+    shields: Collection[str],
+    where: str = "agent_config",
+) -> AgentConfig:
+    """The configuration with its defaults. `where` is its place in the request. Raises Invalid naming the field."""
     if not config.model.strip():
         raise Invalid(
             f"{where}.model is empty. Name a model as <provider>/<model>; GET /v1/models lists them."

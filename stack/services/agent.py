@@ -43,6 +43,11 @@ class AgentService:
         )
         return agent_id
 
+    def normalised(self, config: AgentConfig, where: str) -> AgentConfig:
+        """The configuration as `create` would record it, for an agent that is part of something larger. `where` is
+        its place in the request. Raises Invalid."""
+        return agents.normalise(config, self._toolgroups, self._shields, where)
+
     async def delete(self, agent_id: str, caller: Caller) -> None:
         """Deletes the agent, then its sessions: once it is deleted nothing new can begin under it."""
         _, version = await self._states.agent(agent_id)

@@ -1,13 +1,15 @@
-"""The state of agents, sessions, turns and datasets, folded from their streams: what commands decide from."""
+"""The state of agents, sessions, turns, datasets and benchmarks, folded from their streams: what commands decide from."""
 
 from __future__ import annotations
 
 from schemas.api.agent import AgentConfig
 from stack.domain import agent as agents
+from stack.domain import benchmark as benchmarks
 from stack.domain import dataset as datasets
 from stack.domain import session as sessions
 from stack.domain import turn as turns
 from stack.domain.agent import AgentState
+from stack.domain.benchmark import BenchmarkState
 from stack.domain.dataset import DatasetState
 from stack.domain.session import SessionState
 from stack.domain.turn import TurnState
@@ -17,6 +19,7 @@ _AGENT = Fold(AgentState(), agents.evolve)
 _SESSION = Fold(SessionState(), sessions.evolve)
 _TURN = Fold(TurnState(), turns.evolve)
 _DATASET = Fold(DatasetState(), datasets.evolve, last_only=True)
+_BENCHMARK = Fold(BenchmarkState(), benchmarks.evolve)
 
 
 class States:
@@ -44,3 +47,7 @@ class States:
     async def dataset(self, dataset_id: str) -> Folded[DatasetState]:
         """One that does not exist is a state too: its id may be taken."""
         return await self._store.load(stream_name("dataset", dataset_id), _DATASET)
+
+    async def benchmark(self, benchmark_id: str) -> Folded[BenchmarkState]:
+        """One that does not exist is a state too: its id may be taken, and numbers of jobs go on."""
+        return await self._store.load(stream_name("benchmark", benchmark_id), _BENCHMARK)

@@ -46,9 +46,11 @@ class Supervisor:
             self._failures.append(TaskState(name, "failed", f"{type(error).__name__}: {error}"))
 
     def state(self) -> list[TaskState]:
-        """Named tasks that run, and the last failures. Turns are counted elsewhere, not listed."""
+        """Named tasks that run, and the last failures. Turns and jobs are counted elsewhere, not listed."""
         running = [
-            TaskState(name, "running") for name in self._tasks.values() if not name.startswith("turn ")
+            TaskState(name, "running")
+            for name in self._tasks.values()
+            if not name.startswith(("turn ", "evaljob "))
         ]
         return [*running, *self._failures]
 

@@ -89,7 +89,7 @@ class TurnService:
         await self._states.session(agent_id, session_id)
         agents.check_toolgroups(request.toolgroups, (), "toolgroups")
         provider, _ = await self._models.resolve(agent.model)
-        _check_capabilities(agent, provider)
+        check_capabilities(agent, provider)
         check_tool_config(
             request.tool_config, {tool.name for tool in agent.client_tools or ()}, "tool_config"
         )
@@ -311,15 +311,16 @@ class TurnService:
         turn.live.end()
 
 
-def _check_capabilities(agent: AgentConfig, provider: InferenceProvider) -> None:
-    """Raises Invalid for a parameter that the provider has no counterpart of."""
+def check_capabilities(agent: AgentConfig, provider: InferenceProvider, where: str = "agent_config") -> None:
+    """Raises Invalid for a parameter that the provider has no counterpart of. `where` is the place of the agent's
+    configuration in the request."""
     params, can = agent.sampling_params, provider.capabilities
     if isinstance(agent.response_format, GrammarResponseFormat) and not can.grammar:
-        raise Invalid(f"agent_config.response_format: {provider.id} takes no grammar; use json_schema.")
+        raise Invalid(f"{where}.response_format: {provider.id} takes no grammar; use json_schema.")
     if params is not None:
         if isinstance(params.strategy, TopKSamplingStrategy) and not can.top_k:
-            raise Invalid(f"agent_config.sampling_params.strategy: {provider.id} has no top_k; use top_p.")
+            raise Invalid(f"{where}.sampling_params.strategy: {provider.id} has no top_k; use top_p.")
         if params.repetition_penalty not in (None, 1.0) and not can.repetition_penalty:
             raise Invalid(
-                f"agent_config.sampling_params.repetition_penalty: {provider.id} has none; leave it out."
+                f"{where}.sampling_params.repetition_penalty: {provider.id} has none; leave it out."
             )

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec import Struct
 
@@ -31,6 +30,7 @@ from stack.services.running_turn import RunningTurn
 from stack.services.state import States
 from stack.services.supervisor import Supervisor
 from stack.services.turn_runner import Closes, Superseded, TurnPlan, TurnRunner
+from stack.services.uninterrupted import uninterrupted
 from telemetry import conventions as names
 from telemetry.tracing import Tracing
 
@@ -173,7 +173,7 @@ class TurnDriver:
         attempt = 0
         while True:
             try:
-                await _uninterrupted(self.append(turn, events, closes))
+                await uninterrupted(self.append(turn, events, closes))
                 return
             except Unavailable as error:
                 if turn.stopping and not turn.ending:
@@ -212,23 +212,6 @@ class TurnDriver:
         left = [turn.task for turn in self.running.values() if turn.task is not None]
         if left:
             await asyncio.wait(left)
-
-
-async def _uninterrupted(work: Coroutine[Any, Any, None]) -> None:
-    """Awaits to the end what must not be left half known; a cancellation is raised afterwards."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        while not task.done():
-            try:
-                await asyncio.wait([task])
-            except asyncio.CancelledError:
-                continue
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            raise error from None
-        raise
 
 
 def _labels(turn: RunningTurn) -> dict[str, str]:

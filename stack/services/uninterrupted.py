@@ -1,0 +1,24 @@
+"""Work that a cancellation may not leave half known, such as an append to the log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+
+async def uninterrupted(work: Coroutine[Any, Any, None]) -> None:
+    """Awaits to the end what must not be left half known; a cancellation is raised afterwards."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError:
+                continue
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            raise error from None
+        raise
