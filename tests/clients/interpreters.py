@@ -95,8 +95,14 @@ def _installed(client: Client) -> Path:
         tool = ["uv", "pip", "install", "--python", client.python] if shutil.which("uv") else []
         tool = tool or [client.python, "-m", "pip", "install"]
         package = f"llama-stack-client=={client.version}"
+        root.mkdir(exist_ok=True)
+        # Elsewhere than in the project, whose pins are for its own environment.
         done = subprocess.run(
-            [*tool, "--quiet", "--target", str(partial), package], capture_output=True, text=True, check=False
+            [*tool, "--quiet", "--target", str(partial), package],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, f"{package} could not be installed: {done.stderr}"
         partial.rename(folder)
