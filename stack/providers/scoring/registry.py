@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 
 from stack.errors import Invalid
-from stack.providers.scoring import docvqa, ifeval, match, math_answer, multiple_choice
+from stack.providers.scoring import bfcl, docvqa, ifeval, match, math_answer, multiple_choice
 from stack.providers.scoring.port import Definition
 
 DEFINITIONS = {
@@ -16,6 +16,7 @@ DEFINITIONS = {
         *math_answer.DEFINITIONS,
         *docvqa.DEFINITIONS,
         *ifeval.DEFINITIONS,
+        *bfcl.DEFINITIONS,
     )
 }
 
