@@ -1,4 +1,4 @@
-"""Datasets and the rows in them (spec tags: Datasets, DatasetIO)."""
+"""Datasets, their versions and what differs between two (spec tag: Datasets)."""
 
 from __future__ import annotations
 
@@ -45,10 +45,6 @@ class Dataset(Struct, frozen=True, kw_only=True):
 
 class ListDatasetsResponse(Struct, frozen=True):
     data: list[Dataset]
-
-
-class AppendRowsRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    rows: list[Raw]
 
 
 class DatasetVersion(Struct, frozen=True, kw_only=True, omit_defaults=True):

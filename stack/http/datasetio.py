@@ -11,7 +11,7 @@ from litestar import Controller, Request, get, post
 from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from schemas.api.dataset import AppendRowsRequest
+from schemas.api.datasetio import AppendRowsRequest
 from stack.http.answer import empty_answer
 from stack.http.body import caller_of, integer_of, page_of, post_of
 from stack.http.path import id_of
@@ -44,7 +44,7 @@ class DatasetIOController(Controller):
         stop = count if limit is None else min(count, start + limit)
         more = start < count and stop < count
         answer = RowsAnswer(
-            services.datasets.pieces(name, version, start, stop), more, request.url.path, version
+            services.datasets.pieces(name, version, start, stop), more, request.url.path, version, count
         )
         await answer.begin()
         return answer
@@ -54,7 +54,12 @@ class RowsAnswer:
     """A page of rows, put together from their texts: sent whole up to 1 MiB, else as the rows are read."""
 
     def __init__(
-        self, pieces: AsyncGenerator[Sequence[bytes], None], has_more: bool, url: str, version: int
+        self,
+        pieces: AsyncGenerator[Sequence[bytes], None],
+        has_more: bool,
+        url: str,
+        version: int,
+        count: int,
     ) -> None:
         self._pieces = pieces
         self._end = b'],"has_more":%b,"url":%b}' % (
@@ -62,6 +67,7 @@ class RowsAnswer:
             msgspec.json.encode(url),
         )
         self._version = version
+        self._count = count
         self._body = b""
         self._whole = False
 
@@ -86,6 +92,7 @@ class RowsAnswer:
         headers = [
             (b"content-type", b"application/json"),
             (b"x-dataset-version", b"%d" % self._version),
+            (b"x-dataset-rows", b"%d" % self._count),
         ]
         if self._whole:
             self._body += self._end

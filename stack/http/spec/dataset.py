@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from schemas.api.dataset import (
-    AppendRowsRequest,
     Dataset,
     DatasetDiff,
     DatasetVersion,
@@ -14,6 +13,7 @@ from schemas.api.dataset import (
     RegisterDatasetRequest,
     RowsDataSource,
 )
+from schemas.api.datasetio import AppendRowsRequest
 from schemas.api.page import PaginatedResponse
 from stack.http.spec.components import ANY_OBJECT, PREFIX, Details, Schema
 from stack.http.spec.operation import PAGE, Operation, Parameter
@@ -148,7 +148,7 @@ OPERATIONS = (
         id="iterate_rows",
         tag=TAG,
         summary="Read rows of a dataset, in order.",
-        description="The header `x-dataset-version` says of which version they are.",
+        description="The header `x-dataset-version` says of which version they are, `x-dataset-rows` how many it has.",
         parameters=(
             *PAGE,
             Parameter(
