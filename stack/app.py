@@ -91,6 +91,7 @@ def _services(server: Server) -> Services:
         turns=server.turns,
         datasets=server.datasets,
         row_reader=server.row_reader,
+        scoring=server.scoring,
         states=server.states,
         views=server.views,
         once=server.once,

@@ -18,12 +18,15 @@ from stack.providers.fetch.guarded import GuardedFetcher
 from stack.providers.fetch.port import Fetcher
 from stack.providers.inference.registry import Models
 from stack.providers.rows.reader import RowReader
+from stack.providers.scoring.worker_pool import WorkerPool
 from stack.services.agent import AgentService
 from stack.services.content import ContentLoader
-from stack.services.dataset import DatasetService
 from stack.services.conversation import Conversations
+from stack.services.dataset import DatasetService
 from stack.services.effects import RealEffects
+from stack.services.judge import Judge
 from stack.services.once import Once
+from stack.services.scoring import Scoring
 from stack.services.server_state import ServerState
 from stack.services.session import SessionService
 from stack.services.state import States
@@ -70,6 +73,7 @@ class Server:
             max_running_turns=settings.max_running_turns,
         )
         effects = RealEffects(self.tracing)
+        self.scoring = Scoring(Judge(self.models, effects), WorkerPool())
         self.driver = TurnDriver(
             self.store, self.states, conversations, effects, self.supervisor, self.tracing, limits
         )
@@ -109,6 +113,7 @@ class Server:
         """Ends everything in order: work, then what it writes to, the log last."""
         await self.park_turns()
         await self.supervisor.stop()
+        await self.scoring.aclose()
         await self.models.aclose()
         await asyncio.to_thread(self.engine.stop)
         self.views.close()

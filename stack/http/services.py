@@ -12,6 +12,7 @@ from stack.providers.rows.port import RowReading
 from stack.services.agent import AgentService
 from stack.services.dataset import DatasetService
 from stack.services.once import Once
+from stack.services.scoring import Scoring
 from stack.services.server_state import ServerState
 from stack.services.session import SessionService
 from stack.services.state import States
@@ -27,6 +28,7 @@ class Services(Struct, frozen=True, kw_only=True):
     turns: TurnService
     datasets: DatasetService
     row_reader: RowReading
+    scoring: Scoring
     states: States
     views: Views
     once: Once

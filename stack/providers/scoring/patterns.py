@@ -29,13 +29,14 @@ def check(patterns: Sequence[str], where: str) -> None:
 
 def first_match(patterns: Sequence[str], text: str) -> str | None:
     """What the first pattern that matches found: its first group, or all of it where it has no group."""
+    # Encoded once: given a str, RE2 would do that for each pattern.
+    encoded = text.encode()
     for pattern in patterns:
         compiled = _compiled(pattern)
-        found = compiled.search(text)
-        if found is not None:
-            answer: str | None = found.group(1 if compiled.groups else 0)
-            if answer is not None:
-                return answer
+        found = compiled.search(encoded)
+        answer: bytes | None = found.group(1 if compiled.groups else 0) if found is not None else None
+        if answer is not None:
+            return answer.decode()
     return None
 
 
@@ -47,7 +48,7 @@ def _compiled(pattern: str) -> Any:
     options = re2.Options()
     options.log_errors = False
     try:
-        return re2.compile(pattern, options)
+        return re2.compile(pattern.encode(), options)
     except UnicodeEncodeError:
         raise ValueError("it is no valid Unicode text.") from None
     except re2.error as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 
 from stack.errors import Invalid
-from stack.providers.scoring import bfcl, docvqa, ifeval, match, math_answer, multiple_choice
+from stack.providers.scoring import bfcl, docvqa, ifeval, judge, match, math_answer, multiple_choice
 from stack.providers.scoring.port import Definition
 
 DEFINITIONS = {
@@ -17,6 +17,7 @@ DEFINITIONS = {
         *docvqa.DEFINITIONS,
         *ifeval.DEFINITIONS,
         *bfcl.DEFINITIONS,
+        *judge.DEFINITIONS,
     )
 }
 

@@ -80,7 +80,10 @@ class WorkerPool:
         return answer.score_row
 
     async def _start(self) -> _Worker:
-        worker = _Worker(await _started())
+        try:
+            worker = _Worker(await _started())
+        except OSError as error:
+            raise _Ended(f"No process could be started to score the row: {error}.") from None
         self._all.add(worker)
         return worker
 

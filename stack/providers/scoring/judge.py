@@ -1,0 +1,177 @@
+"""`llm-as-judge::base` and `llm-as-judge::405b-simpleqa`: what a judge is asked, and how its answer is read."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from schemas.api.scoring_function import LLMAsJudgeScoringFnParams
+from stack.errors import Invalid
+from stack.providers.scoring import patterns
+from stack.providers.scoring.fields import field
+from stack.providers.scoring.port import Definition, Row, RowFault, ScoreRow
+
+PLACEHOLDERS = ("input_query", "expected_answer", "generated_answer")
+MAX_CHARACTERS = 200_000
+"""Of each text that is put into a prompt."""
+MAX_TEMPLATE = 100_000
+
+BASE_TEMPLATE = """\
+Judge an answer to a question. Compare it with the reference answer; its wording and length do not matter, only \
+whether it says the same and nothing that is wrong.
+
+[Question]
+{input_query}
+
+[Reference answer]
+{expected_answer}
+
+[Answer to judge]
+{generated_answer}
+
+Say in one or two sentences what is right and what is wrong. Then give a grade from 0 (all wrong) to 10 (all right) \
+on a last line of its own, in exactly this form:
+Score: <grade>"""
+
+SIMPLEQA_TEMPLATE = """\
+You grade short factual answers. You are given a question, the correct answer and an answer to grade. Choose one grade:
+
+A: CORRECT. The answer holds everything of the correct answer that the question asks for, and contradicts none of it. \
+Case, punctuation, order and small misspellings of names do not matter. A hedge ("I think", "probably") is fine as \
+long as what is said is right and complete.
+B: INCORRECT. Something in the answer contradicts the correct answer, also when it is hedged or offered as one of \
+several possibilities.
+C: NOT_ATTEMPTED. The answer leaves out what was asked and contradicts nothing: it declines, asks back or stays vague.
+
+Rules for particular cases:
+- A number is right if it agrees with the correct one to the last digit that the correct one gives. For "25k", "25,200" \
+is right and "24k" is wrong; "more than 10k" neither confirms nor contradicts it: C.
+- The correct answer may say more than was asked. Only what was asked counts.
+- What the question makes obvious may be missing: a unit that it names, a country, the family name of a person.
+
+Examples, for the question "Which two planets of the solar system have no moons?" and the correct answer "Mercury and \
+Venus":
+- "venus and mercury, if I remember well": A
+- "Only Mercury has none." and "Mercury, Venus and Mars": B
+- "That depends on what counts as a moon." and "Mercury is one of them, the other I do not know.": C
+
+Now grade this one. Reply with nothing but one letter.
+
+Question: {input_query}
+Correct answer: {expected_answer}
+Answer to grade: {generated_answer}
+
+Grade (A, B or C):"""
+
+BASE_PATTERNS = [r"(?i)score\W{0,10}(-?\d+(?:\.\d+)?)"]
+# A letter that stands alone on the last line, or with the name of its grade. An A within a sentence is none.
+SIMPLEQA_PATTERNS = [r"(?:^|\n)\W*(A|B|C)\b(?:\W+(?:CORRECT|INCORRECT|NOT[_ ]ATTEMPTED))?\W*$"]
+
+_PLACED = re.compile(r"\{(" + "|".join(PLACEHOLDERS) + r")\}")
+_ESCAPED = re.compile(r"\{\{|\}\}")
+_NAMED = re.compile(r"\{([A-Za-z_]\w*)\}")
+_NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?")
+
+
+def check(params: LLMAsJudgeScoringFnParams, where: str) -> None:
+    """Raises Invalid for parameters that a judge cannot work with; `where` names what holds them."""
+    if not params.judge_model.strip():
+        raise Invalid(
+            f"{where}: judge_model is empty. Name the model that judges; GET /v1/models lists them."
+        )
+    patterns.check(params.judge_score_regexes, f"{where}: judge_score_regexes")
+    template = params.prompt_template
+    if template is None:
+        return
+    if len(template) > MAX_TEMPLATE:
+        raise Invalid(
+            f"{where}: prompt_template has {len(template):,} characters; at most {MAX_TEMPLATE:,} fit."
+        )
+    for name in _NAMED.findall(_ESCAPED.sub("", template)):
+        if name not in PLACEHOLDERS:
+            near = difflib.get_close_matches(name, PLACEHOLDERS, n=1, cutoff=0.5)
+            hint = f" Nearest: {{{near[0]}}}." if near else " Write {{...}} for text in braces."
+            raise Invalid(f"{where}: prompt_template has {{{name[:80]}}}, which is no field of a row.{hint}")
+    if "generated_answer" not in _PLACED.findall(template):
+        raise Invalid(
+            f"{where}: prompt_template has no {{generated_answer}}: the judge would not see the answer."
+        )
+
+
+def prompt(template: str, row: Row) -> str:
+    """The template with the row's texts in it, exactly as they are. Raises RowFault.
+
+    Where its other braces are doubled, as `str.format` has it, they become single ones.
+    """
+    rest = _ESCAPED.sub("", _PLACED.sub("", template))
+    doubled = "{" not in rest and "}" not in rest
+    parts = _PLACED.split(template)
+    # Texts and names alternate. Only the template's own text is unescaped, never a row's.
+    for position, part in enumerate(parts):
+        if position % 2:
+            parts[position] = _text(row, part)
+        elif doubled:
+            parts[position] = part.replace("{{", "{").replace("}}", "}")
+    return "".join(parts)
+
+
+def _text(row: Row, name: str) -> str:
+    value = field(row, name)
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    if len(text) > MAX_CHARACTERS:
+        raise RowFault(f"{name!r} has {len(text):,} characters; a judge is shown at most {MAX_CHARACTERS:,}.")
+    return text
+
+
+def read(said: str, regexes: Sequence[str]) -> ScoreRow:
+    """The score row of what a judge said: the grade that the patterns find, as a number where it is one."""
+    grade = patterns.first_match(regexes, said)
+    if not grade:
+        return {
+            "score": 0,
+            "error": "The judge gave no grade that the patterns find.",
+            "judge_feedback": said,
+        }
+    return {"score": _number(grade), "judge_feedback": said}
+
+
+def _number(grade: str) -> int | float | str:
+    if not _NUMBER.fullmatch(grade):
+        return grade
+    return float(grade) if "." in grade else int(grade)
+
+
+DEFINITIONS = (
+    Definition(
+        id="llm-as-judge::base",
+        description=(
+            "The grade that a model gives the generated answer. Name it as `judge_model`; a `prompt_template` and "
+            "`judge_score_regexes` of your own replace those here. Reads `input_query` and `expected_answer` where "
+            "the prompt has them."
+        ),
+        params=LLMAsJudgeScoringFnParams(
+            judge_model="",
+            prompt_template=BASE_TEMPLATE,
+            judge_score_regexes=BASE_PATTERNS,
+            aggregation_functions=["average"],
+        ),
+        place="judge",
+    ),
+    Definition(
+        id="llm-as-judge::405b-simpleqa",
+        description=(
+            "The grade that a model gives a short factual answer: A (correct), B (incorrect) or C (not attempted). "
+            "Name the model as `judge_model`."
+        ),
+        params=LLMAsJudgeScoringFnParams(
+            judge_model="",
+            prompt_template=SIMPLEQA_TEMPLATE,
+            judge_score_regexes=SIMPLEQA_PATTERNS,
+            aggregation_functions=["categorical_count"],
+        ),
+        place="judge",
+    ),
+)
