@@ -20,15 +20,20 @@ from stack.errors import Unavailable
 from stack.garbage import freeze_what_is_there
 from stack.http.admin import AdminController
 from stack.http.agent import AgentController
+from stack.http.benchmark import BenchmarkController
+from stack.http.benchmark_path import escaping_benchmark_ids
+from stack.http.comparison import ComparisonController
 from stack.http.dataset import DatasetController
 from stack.http.datasetio import DatasetIOController
 from stack.http.edge import edge
 from stack.http.error import exception_handlers
+from stack.http.evaljob import EvalJobController
 from stack.http.health import HealthController
 from stack.http.model import ModelController
 from stack.http.openapi import OpenAPIController
 from stack.http.protocol import Protocol
 from stack.http.provider import ProviderController
+from stack.http.scoring import ScoringController
 from stack.http.scoring_function import ScoringFunctionController
 from stack.http.services import Services
 from stack.http.session import SessionController
@@ -42,10 +47,12 @@ logger = logging.getLogger("replaystack.server")
 
 AGENTS = [AgentController, SessionController, TurnController]
 DATASETS = [DatasetController, DatasetIOController]
+EVAL = [BenchmarkController, ComparisonController, EvalJobController]
 BESIDE = [
     HealthController,
     ModelController,
     ProviderController,
+    ScoringController,
     ScoringFunctionController,
     ShieldController,
     ToolController,
@@ -67,9 +74,9 @@ def build(server: Server) -> ASGIApp:
     services = _services(server)
     app = Litestar(
         [
-            Router("/v1alpha", route_handlers=AGENTS),
+            Router("/v1alpha", route_handlers=[*AGENTS, *EVAL]),
             Router("/v1beta", route_handlers=DATASETS),
-            Router("/v1", route_handlers=[*AGENTS, *DATASETS, *BESIDE]),
+            Router("/v1", route_handlers=[*AGENTS, *DATASETS, *EVAL, *BESIDE]),
             AdminController,
             OpenAPIController,
         ],
@@ -81,7 +88,8 @@ def build(server: Server) -> ASGIApp:
         request_max_body_size=None,  # the edge measures bodies
         debug=False,
     )
-    return edge(app, server.settings, tracing=server.tracing, admin_token=server.folder.token)
+    routed = escaping_benchmark_ids(app)
+    return edge(routed, server.settings, tracing=server.tracing, admin_token=server.folder.token)
 
 
 def _services(server: Server) -> Services:
@@ -92,6 +100,11 @@ def _services(server: Server) -> Services:
         datasets=server.datasets,
         row_reader=server.row_reader,
         scoring=server.scoring,
+        row_scoring=server.row_scoring,
+        benchmarks=server.benchmarks,
+        evaljobs=server.evaljobs,
+        evaljob_frames=server.evaljob_frames,
+        comparisons=server.comparisons,
         states=server.states,
         views=server.views,
         once=server.once,

@@ -20,12 +20,18 @@ from stack.providers.inference.registry import Models
 from stack.providers.rows.reader import RowReader
 from stack.providers.scoring.worker_pool import WorkerPool
 from stack.services.agent import AgentService
+from stack.services.benchmark import BenchmarkService
+from stack.services.comparison import ComparisonService
 from stack.services.content import ContentLoader
 from stack.services.conversation import Conversations
 from stack.services.dataset import DatasetService
 from stack.services.effects import RealEffects
+from stack.services.evaljob import EvalJobService
+from stack.services.evaljob_driver import EvalJobDriver, EvalLimits
+from stack.services.evaljob_frames import EvalJobFrames
 from stack.services.judge import Judge
 from stack.services.once import Once
+from stack.services.row_scoring import RowScoring
 from stack.services.scoring import Scoring
 from stack.services.server_state import ServerState
 from stack.services.session import SessionService
@@ -77,6 +83,8 @@ class Server:
         self.driver = TurnDriver(
             self.store, self.states, conversations, effects, self.supervisor, self.tracing, limits
         )
+        owner = Owner(node, boot)
+        content = ContentLoader(fetcher or GuardedFetcher())
         self.turns = TurnService(
             self.store,
             self.states,
@@ -84,14 +92,57 @@ class Server:
             self.models,
             effects,
             self.driver,
-            ContentLoader(fetcher or GuardedFetcher()),
-            Owner(node, boot),
+            content,
+            owner,
             limits,
         )
         self.sessions = SessionService(self.store, self.states, self.turns, conversations)
         self.agents = AgentService(self.store, self.states, self.views, self.sessions)
         self.row_reader = RowReader()
         self.datasets = DatasetService(self.store, self.states, self.views, self.row_reader)
+        self.row_scoring = RowScoring(self.scoring, self.datasets)
+        self.eval_driver = EvalJobDriver(
+            self.store,
+            self.states,
+            self.datasets,
+            self.models,
+            self.agents,
+            self.sessions,
+            self.turns,
+            self.scoring,
+            effects,
+            content,
+            self.supervisor,
+            self.tracing,
+            owner,
+            EvalLimits(
+                eval_concurrency=settings.eval_concurrency,
+                eval_row_attempts=settings.eval_row_attempts,
+                eval_running_jobs=settings.eval_running_jobs,
+                restart_limit=settings.restart_limit,
+                turn_deadline_s=settings.turn_deadline_s,
+            ),
+        )
+        self.evaljobs = EvalJobService(
+            self.store,
+            self.states,
+            self.views,
+            self.datasets,
+            self.scoring,
+            self.eval_driver,
+            settings.eval_max_rows,
+        )
+        self.evaljob_frames = EvalJobFrames(self.store)
+        self.comparisons = ComparisonService(self.views, self.evaljobs)
+        self.benchmarks = BenchmarkService(
+            self.store,
+            self.states,
+            self.views,
+            self.datasets,
+            self.scoring,
+            self.agents,
+            self.evaljobs,
+        )
         self.state = ServerState(
             str(folder.path), self.store, self.engine, self.models, self.supervisor, self.turns
         )
@@ -103,11 +154,13 @@ class Server:
 
     async def _recover(self) -> None:
         await self.turns.recover()
+        await self.evaljobs.recover()
         await self.agents.finish_deletes()
 
     async def park_turns(self) -> None:
-        """First step of a shutdown: turns finish or are left for the next start, so that streams end."""
-        await self.driver.park(self.settings.shutdown_grace_s)
+        """First step of a shutdown: turns and jobs finish or are left for the next start, so that streams end."""
+        grace_s = self.settings.shutdown_grace_s
+        await asyncio.gather(self.eval_driver.park(grace_s), self.driver.park(grace_s))
 
     async def stop(self) -> None:
         """Ends everything in order: work, then what it writes to, the log last."""

@@ -5,24 +5,35 @@ from __future__ import annotations
 from litestar import Controller, delete, get, post
 from litestar.response.base import ASGIResponse
 
-from schemas.api.scoring_function import ListScoringFunctionsResponse
+from schemas.api.scoring_function import ListScoringFunctionsResponse, ReturnType, ScoringFunction
 from stack.errors import NotFound, NotOffered
 from stack.http.answer import json_answer
 from stack.http.path import id_of
+from stack.http.services import Services
+from stack.providers.scoring.port import Definition
 
-REMEDY = "Scoring functions are built in and not registered at run time, and this server has none."
+REMEDY = (
+    "Scoring functions are built in and not registered at run time. Give a request parameters of its own: a prompt "
+    "and patterns for `llm-as-judge::base`, patterns for the `regex_parser` functions."
+)
 
 
 class ScoringFunctionController(Controller):
     path = "/scoring-functions"
 
     @get()
-    async def listing(self) -> ASGIResponse:
-        return json_answer(ListScoringFunctionsResponse([]))
+    async def listing(self, services: Services) -> ASGIResponse:
+        return json_answer(ListScoringFunctionsResponse([_wire(one) for one in services.scoring.functions()]))
 
     @get("/{scoring_fn_id:path}")
-    async def show(self, scoring_fn_id: str) -> ASGIResponse:
-        raise NotFound(f"There is no scoring function {id_of(scoring_fn_id)!r}; this server has none.")
+    async def show(self, scoring_fn_id: str, services: Services) -> ASGIResponse:
+        name = id_of(scoring_fn_id)
+        for one in services.scoring.functions():
+            if one.id == name:
+                return json_answer(_wire(one))
+        raise NotFound(
+            f"There is no scoring function {name!r}. GET /v1/scoring-functions lists what there is."
+        )
 
     @post(status_code=200)
     async def register(self) -> ASGIResponse:
@@ -31,3 +42,17 @@ class ScoringFunctionController(Controller):
     @delete("/{scoring_fn_id:path}", status_code=200)
     async def unregister(self, scoring_fn_id: str) -> ASGIResponse:
         raise NotOffered(REMEDY)
+
+
+def _wire(function: Definition) -> ScoringFunction:
+    return ScoringFunction(
+        identifier=function.id,
+        provider_id=function.provider_id,
+        type="scoring_function",
+        # The grades A, B and C of a judge are texts; what is aggregated from all scores is a number.
+        return_type=ReturnType("number"),
+        metadata={},
+        description=function.description,
+        params=function.params,
+        provider_resource_id=function.id.replace("::", "-").replace("_", "-").removeprefix("basic-"),
+    )

@@ -10,8 +10,13 @@ from stack.config import Settings
 from stack.providers.inference.registry import Models
 from stack.providers.rows.port import RowReading
 from stack.services.agent import AgentService
+from stack.services.benchmark import BenchmarkService
+from stack.services.comparison import ComparisonService
 from stack.services.dataset import DatasetService
+from stack.services.evaljob import EvalJobService
+from stack.services.evaljob_frames import EvalJobFrames
 from stack.services.once import Once
+from stack.services.row_scoring import RowScoring
 from stack.services.scoring import Scoring
 from stack.services.server_state import ServerState
 from stack.services.session import SessionService
@@ -29,6 +34,11 @@ class Services(Struct, frozen=True, kw_only=True):
     datasets: DatasetService
     row_reader: RowReading
     scoring: Scoring
+    row_scoring: RowScoring
+    benchmarks: BenchmarkService
+    evaljobs: EvalJobService
+    evaljob_frames: EvalJobFrames
+    comparisons: ComparisonService
     states: States
     views: Views
     once: Once

@@ -48,6 +48,10 @@ class Scoring:
         self._judge = judge
         self._workers = workers
 
+    def functions(self) -> Sequence[Definition]:
+        """All functions."""
+        return tuple(registry.DEFINITIONS.values())
+
     def check(self, names: Iterable[str], params: Functions) -> None:
         """Raises Invalid for what can be told at once: a function that is unknown, parameters of another function
         or of the wrong type, patterns that RE2 refuses, a judge without a model."""
@@ -60,6 +64,11 @@ class Scoring:
                 raise Invalid(
                     f"There are parameters for {name[:100]!r}, which is not asked for. Asked for: {', '.join(asked)}."
                 )
+
+    def check_names(self, names: Iterable[str]) -> None:
+        """Raises Invalid for a function that is unknown. Its parameters are not known yet."""
+        for name in names:
+            registry.definition(name)
 
     async def check_judges(self, params: Functions) -> None:
         """Raises Invalid for a judge model that no provider has."""

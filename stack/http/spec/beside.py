@@ -9,6 +9,7 @@ from schemas.api.scoring_function import ListScoringFunctionsResponse, ScoringFu
 from schemas.api.shield import ListShieldsResponse, Shield
 from schemas.api.tool import ListToolGroupsResponse, ListToolsResponse, Tool, ToolGroup
 from schemas.api.vector_db import ListVectorDBsResponse, VectorDB
+from stack.http.spec import scoring
 from stack.http.spec.operation import Operation, Parameter
 
 TAG = "Beside the contract"
@@ -117,6 +118,7 @@ OPERATIONS = (
         ScoringFunction,
     ),
     *_registered("/v1/scoring-functions", "/{scoring_fn_id}", "scoring_function", "scoring function"),
+    *scoring.operations(TAG),
     *_noun(
         "/v1/vector-dbs", "/{vector_db_id}", "vector_db", "vector database", ListVectorDBsResponse, VectorDB
     ),

@@ -92,8 +92,10 @@ class Components:
                 return self._union(info)
             case types.ListType(item_type=item):
                 return {"type": "array", "items": self._of(item)}
-            case types.DictType():
+            case types.DictType(value_type=types.AnyType()):
                 return ANY_OBJECT
+            case types.DictType(value_type=value):
+                return {"type": "object", "additionalProperties": self._of(value)}
             case types.LiteralType(values=values):
                 return {"type": "string", "enum": list(values)}
             case types.StrType():
@@ -135,7 +137,9 @@ class Components:
         required: list[str] = []
         if info.tag_field:
             tag: Schema = {"type": "string", "const": info.tag, "default": info.tag}
-            properties[info.tag_field] = tag | ({"enum": list(details.tags)} if details.tags else {})
+            given = details.schemas.get(info.tag_field)
+            tag |= {"enum": list(details.tags)} if details.tags else {}
+            properties[info.tag_field] = self._custom(given) if given else tag
             required.append(info.tag_field)
         for field in info.fields:
             name = field.encode_name

@@ -7,7 +7,7 @@ import functools
 import msgspec
 
 from stack import VERSION
-from stack.http.spec import agent, beside, dataset
+from stack.http.spec import agent, beside, dataset, scoring
 from stack.http.spec.components import Components, Schema
 from stack.http.spec.operation import described, shared_responses
 
@@ -29,7 +29,11 @@ TAGS = {
 
 
 def document() -> Schema:
-    components = Components(agent.DETAILS | dataset.DETAILS, [*agent.NAMED, *dataset.NAMED], agent.PLAIN)
+    components = Components(
+        agent.DETAILS | dataset.DETAILS | scoring.DETAILS,
+        [*agent.NAMED, *dataset.NAMED, *scoring.NAMED],
+        agent.PLAIN,
+    )
     paths: dict[str, Schema] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method] = described(operation, components)

@@ -1,0 +1,64 @@
+"""Scores over HTTP (beside the contract): of rows that come with the request, and of a dataset."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from litestar import Controller, Request, post
+from litestar.response.base import ASGIResponse
+from msgspec import Raw
+
+from schemas.api.scoring import ScoreBatchRequest, ScoreBatchResponse, ScoreRequest, ScoringResult
+from stack.http.answer import json_answer
+from stack.http.body import caller_of, post_of, read_json
+from stack.http.rows_body import read_rows
+from stack.http.services import Services
+
+ENCODED_AT_ONCE = 5_000
+"""Score rows that are encoded in one go, which takes 2 ms."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class ScoringController(Controller):
+    path = "/scoring"
+
+    @post("/score", status_code=200)
+    async def score(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
+        data, blocks, _ = await read_rows(request, services, ScoreRequest, ("input_rows",))
+        results = await services.row_scoring.score(blocks, data.scoring_functions)
+        return json_answer({"results": await _encoded(results)})
+
+    @post("/score-batch", status_code=200)
+    async def score_batch(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
+        data, body = await read_json(request, ScoreBatchRequest)
+        if not data.save_results_dataset:
+            return await _batch(await services.row_scoring.score_batch(data, caller_of(request), ""))
+        async with services.once.only(post_of(request, body)) as ticket:
+            if ticket.prior is not None:
+                saved = ticket.prior["dataset"]
+                return await _batch(await services.row_scoring.saved(saved, data.scoring_functions))
+            return await _batch(
+                await services.row_scoring.score_batch(data, caller_of(request), ticket.command)
+            )
+
+
+async def _batch(answer: ScoreBatchResponse) -> ASGIResponse:
+    saved = {"dataset_id": answer.dataset_id} if answer.dataset_id else {}
+    return json_answer({"results": await _encoded(answer.results), **saved})
+
+
+async def _encoded(results: Mapping[str, ScoringResult]) -> dict[str, Raw]:
+    """The results as JSON, encoded in pieces: other requests are served in between."""
+    encoded = {}
+    for name, result in results.items():
+        pieces = []
+        for start in range(0, len(result.score_rows), ENCODED_AT_ONCE):
+            pieces.append(_encode(result.score_rows[start : start + ENCODED_AT_ONCE])[1:-1])
+            await asyncio.sleep(0)
+        aggregated = _encode(result.aggregated_results)
+        encoded[name] = Raw(b'{"score_rows":[%b],"aggregated_results":%b}' % (b",".join(pieces), aggregated))
+    return encoded
