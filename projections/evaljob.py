@@ -10,6 +10,7 @@ from msgspec.json import Decoder, encode
 from projections.plan import ReadModel
 from projections.reader import Reader, Row, rfc3339, window
 from schemas.api.error import Error
+from schemas.api.eval import EvalCandidate
 from schemas.api.evaljob import Job, JobOutcome, JobStatus
 from schemas.api.turn import TurnError, TurnUsage
 
@@ -43,8 +44,13 @@ _STATUS: dict[str, JobStatus] = {
 _ENDS = frozenset(("completed", "failed", "cancelled"))
 
 
+class _Config(Struct, frozen=True):
+    eval_candidate: EvalCandidate
+
+
 class _Scheduled(Struct, frozen=True):
     num_rows: int
+    config: _Config
     scoring_functions: list[str]
     dataset_id: str = ""
     dataset_version: int = 0
@@ -66,11 +72,16 @@ class JobView(Struct, frozen=True):
 
     benchmark_id: str
     outcome: JobOutcome
+    candidate: EvalCandidate
     scoring_functions: list[str]
     aggregates: Mapping[str, Raw]
     first: int
     last: int
     row_count: int
+
+    @property
+    def job(self) -> Job:
+        return Job(self.outcome.job_id, self.outcome.status)
 
     @property
     def has_ended(self) -> bool:
@@ -157,6 +168,7 @@ def _view(reader: Reader, benchmark_id: str, job_id: str, rows: list[Row], progr
     return JobView(
         benchmark_id=benchmark_id,
         outcome=outcome,
+        candidate=scheduled.config.eval_candidate,
         scoring_functions=scheduled.scoring_functions,
         aggregates=ended.aggregates,
         first=rows[0][3],

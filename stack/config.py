@@ -66,7 +66,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         list[str], _field("Origins whose web pages may call, such as `https://app.example`.")
     ] = []
     max_body_bytes: Annotated[int, Meta(ge=1024), _field("Largest request body.")] = 32 * 2**20
-    turn_deadline_s: Annotated[float, Meta(gt=0), _field("A turn that runs longer than this fails.")] = 1800.0
+    turn_deadline_s: Annotated[
+        float, Meta(gt=0), _field("A turn, or a row of an evaluation, that runs longer than this fails.")
+    ] = 1800.0
     hold_back_ms: Annotated[
         int,
         Meta(ge=0),
@@ -81,6 +83,18 @@ class Settings(Struct, frozen=True, kw_only=True):
         _field("At shutdown, running turns get this long to finish before they are parked."),
     ] = 5.0
     max_running_turns: Annotated[int, Meta(ge=1), _field("Turns that may run at once.")] = 256
+    eval_running_jobs: Annotated[
+        int, Meta(ge=1), _field("Evaluation jobs that may run at once; others wait as scheduled.")
+    ] = 4
+    eval_concurrency: Annotated[
+        int, Meta(ge=1, le=1024), _field("Rows of one evaluation job that are evaluated at once.")
+    ] = 8
+    eval_row_attempts: Annotated[
+        int, Meta(ge=1, le=100), _field("How often a row is tried when the model server fails or is busy.")
+    ] = 3
+    eval_max_rows: Annotated[
+        int, Meta(ge=1), _field("Rows that one request to evaluate rows at once may carry.")
+    ] = 1000
     node: Annotated[
         str, _field("Name of this node as owner of turns; by default made once and kept in the data folder.")
     ] = ""

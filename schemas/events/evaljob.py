@@ -20,8 +20,8 @@ class Generation(Struct, frozen=True, omit_defaults=True):
 
 
 class EvalJobScheduled(Event, frozen=True, tag="evaljob.scheduled.1"):
-    """`num_rows` rows are evaluated: the first ones of the dataset at this version, or `rows`, which came with the
-    request (JSON objects, one a line), and then there is no dataset. `config` is normalised. `agent_id` is the
+    """`num_rows` rows are evaluated: the first ones of the dataset at this version, or of `rows`, which came with the
+    request (the JSON text of an array), and then there is no dataset. `config` is normalised. `agent_id` is the
     agent that was created with the job, where the candidate is one."""
 
     benchmark_id: str

@@ -1,0 +1,48 @@
+"""Benchmarks over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Controller, Request, delete, get, post
+from litestar.response.base import ASGIResponse
+
+from projections import benchmark as benchmark_views
+from schemas.api.benchmark import ListBenchmarksResponse, RegisterBenchmarkRequest
+from stack.errors import NotFound
+from stack.http.answer import empty_answer, json_answer
+from stack.http.benchmark_path import id_in
+from stack.http.body import caller_of, post_of, read_json
+from stack.http.services import Services
+
+
+class BenchmarkController(Controller):
+    path = "/eval/benchmarks"
+
+    @get()
+    async def listing(self, services: Services) -> ASGIResponse:
+        listed = await services.views.read(("benchmark",), benchmark_views.listing)
+        return json_answer(ListBenchmarksResponse(listed))
+
+    @post(status_code=200)
+    async def register(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
+        data, body = await read_json(request, RegisterBenchmarkRequest)
+        async with services.once.only(post_of(request, body)) as ticket:
+            if ticket.prior is None:
+                await services.benchmarks.register(data, caller_of(request), ticket.command)
+        return empty_answer()
+
+    @get("/{benchmark_id:str}")
+    async def show(self, benchmark_id: str, services: Services) -> ASGIResponse:
+        name = id_in(benchmark_id)
+        benchmark = await services.views.read(("benchmark",), benchmark_views.get, name)
+        if benchmark is None:
+            raise NotFound(f"There is no benchmark {name!r}. List the benchmarks to see their ids.")
+        return json_answer(benchmark)
+
+    @delete("/{benchmark_id:str}", status_code=200)
+    async def unregister(
+        self, request: Request[Any, Any, Any], benchmark_id: str, services: Services
+    ) -> ASGIResponse:
+        await services.benchmarks.unregister(id_in(benchmark_id), caller_of(request))
+        return empty_answer()

@@ -1,0 +1,167 @@
+"""Evaluation jobs over HTTP: scheduled, followed, cancelled, read; and rows that are evaluated at once."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from litestar import Controller, Request, delete, get, post
+from litestar.response.base import ASGIResponse
+from litestar.types import ASGIApp
+
+from projections import evaljob as evaljob_views
+from projections.evaljob import JobView
+from schemas.api.eval import EvaluateRowsRequest, RunEvalRequest
+from schemas.api.page import PaginatedResponse
+from stack.domain import benchmark as benchmarks
+from stack.domain.stream_position import parse
+from stack.errors import Conflict, Unavailable, of_status
+from stack.http.answer import empty_answer, json_answer
+from stack.http.benchmark_path import id_in
+from stack.http.body import caller_of, page_of, post_of, read_json
+from stack.http.event_stream import EventStream
+from stack.http.services import Services
+from stack.services.evaljob import READ
+
+STATUS_HEADER = "x-job-status"
+ID_HEADER = "x-job-id"
+VERSION_HEADER = "x-dataset-version"
+WAIT_S = 2.0
+"""How long the answer to a new job waits for its end, unless `Prefer` says otherwise."""
+MAX_WAIT_S = 50.0
+RESULT_WAIT_S = 30.0
+"""How long a result waits for the end of its job: existing clients give up after 60 s, and ask again after a 409."""
+
+_PREFERRED_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?=$|[,;])", re.IGNORECASE)
+
+
+class EvalJobController(Controller):
+    path = "/eval/benchmarks/{benchmark_id:str}"
+
+    @post("/jobs", status_code=200)
+    async def schedule(
+        self, request: Request[Any, Any, Any], benchmark_id: str, services: Services
+    ) -> ASGIResponse:
+        name = id_in(benchmark_id)
+        data, body = await read_json(request, RunEvalRequest)
+        async with services.once.only(post_of(request, body)) as ticket:
+            if ticket.prior is not None:
+                job_id = ticket.prior["evaljob"].rpartition("/")[2]
+                job = await services.evaljobs.running(name, job_id)
+            else:
+                job = await services.evaljobs.schedule(name, data, caller_of(request), ticket.command)
+                job_id = job.job_id
+        wait_s, applied = _wait(request)
+        if job is None:
+            view = await services.evaljobs.view(name, job_id)
+            return json_answer(view.job, applied)
+        await job.ended(wait_s)
+        return json_answer(job.wire(), applied)
+
+    @get("/jobs")
+    async def page(
+        self, request: Request[Any, Any, Any], benchmark_id: str, services: Services
+    ) -> ASGIResponse:
+        name = id_in(benchmark_id)
+        start, limit = page_of(request)
+        benchmarks.existing((await services.states.benchmark(name)).state, name)
+        data, has_more = await services.views.read(READ, evaljob_views.page, name, start, limit)
+        return json_answer(PaginatedResponse(data, has_more, request.url.path))
+
+    @get("/jobs/{job_id:str}")
+    async def show(self, benchmark_id: str, job_id: str, services: Services) -> ASGIResponse:
+        name = id_in(benchmark_id)
+        job = await services.evaljobs.running(name, job_id)
+        return json_answer(
+            job.wire() if job is not None else (await services.evaljobs.view(name, job_id)).job
+        )
+
+    @delete("/jobs/{job_id:str}", status_code=200)
+    async def cancel(self, benchmark_id: str, job_id: str, services: Services) -> ASGIResponse:
+        await services.evaljobs.cancel(id_in(benchmark_id), job_id, "The caller cancelled the job.")
+        return empty_answer()
+
+    @get("/jobs/{job_id:str}/outcome")
+    async def outcome(self, benchmark_id: str, job_id: str, services: Services) -> ASGIResponse:
+        outcome = await services.evaljobs.outcome(id_in(benchmark_id), job_id)
+        return json_answer(outcome, {STATUS_HEADER: outcome.status})
+
+    @get("/jobs/{job_id:str}/result")
+    async def result(self, benchmark_id: str, job_id: str, services: Services) -> ASGIResponse:
+        name = id_in(benchmark_id)
+        job = await services.evaljobs.running(name, job_id)
+        if job is not None and not await job.ended(RESULT_WAIT_S):
+            raise Conflict(
+                f"Job {job_id!r} is {job.state.status}: {len(job.state.done)} of {job.state.num_rows} rows are done. "
+                "Ask again, follow it at .../events, or read .../outcome.",
+                should_retry=True,
+            )
+        return await _result(services, name, job_id)
+
+    @get("/jobs/{job_id:str}/events")
+    async def events(
+        self, request: Request[Any, Any, Any], benchmark_id: str, job_id: str, services: Services
+    ) -> ASGIApp:
+        """The job's progress; of one that has ended all of it at once."""
+        name = id_in(benchmark_id)
+        after = parse(request.headers.get("last-event-id"))
+        job = await services.evaljobs.running(name, job_id)
+        if job is None:
+            await services.evaljobs.view(name, job_id)
+        keep_alive_s = services.settings.keep_alive_s
+        frames = services.evaljob_frames.follow(name, job_id, job, after.version, keep_alive_s)
+        return EventStream(frames, {ID_HEADER: job_id})
+
+    @post("/evaluations", status_code=200)
+    async def evaluate(
+        self, request: Request[Any, Any, Any], benchmark_id: str, services: Services
+    ) -> ASGIResponse:
+        name = id_in(benchmark_id)
+        data, body = await read_json(request, EvaluateRowsRequest)
+        async with services.once.only(post_of(request, body)) as ticket:
+            if ticket.prior is not None:
+                job_id = ticket.prior["evaljob"].rpartition("/")[2]
+                job = await services.evaljobs.running(name, job_id)
+            else:
+                job = await services.evaljobs.evaluate(name, data, caller_of(request), ticket.command)
+                job_id = job.job_id
+        if job is not None and not await job.ended():
+            raise Unavailable("The server is shutting down; the evaluation goes on after its next start.")
+        view = await services.evaljobs.view(name, job_id)
+        _raise_failure(view, f"{request.url.path.removesuffix('/evaluations')}/jobs/{job_id}")
+        return await _result(services, name, job_id, view)
+
+
+async def _result(services: Services, name: str, job_id: str, view: JobView | None = None) -> ASGIResponse:
+    """The result of a job that has ended, made where it is read: it may be large."""
+    view = view or await services.evaljobs.view(name, job_id)
+    if not view.has_ended:
+        raise Unavailable("The server is shutting down; the job goes on after its next start.")
+    headers = {STATUS_HEADER: view.outcome.status, ID_HEADER: job_id}
+    if view.outcome.dataset_version:
+        headers[VERSION_HEADER] = str(view.outcome.dataset_version)
+    body = await services.views.read(READ, evaljob_views.result, view)
+    return ASGIResponse(body=body, media_type="application/json", headers=headers)
+
+
+def _raise_failure(view: JobView, url: str) -> None:
+    """An evaluation that gave nothing is an error: its caller waits for an answer."""
+    error = view.outcome.error
+    if view.outcome.status == "cancelled":
+        raise Conflict("The evaluation was cancelled: its benchmark was unregistered.")
+    if error is not None:
+        failure = of_status(error.status, error.detail)
+        failure.should_retry, failure.instance = False, url
+        raise failure
+
+
+def _wait(request: Request[Any, Any, Any]) -> tuple[float, dict[str, str] | None]:
+    """How long to wait, in seconds, and the headers that say so: `Prefer: wait=N`, or `respond-async` (RFC 7240)."""
+    preferred = ",".join(request.headers.getall("prefer", []))
+    found = _PREFERRED_WAIT.search(preferred)
+    if found is not None:
+        wait_s = min(int(found.group(1)), int(MAX_WAIT_S))
+        return float(wait_s), {"preference-applied": f"wait={wait_s}"}
+    if re.search(r"(?:^|,)\s*respond-async\s*(?:$|,)", preferred, re.IGNORECASE):
+        return 0.0, {"preference-applied": "respond-async"}
+    return WAIT_S, None
