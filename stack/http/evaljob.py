@@ -66,7 +66,7 @@ class EvalJobController(Controller):
         start, limit = page_of(request)
         benchmarks.existing((await services.states.benchmark(name)).state, name)
         data, has_more = await services.views.read(READ, evaljob_views.page, name, start, limit)
-        return json_answer(PaginatedResponse(data, has_more, request.url.path))
+        return json_answer(PaginatedResponse(data, has_more, id_in(request.url.path)))
 
     @get("/jobs/{job_id:str}")
     async def show(self, benchmark_id: str, job_id: str, services: Services) -> ASGIResponse:

@@ -91,7 +91,10 @@ class EvalJobRun:
                 return
             await self._record(evaljobs.start(job.state, self._owner))
             await self._evaluate(await self._prepare())
-            if not job.parking:
+            missing = job.state.num_rows - len(job.state.done)
+            if missing and not job.parking:
+                raise InternalError(f"The dataset did not give {missing} of the {job.state.num_rows} rows.")
+            if not missing:
                 await self._close(evaljobs.end(job.state, await self._aggregates()))
         except Superseded:
             raise
@@ -137,7 +140,8 @@ class EvalJobRun:
     async def _work(self, work: Work) -> None:
         try:
             while not self._job.parking and (row := await work.rows.next()) is not None:
-                self._finished.append(await work.evaluator.evaluate(row))
+                evaluated = await work.evaluator.evaluate(row)
+                self._finished.append(evaluated)
                 self._changed.set()
                 while len(self._finished) >= MAX_FINISHED:
                     self._room.clear()
