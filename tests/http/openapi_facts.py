@@ -54,7 +54,8 @@ def schema_facts(schema: dict[str, Any]) -> Any:
 
 def _typed(left: dict[str, Any]) -> Any:
     if "$ref" in left:
-        return left.pop("$ref").removeprefix(PREFIX)
+        name = left.pop("$ref").removeprefix(PREFIX)
+        return f"{name}; const {left.pop('const')}" if "const" in left else name
     for choice in ("oneOf", "anyOf"):
         if choice in left:
             branches = sorted((schema_facts(one) for one in left.pop(choice)), key=str)

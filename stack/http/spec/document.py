@@ -7,11 +7,11 @@ import functools
 import msgspec
 
 from stack import VERSION
-from stack.http.spec import agent, beside, dataset, scoring
+from stack.http.spec import agent, beside, dataset, eval, scoring
 from stack.http.spec.components import Components, Schema
 from stack.http.spec.operation import described, shared_responses
 
-OPERATIONS = (*agent.OPERATIONS, *dataset.OPERATIONS, *beside.OPERATIONS)
+OPERATIONS = (*agent.OPERATIONS, *dataset.OPERATIONS, *eval.OPERATIONS, *beside.OPERATIONS)
 
 DESCRIPTION = """\
 An agent backend that forgets nothing, behind the Llama Stack experimental API.
@@ -24,14 +24,15 @@ A POST that changes something takes an `Idempotency-Key`: the same key and body 
 TAGS = {
     agent.TAG: "Agents, their sessions, and the turns and steps in them.",
     dataset.TAG: "Datasets, their versions and their rows.",
+    eval.TAG: "Benchmarks, the jobs that evaluate models and agents on them, and their comparison.",
     beside.TAG: "What clients and their helpers call beside the contract.",
 }
 
 
 def document() -> Schema:
     components = Components(
-        agent.DETAILS | dataset.DETAILS | scoring.DETAILS,
-        [*agent.NAMED, *dataset.NAMED, *scoring.NAMED],
+        agent.DETAILS | dataset.DETAILS | scoring.DETAILS | eval.DETAILS,
+        [*agent.NAMED, *dataset.NAMED, *scoring.NAMED, *eval.NAMED],
         agent.PLAIN,
     )
     paths: dict[str, Schema] = {}

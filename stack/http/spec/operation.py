@@ -22,6 +22,8 @@ PATH_PARAMETERS = {
     "scoring_fn_id": "The scoring function's identifier.",
     "vector_db_id": "The vector database's identifier.",
     "dataset_id": "The dataset's id; it may hold slashes.",
+    "benchmark_id": "The benchmark's id; it may hold slashes.",
+    "job_id": "The job's number within its benchmark, or the id of rows that were evaluated at once.",
 }
 
 BESIDE = "x-beside-the-contract"
