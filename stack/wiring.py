@@ -21,6 +21,7 @@ from stack.providers.rows.reader import RowReader
 from stack.providers.scoring.worker_pool import WorkerPool
 from stack.services.agent import AgentService
 from stack.services.benchmark import BenchmarkService
+from stack.services.chat_completion import ChatCompletions
 from stack.services.comparison import ComparisonService
 from stack.services.content import ContentLoader
 from stack.services.conversation import Conversations
@@ -40,7 +41,7 @@ from stack.services.supervisor import Supervisor
 from stack.services.turn import TurnService
 from stack.services.turn_driver import TurnDriver, TurnLimits
 from stack.services.views import Views
-from telemetry import tracing
+from telemetry.signals import Signals
 
 logger = logging.getLogger("replaystack.server")
 
@@ -52,7 +53,8 @@ class Server:
         self.settings = settings
         self.folder = folder
         node, boot = settings.node or folder.node, secrets.token_hex(8)
-        self.tracing = tracing.start(VERSION, f"{node}-{boot}")
+        self.signals = Signals(VERSION, f"{node}-{boot}", settings.own_telemetry)
+        self.tracing = self.signals.tracing
         self.store = EventStore.open(folder.path)
         self.warehouse = Warehouse.open(folder.path)
         self.engine = Engine(
@@ -78,7 +80,8 @@ class Server:
             restart_max_age_h=settings.restart_max_age_h,
             max_running_turns=settings.max_running_turns,
         )
-        effects = RealEffects(self.tracing)
+        effects = RealEffects(self.signals.calls)
+        self.chat_completions = ChatCompletions(self.models, self.signals.calls, settings.max_completions)
         self.scoring = Scoring(Judge(self.models, effects), WorkerPool())
         self.driver = TurnDriver(
             self.store, self.states, conversations, effects, self.supervisor, self.tracing, limits
@@ -172,4 +175,4 @@ class Server:
         self.views.close()
         self.warehouse.close()
         self.store.close()
-        await asyncio.to_thread(self.tracing.shutdown)
+        await asyncio.to_thread(self.signals.shutdown)
