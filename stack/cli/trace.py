@@ -1,0 +1,35 @@
+"""`replaystack trace ID`: one trace as a tree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from stack.cli.target import target, target_options
+
+
+@click.command(name="trace")
+@click.argument("trace_id", metavar="ID")
+@target_options
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object: the spans, with all that is known."
+)
+def command(trace_id: str, as_json: bool, **options: Any) -> None:
+    """Show the trace ID as a tree: its spans with their times, tokens, models and errors.
+
+    The beginning of an id will do where only one trace has it.
+    """
+    import msgspec
+
+    from stack.cli.trace_finding import spans_of, whole_id
+
+    server = target(options)
+    found = whole_id(server, trace_id)
+    spans, truncated = spans_of(server, found)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode({"data": spans})))
+        return
+    from stack.cli.trace_tree import console, show_trace
+
+    show_trace(console(), found, spans, truncated)

@@ -1,0 +1,41 @@
+"""Conditions on a command line, as in `--where gen_ai.request.model=gpt-x`, turned into filters of the API."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from stack.errors import Invalid
+
+_CONDITION = re.compile(r"(.+?)(!=|=|>|<)(.*)", re.DOTALL)
+_OPERATORS = {"=": "eq", "!=": "ne", ">": "gt", "<": "lt"}
+
+
+def filters_of(conditions: Sequence[str], errors: bool) -> list[dict[str, Any]]:
+    """Raises Invalid."""
+    filters = [_filter(text) for text in conditions]
+    if errors:
+        filters.append({"key": "span.status", "op": "eq", "value": "error"})
+    return filters
+
+
+def _filter(text: str) -> dict[str, Any]:
+    found = _CONDITION.fullmatch(text)
+    if found is None:
+        raise Invalid(f"--where {text[:100]!r}: write it as KEY=VALUE, KEY!=VALUE, KEY>VALUE or KEY<VALUE.")
+    key, operator, value = found.groups()
+    return {"key": key.strip(), "op": _OPERATORS[operator], "value": _value(key.strip(), value.strip())}
+
+
+def _value(key: str, text: str) -> Any:
+    """JSON where it is JSON, else a text; ids and names are texts whatever they look like."""
+    if key in ("trace_id", "span_id"):
+        return text
+    try:
+        value = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return text
+    return text if key == "span.name" and not isinstance(value, str) else value
