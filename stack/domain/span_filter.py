@@ -16,8 +16,8 @@ MAX_FILTERS = 64
 MAX_KEY_CHARACTERS = 4_096
 MAX_VALUE_BYTES = 65_536
 """Of a value as JSON text."""
-MAX_VALUE_PARTS = 256
-"""Values within an array or an object, it included: each is compared on its own."""
+MAX_PARTS = 256
+"""Values of all filters of a request together, those within arrays and objects included: each is compared on its own."""
 
 KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
 """Kinds of spans by their number in OTLP."""
@@ -48,9 +48,13 @@ def understood(conditions: Sequence[QueryCondition] | None) -> tuple[SpanFilter,
         raise Invalid(
             f"attribute_filters holds {len(conditions)} filters; at most {MAX_FILTERS} can be used."
         )
-    return tuple(
+    filters = tuple(
         _understood(condition, f"attribute_filters[{number}]") for number, condition in enumerate(conditions)
     )
+    parts = sum(_parts(condition.value) for condition in conditions)
+    if parts > MAX_PARTS:
+        raise Invalid(f"attribute_filters hold {parts} values; at most {MAX_PARTS} can be compared.")
+    return filters
 
 
 def _understood(condition: QueryCondition, where: str) -> SpanFilter:
@@ -79,9 +83,6 @@ def _check_value(condition: QueryCondition, where: str) -> None:
         size = len(msgspec.json.encode(value))
         if size > MAX_VALUE_BYTES:
             raise Invalid(f"{where}.value has {size} bytes; at most {MAX_VALUE_BYTES} can be compared.")
-        parts = _parts(value)
-        if parts > MAX_VALUE_PARTS:
-            raise Invalid(f"{where}.value holds {parts} values; at most {MAX_VALUE_PARTS} can be compared.")
 
 
 def _parts(value: Any) -> int:

@@ -159,7 +159,6 @@ def test_numbers_out_of_range_are_compared_all_the_same(key: str, value: float) 
         ("key", "gt", {}, "an object has no order"),
         ("key", "eq", "x" * 65_537, "65539 bytes"),
         ("key", "eq", ["x" * 65_537], "bytes"),
-        ("key", "eq", [0] * 256, "257 values"),
         ("key", "eq", 10**1000, "range"),
         ("span.name", "eq", 5, "span.name is a text"),
         ("span.name", "eq", "x" * 65_537, "characters"),
@@ -195,6 +194,8 @@ def test_the_number_of_filters_is_bounded() -> None:
     assert len(understood(conditions[1:])) == MAX_FILTERS
     with pytest.raises(Invalid, match="65 filters; at most 64"):
         understood(conditions)
+    with pytest.raises(Invalid, match="264 values; at most 256"):
+        understood([QueryCondition("key", "eq", [0] * 32)] * 8)
 
 
 def test_a_deep_value_is_counted_without_recursion() -> None:
@@ -204,6 +205,6 @@ def test_a_deep_value_is_counted_without_recursion() -> None:
     assert one("key", "eq", deep).value == deep
     for _ in range(100):
         deep = {"a": deep}
-    with pytest.raises(Invalid, match="301 values"):
+    with pytest.raises(Invalid, match="301 values; at most 256"):
         one("key", "eq", deep)
     assert msgspec.json.encode(deep)

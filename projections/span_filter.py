@@ -1,0 +1,142 @@
+"""Conditions on spans as SQL. Keys and values are parameters, never text of the statement; arrays and objects are
+compared part by part."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from schemas.api.telemetry import QueryConditionOp
+from schemas.span_filter import AttributeFilter, NameFilter, NumberFilter, SpanFilter
+
+_SIGNS: Mapping[QueryConditionOp, str] = {"eq": "=", "gt": ">", "lt": "<"}
+_LEAST, _MOST = -(2**63), 2**63 - 1
+
+
+class Parameters:
+    """The parameters of one statement."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+
+    def add(self, value: Any) -> str:
+        """The placeholder of a value."""
+        name = f"p{len(self.values)}"
+        self.values[name] = value
+        return f"${name}"
+
+
+def condition(one: SpanFilter, columns: Mapping[str, str], parameters: Parameters) -> str:
+    """The condition as SQL, never NULL. `columns` has the expressions for `name`, the fields of `NumberFilter`, and
+    `span` and `resource`: the attributes of these as JSON text."""
+    match one:
+        case NameFilter(op="ne", value=value):
+            return f"{columns['name']} <> {parameters.add(value)}"
+        case NameFilter(op=op, value=value):
+            return f"{columns['name']} {_SIGNS[op]} {parameters.add(value)}"
+        case NumberFilter(field=field, low=low, high=high, inverted=inverted):
+            if low > high:
+                return "true" if inverted else "false"
+            column = columns[field]
+            if low == high:
+                return f"{column} {'<>' if inverted else '='} {parameters.add(low)}"
+            within = f"{column} BETWEEN {parameters.add(low)} AND {parameters.add(high)}"
+            return f"NOT ({within})" if inverted else f"({within})"
+    return _attribute(one, columns[one.of], parameters)
+
+
+def _attribute(one: AttributeFilter, column: str, parameters: Parameters) -> str:
+    place = _Place(column, pointer(one.key), parameters)
+    if one.value is None:
+        missing = f"coalesce({place.type()}, 'NULL') = 'NULL'"
+        return missing if one.op == "eq" else f"NOT ({missing})"
+    if one.op == "ne":
+        return f"NOT coalesce({_equal(place, one.value)}, false)"
+    if one.op == "eq":
+        return f"coalesce({_equal(place, one.value)}, false)"
+    if isinstance(one.value, str):
+        ordered = f"{place.text()} {_SIGNS[one.op]} {parameters.add(one.value)}"
+        return f"coalesce({place.type()} = 'VARCHAR' AND {ordered}, false)"
+    return f"coalesce({_number(place, one.op, one.value)}, false)"
+
+
+def pointer(key: str, above: str = "") -> str:
+    """The JSON pointer (RFC 6901) of a key beneath another."""
+    return f"{above}/{key.replace('~', '~0').replace('/', '~1')}"
+
+
+class _Place:
+    """A value within a JSON column."""
+
+    def __init__(self, column: str, path: str, parameters: Parameters) -> None:
+        self.column = column
+        self.path = path
+        self.parameters = parameters
+        self._placeholder = parameters.add(path)
+
+    def beneath(self, key: str) -> _Place:
+        return _Place(self.column, pointer(key, self.path), self.parameters)
+
+    def type(self) -> str:
+        return f"json_type({self.column}, {self._placeholder})"
+
+    def text(self) -> str:
+        return f"json_extract_string({self.column}, {self._placeholder})"
+
+    def call(self, function: str) -> str:
+        return f"{function}({self.column}, {self._placeholder})"
+
+
+def _equal(place: _Place, value: Any) -> str:
+    """Whether the value there is equal, type included; 1 and 1.0 are one number."""
+    match value:
+        case None:
+            return f"{place.type()} = 'NULL'"
+        case bool():
+            return f"({place.type()} = 'BOOLEAN' AND {place.text()} = {place.parameters.add(str(value).lower())})"
+        case str():
+            return f"({place.type()} = 'VARCHAR' AND {place.text()} = {place.parameters.add(value)})"
+        case list():
+            length = f"{place.call('json_array_length')} = {place.parameters.add(len(value))}"
+            parts = [_equal(place.beneath(str(number)), part) for number, part in enumerate(value)]
+            return " AND ".join([f"({place.type()} = 'ARRAY' AND {length}", *parts]) + ")"
+        case dict():
+            keys = f"list_sort({place.call('json_keys')}) = {place.parameters.add(sorted(value))}::VARCHAR[]"
+            parts = [_equal(place.beneath(key), part) for key, part in value.items()]
+            return " AND ".join([f"({place.type()} = 'OBJECT' AND {keys}", *parts]) + ")"
+    return _number(place, "eq", value)
+
+
+def _number(place: _Place, op: QueryConditionOp, value: float) -> str:
+    """Exact, whatever mixture of whole numbers and floats meets: no side is rounded."""
+    sign, whole = _whole_bound(op, value)
+    integers = f"TRY_CAST({place.text()} AS BIGINT) {sign} {place.parameters.add(whole)}" if sign else "false"
+    sign, bound = _float_bound(op, value)
+    floats = f"TRY_CAST({place.text()} AS DOUBLE) {sign} {place.parameters.add(bound)}" if sign else "false"
+    return (
+        f"CASE {place.type()} WHEN 'UBIGINT' THEN {integers} WHEN 'BIGINT' THEN {integers} "
+        f"WHEN 'DOUBLE' THEN {floats} ELSE false END"
+    )
+
+
+def _whole_bound(op: QueryConditionOp, value: float) -> tuple[str, int]:
+    """How 64-bit integers compare with `value`: a sign and an integer. No sign where none of them does."""
+    if op == "eq":
+        whole = int(value)
+        return ("=", whole) if whole == value and _LEAST <= whole <= _MOST else ("", 0)
+    if op == "gt":
+        bound = math.floor(value) + 1
+        return (">=", max(bound, _LEAST)) if bound <= _MOST else ("", 0)
+    bound = math.ceil(value) - 1
+    return ("<=", min(bound, _MOST)) if bound >= _LEAST else ("", 0)
+
+
+def _float_bound(op: QueryConditionOp, value: float) -> tuple[str, float]:
+    """How floats compare with `value`, which may be an integer that no float is equal to."""
+    nearest = float(value)
+    if op == "eq":
+        return ("=", nearest) if nearest == value else ("", 0.0)
+    if op == "gt":
+        return (">=" if nearest > value else ">", nearest)
+    return ("<=" if nearest < value else "<", nearest)
