@@ -1,7 +1,7 @@
-"""The server's own traces: spans from opentelemetry-sdk, continued from and handed on as W3C trace context.
+"""The server's own traces: spans in OpenTelemetry's form, continued from and handed on as W3C trace context.
 
-Ended spans go where they are told to (`in_process.py`), and to a collector that the standard variables name. Each
-`Tracing` owns its provider; the process-wide one of OpenTelemetry is left alone.
+Ended spans go where they are told to (`in_process.py`), and to a collector that the standard variables name. The
+process-wide provider of OpenTelemetry is left alone.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.sdk.version import __version__ as SDK_VERSION
 from opentelemetry.trace import (
     NonRecordingSpan,
@@ -33,6 +34,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.types import AttributeValue
 
 from telemetry import conventions, external
+from telemetry.recorded_span import Recorder
 
 logger = logging.getLogger("replaystack.tracing")
 
@@ -101,11 +103,10 @@ class ActiveSpan:
 
 
 class Tracing:
-    """Starts spans. Without a provider (`OTEL_SDK_DISABLED`) nothing is recorded, but ids exist all the same."""
+    """Starts spans. Without a recorder (`OTEL_SDK_DISABLED`) nothing is recorded, but ids exist all the same."""
 
-    def __init__(self, provider: TracerProvider | None, version: str = "") -> None:
-        self._provider = provider
-        self._tracer = provider.get_tracer(SERVICE_NAME, version) if provider is not None else None
+    def __init__(self, recorder: Recorder | None) -> None:
+        self._recorder = recorder
 
     def server_span(
         self,
@@ -139,26 +140,27 @@ class Tracing:
     ) -> ActiveSpan:
         """A span below `traceparent`, one of our own, where it is given, else below the current one."""
         parent = _below(traceparent, tracestate) if traceparent else None
-        return ActiveSpan(self._start(name, kind, attributes, parent))
+        return ActiveSpan(self._start(name, kind, attributes or {}, parent))
 
     def _start(
         self,
         name: str,
         kind: SpanKind,
-        attributes: Mapping[str, AttributeValue] | None,
+        attributes: Mapping[str, AttributeValue],
         parent: Context | None,
     ) -> Span:
-        if self._tracer is None:
+        if self._recorder is None:
             return _unrecorded(parent)
-        if not trace.get_current_span(parent).get_span_context().is_valid:
-            attributes = {conventions.ROOT: True, **(attributes or {})}
-        return self._tracer.start_span(name, parent, kind, attributes)
+        above = trace.get_current_span(parent).get_span_context()
+        if not above.is_valid:
+            attributes = {conventions.ROOT: True, **attributes}
+        return self._recorder.start(name, above, parent, kind, attributes)
 
     def shutdown(self, timeout_s: float = 3.0) -> None:
         """Exports what is left. Gives up after `timeout_s`: a collector that is gone must not hold a shutdown."""
-        if self._provider is None:
+        if self._recorder is None:
             return
-        ending = threading.Thread(target=self._provider.shutdown, name="tracing shutdown", daemon=True)
+        ending = threading.Thread(target=self._recorder.shutdown, name="tracing shutdown", daemon=True)
         ending.start()
         ending.join(timeout_s)
         if ending.is_alive():
@@ -169,13 +171,10 @@ def start(version: str, instance_id: str, processors: Sequence[SpanProcessor] = 
     """Tracing as the `OTEL_*` variables have it; ended spans go to `processors` too."""
     if external.is_disabled():
         return Tracing(None)
-    provider = TracerProvider(resource=resource_of(version, instance_id), shutdown_on_exit=False)
-    for processor in processors:
-        provider.add_span_processor(processor)
     exporter = external.span_exporter()
-    if exporter is not None:
-        provider.add_span_processor(BatchSpanProcessor(exporter))
-    return Tracing(provider, version)
+    outside = [BatchSpanProcessor(exporter)] if exporter is not None else []
+    scope = InstrumentationScope(SERVICE_NAME, version)
+    return Tracing(Recorder(resource_of(version, instance_id), scope, [*processors, *outside]))
 
 
 def current_trace_id() -> str:
