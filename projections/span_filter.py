@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from schemas.api.telemetry import QueryConditionOp
 from schemas.span_filter import AttributeFilter, NameFilter, NumberFilter, SpanFilter
@@ -39,9 +40,10 @@ def condition(one: SpanFilter, columns: Mapping[str, str], parameters: Parameter
             if low > high:
                 return "true" if inverted else "false"
             column = columns[field]
+            first, last = (UUID(int=one) if field == "trace_id" else one for one in (low, high))
             if low == high:
-                return f"{column} {'<>' if inverted else '='} {parameters.add(low)}"
-            within = f"{column} BETWEEN {parameters.add(low)} AND {parameters.add(high)}"
+                return f"{column} {'<>' if inverted else '='} {parameters.add(first)}"
+            within = f"{column} BETWEEN {parameters.add(first)} AND {parameters.add(last)}"
             return f"NOT ({within})" if inverted else f"({within})"
     return _attribute(one, columns[one.of], parameters)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ from projections.errors import (
     WarehouseClosed,
 )
 from projections.reader import Row
+from projections.snapshot import Snapshot
 
 File = Literal["views", "telemetry"]
 FILES: tuple[File, ...] = ("views", "telemetry")
@@ -38,6 +40,9 @@ OFFLINE_CHECKPOINT_BYTES = 192 << 20
 # Bounds DuckDB's buffers, so that a rebuild of any length stays small. Not a bound on all memory.
 MEMORY_LIMIT = "192MB"
 
+# Limits are known of each row group: a trace among 2 million spans takes 3 instead of 6 ms with small ones.
+_OPTIONS: dict[str, str] = {"telemetry": " (ROW_GROUP_SIZE 30720)"}
+
 # The columns of a batch as `load` takes them and the table `batch` holds them, all of one length: position, stream,
 # id (the last part of the stream), version, name, recorded_at (microseconds), state (JSON text), session_id (of a
 # turn). Columns and not rows: a tuple per record is one more thing to collect.
@@ -49,7 +54,7 @@ _KINDS = ("int64", "object", "object", "int32", "object", "int64", "object", "ob
 # ms to load 1 / 100 / 2,000 / 20,000 rows of 600 bytes: one kept appender 0.8 / 1.2 / 4.7 / 90, numpy columns
 # 1.7 / 2.0 / 4.0 / 33, lists unnested 1.0 / 1.2 / 5.3 / 55, one JSON parameter 1.6 / 2.1 / 12 / 157.
 _APPENDER_ROWS = 1000
-# In the message of an IOException: a block whose checksum is wrong, and one behind the end of the file.
+# In an IOException's message: a block with a wrong checksum, one behind the end of the file.
 _SIGNS_OF_DAMAGE = ("orrupt", "Could not read enough bytes")
 
 
@@ -86,6 +91,7 @@ class Warehouse:
         self._local = threading.local()
         self._generation = 0
         self._served: Served | None = None
+        self._telemetry: str | None = None
         self._unserved_because = "The view has not been built yet."
         self._connect()
 
@@ -127,6 +133,31 @@ class Warehouse:
                 except StorageFailed as failure:
                     self._failure = failure
                     raise ViewBehind("The view's file failed and is being opened again.") from failure
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """Telemetry as it is at one moment, for several statements that belong together. Blocks; any thread.
+        Raises ViewBehind while no telemetry is served, or where its file failed."""
+        with self._entered():
+            schema = self._telemetry
+            if schema is None:
+                raise ViewBehind("There is no telemetry yet: its store is being opened.")
+            cursor = self._cursor()
+            try:
+                with _translated():
+                    cursor.execute("BEGIN TRANSACTION READ ONLY")
+                try:
+                    yield Snapshot(partial(_rows, cursor), schema)
+                finally:
+                    with suppress(duckdb.Error):
+                        cursor.execute("ROLLBACK")
+            except StorageFailed as failure:
+                self._failure = failure
+                raise ViewBehind("The file of telemetry failed and is being opened again.") from failure
+
+    def serve_telemetry(self, schema: str | None) -> None:
+        """Makes snapshots show this schema of the file `telemetry`, as `telemetry.build_3`; None refuses them."""
+        self._telemetry = schema
 
     @property
     def failure(self) -> StorageFailed | None:
@@ -255,6 +286,13 @@ class Transaction:
         with _translated():
             return self._writer.cursor.execute(sql, params).fetchall()
 
+    def run_with(self, sql: str, name: str, columns: Mapping[str, Any]) -> None:
+        """Runs statements that read `columns` (numpy arrays of one length, by name) as the table `name`."""
+        with _translated():
+            self._writer.cursor.register(name, dict(columns))
+            self._writer.cursor.execute(sql)
+            self._writer.cursor.unregister(name)
+
     def load(self, columns: Columns) -> None:
         """Puts the rows into the temporary table `batch`, in place of what it held."""
         with _translated():
@@ -318,6 +356,11 @@ class _Writer:
             self.cursor.close()
 
 
+def _rows(cursor: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, Any]) -> list[Row]:
+    with _translated():
+        return cursor.execute(sql, params).fetchall()
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
@@ -339,7 +382,7 @@ def _attach(root: duckdb.DuckDBPyConnection, path: Path, name: File) -> None:
     rebuilt from their logs. A file that is held by another process, or that may not be opened, is left alone."""
     if files.is_incomplete(path):
         files.set_aside(path)
-    statement = "ATTACH '" + str(path).replace("'", "''") + f"' AS {name}"
+    statement = "ATTACH '" + str(path).replace("'", "''") + f"' AS {name}{_OPTIONS.get(name, '')}"
     try:
         root.execute(statement)
     except duckdb.Error as error:

@@ -1,0 +1,187 @@
+"""Spans as they are read: one, those of a trace, those that meet filters, those beneath others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from msgspec import Struct
+
+from projections.plan import ReadModel
+from projections.reader import Row
+from projections.snapshot import Snapshot
+from projections.span_filter import Parameters
+from projections.span_search import RECENT, STORED, Search, is_looked_up
+from projections.time_windows import windows
+from schemas.span_filter import SpanFilter
+
+READ_MODEL = ReadModel(
+    name="spans",
+    tables=("telemetry_resources", "telemetry_scopes", "spans_recent", "spans_stored", "span_pairs"),
+    views=("spans",),
+)
+
+LARGE_BYTES = 16_384
+"""Texts of rows above this are read once it is known how many of them are wanted."""
+
+_ROW = f"""s.number, s.trace_id, s.span_id, s.parent_span_id, s.name, s.status, s.start_ns, s.end_ns, s.size,
+    CASE WHEN s.size <= {LARGE_BYTES} THEN s.attributes END"""
+_NEWEST_FIRST = "ORDER BY start_ns DESC, trace_id, span_id"
+
+
+class SpanRow(Struct):
+    """A span as it is stored. `attributes` is JSON text; None until `fill` has read it where the span is large."""
+
+    number: int
+    trace: UUID
+    span: int
+    parent: int | None
+    name: str
+    status: int
+    start_ns: int
+    end_ns: int | None
+    size: int
+    attributes: str | None
+
+    @property
+    def trace_id(self) -> str:
+        return self.trace.hex
+
+    @property
+    def span_id(self) -> str:
+        return f"{self.span:016x}"
+
+
+class SpanKey(NamedTuple):
+    """What tells spans apart and orders them."""
+
+    trace: UUID
+    span: int
+    parent: int | None
+    start_ns: int
+    number: int
+
+
+def one(snapshot: Snapshot, trace: int, span: int) -> SpanRow | None:
+    """A span of a trace; None where there is none."""
+    found = _rows(
+        snapshot, _both("s.trace_id = $trace AND s.span_id = $span"), trace=UUID(int=trace), span=span
+    )
+    return found[0] if found else None
+
+
+def of_trace(snapshot: Snapshot, trace: UUID, limit: int) -> list[SpanRow]:
+    """Some spans of a trace, at most `limit`."""
+    return _rows(snapshot, f"{_both('s.trace_id = $trace')} LIMIT $limit", trace=trace, limit=limit)
+
+
+def newest_trace_with(snapshot: Snapshot, span: int) -> UUID | None:
+    """The trace with this span; of several the one in which it began last."""
+    sql = _both("s.span_id = $span", "s.trace_id, s.start_ns")
+    rows = snapshot.rows(f"{sql} ORDER BY start_ns DESC LIMIT 1", {"span": span})
+    return rows[0][0] if rows else None
+
+
+def keys(snapshot: Snapshot, traces: Iterable[UUID], limit: int) -> list[SpanKey]:
+    """Keys of the spans of these traces, at most `limit`."""
+    columns = "s.trace_id, s.span_id, s.parent_span_id, s.start_ns, s.number"
+    sql = _both("s.trace_id IN (SELECT unnest($traces::UUID[]))", columns)
+    rows = snapshot.rows(f"{sql} LIMIT $limit", {"traces": list(traces), "limit": limit})
+    return [SpanKey(*row) for row in rows]
+
+
+def newest(snapshot: Snapshot, filters: Sequence[SpanFilter], limit: int) -> list[SpanRow]:
+    """The newest spans that meet all filters."""
+    if all(is_looked_up(one) for one in filters) and filters:
+        return _newest(snapshot, filters, limit, None)
+    rows: list[SpanRow] = []
+    for since in windows(snapshot):
+        rows = _newest(snapshot, filters, limit, since)
+        if len(rows) >= limit:
+            break
+    return rows
+
+
+def _newest(
+    snapshot: Snapshot, filters: Sequence[SpanFilter], limit: int, since: int | None
+) -> list[SpanRow]:
+    parameters = Parameters()
+    count = parameters.add(limit)
+    search = Search(filters, parameters, since)
+    sql = f"{_select(RECENT, search.recent())} UNION ALL {_select(STORED, search.newest_stored(count))}"
+    return [SpanRow(*row) for row in snapshot.rows(f"{sql} {_NEWEST_FIRST} LIMIT {count}", parameters.values)]
+
+
+def numbers(snapshot: Snapshot, filters: Sequence[SpanFilter], limit: int) -> list[SpanKey]:
+    """Keys of spans that meet all filters, the earliest first."""
+    parameters = Parameters()
+    count = parameters.add(limit)
+    search = Search(filters, parameters)
+    columns = "s.trace_id, s.span_id, s.parent_span_id, s.start_ns, s.number"
+    sql = f"{_select(RECENT, search.recent(), columns)} UNION ALL {_select(STORED, search.stored(), columns)}"
+    rows = snapshot.rows(f"{sql} ORDER BY start_ns, trace_id, span_id LIMIT {count}", parameters.values)
+    return [SpanKey(*row) for row in rows]
+
+
+def numbered(snapshot: Snapshot, wanted: Sequence[int]) -> list[SpanRow]:
+    """The rows with these numbers, in no order."""
+    return _rows(snapshot, _both("s.number IN (SELECT unnest($wanted))"), wanted=list(wanted))
+
+
+def fill(snapshot: Snapshot, rows: Sequence[SpanRow], max_bytes: int) -> list[SpanRow]:
+    """The first of the rows, as many as together have at most `max_bytes`, one at least; large ones are read."""
+    kept: list[SpanRow] = []
+    size = 0
+    for row in rows:
+        size += row.size
+        if kept and size > max_bytes:
+            break
+        kept.append(row)
+    large = {row.number: row for row in kept if row.attributes is None}
+    if large:
+        sql = _both("s.number IN (SELECT unnest($wanted))", "s.number, s.attributes")
+        for number, attributes in snapshot.rows(sql, {"wanted": list(large)}):
+            large[number].attributes = attributes
+    return kept
+
+
+def _rows(snapshot: Snapshot, sql: str, **params: object) -> list[SpanRow]:
+    return [SpanRow(*row) for row in snapshot.rows(sql, params)]
+
+
+def _both(where: str, columns: str = _ROW) -> str:
+    """A select over recent and stored spans."""
+    return f"{_select(RECENT, where, columns)} UNION ALL {_select(STORED, where, columns)}"
+
+
+def _select(table: str, where: str, columns: str = _ROW) -> str:
+    return f"SELECT {columns} FROM {table} AS s WHERE {where}"
+
+
+class SpanDetailsRow(NamedTuple):
+    """What `SpanRow` leaves out. All texts are JSON, but those of the status, the scope and its version."""
+
+    number: int
+    kind: int
+    status_message: str | None
+    events: str | None
+    links: str | None
+    resource: str | None
+    scope_name: str | None
+    scope_version: str | None
+    scope_attributes: str | None
+
+
+_DETAILS = """SELECT d.number, d.kind, d.status_message, d.events, d.links, r.attributes, c.name, c.version, c.attributes
+FROM ({}) AS d
+LEFT JOIN now.telemetry_resources AS r ON d.resource_id = r.resource_id
+LEFT JOIN now.telemetry_scopes AS c ON d.scope_id = c.scope_id"""
+
+
+def details(snapshot: Snapshot, wanted: Sequence[int]) -> dict[int, SpanDetailsRow]:
+    """By number."""
+    columns = "s.number, s.kind, s.status_message, s.events, s.links, s.resource_id, s.scope_id"
+    sql = _DETAILS.format(_both("s.number IN (SELECT unnest($wanted))", columns))
+    rows: list[Row] = snapshot.rows(sql, {"wanted": list(wanted)})
+    return {row[0]: SpanDetailsRow(*row) for row in rows}

@@ -1,0 +1,16 @@
+-- What one sender sends under one name: points of a stream follow one another.
+--   kind        gauge, sum, histogram, exponential_histogram, summary
+--   temporality delta, cumulative; NULL for gauges and summaries
+--   labels      the attributes of its points, JSON text
+CREATE TABLE now.metric_streams (
+    stream_id INTEGER NOT NULL,
+    name VARCHAR NOT NULL,
+    description VARCHAR,
+    unit VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,
+    temporality VARCHAR,
+    is_monotonic BOOLEAN NOT NULL,
+    labels VARCHAR NOT NULL,
+    resource_id UBIGINT NOT NULL,
+    scope_id UBIGINT NOT NULL
+);
