@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.resources import files
 
 from msgspec import Struct, json
@@ -92,6 +92,12 @@ def _statement(name: str) -> Statement:
             f"apply/{name}.sql does not say on its first line which events it is for: '-- on: ...'"
         )
     return Statement(name, tuple(event.strip() for event in found[1].split(",")), sql)
+
+
+@cache
+def query_text(name: str) -> str:
+    """The text of a query that is run on a snapshot."""
+    return _sql("queries", name)
 
 
 def _sql(kind: str, name: str) -> str:

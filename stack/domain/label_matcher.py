@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from msgspec import Struct
+
 from schemas.api.telemetry import MetricLabelMatcher
 from stack.errors import Invalid
 
@@ -15,8 +17,19 @@ RESOURCE = "resource."
 """`resource.<name>` is the resource's attribute, unless a label has that very name."""
 
 Labels = Mapping[str, str]
-Matcher = Callable[[Labels, Labels], bool]
-"""Takes the labels of a series, and the attributes of its resource."""
+
+
+class Matcher(Struct, frozen=True):
+    """A test of the label `name`."""
+
+    name: str
+    accepts: Callable[[str], bool]
+
+    def matches(self, labels: Labels, resource: Labels) -> bool:
+        found = labels.get(self.name)
+        if found is None and self.name.startswith(RESOURCE):
+            found = resource.get(self.name.removeprefix(RESOURCE))
+        return self.accepts(found or "")
 
 
 def matchers(asked: Sequence[MetricLabelMatcher] | None) -> tuple[Matcher, ...]:
@@ -34,16 +47,9 @@ def _matcher(asked: MetricLabelMatcher, where: str) -> Matcher:
     if len(name) > MAX_PATTERN_CHARACTERS or len(asked.value) > MAX_PATTERN_CHARACTERS:
         raise Invalid(f"{where} has a name or value of more than {MAX_PATTERN_CHARACTERS} characters.")
     if asked.operator in ("=", "!="):
-        return lambda labels, resource: (_label(name, labels, resource) == asked.value) is wanted
+        return Matcher(name, lambda label: (label == asked.value) is wanted)
     pattern = _compiled(asked.value, where)
-    return lambda labels, resource: (pattern.fullmatch(_label(name, labels, resource)) is not None) is wanted
-
-
-def _label(name: str, labels: Labels, resource: Labels) -> str:
-    found = labels.get(name)
-    if found is None and name.startswith(RESOURCE):
-        found = resource.get(name.removeprefix(RESOURCE))
-    return found or ""
+    return Matcher(name, lambda label: (pattern.fullmatch(label) is not None) is wanted)
 
 
 def _compiled(pattern: str, where: str) -> Any:

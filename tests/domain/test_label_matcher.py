@@ -16,7 +16,7 @@ def matches(
     name: str, operator: Any, value: str, labels: dict[str, str], resource: dict[str, str] | None = None
 ) -> bool:
     [matcher] = matchers([MetricLabelMatcher(name=name, operator=operator, value=value)])
-    return matcher(labels, resource or {})
+    return matcher.matches(labels, resource or {})
 
 
 @pytest.mark.parametrize(

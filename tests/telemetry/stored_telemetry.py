@@ -1,4 +1,5 @@
-"""A warehouse with spans in it, written directly: what the road from a request to the store does, in short."""
+"""A warehouse with spans and metrics in it, written directly: what the road from a request to the store does, in
+short."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from projections import span_store
 from projections.attribute_pairs import joined
+from projections.metrics import READ_MODEL as METRICS
 from projections.plan import compile_plan, in_schema
 from projections.spans import READ_MODEL as SPANS
 from projections.traces import READ_MODEL as TRACES
@@ -22,7 +24,7 @@ from tests.telemetry.span_oracle import shown
 SCHEMA = "telemetry.build_1"
 
 
-class StoredSpans:
+class StoredTelemetry:
     """`add` spans, `move` some of them to the stored ones, read by `snapshot`."""
 
     def __init__(self, folder: Path) -> None:
@@ -30,7 +32,7 @@ class StoredSpans:
         self._next = 0
         with self.warehouse.write("telemetry") as transaction:
             transaction.run(f"CREATE SCHEMA {SCHEMA}")
-            for ddl in compile_plan((SPANS, TRACES)).ddl:
+            for ddl in compile_plan((SPANS, TRACES, METRICS)).ddl:
                 transaction.run(in_schema(ddl, SCHEMA))
         self.warehouse.serve_telemetry(SCHEMA)
 
@@ -62,6 +64,38 @@ class StoredSpans:
             )
             if rows:
                 span_store.move(transaction, SCHEMA, rows[0][0], rows[-1][0])
+
+    def add_streams(self, streams: Sequence[tuple[Any, ...]]) -> None:
+        """Rows of `metric_streams`; labels as a dictionary."""
+        with self.warehouse.write("telemetry") as transaction:
+            for stream_id, name, unit, kind, temporality, is_monotonic, labels in streams:
+                transaction.run(
+                    f"INSERT INTO {SCHEMA}.metric_streams VALUES (?, ?, NULL, ?, ?, ?, ?, ?, 0, 0)",
+                    [stream_id, name, unit, kind, temporality, is_monotonic, _text(labels)],
+                )
+
+    def add_rows(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Rows of `metric_points` or `metric_histograms`, the first columns of them."""
+        with self.warehouse.write("telemetry") as transaction:
+            known = f"SELECT column_name FROM duckdb_columns() WHERE database_name = 'telemetry' AND table_name = '{table}'"
+            columns = [name for (name,) in transaction.rows(known)]
+            for row in rows:
+                named = ", ".join(columns[: len(row)])
+                marks = ", ".join("?" * len(row))
+                transaction.run(f"INSERT INTO {SCHEMA}.{table} ({named}) VALUES ({marks})", list(row))
+
+    def clear(self) -> None:
+        with self.warehouse.write("telemetry") as transaction:
+            for table in (
+                "spans_recent",
+                "spans_stored",
+                "span_pairs",
+                "traces",
+                "metric_streams",
+                "metric_points",
+                "metric_histograms",
+            ):
+                transaction.run(f"DELETE FROM {SCHEMA}.{table}")
 
     def close(self) -> None:
         self.warehouse.close()
