@@ -113,7 +113,7 @@ def _newest(
     return [SpanRow(*row) for row in snapshot.rows(f"{sql} {_NEWEST_FIRST} LIMIT {count}", parameters.values)]
 
 
-def numbers(snapshot: Snapshot, filters: Sequence[SpanFilter], limit: int) -> list[SpanKey]:
+def keys_of_matching(snapshot: Snapshot, filters: Sequence[SpanFilter], limit: int) -> list[SpanKey]:
     """Keys of spans that meet all filters, the earliest first."""
     parameters = Parameters()
     count = parameters.add(limit)

@@ -39,6 +39,7 @@ from stack.http.scoring_function import ScoringFunctionController
 from stack.http.services import Services
 from stack.http.session import SessionController
 from stack.http.shield import ShieldController
+from stack.http.telemetry import TelemetryController
 from stack.http.tool import ToolController
 from stack.http.turn import TurnController
 from stack.http.vector_db import VectorDBController
@@ -49,6 +50,7 @@ logger = logging.getLogger("replaystack.server")
 AGENTS = [AgentController, SessionController, TurnController]
 DATASETS = [DatasetController, DatasetIOController]
 EVAL = [BenchmarkController, ComparisonController, EvalJobController]
+TELEMETRY = [TelemetryController]
 BESIDE = [
     ChatCompletionController,
     HealthController,
@@ -76,9 +78,9 @@ def build(server: Server) -> ASGIApp:
     services = _services(server)
     app = Litestar(
         [
-            Router("/v1alpha", route_handlers=[*AGENTS, *EVAL]),
+            Router("/v1alpha", route_handlers=[*AGENTS, *EVAL, *TELEMETRY]),
             Router("/v1beta", route_handlers=DATASETS),
-            Router("/v1", route_handlers=[*AGENTS, *DATASETS, *EVAL, *BESIDE]),
+            Router("/v1", route_handlers=[*AGENTS, *DATASETS, *EVAL, *TELEMETRY, *BESIDE]),
             AdminController,
             OpenAPIController,
         ],
@@ -112,6 +114,8 @@ def _services(server: Server) -> Services:
         once=server.once,
         models=server.models,
         chat_completions=server.chat_completions,
+        telemetry=server.telemetry,
+        telemetry_export=server.telemetry_export,
         engine=server.engine,
         server_state=server.state,
         settings=server.settings,

@@ -122,6 +122,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     own_telemetry: Annotated[bool, _field("Keep the server's own traces and metrics in its own store.")] = (
         True
     )
+    telemetry_max_spans: Annotated[
+        int, Meta(ge=1, le=100_000), _field("Spans that one query returns at most.")
+    ] = 1000
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _field("What is logged.")] = "info"
     log_format: Annotated[
         Literal["auto", "text", "json"], _field("Form of the log; `auto` is text on a terminal, else JSON.")

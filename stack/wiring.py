@@ -36,8 +36,10 @@ from stack.services.row_scoring import RowScoring
 from stack.services.scoring import Scoring
 from stack.services.server_state import ServerState
 from stack.services.session import SessionService
+from stack.services.span_export import SpanExport
 from stack.services.state import States
 from stack.services.supervisor import Supervisor
+from stack.services.telemetry import TelemetryService
 from stack.services.turn import TurnService
 from stack.services.turn_driver import TurnDriver, TurnLimits
 from stack.services.views import Views
@@ -103,6 +105,10 @@ class Server:
         self.agents = AgentService(self.store, self.states, self.views, self.sessions)
         self.row_reader = RowReader()
         self.datasets = DatasetService(self.store, self.states, self.views, self.row_reader)
+        self.telemetry = TelemetryService(
+            self.warehouse, self._telemetry_up_to_date, settings.telemetry_max_spans
+        )
+        self.telemetry_export = SpanExport(self.telemetry, self.datasets)
         self.row_scoring = RowScoring(self.scoring, self.datasets)
         self.eval_driver = EvalJobDriver(
             self.store,
@@ -156,6 +162,9 @@ class Server:
         self.supervisor.spawn("models", self.models.prepare())
         self.supervisor.spawn("recovery", self._recover())
 
+    async def _telemetry_up_to_date(self) -> None:
+        await self.signals.flushed()
+
     async def _recover(self) -> None:
         await self.turns.recover()
         await self.evaljobs.recover()
@@ -174,6 +183,7 @@ class Server:
         await self.models.aclose()
         await asyncio.to_thread(self.engine.stop)
         self.views.close()
+        self.telemetry.close()
         self.warehouse.close()
         self.store.close()
         await asyncio.to_thread(self.signals.close)

@@ -16,6 +16,8 @@ COMMANDS = {
     "rebuild": "Build the read models anew from the log.",
     "backup": "Copy the log and its blobs to a new folder.",
     "verify": "Read the whole log and check that nothing is missing or changed.",
+    "traces": "List the newest traces, all or those that match.",
+    "trace": "Show a trace as a tree, with its times, tokens and errors.",
     "config": "Show the settings and where each value comes from.",
 }
 

@@ -23,6 +23,8 @@ from stack.services.server_state import ServerState
 from stack.services.session import SessionService
 from stack.services.state import States
 from stack.services.turn import TurnService
+from stack.services.span_export import SpanExport
+from stack.services.telemetry import TelemetryService
 from stack.services.views import Views
 
 
@@ -45,6 +47,8 @@ class Services(Struct, frozen=True, kw_only=True):
     once: Once
     models: Models
     chat_completions: ChatCompletions
+    telemetry: TelemetryService
+    telemetry_export: SpanExport
     engine: Engine
     server_state: ServerState
     settings: Settings

@@ -11,6 +11,7 @@ import pytest
 
 from tests.server.api import Api, Conversation
 from tests.server.process import Replaystack
+from tests.server.telemetry import Telemetry
 from tests.servers.fixtures import scripted, scripted_server
 from tests.servers.processes import RunningServer
 
@@ -41,6 +42,12 @@ def client(server: Replaystack) -> Iterator[httpx.Client]:
 def api(client: httpx.Client, scripted: RunningServer) -> Api:
     """The agents API of the shared server; what the scripted model server has counted begins anew."""
     return Api(client)
+
+
+@pytest.fixture(scope="session")
+def telemetry(client: httpx.Client) -> Telemetry:
+    """Telemetry of the shared server."""
+    return Telemetry(client)
 
 
 @pytest.fixture

@@ -7,11 +7,17 @@ import functools
 import msgspec
 
 from stack import VERSION
-from stack.http.spec import agent, beside, chat_completion, dataset, eval, scoring
+from stack.http.spec import agent, beside, chat_completion, dataset, eval, scoring, telemetry
 from stack.http.spec.components import Components, Schema
 from stack.http.spec.operation import described, shared_responses
 
-OPERATIONS = (*agent.OPERATIONS, *dataset.OPERATIONS, *eval.OPERATIONS, *beside.OPERATIONS)
+OPERATIONS = (
+    *agent.OPERATIONS,
+    *dataset.OPERATIONS,
+    *eval.OPERATIONS,
+    *telemetry.OPERATIONS,
+    *beside.OPERATIONS,
+)
 
 DESCRIPTION = """\
 An agent backend that forgets nothing, behind the Llama Stack experimental API.
@@ -25,14 +31,16 @@ TAGS = {
     agent.TAG: "Agents, their sessions, and the turns and steps in them.",
     dataset.TAG: "Datasets, their versions and their rows.",
     eval.TAG: "Benchmarks, the jobs that evaluate models and agents on them, and their comparison.",
+    telemetry.TAG: "Traces and metrics, of the server itself and of whoever sends them to it.",
     beside.TAG: "What clients and their helpers call beside the contract.",
 }
 
 
 def document() -> Schema:
+    details = (agent, dataset, scoring, eval, telemetry, chat_completion)
     components = Components(
-        agent.DETAILS | dataset.DETAILS | scoring.DETAILS | eval.DETAILS | chat_completion.DETAILS,
-        [*agent.NAMED, *dataset.NAMED, *scoring.NAMED, *eval.NAMED],
+        {kind: one for module in details for kind, one in module.DETAILS.items()},
+        [*agent.NAMED, *dataset.NAMED, *scoring.NAMED, *eval.NAMED, *telemetry.NAMED],
         agent.PLAIN,
     )
     paths: dict[str, Schema] = {}

@@ -1,0 +1,84 @@
+"""Traces, spans and metrics over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Controller, Request, get, post
+from litestar.response.base import ASGIResponse
+
+from schemas.api.telemetry import (
+    GetSpanTreeRequest,
+    QueryMetricsRequest,
+    QuerySpansRequest,
+    QueryTracesRequest,
+    SaveSpansToDatasetRequest,
+)
+from stack.errors import Invalid
+from stack.http.answer import empty_answer
+from stack.http.body import caller_of, post_of, read_json, read_optional
+from stack.http.path import id_of
+from stack.http.services import Services
+from stack.services.telemetry import Answer
+
+TRUNCATED_HEADER = "x-truncated"
+
+
+class TelemetryController(Controller):
+    path = "/telemetry"
+
+    @post("/traces", status_code=200)
+    async def traces(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
+        asked, _ = await read_optional(request, QueryTracesRequest)
+        return _answer(await services.telemetry.traces(asked or QueryTracesRequest(), _details(request)))
+
+    @get("/traces/{trace_id:str}")
+    async def trace(self, trace_id: str, services: Services) -> ASGIResponse:
+        return _answer(await services.telemetry.trace(trace_id))
+
+    @get("/traces/{trace_id:str}/spans")
+    async def trace_spans(self, trace_id: str, services: Services) -> ASGIResponse:
+        return _answer(await services.telemetry.trace_spans(trace_id))
+
+    @get("/traces/{trace_id:str}/spans/{span_id:str}")
+    async def span(self, trace_id: str, span_id: str, services: Services) -> ASGIResponse:
+        return _answer(await services.telemetry.span(trace_id, span_id))
+
+    @post("/spans/{span_id:str}/tree", status_code=200)
+    async def span_tree(
+        self, request: Request[Any, Any, Any], span_id: str, services: Services
+    ) -> ASGIResponse:
+        asked, _ = await read_optional(request, GetSpanTreeRequest)
+        return _answer(await services.telemetry.span_tree(span_id, asked or GetSpanTreeRequest()))
+
+    @post("/spans", status_code=200)
+    async def spans(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
+        asked, _ = await read_json(request, QuerySpansRequest)
+        return _answer(await services.telemetry.spans(asked))
+
+    @post("/spans/export", status_code=200)
+    async def export(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
+        asked, body = await read_json(request, SaveSpansToDatasetRequest)
+        async with services.once.only(post_of(request, body)) as ticket:
+            if ticket.prior is None:
+                await services.telemetry_export.export(asked, caller_of(request), ticket.command)
+        return empty_answer()
+
+    @post("/metrics/{metric_name:path}", status_code=200)
+    async def metrics(
+        self, request: Request[Any, Any, Any], metric_name: str, services: Services
+    ) -> ASGIResponse:
+        asked, _ = await read_json(request, QueryMetricsRequest)
+        return _answer(await services.telemetry.metrics(id_of(metric_name), asked))
+
+
+def _answer(answer: Answer) -> ASGIResponse:
+    headers = None if answer.complete else {TRUNCATED_HEADER: "true"}
+    return ASGIResponse(body=answer.body, media_type="application/json", headers=headers)
+
+
+def _details(request: Request[Any, Any, Any]) -> bool:
+    asked = request.query_params.get("details", "false")
+    if asked not in ("true", "false"):
+        raise Invalid(f"details is {asked[:40]!r}; it must be true or false.")
+    return bool(asked == "true")

@@ -1,0 +1,133 @@
+"""Rows of traces and spans as the API shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from projections.reader import rfc3339
+from projections.spans import SpanDetailsRow, SpanRow
+from projections.traces import TraceRow
+from schemas.api.telemetry import (
+    Span,
+    SpanDetails,
+    SpanEvent,
+    SpanLink,
+    SpanScope,
+    SpanStatus,
+    SpanWithStatus,
+    Trace,
+    TraceDetails,
+)
+from stack.domain.span_filter import KINDS
+
+_ERROR = 2
+_NONE = Raw(b"{}")
+
+_raw_object = msgspec.json.Decoder(dict[str, Raw])
+_encode = msgspec.json.Encoder().encode
+
+
+class _Event(Struct):
+    time_ns: int
+    name: str = ""
+    attributes: Raw | None = None
+
+
+_events = msgspec.json.Decoder(list[_Event])
+_links = msgspec.json.Decoder(list[SpanLink])
+
+
+def trace(row: TraceRow) -> Trace:
+    return Trace(
+        trace_id=row.trace.hex,
+        root_span_id=f"{row.root_span:016x}",
+        start_time=moment(row.start_ns),
+        end_time=_end(row.end_ns),
+    )
+
+
+def trace_details(row: TraceRow, services: Mapping[int, str]) -> TraceDetails:
+    return TraceDetails(
+        trace_id=row.trace.hex,
+        root_span_id=f"{row.root_span:016x}",
+        start_time=moment(row.start_ns),
+        end_time=_end(row.end_ns),
+        name=row.name,
+        service=services.get(row.resource_id, ""),
+        status="error" if row.error_count else "ok",
+        span_count=row.span_count,
+        error_count=row.error_count,
+        input_tokens=row.input_tokens,
+        output_tokens=row.output_tokens,
+        models=row.models,
+    )
+
+
+def span(row: SpanRow, wanted: Sequence[str] = ()) -> Span:
+    """With the attributes that are `wanted`; with all where none are."""
+    return Span(**_fields(row), attributes=attributes_of(row, wanted))
+
+
+def span_with_status(row: SpanRow, wanted: Sequence[str] = ()) -> SpanWithStatus:
+    return SpanWithStatus(**_fields(row), attributes=attributes_of(row, wanted), status=_status(row))
+
+
+def span_details(row: SpanRow, more: SpanDetailsRow) -> SpanDetails:
+    scope = SpanScope(more.scope_name or "", more.scope_version or "", _raw(more.scope_attributes))
+    return SpanDetails(
+        **_fields(row),
+        kind=KINDS[more.kind] if more.kind < len(KINDS) else KINDS[0],
+        status=_status(row),
+        status_message=more.status_message or "",
+        attributes=attributes_of(row),
+        events=[
+            SpanEvent(time=moment(event.time_ns), name=event.name, attributes=event.attributes)
+            for event in (_events.decode(more.events) if more.events else ())
+        ],
+        links=_links.decode(more.links) if more.links else [],
+        resource=_raw(more.resource),
+        scope=scope if scope != SpanScope() else None,
+    )
+
+
+def attributes_of(row: SpanRow, wanted: Sequence[str] = ()) -> Raw:
+    """The attributes as JSON: all of them, or those of the wanted ones that the span has."""
+    text = row.attributes
+    if not text:
+        return _NONE
+    if not wanted:
+        return Raw(text.encode())
+    found = _raw_object.decode(text)
+    return Raw(_encode({name: found[name] for name in wanted if name in found}))
+
+
+def moment(ns: int) -> str:
+    """RFC 3339 with microseconds; the nanoseconds below are cut off, never rounded up, so that order stays."""
+    return rfc3339(ns // 1_000)
+
+
+def _fields(row: SpanRow) -> dict[str, Any]:
+    return {
+        "span_id": row.span_id,
+        "trace_id": row.trace_id,
+        "parent_span_id": None if row.parent is None else f"{row.parent:016x}",
+        "name": row.name,
+        "start_time": moment(row.start_ns),
+        "end_time": _end(row.end_ns),
+    }
+
+
+def _end(ns: int | None) -> str | None:
+    return None if ns is None else moment(ns)
+
+
+def _status(row: SpanRow) -> SpanStatus:
+    return "error" if row.status == _ERROR else "ok"
+
+
+def _raw(text: str | None) -> Raw | None:
+    return Raw(text.encode()) if text else None

@@ -1,0 +1,194 @@
+"""The telemetry operations: traces, spans and metrics as they are asked for, with all that was acknowledged before."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Concatenate, ParamSpec, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from projections import spans as span_views
+from projections import traces as trace_views
+from projections.errors import ViewBehind
+from projections.snapshot import Snapshot
+from projections.warehouse import Warehouse
+from schemas.api.telemetry import (
+    GetSpanTreeRequest,
+    QueryMetricsRequest,
+    QueryMetricsResponse,
+    QuerySpansRequest,
+    QuerySpansResponse,
+    QuerySpanTreeResponse,
+    QueryTracesRequest,
+    QueryTracesResponse,
+    TraceDetailsResponse,
+    TraceSpansResponse,
+)
+from stack.domain.metric_query import metric_query
+from stack.domain.span_filter import understood
+from stack.domain.span_query import checked_depth, trace_query, wanted_attributes
+from stack.errors import NotFound, Unavailable
+from stack.services import metric_reading, span_answers, span_reading
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+READERS = 2
+
+_encode = msgspec.json.Encoder().encode
+_TRACE_ID = re.compile(r"[0-9a-f]{32}")
+_SPAN_ID = re.compile(r"[0-9a-f]{16}")
+
+
+class Answer(Struct, frozen=True):
+    """A JSON body, made where it was read: it may be large. `complete` unless there was more than it holds."""
+
+    body: bytes
+    complete: bool = True
+
+
+class TelemetryService:
+    """`up_to_date` returns when the store holds everything that was acknowledged before; it raises ViewBehind.
+    `max_spans` is how many spans a query returns at most."""
+
+    def __init__(
+        self, warehouse: Warehouse, up_to_date: Callable[[], Awaitable[None]], max_spans: int
+    ) -> None:
+        self._warehouse = warehouse
+        self._up_to_date = up_to_date
+        self._max_spans = max_spans
+        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="telemetry")
+
+    async def traces(self, request: QueryTracesRequest, details: bool = False) -> Answer:
+        """Raises Invalid."""
+        query = trace_query(request)
+
+        def answer(snapshot: Snapshot) -> Answer:
+            rows, complete = span_reading.traces(snapshot, query)
+            if details:
+                services = trace_views.services(snapshot, [row.resource_id for row in rows])
+                data = [span_answers.trace_details(row, services) for row in rows]
+                return Answer(_encode(TraceDetailsResponse(data)), complete)
+            return Answer(_encode(QueryTracesResponse([span_answers.trace(row) for row in rows])), complete)
+
+        return await self.read(answer)
+
+    async def trace(self, trace_id: str) -> Answer:
+        """Raises NotFound."""
+        number = _number(trace_id, _TRACE_ID)
+        row = None if number is None else await self.read(trace_views.one, UUID(int=number))
+        if row is None:
+            raise _no_trace(trace_id)
+        return Answer(_encode(span_answers.trace(row)))
+
+    async def trace_spans(self, trace_id: str) -> Answer:
+        """All that is known of the spans of a trace. Raises NotFound."""
+        number = _number(trace_id, _TRACE_ID)
+        if number is None:
+            raise _no_trace(trace_id)
+
+        def answer(snapshot: Snapshot) -> Answer | None:
+            found = span_reading.of_trace(snapshot, UUID(int=number))
+            if not found.rows:
+                return None
+            more = span_views.details(snapshot, [row.number for row in found.rows])
+            data = [span_answers.span_details(row, more[row.number]) for row in found.rows]
+            return Answer(_encode(TraceSpansResponse(data)), found.complete)
+
+        made = await self.read(answer)
+        if made is None:
+            raise _no_trace(trace_id)
+        return made
+
+    async def span(self, trace_id: str, span_id: str) -> Answer:
+        """Raises NotFound."""
+        trace, number = _number(trace_id, _TRACE_ID), _number(span_id, _SPAN_ID)
+        if trace is None:
+            raise _no_trace(trace_id)
+
+        def answer(snapshot: Snapshot) -> Answer | None:
+            row = None if number is None else span_views.one(snapshot, trace, number)
+            if row is None:
+                return None
+            span_views.fill(snapshot, [row], span_reading.MAX_ANSWER_BYTES)
+            return Answer(_encode(span_answers.span(row)))
+
+        made = await self.read(answer)
+        if made is None:
+            raise NotFound(f"There is no span {span_id[:80]!r} in trace {trace_id[:80]!r}.")
+        return made
+
+    async def span_tree(self, span_id: str, request: GetSpanTreeRequest) -> Answer:
+        """Raises Invalid, NotFound."""
+        max_depth = checked_depth(request.max_depth)
+        wanted = wanted_attributes(request.attributes_to_return, "attributes_to_return")
+        number = _number(span_id, _SPAN_ID)
+
+        def answer(snapshot: Snapshot) -> Answer | None:
+            found = None if number is None else span_reading.tree(snapshot, number, max_depth)
+            if found is None:
+                return None
+            data = {row.span_id: span_answers.span_with_status(row, wanted) for row in found.rows}
+            return Answer(_encode(QuerySpanTreeResponse(data)), found.complete)
+
+        made = await self.read(answer)
+        if made is None:
+            raise NotFound(f"There is no span {span_id[:80]!r}; a span id is 16 hexadecimal digits.")
+        return made
+
+    async def spans(self, request: QuerySpansRequest) -> Answer:
+        """Raises Invalid."""
+        filters = understood(request.attribute_filters)
+        max_depth = checked_depth(request.max_depth)
+        wanted = wanted_attributes(request.attributes_to_return, "attributes_to_return")
+
+        def answer(snapshot: Snapshot) -> Answer:
+            found = span_reading.newest(snapshot, filters, max_depth, self._max_spans)
+            data = [span_answers.span(row, wanted) for row in found.rows]
+            return Answer(_encode(QuerySpansResponse(data)), found.complete)
+
+        return await self.read(answer)
+
+    async def metrics(self, metric_name: str, request: QueryMetricsRequest) -> Answer:
+        """Raises Invalid."""
+        query = metric_query(metric_name, request, int(time.time()))
+
+        def answer(snapshot: Snapshot) -> Answer:
+            return Answer(_encode(QueryMetricsResponse(metric_reading.read(snapshot, query))))
+
+        return await self.read(answer)
+
+    async def read(
+        self, query: Callable[Concatenate[Snapshot, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The answer of a blocking query, in a thread, no older than what was acknowledged. Raises what it raises,
+        and Unavailable when the store cannot get there in time or is being rebuilt."""
+
+        def run() -> T:
+            with self._warehouse.snapshot() as snapshot:
+                return query(snapshot, *args, **kwargs)
+
+        try:
+            await self._up_to_date()
+            return await asyncio.get_running_loop().run_in_executor(self._threads, run)
+        except ViewBehind as error:
+            raise Unavailable(f"Telemetry is not there yet: {error} Try again.", retry_after=2) from error
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+def _number(text: str, form: re.Pattern[str]) -> int | None:
+    """The number of an id; None for what is no id."""
+    lower = text.lower()
+    return int(lower, 16) if form.fullmatch(lower) else None
+
+
+def _no_trace(trace_id: str) -> NotFound:
+    return NotFound(f"There is no trace {trace_id[:80]!r}; a trace id is 32 hexadecimal digits.")
