@@ -34,11 +34,18 @@ _encode = msgspec.json.Encoder().encode
 class _Event(Struct):
     time_ns: int
     name: str = ""
-    attributes: Raw | None = None
+    attributes: Raw = _NONE
+
+
+class _Link(Struct):
+    trace_id: str
+    span_id: str
+    trace_state: str = ""
+    attributes: Raw = _NONE
 
 
 _events = msgspec.json.Decoder(list[_Event])
-_links = msgspec.json.Decoder(list[SpanLink])
+_links = msgspec.json.Decoder(list[_Link])
 
 
 def trace(row: TraceRow) -> Trace:
@@ -88,7 +95,15 @@ def span_details(row: SpanRow, more: SpanDetailsRow) -> SpanDetails:
             SpanEvent(time=moment(event.time_ns), name=event.name, attributes=event.attributes)
             for event in (_events.decode(more.events) if more.events else ())
         ],
-        links=_links.decode(more.links) if more.links else [],
+        links=[
+            SpanLink(
+                trace_id=link.trace_id,
+                span_id=link.span_id,
+                trace_state=link.trace_state,
+                attributes=link.attributes,
+            )
+            for link in (_links.decode(more.links) if more.links else ())
+        ],
         resource=_raw(more.resource),
         scope=scope if scope != SpanScope() else None,
     )

@@ -224,7 +224,7 @@ def test_what_else_is_known(store: StoredTelemetry) -> None:
     assert (details.kind, details.status_message, details.scope_name) == (3, "no", "lib")
     assert json.loads(details.events or "") == [{"time_ns": 5, "name": "e", "attributes": {"a": 1}}]
     assert json.loads(details.resource or "") == {"service.name": "shop"}
-    assert seen == ("client", '{"service.name": "shop"}', "lib", 1.0)
+    assert seen == ("client", '{"service.name":"shop"}', "lib", 1.0)
 
 
 def test_windows_grow_until_they_hold_everything(store: StoredTelemetry) -> None:

@@ -161,7 +161,7 @@ def _array(name: str, values: list[Any]) -> Any:
 
 
 def _text(value: Any) -> str:
-    return json.dumps(shown(value), ensure_ascii=False)
+    return json.dumps(shown(value), ensure_ascii=False, separators=(",", ":"))
 
 
 def _id(value: Any) -> int:
