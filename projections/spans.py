@@ -63,11 +63,9 @@ class SpanKey(NamedTuple):
     number: int
 
 
-def one(snapshot: Snapshot, trace: int, span: int) -> SpanRow | None:
+def one(snapshot: Snapshot, trace: UUID, span: int) -> SpanRow | None:
     """A span of a trace; None where there is none."""
-    found = _rows(
-        snapshot, _both("s.trace_id = $trace AND s.span_id = $span"), trace=UUID(int=trace), span=span
-    )
+    found = _rows(snapshot, _both("s.trace_id = $trace AND s.span_id = $span"), trace=trace, span=span)
     return found[0] if found else None
 
 

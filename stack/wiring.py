@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from uuid import UUID
 
 from projections.engine import Engine
 from projections.reader import HydratingReader
@@ -162,7 +163,7 @@ class Server:
         self.supervisor.spawn("models", self.models.prepare())
         self.supervisor.spawn("recovery", self._recover())
 
-    async def _telemetry_up_to_date(self) -> None:
+    async def _telemetry_up_to_date(self, *, trace: UUID | None = None, span: int | None = None) -> None:
         await self.signals.flushed()
 
     async def _recover(self) -> None:

@@ -21,10 +21,10 @@ from stack.services.row_scoring import RowScoring
 from stack.services.scoring import Scoring
 from stack.services.server_state import ServerState
 from stack.services.session import SessionService
-from stack.services.state import States
-from stack.services.turn import TurnService
 from stack.services.span_export import SpanExport
+from stack.services.state import States
 from stack.services.telemetry import TelemetryService
+from stack.services.turn import TurnService
 from stack.services.views import Views
 
 

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -53,13 +53,17 @@ class Answer(Struct, frozen=True):
     complete: bool = True
 
 
-class TelemetryService:
-    """`up_to_date` returns when the store holds everything that was acknowledged before; it raises ViewBehind.
-    `max_spans` is how many spans a query returns at most."""
+class UpToDate(Protocol):
+    """Returns when the store holds everything that was acknowledged before, or everything of one trace, or of spans
+    with one id. Raises ViewBehind."""
 
-    def __init__(
-        self, warehouse: Warehouse, up_to_date: Callable[[], Awaitable[None]], max_spans: int
-    ) -> None:
+    def __call__(self, *, trace: UUID | None = None, span: int | None = None) -> Awaitable[None]: ...
+
+
+class TelemetryService:
+    """`max_spans` is how many spans a query returns at most."""
+
+    def __init__(self, warehouse: Warehouse, up_to_date: UpToDate, max_spans: int) -> None:
         self._warehouse = warehouse
         self._up_to_date = up_to_date
         self._max_spans = max_spans
@@ -81,48 +85,43 @@ class TelemetryService:
 
     async def trace(self, trace_id: str) -> Answer:
         """Raises NotFound."""
-        number = _number(trace_id, _TRACE_ID)
-        row = None if number is None else await self.read(trace_views.one, UUID(int=number))
-        if row is None:
-            raise _no_trace(trace_id)
-        return Answer(_encode(span_answers.trace(row)))
+        trace = _trace(trace_id)
+
+        def answer(snapshot: Snapshot) -> Answer:
+            row = trace_views.one(snapshot, trace)
+            if row is None:
+                raise _no_trace(trace_id)
+            return Answer(_encode(span_answers.trace(row)))
+
+        return await self._read(answer, trace=trace)
 
     async def trace_spans(self, trace_id: str) -> Answer:
         """All that is known of the spans of a trace. Raises NotFound."""
-        number = _number(trace_id, _TRACE_ID)
-        if number is None:
-            raise _no_trace(trace_id)
+        trace = _trace(trace_id)
 
-        def answer(snapshot: Snapshot) -> Answer | None:
-            found = span_reading.of_trace(snapshot, UUID(int=number))
+        def answer(snapshot: Snapshot) -> Answer:
+            found = span_reading.of_trace(snapshot, trace)
             if not found.rows:
-                return None
+                raise _no_trace(trace_id)
             more = span_views.details(snapshot, [row.number for row in found.rows])
             data = [span_answers.span_details(row, more[row.number]) for row in found.rows]
             return Answer(_encode(TraceSpansResponse(data)), found.complete)
 
-        made = await self.read(answer)
-        if made is None:
-            raise _no_trace(trace_id)
-        return made
+        return await self._read(answer, trace=trace)
 
     async def span(self, trace_id: str, span_id: str) -> Answer:
         """Raises NotFound."""
-        trace, number = _number(trace_id, _TRACE_ID), _number(span_id, _SPAN_ID)
-        if trace is None:
-            raise _no_trace(trace_id)
+        trace = _trace(trace_id)
+        number = _number(span_id, _SPAN_ID)
 
-        def answer(snapshot: Snapshot) -> Answer | None:
+        def answer(snapshot: Snapshot) -> Answer:
             row = None if number is None else span_views.one(snapshot, trace, number)
             if row is None:
-                return None
+                raise NotFound(f"There is no span {span_id[:80]!r} in trace {trace_id[:80]!r}.")
             span_views.fill(snapshot, [row], span_reading.MAX_ANSWER_BYTES)
             return Answer(_encode(span_answers.span(row)))
 
-        made = await self.read(answer)
-        if made is None:
-            raise NotFound(f"There is no span {span_id[:80]!r} in trace {trace_id[:80]!r}.")
-        return made
+        return await self._read(answer, trace=trace)
 
     async def span_tree(self, span_id: str, request: GetSpanTreeRequest) -> Answer:
         """Raises Invalid, NotFound."""
@@ -130,17 +129,14 @@ class TelemetryService:
         wanted = wanted_attributes(request.attributes_to_return, "attributes_to_return")
         number = _number(span_id, _SPAN_ID)
 
-        def answer(snapshot: Snapshot) -> Answer | None:
+        def answer(snapshot: Snapshot) -> Answer:
             found = None if number is None else span_reading.tree(snapshot, number, max_depth)
             if found is None:
-                return None
+                raise NotFound(f"There is no span {span_id[:80]!r}; a span id is 16 hexadecimal digits.")
             data = {row.span_id: span_answers.span_with_status(row, wanted) for row in found.rows}
             return Answer(_encode(QuerySpanTreeResponse(data)), found.complete)
 
-        made = await self.read(answer)
-        if made is None:
-            raise NotFound(f"There is no span {span_id[:80]!r}; a span id is 16 hexadecimal digits.")
-        return made
+        return await self._read(answer, span=number)
 
     async def spans(self, request: QuerySpansRequest) -> Answer:
         """Raises Invalid."""
@@ -169,13 +165,17 @@ class TelemetryService:
     ) -> T:
         """The answer of a blocking query, in a thread, no older than what was acknowledged. Raises what it raises,
         and Unavailable when the store cannot get there in time or is being rebuilt."""
+        return await self._read(lambda snapshot: query(snapshot, *args, **kwargs))
 
+    async def _read(
+        self, query: Callable[[Snapshot], T], *, trace: UUID | None = None, span: int | None = None
+    ) -> T:
         def run() -> T:
             with self._warehouse.snapshot() as snapshot:
-                return query(snapshot, *args, **kwargs)
+                return query(snapshot)
 
         try:
-            await self._up_to_date()
+            await self._up_to_date(trace=trace, span=span)
             return await asyncio.get_running_loop().run_in_executor(self._threads, run)
         except ViewBehind as error:
             raise Unavailable(f"Telemetry is not there yet: {error} Try again.", retry_after=2) from error
@@ -188,6 +188,14 @@ def _number(text: str, form: re.Pattern[str]) -> int | None:
     """The number of an id; None for what is no id."""
     lower = text.lower()
     return int(lower, 16) if form.fullmatch(lower) else None
+
+
+def _trace(trace_id: str) -> UUID:
+    """Raises NotFound for what is no id."""
+    number = _number(trace_id, _TRACE_ID)
+    if number is None:
+        raise _no_trace(trace_id)
+    return UUID(int=number)
 
 
 def _no_trace(trace_id: str) -> NotFound:

@@ -169,7 +169,7 @@ def test_one_trace_and_one_span(store: StoredTelemetry, data: st.DataObject) -> 
     spans = filled(store, data)
     with store.warehouse.snapshot() as snapshot:
         for span in spans:
-            row = span_views.one(snapshot, span.trace, span.span)
+            row = span_views.one(snapshot, UUID(int=span.trace), span.span)
             assert row is not None and row.attributes is not None
             assert json.loads(row.attributes) == shown(span.attributes)
             assert (row.name, row.parent, row.start_ns, row.end_ns) == (
@@ -189,7 +189,10 @@ def test_one_trace_and_one_span(store: StoredTelemetry, data: st.DataObject) -> 
             assert {key.span for key in span_views.keys(snapshot, [UUID(int=trace_number)], 100)} == own
             row = trace_views.one(snapshot, UUID(int=trace_number))
             assert row is not None and row.span_count == len(own)
-        assert span_views.one(snapshot, 12345, 1) is None and trace_views.one(snapshot, UUID(int=5)) is None
+        assert (
+            span_views.one(snapshot, UUID(int=12345), 1) is None
+            and trace_views.one(snapshot, UUID(int=5)) is None
+        )
 
 
 def test_large_texts_are_read_when_they_are_wanted(store: StoredTelemetry) -> None:
