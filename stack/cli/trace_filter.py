@@ -24,7 +24,7 @@ def filters_of(conditions: Sequence[str], errors: bool) -> list[dict[str, Any]]:
 
 def _filter(text: str) -> dict[str, Any]:
     found = _CONDITION.fullmatch(text)
-    if found is None:
+    if found is None or not _is_text(text):
         raise Invalid(f"--where {text[:100]!r}: write it as KEY=VALUE, KEY!=VALUE, KEY>VALUE or KEY<VALUE.")
     key, operator, value = found.groups()
     return {"key": key.strip(), "op": _OPERATORS[operator], "value": _value(key.strip(), value.strip())}
@@ -36,6 +36,15 @@ def _value(key: str, text: str) -> Any:
         return text
     try:
         value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except msgspec.DecodeError:
         return text
     return text if key == "span.name" and not isinstance(value, str) else value
+
+
+def _is_text(text: str) -> bool:
+    """Whether it is Unicode: arguments may hold any bytes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
