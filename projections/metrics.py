@@ -20,7 +20,6 @@ READ_MODEL = ReadModel(
         "metric_delta_sums",
         "metric_increases",
         "metric_points_before",
-        "metric_first_starts",
         "metric_raw_points",
         "histogram_increases",
         "histogram_delta_sums",
@@ -29,9 +28,9 @@ READ_MODEL = ReadModel(
     ),
 )
 
-LOOK_BACK_NS = 3_600 * 1_000_000_000
-"""So far before the time that is asked for, the point is looked for that the first one is compared with; further only
-for streams that are older and have none there."""
+LOOK_BACK_NS = 600 * 1_000_000_000
+"""So far before the time that is asked for, points are read to compare the first ones with; further only for streams
+that are older and have none there."""
 
 
 class StreamRow(NamedTuple):
@@ -87,11 +86,8 @@ def delta_sums(snapshot: Snapshot, ids: Sequence[int], time: TimeSpan) -> list[R
 
 def increases(snapshot: Snapshot, ids: Sequence[int], time: TimeSpan) -> list[Row]:
     """As `delta_sums`, of streams that send totals."""
-    before = _before(snapshot, "metric_points_before", ids, time)
-    columns = _columns(
-        ("before_streams", "before_times", "before_starts", "before_values", "before_wholes"), before
-    )
-    return snapshot.rows(query_text("metric_increases"), time.bucketed(ids) | columns)
+    names = ("before_streams", "before_times", "before_starts", "before_values", "before_wholes")
+    return _compared(snapshot, "metric_increases", "metric_points_before", names, ids, time)
 
 
 def raw_points(snapshot: Snapshot, ids: Sequence[int], time: TimeSpan) -> list[tuple[int, int, float]]:
@@ -105,11 +101,8 @@ def histogram_sums(snapshot: Snapshot, ids: Sequence[int], time: TimeSpan, *, de
     the last."""
     if delta:
         return snapshot.rows(query_text("histogram_delta_sums"), time.bucketed(ids))
-    before = [row[:5] for row in _before(snapshot, "histogram_points_before", ids, time)]
-    columns = _columns(
-        ("before_streams", "before_times", "before_starts", "before_counts", "before_totals"), before
-    )
-    return snapshot.rows(query_text("histogram_increases"), time.bucketed(ids) | columns)
+    names = ("before_streams", "before_times", "before_starts", "before_counts", "before_totals")
+    return _compared(snapshot, "histogram_increases", "histogram_points_before", names, ids, time)
 
 
 def histogram_points(snapshot: Snapshot, ids: Sequence[int], time: TimeSpan) -> list[Row]:
@@ -119,22 +112,38 @@ def histogram_points(snapshot: Snapshot, ids: Sequence[int], time: TimeSpan) -> 
 
 def histogram_points_before(snapshot: Snapshot, ids: Sequence[int], time: TimeSpan) -> list[Row]:
     """The points that the first ones of these streams are compared with."""
-    return _before(snapshot, "histogram_points_before", ids, time)
+    return _before(snapshot, "histogram_points_before", ids, time.begin_ns)
 
 
-def _before(snapshot: Snapshot, query: str, ids: Sequence[int], time: TimeSpan) -> list[Row]:
-    params = {"streams": list(ids), "begin": time.begin_ns, "since": time.begin_ns - LOOK_BACK_NS}
-    rows = snapshot.rows(query_text(query), params)
+def _compared(
+    snapshot: Snapshot,
+    query: str,
+    query_before: str,
+    names: Sequence[str],
+    ids: Sequence[int],
+    time: TimeSpan,
+) -> list[Row]:
+    """Rows of a query that compares points with those before them; the last column says of which none was found."""
+    since = time.begin_ns - LOOK_BACK_NS
+    params = time.bucketed(ids) | {"since": since}
+    rows = snapshot.rows(query_text(query), params | _columns(names, ()))
+    missing = {row[0] for row in rows if row[-1]}
+    older = _before(snapshot, query_before, list(missing), since) if missing else []
+    if older:
+        columns = _columns(names, [row[: len(names)] for row in older])
+        again = snapshot.rows(query_text(query), params | {"streams": [row[0] for row in older]} | columns)
+        found = {row[0] for row in older}
+        rows = [row for row in rows if row[0] not in found] + again
+    return [row[:-1] for row in rows]
+
+
+def _before(snapshot: Snapshot, query: str, ids: Sequence[int], begin_ns: int) -> list[Row]:
+    """The last points of streams before a time."""
+    params = {"streams": list(ids), "begin": begin_ns}
+    rows = snapshot.rows(query_text(query), params | {"since": begin_ns - LOOK_BACK_NS})
     missing = set(ids) - {row[0] for row in rows}
     if missing:
-        # Of those that began to count in the time itself there can be none.
-        starts = snapshot.rows(
-            query_text("metric_first_starts"),
-            {"streams": list(missing), "begin": time.begin_ns, "until": time.until_ns},
-        )
-        older = [stream for stream, start_ns in starts if start_ns < time.begin_ns]
-        if older:
-            rows += snapshot.rows(query_text(query), params | {"streams": older, "since": -(2**63)})
+        rows += snapshot.rows(query_text(query), params | {"streams": list(missing), "since": -(2**63)})
     return rows
 
 

@@ -71,7 +71,7 @@ def totals(draw: st.DrawFn) -> Stream:
     points = []
     time = float(start)
     for _ in range(draw(st.integers(0, 8))):
-        time += draw(st.integers(1, 2_000)) / 4
+        time += draw(st.integers(1, 6_000)) / 4
         kind = draw(st.sampled_from(["more", "more", "more", "reset", "silent reset"]))
         if kind == "more":
             value += draw(st.integers(0, 9))

@@ -1,5 +1,6 @@
 -- What was counted in each bucket of time by histograms and summaries that send totals: stream, beginning in seconds, how
--- many values, their sum (NULL where none is sent), number of points, time of the last one. As `metric_increases`.
+-- many values, their sum (NULL where none is sent), number of points, time of the last one, and whether a point before
+-- `since` is missing to tell. As `metric_increases`.
 WITH points AS (
     SELECT
         stream_id,
@@ -8,7 +9,7 @@ WITH points AS (
         count,
         total
     FROM now.metric_histograms
-    WHERE stream_id IN (SELECT unnest($streams)) AND time_ns >= $begin AND time_ns < $until
+    WHERE stream_id IN (SELECT unnest($streams)) AND time_ns >= $since AND time_ns < $until
     UNION ALL
     SELECT
         unnest($before_streams::INTEGER[]),
@@ -32,6 +33,7 @@ increases AS (
     SELECT
         stream_id,
         time_ns,
+        start_before IS NULL AND start_ns < $since AS is_missing,
         CASE
             WHEN start_before IS NOT NULL AND start_ns = start_before AND count >= count_before THEN 'more'
             WHEN start_before IS NULL AND start_ns = 0 THEN 'first'
@@ -48,7 +50,8 @@ SELECT
     sum(count)::DOUBLE,
     sum(total),
     count(*),
-    max(time_ns)
+    max(time_ns),
+    bool_or(is_missing)
 FROM increases
 WHERE time_ns >= $begin
 GROUP BY ALL

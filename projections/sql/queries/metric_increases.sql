@@ -1,4 +1,5 @@
--- What was counted in each bucket by streams that send totals. `before_*` hold the last point of streams before the time.
+-- What was counted in each bucket by streams that send totals: stream, beginning of the bucket in seconds, increase, number
+-- of points, time of the last one, and whether a point before `since` is missing to tell. `before_*` hold such points.
 -- A total that fell, or whose counting began anew, has been counted from zero; so has a first one that says when counting
 -- began. A first one that does not say so is only what the next one is compared with.
 WITH points AS (
@@ -9,7 +10,7 @@ WITH points AS (
         value,
         whole
     FROM now.metric_points
-    WHERE stream_id IN (SELECT unnest($streams)) AND time_ns >= $begin AND time_ns < $until
+    WHERE stream_id IN (SELECT unnest($streams)) AND time_ns >= $since AND time_ns < $until
     UNION ALL
     SELECT
         unnest($before_streams::INTEGER[]),
@@ -40,7 +41,8 @@ SELECT
         END
     ),
     count(*),
-    max(time_ns)
+    max(time_ns),
+    bool_or(start_before IS NULL AND start_ns < $since)
 FROM pairs
 WHERE time_ns >= $begin
 GROUP BY ALL
