@@ -1,45 +1,46 @@
-"""The text of an attribute that is hashed for the search: its key and its value, if that is simple.
-
-Two attributes have the same text exactly if they are equal: 1 and 1.0 are, 1 and "1" and true are not. Arrays and
-objects have none, nor has null, which counts as missing.
-"""
+"""The texts that are hashed for the search by attributes: `"key":value`, as it is in the JSON of a span's attributes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
-SEPARATOR = "\x1e"
-"""Between the pairs of one span; a text never holds it."""
+import msgspec
 
-_EXACT = 2**63
+_encode = msgspec.json.Encoder().encode
+_INT64 = range(-(2**63), 2**63)
 
 
-def pair_text(key: str, value: Any) -> str | None:
-    """`value` is as the API shows it: NaN a text, bytes base64."""
+def fragments_of(key: str, value: Any) -> list[str] | None:
+    """All texts of attributes that are equal to this one: of a number that of the integer and that of the float. None
+    where texts do not tell: two arrays or objects may be equal and be written otherwise, and null counts as missing."""
     match value:
         case str():
-            text = f"{len(key)}:{key}s{value}"
+            values = _texts(value)
         case bool():
-            text = f"{len(key)}:{key}b{int(value)}"
+            values = ["true" if value else "false"]
         case int() | float():
-            # A number is written as an integer where it is one of 64 bits, else as the nearest float.
-            whole = -_EXACT <= value < _EXACT and value == int(value)
-            text = f"{len(key)}:{key}n{int(value) if whole else _as_float(value)}"
+            values = _numbers(value)
         case _:
             return None
-    if SEPARATOR in text or "\x1f" in text:
-        text = text.replace("\x1f", "\x1f1").replace(SEPARATOR, "\x1f2")
-    return text
+    return [f"{name}:{text}" for name in _texts(key) for text in values]
 
 
-def _as_float(value: float) -> str:
-    nearest = float(value)
-    # An integer that no float is equal to is equal to no attribute either.
-    return repr(nearest) if nearest == value else repr(value)
+def _texts(value: str) -> list[str]:
+    try:
+        return [_encode(value).decode()]
+    except UnicodeEncodeError:
+        # Half a surrogate pair, which nothing that is stored has.
+        return []
 
 
-def joined(pairs: Iterable[tuple[str, Any]] | Mapping[str, Any]) -> str:
-    """The texts of a span's attributes, as the store takes them."""
-    items = pairs.items() if isinstance(pairs, Mapping) else pairs
-    return SEPARATOR.join([text for key, value in items if (text := pair_text(key, value)) is not None])
+def _numbers(value: float) -> list[str]:
+    found = []
+    try:
+        if value == int(value) and int(value) in _INT64:
+            found.append(str(int(value)))
+        if float(value) == value:
+            found.append(_encode(float(value)).decode())
+    except (OverflowError, ValueError):
+        # An integer that no float is equal to, or an infinity, which is a text where it is stored.
+        pass
+    return [*found, "-0.0"] if value == 0 else found

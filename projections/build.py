@@ -13,8 +13,9 @@ from msgspec import DecodeError, Struct, json
 from projections.errors import StatementRefused
 from projections.feed import Record
 from projections.plan import Plan, in_schema
+from projections.transaction import Columns, Transaction
 from projections.turn_sessions import TurnSessions
-from projections.warehouse import Columns, Served, Transaction, Warehouse
+from projections.warehouse import Served, Warehouse
 
 # A log may hold any number of bad events; a view keeps this many of them to show.
 FAILED_EVENTS_KEPT = 1000

@@ -62,6 +62,7 @@ class Engine:
         self._next: Build | None = None
         self._is_open = False
         self._failures = 0
+        self._generation = 0
         # All that follows is shared with other threads, under the lock.
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
@@ -262,6 +263,7 @@ class Engine:
     def _open(self) -> None:
         """Finds the build that the file says is served, and whether it can be: it must be of this log. A build of
         another plan serves until the new one is ready."""
+        self._generation = self._warehouse.generation
         build = self._find_served()
         reason = "The view is being built from the log."
         if build is not None and not self._is_of_this_log(build):
@@ -314,6 +316,9 @@ class Engine:
             self._head = max(self._head, head)
         if self._warehouse.failure is not None:
             raise self._warehouse.failure
+        if self._warehouse.generation != self._generation:
+            self._is_open = False
+            return
         if self._serving is not None:
             if not self._is_of_this_log(self._serving):
                 self._is_open = False
@@ -353,13 +358,13 @@ class Engine:
         is neither."""
         _log.error("The views' file failed: %s", failure)
         self._in_trouble(failure)
-        full = "No space left" in str(failure)
         damaged = isinstance(failure, FileDamaged) or self._failures >= _FAILURES_OF_A_DAMAGED_FILE
+        damaged &= "No space left" not in str(failure)
         self._is_open = False
         if self._is_stopping():
             return
         try:
-            self._warehouse.reopen(damaged=damaged and not full)
+            self._warehouse.reopen(damaged="views" if damaged else None, generation=self._generation)
         except (StorageFailed, OSError) as error:
             self._in_trouble(error)
 

@@ -6,7 +6,8 @@ They live beside the views: lost with the file, after which their followers begi
 from __future__ import annotations
 
 from projections.errors import PositionNotAhead
-from projections.warehouse import Transaction, Warehouse
+from projections.transaction import Transaction
+from projections.warehouse import Warehouse
 
 _TABLE = """CREATE TABLE IF NOT EXISTS views.main.positions (
     name VARCHAR NOT NULL, position BIGINT NOT NULL)"""

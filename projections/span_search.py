@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from projections.attribute_pairs import pair_text
+from projections.attribute_pairs import fragments_of
 from projections.span_filter import Parameters, condition
 from schemas.span_filter import AttributeFilter, SpanFilter
 
@@ -30,22 +30,22 @@ class Search:
     def __init__(
         self, filters: Sequence[SpanFilter], parameters: Parameters, since: int | None = None
     ) -> None:
-        self._pairs: list[str] = []
+        self._pairs: list[list[str]] = []
         self._rest: list[str] = []
         self._since = ""
         if since is not None:
             self._since = f"start_ns >= {parameters.add(since)}"
             self._rest.append(f"s.{self._since}")
         for one in filters:
-            pair = _pair(one)
-            if pair is not None:
-                self._pairs.append(f"hash({parameters.add(pair)}::VARCHAR)")
+            texts = _texts(one)
+            if texts is not None:
+                self._pairs.append([f"hash({parameters.add(text)}::VARCHAR)" for text in texts])
             else:
                 self._rest.append(_condition(one, parameters))
 
     def recent(self) -> str:
         """For a WHERE over `spans_recent`."""
-        return _all([*(f"list_contains(s.pairs, {pair})" for pair in self._pairs), *self._rest])
+        return _all([*map(_any_in_list, self._pairs), *self._rest])
 
     def stored(self) -> str:
         """For a WHERE over `spans_stored`."""
@@ -58,21 +58,32 @@ class Search:
             return self.stored()
         first, *others = self._pairs
         common = "".join(f" AND number IN ({self._numbers(pair)})" for pair in others)
-        return f"s.number IN ({self._numbers(first)}{common} ORDER BY start_ns DESC LIMIT {limit})"
+        newest = [f"({numbers}{common} ORDER BY start_ns DESC LIMIT {limit})" for numbers in self._each(first)]
+        return f"s.number IN ({' UNION ALL '.join(newest)})"
 
-    def _numbers(self, pair: str) -> str:
+    def _numbers(self, pairs: Sequence[str]) -> str:
+        return " UNION ALL ".join(self._each(pairs))
+
+    def _each(self, pairs: Sequence[str]) -> list[str]:
+        """A select for each of several pairs: the limits of row groups tell nothing about a list of them."""
         since = f" AND {self._since}" if self._since else ""
-        return f"SELECT number FROM now.span_pairs WHERE pair = {pair}{since}"
+        if not pairs:
+            return ["SELECT number FROM now.span_pairs WHERE false"]
+        return [f"SELECT number FROM now.span_pairs WHERE pair = {pair}{since}" for pair in pairs]
+
+
+def _any_in_list(pairs: Sequence[str]) -> str:
+    return " OR ".join([f"list_contains(s.pairs, {pair})" for pair in pairs]) or "false"
 
 
 def is_looked_up(one: SpanFilter) -> bool:
     """Whether the pairs tell which spans meet it."""
-    return _pair(one) is not None
+    return _texts(one) is not None
 
 
-def _pair(one: SpanFilter) -> str | None:
+def _texts(one: SpanFilter) -> list[str] | None:
     if isinstance(one, AttributeFilter) and one.of == "span" and one.op == "eq":
-        return pair_text(one.key, one.value)
+        return fragments_of(one.key, one.value)
     return None
 
 

@@ -2,29 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
+from uuid import UUID
 
+from projections.column_batch import Batch, Rows
 from projections.plan import in_schema
-from projections.warehouse import Transaction
+from projections.seen_spans import SPANS as PART_SPANS
+from projections.seen_spans import SeenSpans
+from projections.telemetry_columns import NUMBER, SPANS
+from projections.transaction import Transaction
 
 CHUNK = 122_880
 """Spans that are moved at once: whole row groups."""
 
+_COLUMNS = {**SPANS, **NUMBER}
 
-def arrive(transaction: Transaction, schema: str, columns: Mapping[str, Any]) -> None:
-    """Adds spans. `columns` are numpy arrays: those of `spans_recent` by name, where `trace_id` is text of 32 hex digits
-    and `pairs` what `attribute_pairs.joined` gives."""
-    transaction.run_with(in_schema(_sql("spans_arrive"), schema), "incoming", columns)
+
+class SpanStore:
+    """Adds spans to one schema, each once. One thread."""
+
+    def __init__(self, schema: str) -> None:
+        self._schema = schema
+        self._seen: SeenSpans | None = None
+        self._added: tuple[Any, int] | None = None
+
+    def arrive(self, transaction: Transaction, batches: Sequence[Batch]) -> None:
+        """Adds the spans of batches that have numbers, but for those that are there already. Call `committed` once
+        the transaction is."""
+        rows = Rows(_COLUMNS, batches)
+        hashes = transaction.column_over(
+            "SELECT hash(trace_id::UUID, span_id) FROM arriving", arriving=rows
+        )
+        last = rows.last_number
+        suspects = self._known(transaction).suspects(hashes)
+        if suspects:
+            rows = rows.without(self._repeated(transaction, rows, suspects))
+        if rows.rows:
+            transaction.run_over(write_text("spans_arrive", self._schema), arriving=rows)
+        self._added = hashes, last
+
+    def committed(self) -> None:
+        if self._added is not None and self._seen is not None:
+            self._seen.add(*self._added)
+        self._added = None
+
+    def forget_before(self, number: int) -> None:
+        """Of spans that were removed."""
+        if self._seen is not None:
+            self._seen.drop_before(number)
+
+    def _known(self, transaction: Transaction) -> SeenSpans:
+        if self._seen is None:
+            self._seen = SeenSpans()
+            _load(transaction, self._schema, self._seen)
+        return self._seen
+
+    def _repeated(self, transaction: Transaction, rows: Rows, suspects: Sequence[int]) -> set[int]:
+        """Those of the suspected rows that are in the store, or before them in `rows`."""
+        traces = [UUID(bytes=trace) for trace in rows.values("trace_id", suspects)]
+        keys = list(zip(traces, rows.values("span_id", suspects), strict=True))
+        sql = write_text("spans_known", self._schema)
+        known = set(transaction.rows(sql, [list(set(traces)), list({span for _, span in keys})]))
+        repeated = set()
+        for row, key in zip(suspects, keys, strict=True):
+            if key in known:
+                repeated.add(row)
+            known.add(key)
+        return repeated
+
+
+def _load(transaction: Transaction, schema: str, seen: SeenSpans) -> None:
+    """All spans that are there, about a million at a time."""
+    [(first, last, count)] = transaction.rows(write_text("spans_range", schema))
+    if not count:
+        return
+    step = (last - first) // -(-count // PART_SPANS) + 1
+    for begin in range(first, last + 1, step):
+        hashes = transaction.column(write_text("spans_hashes", schema), [begin, begin + step - 1])
+        seen.add(hashes, min(begin + step - 1, last))
 
 
 def move(transaction: Transaction, schema: str, first: int, last: int) -> None:
     """Moves the spans whose numbers lie between these, both included."""
     transaction.run("CREATE OR REPLACE TEMP TABLE moving AS SELECT ? AS first, ? AS last", [first, last])
-    transaction.run(in_schema(_sql("spans_move"), schema))
+    transaction.run(write_text("spans_move", schema))
     transaction.run("DROP TABLE moving")
+
+
+def write_text(name: str, schema: str) -> str:
+    """The statements of `sql/writes/<name>.sql` for a schema."""
+    return in_schema(_sql(name), schema)
 
 
 @cache

@@ -7,28 +7,21 @@ itself never leaves this module.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import duckdb
 from msgspec import Struct
 
 from projections import files
-from projections.errors import (
-    FileDamaged,
-    FileInUse,
-    StatementRefused,
-    StorageFailed,
-    ViewBehind,
-    WarehouseClosed,
-)
+from projections.errors import FileInUse, StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
 from projections.reader import Row
 from projections.snapshot import Snapshot
+from projections.transaction import File, Transaction, Writer, translated
 
-File = Literal["views", "telemetry"]
 FILES: tuple[File, ...] = ("views", "telemetry")
 
 # Automatic checkpoints are one setting for all files of an instance; telemetry wants few, large ones.
@@ -42,20 +35,6 @@ MEMORY_LIMIT = "192MB"
 
 # Limits are known of each row group: a trace among 2 million spans takes 3 instead of 6 ms with small ones.
 _OPTIONS: dict[str, str] = {"telemetry": " (ROW_GROUP_SIZE 30720)"}
-
-# The columns of a batch as `load` takes them and the table `batch` holds them, all of one length: position, stream,
-# id (the last part of the stream), version, name, recorded_at (microseconds), state (JSON text), session_id (of a
-# turn). Columns and not rows: a tuple per record is one more thing to collect.
-Columns = tuple[list[Any], ...]
-_BATCH = """CREATE TEMP TABLE batch (
-    position BIGINT, stream VARCHAR, id VARCHAR, version INTEGER, name VARCHAR, recorded_at BIGINT,
-    state VARCHAR, session_id VARCHAR)"""
-_KINDS = ("int64", "object", "object", "int32", "object", "int64", "object", "object")
-# ms to load 1 / 100 / 2,000 / 20,000 rows of 600 bytes: one kept appender 0.8 / 1.2 / 4.7 / 90, numpy columns
-# 1.7 / 2.0 / 4.0 / 33, lists unnested 1.0 / 1.2 / 5.3 / 55, one JSON parameter 1.6 / 2.1 / 12 / 157.
-_APPENDER_ROWS = 1000
-# In an IOException's message: a block with a wrong checksum, one behind the end of the file.
-_SIGNS_OF_DAMAGE = ("orrupt", "Could not read enough bytes")
 
 
 class Served(Struct, frozen=True):
@@ -83,6 +62,7 @@ class Warehouse:
             "python_enable_replacements": False,
         }
         self._gate = threading.Condition()
+        self._reopening = threading.Lock()
         self._closed = False
         self._open_gate = False
         self._reading = 0
@@ -124,7 +104,7 @@ class Warehouse:
                         raise ViewBehind("The view is being rebuilt for this version.")
                     raise KeyError(query)
                 try:
-                    with _translated():
+                    with translated():
                         return self._cursor().execute(sql, params).fetchall()
                 except StatementRefused:
                     # A swap between the two lines above has dropped the schema: run it on the new one.
@@ -144,7 +124,7 @@ class Warehouse:
                 raise ViewBehind("There is no telemetry yet: its store is being opened.")
             cursor = self._cursor()
             try:
-                with _translated():
+                with translated():
                     cursor.execute("BEGIN TRANSACTION READ ONLY")
                 try:
                     yield Snapshot(partial(_rows, cursor), schema)
@@ -182,6 +162,12 @@ class Warehouse:
             self._refuse_unless_open()
             return self._writers[file].transaction()
 
+    def write_beside(self) -> AbstractContextManager[Transaction]:
+        """A second transaction of the file `telemetry`, for what takes long and touches other rows than `write`."""
+        with self._gate:
+            self._refuse_unless_open()
+            return self._beside.transaction()
+
     def checkpoint_views_if_due(self, *, offline: bool = False) -> None:
         """Writes the views' log back into their file once it is large."""
         due = OFFLINE_CHECKPOINT_BYTES if offline else VIEWS_CHECKPOINT_BYTES
@@ -198,12 +184,21 @@ class Warehouse:
             self._closed = True
         self._disconnect()
 
-    def reopen(self, *, damaged: bool) -> None:
-        """Closes and opens the instance again after it failed; sets the views' file aside if it is `damaged`."""
-        self._disconnect()
-        if damaged:
-            files.set_aside(files.database_path(self._folder, "views"))
-        self._connect()
+    def reopen(self, *, damaged: File | None, generation: int) -> None:
+        """Closes and opens the instance again after it failed, unless somebody else has done that since it was of this
+        `generation`; sets the file aside that is `damaged`."""
+        with self._reopening:
+            if generation != self._generation and damaged is None:
+                return
+            self._disconnect()
+            if damaged:
+                files.set_aside(files.database_path(self._folder, damaged))
+            self._connect()
+
+    @property
+    def generation(self) -> int:
+        """Another one: the files were opened again, and who serves something from them has to say so again."""
+        return self._generation
 
     def _connect(self) -> None:
         root = duckdb.connect(":memory:", config=self._settings)
@@ -216,7 +211,8 @@ class Warehouse:
             root.close()
             raise
         self._root = root
-        self._writers = {file: _Writer(root.cursor(), file) for file in FILES}
+        self._writers = {file: Writer(root.cursor(), file) for file in FILES}
+        self._beside = Writer(root.cursor(), "telemetry")
         with self._gate:
             self._generation += 1
             self._failure = None
@@ -226,6 +222,7 @@ class Warehouse:
         with self._gate:
             self._open_gate = False
             self._served = None
+            self._telemetry = None
             if not self._gate.wait_for(lambda: self._reading == 0, timeout=5.0):
                 for _, cursor in self._cursors:
                     cursor.interrupt()
@@ -233,7 +230,7 @@ class Warehouse:
             cursors, self._cursors = self._cursors, []
         for _, cursor in cursors:
             cursor.close()
-        for writer in self._writers.values():
+        for writer in (*self._writers.values(), self._beside):
             writer.close()
         self._root.close()
 
@@ -271,110 +268,9 @@ class Warehouse:
         return own
 
 
-class Transaction:
-    """Statements within one transaction of one file."""
-
-    def __init__(self, writer: _Writer) -> None:
-        self._writer = writer
-
-    def run(self, sql: str, params: Sequence[Any] = ()) -> None:
-        """Runs one or more statements; parameters (`?`) with a single one only."""
-        with _translated():
-            self._writer.cursor.execute(sql, params)
-
-    def rows(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
-        with _translated():
-            return self._writer.cursor.execute(sql, params).fetchall()
-
-    def run_with(self, sql: str, name: str, columns: Mapping[str, Any]) -> None:
-        """Runs statements that read `columns` (numpy arrays of one length, by name) as the table `name`."""
-        with _translated():
-            self._writer.cursor.register(name, dict(columns))
-            self._writer.cursor.execute(sql)
-            self._writer.cursor.unregister(name)
-
-    def load(self, columns: Columns) -> None:
-        """Puts the rows into the temporary table `batch`, in place of what it held."""
-        with _translated():
-            self._writer.load(columns)
-
-
-class _Writer:
-    """The one connection that writes a file, with its `batch` table."""
-
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, file: File) -> None:
-        self.cursor = cursor
-        self._file = file
-        self._lock = threading.Lock()
-        cursor.execute(_BATCH)
-        self._appender = cursor.appender("batch")
-
-    @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
-        with self._lock:
-            with _translated():
-                self.cursor.execute("BEGIN")
-            try:
-                yield Transaction(self)
-                with _translated():
-                    self.cursor.execute("COMMIT")
-            except BaseException:
-                # A failed commit has rolled back already; a dead instance cannot roll back any more.
-                with suppress(duckdb.Error):
-                    self.cursor.execute("ROLLBACK")
-                raise
-
-    def load(self, columns: Columns) -> None:
-        self.cursor.execute("TRUNCATE batch")
-        if len(columns[0]) <= _APPENDER_ROWS:
-            try:
-                self._appender.append_rows(zip(*columns, strict=True))
-                self._appender.flush()
-            except BaseException:
-                self._appender = self.cursor.appender("batch")
-                raise
-            return
-        # Imported where it is needed: 0.2 s of a start that has nothing to load in bulk.
-        import numpy as np
-
-        incoming = {
-            f"c{i}": np.array(column, dtype=kind)
-            for i, (column, kind) in enumerate(zip(columns, _KINDS, strict=True))
-        }
-        self.cursor.register("incoming", incoming)
-        try:
-            self.cursor.execute("INSERT INTO batch SELECT * FROM incoming")
-        finally:
-            self.cursor.unregister("incoming")
-
-    def checkpoint(self) -> None:
-        with self._lock, _translated():
-            self.cursor.execute(f"CHECKPOINT {self._file}")
-
-    def close(self) -> None:
-        with self._lock:
-            self.cursor.close()
-
-
 def _rows(cursor: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, Any]) -> list[Row]:
-    with _translated():
+    with translated():
         return cursor.execute(sql, params).fetchall()
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (duckdb.IOException, duckdb.FatalException, duckdb.InternalException) as error:
-        damaged = isinstance(error, duckdb.IOException) and any(
-            sign in str(error) for sign in _SIGNS_OF_DAMAGE
-        )
-        raise (FileDamaged if damaged else StorageFailed)(str(error)) from error
-    except (duckdb.ConnectionException, duckdb.TransactionException) as error:
-        # A commit that fails could not be written: no constraint waits for it, so it is not the data's fault.
-        raise StorageFailed(str(error)) from error
-    except duckdb.Error as error:
-        raise StatementRefused(str(error)) from error
 
 
 def _attach(root: duckdb.DuckDBPyConnection, path: Path, name: File) -> None:

@@ -35,10 +35,14 @@ ONE_USER = {
     "rich": "stack.cli",
     "opentelemetry.sdk": "telemetry",
 }
-ALSO = {"litestar": {"stack.app"}, "uvicorn": {"stack.http.protocol"}}
+ALSO = {
+    "litestar": {"stack.app"},
+    "uvicorn": {"stack.http.protocol"},
+    "duckdb": {"projections.transaction"},
+}
 
 # Too slow to import (0.1 to 1 s) for a server that may never need them.
-LAZY = {"openai", "grpc", "bm25s", "opentelemetry.exporter"}
+LAZY = {"openai", "grpc", "bm25s", "nanoarrow", "numpy", "opentelemetry.exporter", "opentelemetry.proto"}
 
 
 def layer_of(name: str) -> str:

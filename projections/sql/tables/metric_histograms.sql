@@ -1,4 +1,5 @@
 -- Points of histograms, exponential histograms and summaries, in the order of arrival.
+--   number      as that of spans
 --   total       the sum of all values, NULL where it was not sent
 --   bounds      upper limits of the buckets but the last, which has none; of a summary its quantiles
 --   counts      how many values lie in each bucket; NULL for a summary
@@ -21,5 +22,6 @@ CREATE TABLE now.metric_histograms (
     positive_offset INTEGER,
     positive_counts UBIGINT[],
     negative_offset INTEGER,
-    negative_counts UBIGINT[]
+    negative_counts UBIGINT[],
+    number BIGINT NOT NULL DEFAULT 0
 );

@@ -2,5 +2,6 @@
 CREATE TABLE now.telemetry_resources (
     resource_id UBIGINT NOT NULL,
     attributes VARCHAR NOT NULL,
-    schema_url VARCHAR
+    schema_url VARCHAR,
+    dropped_attributes UINTEGER NOT NULL DEFAULT 0
 );

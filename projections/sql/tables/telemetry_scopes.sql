@@ -4,5 +4,6 @@ CREATE TABLE now.telemetry_scopes (
     name VARCHAR NOT NULL,
     version VARCHAR,
     attributes VARCHAR,
-    schema_url VARCHAR
+    schema_url VARCHAR,
+    dropped_attributes UINTEGER NOT NULL DEFAULT 0
 );

@@ -1,29 +1,68 @@
--- Puts the spans of `incoming` into the store, and what they change about their traces. None of them is there yet.
+-- Puts the spans of `arriving` into the store, and what they change about their traces. None of them is there yet.
 INSERT INTO now.spans_recent BY NAME
 SELECT
-    * EXCLUDE (trace_id, pairs),
+    number,
     trace_id::UUID AS trace_id,
-    CASE WHEN pairs = '' THEN [] ELSE list_transform(string_split(pairs, chr(30)), lambda pair: hash(pair)) END AS pairs
-FROM incoming;
+    span_id,
+    nullif(parent_span_id, 0) AS parent_span_id,
+    nullif(trace_state, '') AS trace_state,
+    flags,
+    name,
+    kind,
+    status,
+    nullif(status_message, '') AS status_message,
+    start_ns,
+    nullif(end_ns, 0) AS end_ns,
+    dropped_attributes,
+    dropped_events,
+    dropped_links,
+    resource_id,
+    scope_id,
+    nullif(operation_name, '') AS operation_name,
+    nullif(provider_name, '') AS provider_name,
+    nullif(request_model, '') AS request_model,
+    nullif(response_model, '') AS response_model,
+    nullif(response_id, '') AS response_id,
+    nullif(conversation_id, '') AS conversation_id,
+    nullif(agent_id, '') AS agent_id,
+    nullif(agent_name, '') AS agent_name,
+    nullif(turn_id, '') AS turn_id,
+    nullif(step_id, '') AS step_id,
+    nullif(tool_name, '') AS tool_name,
+    nullif(tool_call_id, '') AS tool_call_id,
+    nullif(error_type, '') AS error_type,
+    nullif(input_tokens, -9223372036854775808) AS input_tokens,
+    nullif(output_tokens, -9223372036854775808) AS output_tokens,
+    '{' || replace(fragments, chr(30), ',') || '}' AS attributes,
+    nullif(events, '') AS events,
+    nullif(links, '') AS links,
+    size,
+    CASE
+        WHEN fragments = '' THEN []
+        ELSE list_transform(string_split(fragments, chr(30)), lambda fragment: hash(fragment))
+    END AS pairs
+FROM arriving;
 
 CREATE OR REPLACE TEMP TABLE touched AS
 SELECT
     trace_id::UUID AS trace_id,
     min(start_ns) AS start_ns,
-    max(end_ns) AS end_ns,
+    max(nullif(end_ns, 0)) AS end_ns,
     count(*) AS span_count,
     count(*) FILTER (WHERE status = 2) AS error_count,
     arg_min(
-        {'id': span_id, 'parent': parent_span_id, 'name': name, 'resource': resource_id, 'start': start_ns},
-        {'start': start_ns, 'below': parent_span_id IS NOT NULL, 'id': span_id}
+        {'id': span_id, 'parent': nullif(parent_span_id, 0), 'name': name, 'resource': resource_id, 'start': start_ns},
+        {'start': start_ns, 'below': parent_span_id <> 0, 'id': span_id}
     ) AS first,
     arg_min(
         {'id': span_id, 'name': name, 'resource': resource_id, 'start': start_ns}, {'start': start_ns, 'id': span_id}
-    ) FILTER (WHERE parent_span_id IS NULL) AS top,
-    sum(input_tokens)::BIGINT AS input_tokens,
-    sum(output_tokens)::BIGINT AS output_tokens,
-    list_slice(list_sort(list_distinct(list(coalesce(response_model, request_model)))), 1, 8) AS models
-FROM incoming
+    ) FILTER (WHERE parent_span_id = 0) AS top,
+    greatest(least(sum(nullif(input_tokens, -9223372036854775808)), 9223372036854775807), -9223372036854775807)::BIGINT
+        AS input_tokens,
+    greatest(least(sum(nullif(output_tokens, -9223372036854775808)), 9223372036854775807), -9223372036854775807)::BIGINT
+        AS output_tokens,
+    list_slice(list_sort(list_distinct(list(coalesce(nullif(response_model, ''), nullif(request_model, ''))))), 1, 8) AS models
+FROM arriving
 GROUP BY ALL;
 
 INSERT INTO touched
@@ -82,8 +121,8 @@ FROM (
             first, {'start': first.start, 'below': first.parent IS NOT NULL, 'id': first.id}
         ) AS first,
         arg_min(top, {'start': top.start, 'id': top.id}) FILTER (WHERE top IS NOT NULL) AS top,
-        sum(input_tokens)::BIGINT AS input_tokens,
-        sum(output_tokens)::BIGINT AS output_tokens,
+        greatest(least(sum(input_tokens), 9223372036854775807), -9223372036854775807)::BIGINT AS input_tokens,
+        greatest(least(sum(output_tokens), 9223372036854775807), -9223372036854775807)::BIGINT AS output_tokens,
         list_slice(list_sort(list_distinct(flatten(list(models)))), 1, 8) AS models
     FROM touched
     GROUP BY trace_id

@@ -1,0 +1,160 @@
+"""The tables of telemetry: one schema of the file `telemetry`, and how far it has followed which log.
+
+`telemetry.main.served` names the schema, the hash of its SQL and the log it follows; where one of them is another, the
+tables are made anew. A crash leaves that row or none, and anything else in the file is a leftover.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from projections import log_records, metrics, spans, traces
+from projections.column_batch import Batch, Rows, numbers
+from projections.plan import Plan, compile_plan, in_schema
+from projections.span_store import SpanStore, write_text
+from projections.telemetry_columns import (
+    HISTOGRAMS,
+    LOGS,
+    NUMBER,
+    NUMBERS_PER_POSITION,
+    POINTS,
+    RESOURCES,
+    SCOPES,
+    STREAMS,
+    Columns,
+)
+from projections.transaction import Transaction
+from projections.warehouse import Warehouse
+
+_KNOWN_ORIGINS = 65_536
+# In the order in which they arrive: points name their streams.
+_NUMBERED: dict[str, Columns] = {
+    "streams": STREAMS,
+    "points": POINTS,
+    "histograms": HISTOGRAMS,
+    "logs": LOGS,
+}
+
+_SERVED = """CREATE TABLE IF NOT EXISTS telemetry.main.served (
+    schema_name VARCHAR NOT NULL, schema_hash VARCHAR NOT NULL, epoch VARCHAR NOT NULL)"""
+
+
+class Arrival(Struct):
+    """A request as rows, by the table they are for, and its position in the log."""
+
+    position: int
+    batches: dict[str, Batch]
+    size: int = 0
+
+
+class TelemetryBuild:
+    """Applies arrivals to its own schema. One thread applies; another one may move chunks meanwhile."""
+
+    def __init__(self, warehouse: Warehouse, number: int) -> None:
+        self.schema = f"telemetry.build_{number}"
+        self.position = 0
+        self._warehouse = warehouse
+        self._spans = SpanStore(self.schema)
+        self._known_origins: set[bytes] = set()
+
+    @classmethod
+    def open(cls, warehouse: Warehouse, epoch: str) -> TelemetryBuild:
+        """The schema that is there where it is of this log and of this version's SQL, or a new, empty one. Raises
+        StatementRefused, StorageFailed."""
+        plan = telemetry_plan()
+        with warehouse.write("telemetry") as transaction:
+            transaction.run(_SERVED)
+            found = transaction.rows("SELECT schema_name, schema_hash, epoch FROM telemetry.main.served")
+            if len(found) == 1 and found[0][1:] == (plan.hash, epoch):
+                build = cls(warehouse, int(found[0][0].removeprefix("build_")))
+                ((build.position,),) = transaction.rows(f"SELECT position FROM {build.schema}.progress")
+                return build
+            return cls._created(warehouse, transaction, plan, epoch)
+
+    @classmethod
+    def _created(
+        cls, warehouse: Warehouse, transaction: Transaction, plan: Plan, epoch: str
+    ) -> TelemetryBuild:
+        last = 0
+        for (name,) in transaction.rows(
+            "SELECT schema_name FROM duckdb_schemas() "
+            "WHERE database_name = 'telemetry' AND starts_with(schema_name, 'build_')"
+        ):
+            last = max(last, int(name.removeprefix("build_")))
+            transaction.run(f"DROP SCHEMA telemetry.{name} CASCADE")
+        build = cls(warehouse, last + 1)
+        transaction.run(f"CREATE SCHEMA {build.schema}")
+        for ddl in plan.ddl:
+            transaction.run(in_schema(ddl, build.schema))
+        transaction.run(f"CREATE TABLE {build.schema}.progress (position BIGINT NOT NULL)")
+        transaction.run(f"INSERT INTO {build.schema}.progress VALUES (0)")
+        transaction.run("DELETE FROM telemetry.main.served")
+        transaction.run(
+            "INSERT INTO telemetry.main.served VALUES (?, ?, ?)", [f"build_{last + 1}", plan.hash, epoch]
+        )
+        return build
+
+    def apply(self, arrivals: Sequence[Arrival]) -> None:
+        """Applies arrivals and the position they reach in one transaction. Raises StatementRefused, StorageFailed;
+        then nothing was applied."""
+        if not arrivals:
+            return
+        last = arrivals[-1].position
+        with self._warehouse.write("telemetry") as transaction:
+            self._arrive(transaction, arrivals)
+            transaction.run(f"UPDATE {self.schema}.progress SET position = ?", [last])
+        self.position = last
+        self._spans.committed()
+        self._remember_origins(arrivals)
+
+    def _arrive(self, transaction: Transaction, arrivals: Sequence[Arrival]) -> None:
+        self._arrive_origins(transaction, "resources", RESOURCES, arrivals)
+        self._arrive_origins(transaction, "scopes", SCOPES, arrivals)
+        spans_batches = _numbered("spans", arrivals)
+        if spans_batches:
+            self._spans.arrive(transaction, spans_batches)
+        for table, columns in _NUMBERED.items():
+            batches = _numbered(table, arrivals)
+            if batches:
+                rows = Rows({**columns, **NUMBER}, batches)
+                transaction.run_over(write_text(f"{table}_arrive", self.schema), arriving=rows)
+
+    def _arrive_origins(
+        self, transaction: Transaction, table: str, columns: Columns, arrivals: Sequence[Arrival]
+    ) -> None:
+        """Resources and scopes, but for those of whom it is known that they are there."""
+        batches = []
+        for arrival in arrivals:
+            batch = arrival.batches.get(table)
+            # The first column, all ids together: a sender's requests name the same ones.
+            if batch is not None and batch.buffers[0] not in self._known_origins:
+                batches.append(batch)
+        if batches:
+            transaction.run_over(write_text(f"{table}_arrive", self.schema), arriving=Rows(columns, batches))
+
+    def _remember_origins(self, arrivals: Sequence[Arrival]) -> None:
+        for arrival in arrivals:
+            for table in ("resources", "scopes"):
+                if table in arrival.batches:
+                    self._known_origins.add(arrival.batches[table].buffers[0])
+        if len(self._known_origins) > _KNOWN_ORIGINS:
+            self._known_origins.clear()
+
+
+def telemetry_plan() -> Plan:
+    """What makes the tables; its hash tells whether they are those of this version."""
+    return compile_plan((spans.READ_MODEL, traces.READ_MODEL, metrics.READ_MODEL, log_records.READ_MODEL))
+
+
+def _numbered(table: str, arrivals: Sequence[Arrival]) -> list[Batch]:
+    """The batches of a table, with the numbers of their rows as the last column."""
+    found = []
+    for arrival in arrivals:
+        batch = arrival.batches.get(table)
+        if batch is not None:
+            first = arrival.position * NUMBERS_PER_POSITION
+            found.append(Batch(batch.rows, [*batch.buffers, *numbers("i64", range(first, first + batch.rows))]))
+    return found
+

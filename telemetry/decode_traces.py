@@ -1,0 +1,195 @@
+"""Spans of a request as rows.
+
+7 us a span of 12 attributes, of which 4 were never seen before (protobuf; JSON 10 us). Walking over messages that are
+decoded in full takes 14 us.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any
+
+from projections.column_batch import Batch, numbers, texts
+from projections.telemetry_columns import NO_COUNT, SPANS
+from telemetry.attribute_json import SEPARATOR
+from telemetry.decoded import Decoded, Origins, Rejections
+from telemetry.promoted import COUNTS, TEXTS, Promoted
+
+KINDS = (
+    "SPAN_KIND_UNSPECIFIED",
+    "SPAN_KIND_INTERNAL",
+    "SPAN_KIND_SERVER",
+    "SPAN_KIND_CLIENT",
+    "SPAN_KIND_PRODUCER",
+    "SPAN_KIND_CONSUMER",
+)
+MAX_TIME_NS = 2**63 - 1
+MAX_FLAGS = 2**32 - 1
+
+_FIELDS = attrgetter(
+    "trace_id",
+    "span_id",
+    "parent_span_id",
+    "start_time_unix_nano",
+    "end_time_unix_nano",
+    "trace_state",
+    "flags",
+    "name",
+    "kind",
+    "status",
+    "attributes",
+    "dropped_attributes_count",
+    "events",
+    "dropped_events_count",
+    "links",
+    "dropped_links_count",
+)
+_NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
+_promoted = Promoted()
+Spans = tuple[Sequence[Any], ...]
+
+
+def decode(form: Any, request: Any) -> Decoded:
+    """`form` is how the request is written. Raises Malformed."""
+    origins, rejections, rows = Origins(form), Rejections(), _Rows()
+    for of_resource in request.resource_spans:
+        resource_id = None
+        for of_scope in of_resource.scope_spans:
+            if not of_scope.spans:
+                continue
+            spans = _checked(form, tuple(zip(*map(_FIELDS, of_scope.spans), strict=True)), rejections)
+            if spans[0]:
+                if resource_id is None:
+                    resource_id = origins.resource(of_resource.resource, of_resource.schema_url)
+                scope_id = origins.scope(of_scope.scope, of_scope.schema_url)
+                rows.add(form, spans, resource_id, scope_id)
+    batches = origins.batches()
+    if rows.count:
+        batches["spans"] = rows.batch()
+    return Decoded(rows.count, rejections.count, rejections.reason, batches)
+
+
+def _checked(form: Any, spans: Spans, rejections: Rejections) -> Spans:
+    """The spans with ids and times as they are stored, without those that have none."""
+    traces, own, parents = form.ids(spans[0]), form.ids(spans[1]), form.ids(spans[2])
+    starts, ends = form.numbers(spans[3]), form.numbers(spans[4])
+    checked = (traces, own, parents, starts, ends, *spans[5:])
+    if (
+        set(map(len, traces)) == {16}
+        and set(map(len, own)) == {8}
+        and set(map(len, parents)) <= {0, 8}
+        and _NO_TRACE not in traces
+        and _NO_SPAN not in own
+        and 0 <= min(starts)
+        and max(starts) <= MAX_TIME_NS
+        and 0 <= min(ends)
+        and max(ends) <= MAX_TIME_NS
+    ):
+        return checked
+    kept = []
+    for row, span in enumerate(zip(*checked[:5], strict=True)):
+        problem = _problem(*span)
+        if problem:
+            rejections.add(problem)
+        else:
+            kept.append(row)
+    return tuple([column[row] for row in kept] for column in checked)
+
+
+def _problem(trace: bytes, own: bytes, parent: bytes, start_ns: int, end_ns: int) -> str:
+    if len(trace) != 16 or trace == _NO_TRACE:
+        return "a trace id is not 16 bytes with any but zeros"
+    if len(own) != 8 or own == _NO_SPAN:
+        return "a span id is not 8 bytes with any but zeros"
+    if len(parent) not in (0, 8):
+        return "a parent span id is not 8 bytes"
+    if not (0 <= start_ns <= MAX_TIME_NS and 0 <= end_ns <= MAX_TIME_NS):
+        return "a time is not between 1970 and 2262"
+    return ""
+
+
+class _Rows:
+    """Columns that grow."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._columns: dict[str, list[Any]] = {name: [] for name in SPANS}
+
+    def add(self, form: Any, spans: Spans, resource_id: int, scope_id: int) -> None:
+        traces, own, parents, starts, ends, states, flags, names, kinds, statuses = spans[:10]
+        attributes, lost_attributes, events, lost_events, links, lost_links = spans[10:]
+        count = len(traces)
+        add = self._add
+        add("trace_id", traces)
+        add("span_id", own)
+        add("parent_span_id", [parent or _NO_SPAN for parent in parents])
+        add("start_ns", starts)
+        add("end_ns", ends)
+        add("trace_state", [(state or "").encode() for state in states])
+        add("flags", _counts(form, flags))
+        add("name", [(name or "").encode() for name in names])
+        add("kind", form.enums(kinds, KINDS))
+        codes, messages = zip(*form.statuses(statuses), strict=True)
+        add("status", codes)
+        add("status_message", messages)
+        add("dropped_attributes", _counts(form, lost_attributes))
+        add("dropped_events", _counts(form, lost_events))
+        add("dropped_links", _counts(form, lost_links))
+        add("resource_id", [resource_id] * count)
+        add("scope_id", [scope_id] * count)
+        for name in TEXTS:
+            add(name, [b""] * count)
+        for name in COUNTS:
+            add(name, [NO_COUNT] * count)
+        add("events", [form.events(held) if held else b"" for held in events])
+        add("links", [form.links(held) if held else b"" for held in links])
+        self._add_attributes(form, attributes)
+        self.count += count
+
+    def _add(self, name: str, values: Sequence[Any]) -> None:
+        self._columns[name] += values
+
+    def _add_attributes(self, form: Any, attributes: Sequence[Any]) -> None:
+        columns, fragments_of, promoted = self._columns, form.fragments, _promoted
+        texts_of_rows = columns["fragments"]
+        for row, own in enumerate(attributes, self.count):
+            fragments = fragments_of(own)
+            texts_of_rows.append(SEPARATOR.join(fragments.values()))
+            for name, key, value_of in promoted[tuple(fragments)]:
+                value = value_of(fragments[key])
+                if value is not None:
+                    columns[name][row] = value
+
+    def batch(self) -> Batch:
+        columns = self._columns
+        sized = zip(columns["fragments"], columns["name"], columns["events"], columns["links"], strict=True)
+        columns["size"] = [100 + len(a) + len(b) + len(c) + len(d) for a, b, c, d in sized]
+        buffers: list[bytes] = []
+        for name, kind in SPANS.items():
+            values = columns[name]
+            if kind == "text":
+                buffers += texts(values)
+            elif kind == "id":
+                buffers.append(b"".join(values))
+            elif name in ("span_id", "parent_span_id"):
+                buffers.append(_span_ids(values))
+            else:
+                buffers += numbers(kind, values)
+        return Batch(self.count, buffers)
+
+
+def _counts(form: Any, values: Sequence[Any]) -> Sequence[int]:
+    if not any(values):
+        return [0] * len(values)
+    return [min(max(number, 0), MAX_FLAGS) for number in form.numbers(values)]
+
+
+def _span_ids(values: Sequence[bytes]) -> bytes:
+    """Big-endian on the wire."""
+    ids = array("Q", b"".join(values))
+    if sys.byteorder == "little":
+        ids.byteswap()
+    return ids.tobytes()

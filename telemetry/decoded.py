@@ -1,0 +1,104 @@
+"""A request, decoded and checked: rows for tables, and what was left out of them."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any
+
+from msgspec import Struct
+
+from projections.column_batch import Batch, numbers, texts
+from telemetry.attribute_json import joined
+
+
+class Decoded(Struct, array_like=True):
+    """`batches` by the table they are for. `reason` says why `rejected` spans, points or records are not among them."""
+
+    accepted: int
+    rejected: int
+    reason: str
+    batches: dict[str, Batch]
+
+    def size(self) -> int:
+        """Bytes, about."""
+        return sum([batch.size() for batch in self.batches.values()])
+
+
+class Rejections:
+    """What is not taken, and why: the first reasons that there are."""
+
+    MAX_REASONS = 4
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._reasons: dict[str, int] = {}
+
+    def add(self, reason: str) -> None:
+        self.count += 1
+        if reason in self._reasons or len(self._reasons) < self.MAX_REASONS:
+            self._reasons[reason] = self._reasons.get(reason, 0) + 1
+
+    @property
+    def reason(self) -> str:
+        return "; ".join(f"{count} because {reason}" for reason, count in self._reasons.items())
+
+
+class Origins:
+    """The resources and scopes that the rows of a request name. Their ids are hashes of what they are, so that nobody
+    has to be asked for one."""
+
+    def __init__(self, form: Any) -> None:
+        self._form = form
+        self._resources: dict[int, tuple[bytes, bytes, int]] = {}
+        self._scopes: dict[int, tuple[bytes, bytes, bytes, bytes, int]] = {}
+
+    def resource(self, resource: Any, schema_url: str) -> int:
+        """Its id."""
+        attributes, dropped = self._form.resource(resource)
+        made = (joined(attributes), (schema_url or "").encode(), dropped)
+        return _remembered(self._resources, made)
+
+    def scope(self, scope: Any, schema_url: str) -> int:
+        name, version, attributes, dropped = self._form.scope(scope)
+        text = joined(attributes) if attributes else b""
+        made = (name.encode(), version.encode(), text, (schema_url or "").encode(), dropped)
+        return _remembered(self._scopes, made)
+
+    def batches(self) -> dict[str, Batch]:
+        found = {}
+        if self._resources:
+            attributes, urls, dropped = zip(*self._resources.values(), strict=True)
+            buffers = [
+                *numbers("u64", self._resources),
+                *texts(attributes),
+                *texts(urls),
+                *numbers("u32", dropped),
+            ]
+            found["resources"] = Batch(len(dropped), buffers)
+        if self._scopes:
+            names, versions, attributes, urls, dropped = zip(*self._scopes.values(), strict=True)
+            buffers = [
+                *numbers("u64", self._scopes),
+                *texts(names),
+                *texts(versions),
+                *texts(attributes),
+                *texts(urls),
+                *numbers("u32", dropped),
+            ]
+            found["scopes"] = Batch(len(dropped), buffers)
+        return found
+
+
+def identity(parts: Any) -> int:
+    """A hash of 64 bits of bytes and numbers."""
+    digest = blake2b(digest_size=8)
+    for part in parts:
+        content = part if isinstance(part, bytes) else b"%d" % part
+        digest.update(b"%d:" % len(content) + content)
+    return int.from_bytes(digest.digest(), "little")
+
+
+def _remembered(known: dict[int, Any], made: tuple[Any, ...]) -> int:
+    own = identity(made)
+    known[own] = made
+    return own
