@@ -18,6 +18,7 @@ from stack.providers.fetch.guarded import GuardedFetcher
 from stack.providers.fetch.port import Fetcher
 from stack.providers.inference.registry import Models
 from stack.providers.rows.reader import RowReader
+from stack.providers.rows.settings import ReadLimits
 from stack.providers.scoring.worker_pool import WorkerPool
 from stack.services.agent import AgentService
 from stack.services.benchmark import BenchmarkService
@@ -84,7 +85,8 @@ class Server:
             self.store, self.states, conversations, effects, self.supervisor, self.tracing, limits
         )
         owner = Owner(node, boot)
-        content = ContentLoader(fetcher or GuardedFetcher())
+        fetcher = fetcher or GuardedFetcher()
+        content = ContentLoader(fetcher)
         self.turns = TurnService(
             self.store,
             self.states,
@@ -98,7 +100,16 @@ class Server:
         )
         self.sessions = SessionService(self.store, self.states, self.turns, conversations)
         self.agents = AgentService(self.store, self.states, self.views, self.sessions)
-        self.row_reader = RowReader()
+        self.row_reader = RowReader(
+            fetcher,
+            settings.dataset_roots,
+            folder.path,
+            ReadLimits(
+                max_bytes=settings.max_dataset_bytes,
+                max_fetch_bytes=settings.max_dataset_fetch_bytes,
+                max_rows=settings.max_dataset_rows,
+            ),
+        )
         self.datasets = DatasetService(self.store, self.states, self.views, self.row_reader)
         self.row_scoring = RowScoring(self.scoring, self.datasets)
         self.eval_driver = EvalJobDriver(
@@ -166,6 +177,7 @@ class Server:
         """Ends everything in order: work, then what it writes to, the log last."""
         await self.park_turns()
         await self.supervisor.stop()
+        await self.row_reader.aclose()
         await self.scoring.aclose()
         await self.models.aclose()
         await asyncio.to_thread(self.engine.stop)

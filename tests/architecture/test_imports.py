@@ -35,7 +35,12 @@ ONE_USER = {
     "rich": "stack.cli",
     "opentelemetry.sdk": "telemetry",
 }
-ALSO = {"litestar": {"stack.app"}, "uvicorn": {"stack.http.protocol"}}
+ALSO = {
+    "litestar": {"stack.app"},
+    "uvicorn": {"stack.http.protocol"},
+    # A database in memory, in a process of its own.
+    "duckdb": {"stack.providers.rows.parquet_file"},
+}
 
 # Too slow to import (0.1 to 1 s) for a server that may never need them.
 LAZY = {"openai", "grpc", "bm25s", "opentelemetry.exporter"}
