@@ -43,7 +43,7 @@ ALSO = {
 }
 
 # Too slow to import (0.1 to 1 s) for a server that may never need them.
-LAZY = {"openai", "grpc", "bm25s", "opentelemetry.exporter"}
+LAZY = {"openai", "grpc", "bm25s", "huggingface_hub", "opentelemetry.exporter"}
 
 
 def layer_of(name: str) -> str:
