@@ -80,7 +80,8 @@ class Server:
             max_running_turns=settings.max_running_turns,
         )
         effects = RealEffects(self.tracing)
-        self.scoring = Scoring(Judge(self.models, effects), WorkerPool())
+        workers = WorkerPool()
+        self.scoring = Scoring(Judge(self.models, effects, workers), workers)
         self.driver = TurnDriver(
             self.store, self.states, conversations, effects, self.supervisor, self.tracing, limits
         )

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
 
 import msgspec
 
-from schemas.api.scoring_function import LLMAsJudgeScoringFnParams
+from schemas.api.scoring_function import LLMAsJudgeScoringFnParams, ScoringFnParams
 from stack.errors import Invalid
 from stack.providers.scoring import patterns
-from stack.providers.scoring.fields import field
+from stack.providers.scoring.fields import field, text
 from stack.providers.scoring.port import Definition, Row, RowFault, ScoreRow
 
+FEEDBACK = "judge_feedback"
+"""What the judge said: a field of the row that it is read from, and of the score row."""
 PLACEHOLDERS = ("input_query", "expected_answer", "generated_answer")
 MAX_CHARACTERS = 200_000
 """Of each text that is put into a prompt."""
@@ -112,36 +113,35 @@ def prompt(template: str, row: Row) -> str:
     # Texts and names alternate. Only the template's own text is unescaped, never a row's.
     for position, part in enumerate(parts):
         if position % 2:
-            parts[position] = _text(row, part)
+            parts[position] = _shown(row, part)
         elif doubled:
             parts[position] = part.replace("{{", "{").replace("}}", "}")
     return "".join(parts)
 
 
-def _text(row: Row, name: str) -> str:
+def _shown(row: Row, name: str) -> str:
     value = field(row, name)
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    if len(text) > MAX_CHARACTERS:
-        raise RowFault(f"{name!r} has {len(text):,} characters; a judge is shown at most {MAX_CHARACTERS:,}.")
-    return text
+    shown = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    if len(shown) > MAX_CHARACTERS:
+        raise RowFault(
+            f"{name!r} has {len(shown):,} characters; a judge is shown at most {MAX_CHARACTERS:,}."
+        )
+    return shown
 
 
-def read(said: str, regexes: Sequence[str]) -> ScoreRow:
+def grade(params: ScoringFnParams, row: Row) -> ScoreRow:
     """The score row of what a judge said: the grade that the patterns find, as a number where it is one."""
-    grade = patterns.first_match(regexes, said)
-    if not grade:
-        return {
-            "score": 0,
-            "error": "The judge gave no grade that the patterns find.",
-            "judge_feedback": said,
-        }
-    return {"score": _number(grade), "judge_feedback": said}
+    assert isinstance(params, LLMAsJudgeScoringFnParams)
+    found = patterns.first_match(params.judge_score_regexes, text(row, FEEDBACK))
+    if not found:
+        raise RowFault("The judge gave no grade that the patterns find.")
+    return {"score": _number(found)}
 
 
-def _number(grade: str) -> int | float | str:
-    if not _NUMBER.fullmatch(grade):
-        return grade
-    return float(grade) if "." in grade else int(grade)
+def _number(found: str) -> int | float | str:
+    if not _NUMBER.fullmatch(found):
+        return found
+    return float(found) if "." in found else int(found)
 
 
 DEFINITIONS = (
@@ -159,6 +159,7 @@ DEFINITIONS = (
             aggregation_functions=["average"],
         ),
         place="judge",
+        score_row=grade,
     ),
     Definition(
         id="llm-as-judge::405b-simpleqa",
@@ -173,5 +174,6 @@ DEFINITIONS = (
             aggregation_functions=["categorical_count"],
         ),
         place="judge",
+        score_row=grade,
     ),
 )
