@@ -19,6 +19,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import msgspec
 
@@ -34,28 +35,41 @@ _SAMPLE_RECORDS = 50
 # A batch of rows is looked at column by column.
 _BATCH_CHARACTERS = 2**20
 _BATCH_CELLS = 50_000
+# Of a content up to this its cells are kept (about 100 MiB), so that they need not be read again.
+_KEPT_CHARACTERS = 32 * 2**20
+
+Batch = Sequence[Sequence[Cell]]
+"""Rows, each with as many cells as there are columns."""
 
 _encode = msgspec.json.Encoder().encode
 _SEP_LINE = re.compile(r'sep=([^"\r\n])(?:\r?\n|\r|$)')
 
 
 def csv_rows(content: Content, separator: str | None = None) -> Iterator[RowBlock]:
-    """`separator` is known for TSV. Reads the content twice: what a column is shows at its end. Raises Invalid,
+    """`separator` is known for TSV. Reads large content twice: what a column is shows at its end. Raises Invalid,
     TooLarge."""
     csv.field_size_limit(content.limits.max_row_bytes)
     separator = separator or _separator_of(content)
-    first = _Records(content, separator)
-    names = _names(first.header, content.shown)
+    records = _Records(content, separator)
+    names = _names(records.header, content.shown)
     kinds = ColumnKinds(len(names))
-    for batch in first.batches():
+    batches = records.batches()
+    seen: list[Batch] = []
+    for batch in batches:
         kinds.look_at(batch)
+        if records.characters <= _KEPT_CHARACTERS:
+            seen.append(batch)
         if kinds.decided:
             break
-    second = _Records(content, separator)
+    if records.characters <= _KEPT_CHARACTERS:
+        batches = chain(seen, batches)
+    else:
+        seen.clear()
+        batches = _Records(content, separator).batches()
     columns = kinds.kinds()
     texts = (
         _encode(dict(zip(names, row, strict=True)))
-        for batch in second.batches()
+        for batch in batches
         for row in zip(*map(values, zip(*batch, strict=True), columns), strict=True)
     )
     return packed(texts, lambda index: f"{content.shown}: a row", content.limits)
@@ -67,8 +81,10 @@ class _Records:
     def __init__(self, content: Content, separator: str) -> None:
         self._content = content
         self._separator = separator
+        self._quoting = _Quoting(separator)
         self._raw: list[str] = []
-        self._characters = 0
+        self.characters = 0
+        self._batch_began = 0
         self._lines = self._read_lines()
         self._reader = csv.reader(self._lines, delimiter=separator, strict=True)
         self._before = 0
@@ -81,8 +97,8 @@ class _Records:
         self.header = header
         self._begin_next()
 
-    def batches(self) -> Iterator[Sequence[Sequence[Cell]]]:
-        """The rows, some at a time, each with as many cells as the header."""
+    def batches(self) -> Iterator[Batch]:
+        """The rows, some at a time."""
         width = len(self.header)
         most = max(1, _BATCH_CELLS // width)
         batch: list[Sequence[Cell]] = []
@@ -93,10 +109,10 @@ class _Records:
             else:
                 batch.append(self._with_nulls(cells) if "" in cells else cells)
             self._begin_next()
-            if len(batch) >= most or self._characters >= _BATCH_CHARACTERS:
+            if len(batch) >= most or self.characters - self._batch_began >= _BATCH_CHARACTERS:
                 if batch:
                     yield batch
-                batch, self._characters = [], 0
+                batch, self._batch_began = [], self.characters
         if batch:
             yield batch
 
@@ -116,7 +132,7 @@ class _Records:
         limit = self._content.limits.max_row_bytes
         with io.TextIOWrapper(self._content.open(), encoding="utf-8-sig", newline="") as text:
             while line := text.readline(limit + 1):
-                self._characters += len(line)
+                self.characters += len(line)
                 self._raw.append(line)
                 if len(line) > limit:
                     raise TooLarge(
@@ -126,7 +142,7 @@ class _Records:
 
     def _with_nulls(self, cells: list[str]) -> list[Cell]:
         raw = "".join(self._raw)
-        quoted = _quoted_cells(raw, self._separator) if '""' in raw else frozenset()
+        quoted = self._quoting.quoted_cells(raw) if '""' in raw else frozenset()
         return [cell or ("" if index in quoted else None) for index, cell in enumerate(cells)]
 
     def _ragged(self, count: int) -> Invalid:
@@ -147,17 +163,27 @@ def _reason(error: csv.Error) -> str:
     return str(error)
 
 
-def _quoted_cells(raw: str, separator: str) -> frozenset[int]:
-    """The indexes of the cells of one record that are quoted. The csv module does not tell."""
-    sep = re.escape(separator)
-    cell = re.compile(rf'(?:(")(?:[^"]|"")*"|[^{sep}\r\n]*)(?:{sep}|\r?\n|\r|$)')
-    found = []
-    at = index = 0
-    while at < len(raw) and (match := cell.match(raw, at)) is not None:
-        if match[1]:
-            found.append(index)
-        at, index = match.end(), index + 1
-    return frozenset(found)
+class _Quoting:
+    """Which cells of a record are quoted: the csv module does not tell."""
+
+    def __init__(self, separator: str) -> None:
+        sep = re.escape(separator)
+        self._cell = re.compile(rf'(?:("[^"]*(?:""[^"]*)*")|[^{sep}\r\n]*)(?:{sep}|\r?\n|\r|$)')
+        self._separator = separator
+        self._empty = f'{separator}""{separator}'
+
+    def quoted_cells(self, raw: str) -> frozenset[int]:
+        """The indexes of those that are, if any of them may be empty."""
+        sep = self._separator
+        if self._empty not in sep + raw.rstrip("\r\n") + sep:
+            return frozenset()
+        found = []
+        at = index = 0
+        while at < len(raw) and (match := self._cell.match(raw, at)) is not None:
+            if match[1]:
+                found.append(index)
+            at, index = match.end(), index + 1
+        return frozenset(found)
 
 
 def _names(header: list[str], shown: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import resource
 import sys
@@ -32,6 +33,8 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     limit(job.limits)
+    # Rows are trees, and their process is short.
+    gc.disable()
     try:
         for kind, count, payload in _answer(job):
             frames.write(out, kind, payload, count)
