@@ -35,11 +35,10 @@ def model(name: str = ANSWERS, **more: Any) -> dict[str, Any]:
     return {"eval_candidate": {"type": "model", "model": name, "sampling_params": params}} | more
 
 
-def agent(name: str = ANSWERS, **config: Any) -> dict[str, Any]:
+def agent(model_name: str = ANSWERS, **config: Any) -> dict[str, Any]:
     """The same with an agent."""
-    return {
-        "eval_candidate": {"type": "agent", "config": {"model": name, "instructions": "Answer.", **config}}
-    }
+    own = {"model": model_name, "instructions": "Answer.", **config}
+    return {"eval_candidate": {"type": "agent", "config": own}}
 
 
 def asked(count: int, expected: str = ANSWER) -> list[dict[str, Any]]:

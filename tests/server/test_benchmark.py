@@ -181,7 +181,7 @@ def test_unregistering_ends_what_runs_and_leaves_nothing(fresh_server: FreshServ
     with server.http() as http:
         evals = Evals(http)
         benchmark = evals.registered(rows)
-        done = benchmark.job(agent(name="scripted/text;chunks=3", instructions="secret instructions"))
+        done = benchmark.job(agent(instructions="secret instructions"))
         agent_id = benchmark.outcome(done)["agent_id"]
         sessions = http.get(f"/v1alpha/agents/{agent_id}/sessions").json()["data"]
         assert len(sessions) == 40
