@@ -67,12 +67,11 @@ Answer to grade: {generated_answer}
 
 Grade (A, B or C):"""
 
-BASE_PATTERNS = [r"(?i)score\W{0,10}(-?\d+(?:\.\d+)?)"]
+BASE_PATTERNS = [r"(?i)score\W{0,10}?(-?\d+(?:\.\d+)?)"]
 # A letter that stands alone on the last line, or with the name of its grade. An A within a sentence is none.
 SIMPLEQA_PATTERNS = [r"(?:^|\n)\W*(A|B|C)\b(?:\W+(?:CORRECT|INCORRECT|NOT[_ ]ATTEMPTED))?\W*$"]
 
-_PLACED = re.compile(r"\{(" + "|".join(PLACEHOLDERS) + r")\}")
-_ESCAPED = re.compile(r"\{\{|\}\}")
+_TOKEN = re.compile(r"\{\{|\}\}|\{(" + "|".join(PLACEHOLDERS) + r")\}")
 _NAMED = re.compile(r"\{([A-Za-z_]\w*)\}")
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?")
 
@@ -91,12 +90,11 @@ def check(params: LLMAsJudgeScoringFnParams, where: str) -> None:
         raise Invalid(
             f"{where}: prompt_template has {len(template):,} characters; at most {MAX_TEMPLATE:,} fit."
         )
-    for name in _NAMED.findall(_ESCAPED.sub("", template)):
-        if name not in PLACEHOLDERS:
-            near = difflib.get_close_matches(name, PLACEHOLDERS, n=1, cutoff=0.5)
-            hint = f" Nearest: {{{near[0]}}}." if near else " Write {{...}} for text in braces."
-            raise Invalid(f"{where}: prompt_template has {{{name[:80]}}}, which is no field of a row.{hint}")
-    if "generated_answer" not in _PLACED.findall(template):
+    for name in _NAMED.findall(_TOKEN.sub(" ", template)):
+        near = difflib.get_close_matches(name, PLACEHOLDERS, n=1, cutoff=0.5)
+        hint = f" Nearest: {{{near[0]}}}." if near else " Write {{...}} for text in braces."
+        raise Invalid(f"{where}: prompt_template has {{{name[:80]}}}, which is no field of a row.{hint}")
+    if "generated_answer" not in _TOKEN.findall(template):
         raise Invalid(
             f"{where}: prompt_template has no {{generated_answer}}: the judge would not see the answer."
         )
@@ -107,16 +105,15 @@ def prompt(template: str, row: Row) -> str:
 
     Where its other braces are doubled, as `str.format` has it, they become single ones.
     """
-    rest = _ESCAPED.sub("", _PLACED.sub("", template))
+    rest = _TOKEN.sub("", template)
     doubled = "{" not in rest and "}" not in rest
-    parts = _PLACED.split(template)
-    # Texts and names alternate. Only the template's own text is unescaped, never a row's.
-    for position, part in enumerate(parts):
-        if position % 2:
-            parts[position] = _shown(row, part)
-        elif doubled:
-            parts[position] = part.replace("{{", "{").replace("}}", "}")
-    return "".join(parts)
+
+    def put(token: re.Match[str]) -> str:
+        if token.group(1):
+            return _shown(row, token.group(1))
+        return token.group()[0] if doubled else token.group()
+
+    return _TOKEN.sub(put, template)
 
 
 def _shown(row: Row, name: str) -> str:

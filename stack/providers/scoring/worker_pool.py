@@ -18,11 +18,13 @@ import stack
 from schemas.api.scoring_function import ScoringFnParams
 from stack.providers.scoring.port import Definition, Row, ScoreRow
 from stack.providers.scoring.scored import failed
-from stack.providers.scoring.worker import CPU_S, LENGTH_BYTES, Answer, Task, framed
+from stack.providers.scoring.worker import LENGTH_BYTES, Answer, Task, framed
 
 logger = logging.getLogger("replaystack.scoring")
 
 SIZE = 2
+CPU_S = 5
+"""Computing time of one row."""
 IDLE_S = 60.0
 ANSWER_S = 120.0
 """A row whose answer is not there after this long is given up. Its computing time is bounded in the worker; this is
@@ -35,7 +37,8 @@ LARGE_CHARACTERS = 65_536
 class WorkerPool:
     """At most `size` workers of one event loop, each with one row at a time; who waits is served in turn."""
 
-    def __init__(self, size: int = SIZE) -> None:
+    def __init__(self, size: int = SIZE, cpu_s: int = CPU_S) -> None:
+        self._cpu_s = cpu_s
         self._places = asyncio.Semaphore(size)
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
@@ -81,7 +84,7 @@ class WorkerPool:
 
     async def _start(self) -> _Worker:
         try:
-            worker = _Worker(await _started())
+            worker = _Worker(await _started(self._cpu_s), self._cpu_s)
         except OSError as error:
             raise _Ended(f"No process could be started to score the row: {error}.") from None
         self._all.add(worker)
@@ -113,7 +116,8 @@ class _Ended(Exception):
 
 
 class _Worker:
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, cpu_s: int) -> None:
+        self._cpu_s = cpu_s
         assert process.stdin is not None and process.stdout is not None
         self._process = process
         self._stdin, self._stdout = process.stdin, process.stdout
@@ -132,7 +136,7 @@ class _Worker:
         except TimeoutError:
             raise _Ended(f"The row was not scored within {ANSWER_S:g} s.") from None
         except (OSError, asyncio.IncompleteReadError):
-            raise _Ended(_reason(await self._process.wait())) from None
+            raise _Ended(_reason(await self._process.wait(), self._cpu_s)) from None
 
     def rest(self, retire: Callable[[_Worker], None]) -> None:
         """Calls `retire` when nobody has asked for a minute."""
@@ -151,12 +155,12 @@ class _Worker:
         await self._process.wait()
 
 
-async def _started() -> Process:
+async def _started(cpu_s: int) -> Process:
     """A worker that knows nothing of the server's environment: there may be keys in it."""
     root = str(Path(stack.__file__).parents[1])
     environment = {"PYTHONPATH": root, "PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8"}
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "stack.providers.scoring.worker"),
+        *(sys.executable, "-P", "-m", "stack.providers.scoring.worker", str(cpu_s)),
         stdin=PIPE,
         stdout=PIPE,
         stderr=DEVNULL,
@@ -165,8 +169,8 @@ async def _started() -> Process:
     )
 
 
-def _reason(code: int) -> str:
+def _reason(code: int, cpu_s: int) -> str:
     if code == -signal.SIGXCPU:
-        return f"The row takes more than {CPU_S} s of computing time to be scored."
+        return f"The row takes more than {cpu_s} s of computing time to be scored."
     logger.warning("a scoring worker ended with code %d", code)
     return f"The process that scored the row ended unexpectedly (code {code})."
