@@ -176,7 +176,7 @@ class Benchmark:
 
     def until(self, job_id: str, done: int, timeout_s: float = 10.0) -> None:
         """Returns when so many rows are done."""
-        wait_until(lambda: self.outcome(job_id).get("num_done", 0) >= done, timeout_s)
+        wait_until(lambda: self.outcome(job_id)["num_done"] >= done, timeout_s)
 
     def ended(self, job_id: str, timeout_s: float = 20.0) -> dict[str, Any]:
         """The outcome, once there is one."""

@@ -63,6 +63,7 @@ def test_a_job_evaluates_every_row(benchmark: Benchmark) -> None:
         "status": "completed",
         "num_rows": 4,
         "num_done": 4,
+        "num_failed": 0,
         "dataset_id": benchmark.dataset_id,
         "dataset_version": 1,
     }
@@ -220,7 +221,7 @@ def test_an_upstreams_fault_is_tried_again(evals: Evals, scripted: RunningServer
     benchmark = evals.registered(asked(3, ANSWER))
     scripted.queue("status;code=500", "text;chunks=3", "cut;chunks=1", "error;chunks=1")
     assert benchmark.run().json()["status"] == "completed"
-    assert benchmark.outcome("0").get("num_failed", 0) == 0
+    assert benchmark.outcome("0")["num_failed"] == 0
     rows = [payload for _, payload in benchmark.events("0") if payload["event_type"] == "row_evaluated"]
     assert sum(row["attempts"] for row in rows) == 6
     assert [one["generated_answer"] for one in benchmark.result("0")["generations"]] == [ANSWER] * 3
