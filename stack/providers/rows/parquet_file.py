@@ -115,7 +115,7 @@ def _as_timestamp(value: str, type: Any, depth: int) -> str:
     # Years that RFC 3339 cannot say keep DuckDB's text.
     plain = f"CAST({value} AS VARCHAR)"
     return (
-        f"CASE WHEN isfinite({value}) AND {plain} SIMILAR TO '\\d{{4}}-.*[0-9]' "
+        f"CASE WHEN isfinite({value}) AND {plain} SIMILAR TO '\\d{{4}}-\\d\\d-\\d\\d [0-9:.]+' "
         f"THEN concat('\"', replace({plain}, ' ', 'T'), 'Z\"') ELSE concat('\"', {plain}, '\"') END"
     )
 

@@ -21,7 +21,8 @@ Where = Callable[[int], str]
 
 _KINDS = {ord("["): "a list", ord('"'): "a string", ord("n"): "null", ord("t"): "true", ord("f"): "false"}
 _HALF_PAIR = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]"
+    rb"(?<!\\)(?:\\\\)*"
+    rb"(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F])"
 )
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _NOT_OPENING = bytes(set(range(256)) - set(b"[{\n"))
@@ -66,7 +67,8 @@ def malformed(where: str, error: Exception, text: Any) -> ReplaystackError:
         return _too_deep(where)
     if isinstance(error, UnicodeDecodeError):
         return Invalid(f"{where} is not valid UTF-8 at byte {error.start}.")
-    if ("surrogate" in str(error) or "truncated" in str(error)) and _HALF_PAIR.search(text):
+    if _HALF_PAIR.search(text):
+        # msgspec says of some that the data are truncated.
         return Invalid(f"{where} is not valid JSON: a \\u escape is half of a surrogate pair.")
     return Invalid(f"{where} is not valid JSON: {error}.")
 
