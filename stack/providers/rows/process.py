@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -68,6 +69,8 @@ class WorkerProcess:
             env={**environment, **work.variables},
             pass_fds=[work.content.number] if work.content else [],
         )
+        self._ending = Lock()
+        self._outcome: tuple[int, str] | None = None
         assert self.process.stdin and self.process.stdout and self.process.stderr
         self._in, self._out, self._err = self.process.stdin, self.process.stdout, self.process.stderr
         with contextlib.suppress(OSError, AttributeError):
@@ -87,7 +90,13 @@ class WorkerProcess:
 
     def end(self, *, wait_s: float = 0.0) -> tuple[int, str]:
         """Its exit code (negative for a signal) and the end of what it said on standard error. It gets `wait_s` to
-        end by itself."""
+        end by itself. May be asked again."""
+        with self._ending:
+            if self._outcome is None:
+                self._outcome = self._ended(wait_s)
+            return self._outcome
+
+    def _ended(self, wait_s: float) -> tuple[int, str]:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(wait_s)
         self.process.kill()
@@ -108,6 +117,7 @@ class Workers:
         # One reads, one may still wait for the last worker's end.
         self._threads = ThreadPoolExecutor(2 * places, "rows")
         self._living: set[WorkerProcess] = set()
+        self._closed = False
 
     async def run(self, work: Work) -> AsyncGenerator[Frame, bytes | None]:
         """The frames of a worker up to its last. What is sent into the generator is said to the worker.
@@ -115,14 +125,20 @@ class Workers:
         Raises what the worker refuses with; Invalid for work that takes more than its limits, UpstreamFailed for a
         worker that crashes, Unavailable for one that cannot be started.
         """
+        if self._closed:
+            raise _closed()
         worker = await self._start(work)
         self._living.add(worker)
+        if self._closed:
+            worker.kill()
         try:
             left_s = work.limits.wait_s
             while True:
                 asked = time.monotonic()
                 frame = await self._frame(worker, work, left_s)
                 left_s -= time.monotonic() - asked
+                if frame is None and self._closed:
+                    raise _closed()
                 if frame is None:
                     raise _crashed(work, *await self._in_thread(lambda: worker.end(wait_s=1.0)))
                 if frame.kind == frames.DONE:
@@ -135,10 +151,13 @@ class Workers:
             await asyncio.shield(self._in_thread(lambda: self._end(worker)))
 
     async def aclose(self) -> None:
-        """Ends all workers."""
-        for worker in list(self._living):
+        """Ends all workers; whoever waits for one gets Unavailable."""
+        self._closed = True
+        living = list(self._living)
+        for worker in living:
             worker.kill()
-        await asyncio.to_thread(self._threads.shutdown)
+        for worker in living:
+            await self._in_thread(worker.end)
 
     async def _frame(self, worker: WorkerProcess, work: Work, left_s: float) -> Frame | None:
         try:
@@ -152,10 +171,7 @@ class Workers:
         self._living.discard(worker)
 
     async def _start(self, work: Work) -> WorkerProcess:
-        try:
-            starting: Future[WorkerProcess] = self._threads.submit(WorkerProcess, work)
-        except RuntimeError:
-            raise Unavailable("The server is shutting down.", retry_after=5) from None
+        starting: Future[WorkerProcess] = self._threads.submit(WorkerProcess, work)
         try:
             return await asyncio.wrap_future(starting)
         except OSError as error:
@@ -169,6 +185,10 @@ class Workers:
 
     def _in_thread(self, call: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+
+def _closed() -> Unavailable:
+    return Unavailable("The server is shutting down.", retry_after=5)
 
 
 def _end_unwanted(starting: Future[WorkerProcess]) -> None:
