@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from threading import Lock
 from typing import NamedTuple, TypeVar
 
@@ -61,13 +62,17 @@ class WorkerProcess:
 
     def __init__(self, work: Work) -> None:
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+        # The worker finds its modules where the server found them, and never where it was started.
+        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if Path(path).is_absolute())
         self.process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-I", "-m", work.module],
+            [sys.executable, "-P", "-m", work.module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**environment, **work.variables},
             pass_fds=[work.content.number] if work.content else [],
+            # Ctrl-C in a terminal is for the server, which ends its workers itself.
+            start_new_session=True,
         )
         self._ending = Lock()
         self._outcome: tuple[int, str] | None = None
