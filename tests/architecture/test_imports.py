@@ -43,7 +43,18 @@ ALSO = {
 }
 
 # Too slow to import (0.1 to 1 s) for a server that may never need them.
-LAZY = {"openai", "grpc", "bm25s", "huggingface_hub", "opentelemetry.exporter"}
+LAZY = {
+    "openai",
+    "grpc",
+    "bm25s",
+    "huggingface_hub",
+    "langdetect",
+    "math_verify",
+    "opentelemetry.exporter",
+    "rapidfuzz",
+    "re2",
+    "tree_sitter",
+}
 
 
 def layer_of(name: str) -> str:
