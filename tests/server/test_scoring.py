@@ -182,11 +182,12 @@ def test_unknown_fields_are_refused_and_nulls_are_fine(client: httpx.Client) -> 
 
 
 def test_a_judge_judges(client: httpx.Client, scripted: RunningServer) -> None:
-    results = scored(
-        client,
-        [ROW, ROW],
-        {BASE: judging("scripted/say;text=Fine. Score: 7"), SIMPLEQA: judging("scripted/say;text=B")},
-    )
+    functions = {
+        BASE: judging("scripted/say;text=Fine. Score: 7"),
+        SIMPLEQA: judging("scripted/say;text=B"),
+    }
+    answer = post(client, [ROW, ROW], functions)
+    results = answer.json()["results"]
     assert results[BASE] == {
         "score_rows": [{"score": 7, "judge_feedback": "Fine. Score: 7"}] * 2,
         "aggregated_results": {"average": {"average": 7}},
@@ -197,7 +198,9 @@ def test_a_judge_judges(client: httpx.Client, scripted: RunningServer) -> None:
     }
     asked = [request["body"]["messages"][0]["content"] for request in scripted.requests()]
     assert all("1+1?" in text and "{" not in text for text in asked) and len(asked) == 4
-    assert all(request["headers"]["traceparent"] for request in scripted.requests())
+    # Asked within the trace of the request.
+    parents = [request["headers"]["traceparent"] for request in scripted.requests()]
+    assert all(answer.headers["x-trace-id"] in parent for parent in parents)
 
 
 def test_a_row_cannot_break_the_prompt(client: httpx.Client, scripted: RunningServer) -> None:

@@ -61,8 +61,11 @@ class WorkerPool:
     async def _asked(self, frame: bytes) -> ScoreRow:
         if self._idle:
             # It may have been ended while it was idle, by the system for its memory: then a new one is asked.
-            with suppress(_Ended):
+            try:
                 return await self._ask(self._idle.pop(), frame)
+            except _Ended as ended:
+                if ended.final:
+                    return failed(ended.reason)
         try:
             return await self._ask(await self._start(), frame)
         except _Ended as ended:
@@ -108,11 +111,12 @@ class WorkerPool:
 
 
 class _Ended(Exception):
-    """The worker ended before it answered. `reason` says so of the row."""
+    """The worker ended before it answered. `reason` says so of the row; `final` when the row was the cause."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, final: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.final = final
 
 
 class _Worker:
@@ -134,9 +138,9 @@ class _Worker:
                 length = int.from_bytes(await self._stdout.readexactly(LENGTH_BYTES), "big")
                 return msgspec.json.decode(await self._stdout.readexactly(length), type=Answer)
         except TimeoutError:
-            raise _Ended(f"The row was not scored within {ANSWER_S:g} s.") from None
+            raise _Ended(f"The row was not scored within {ANSWER_S:g} s.", final=True) from None
         except (OSError, asyncio.IncompleteReadError):
-            raise _Ended(_reason(await self._process.wait(), self._cpu_s)) from None
+            raise _cause(await self._process.wait(), self._cpu_s) from None
 
     def rest(self, retire: Callable[[_Worker], None]) -> None:
         """Calls `retire` when nobody has asked for a minute."""
@@ -169,8 +173,8 @@ async def _started(cpu_s: int) -> Process:
     )
 
 
-def _reason(code: int, cpu_s: int) -> str:
+def _cause(code: int, cpu_s: int) -> _Ended:
     if code == -signal.SIGXCPU:
-        return f"The row takes more than {cpu_s} s of computing time to be scored."
+        return _Ended(f"The row takes more than {cpu_s} s of computing time to be scored.", final=True)
     logger.warning("a scoring worker ended with code %d", code)
-    return f"The process that scored the row ended unexpectedly (code {code})."
+    return _Ended(f"The process that scored the row ended unexpectedly (code {code}).")

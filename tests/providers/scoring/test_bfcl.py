@@ -94,6 +94,10 @@ def test_the_right_call_in_any_form(answer: str) -> None:
         ("", "No function is called"),
         ("[]", "No function is called"),
         ("(" * 5000, "it is no Python"),
+        ("trip.book(city=" + "-" * 100_000 + "1)", "nested too deeply"),
+        ("trip.book(days=" + "1+" * 50_000 + "1)", "nested too deeply"),
+        ("trip.book(city='a\x00')", "it is no Python"),
+        ("trip.book(city='\ud800')", "no valid Unicode"),
     ],
 )
 def test_a_wrong_call_says_why(answer: str, reason: str) -> None:
