@@ -3,7 +3,8 @@
 Integers and decimals of any width keep all their digits; NaN and the infinities are the strings "NaN", "Infinity"
 and "-Infinity"; a timestamp is RFC 3339 in UTC with up to nine digits of a second (one without a time zone is taken
 as UTC), a date or a time its ISO 8601 text, binary is base64. Lists, structs and maps are nested; the key of a map
-is text. Whatever else there may be is its text. A null is null, not a missing key.
+is text. Whatever else there may be is its text. A null is null, not a missing key. A column whose name another one has
+before it, in whatever case, gets a number at its end.
 """
 
 from __future__ import annotations

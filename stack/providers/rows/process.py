@@ -121,6 +121,7 @@ class Workers:
     def __init__(self, places: int) -> None:
         # One reads, one may still wait for the last worker's end.
         self._threads = ThreadPoolExecutor(2 * places, "rows")
+        self._starting: set[Future[WorkerProcess]] = set()
         self._living: set[WorkerProcess] = set()
         self._closed = False
 
@@ -158,6 +159,9 @@ class Workers:
     async def aclose(self) -> None:
         """Ends all workers; whoever waits for one gets Unavailable."""
         self._closed = True
+        for starting in list(self._starting):
+            with contextlib.suppress(OSError):
+                self._living.add(await asyncio.wrap_future(starting))
         living = list(self._living)
         for worker in living:
             worker.kill()
@@ -177,6 +181,7 @@ class Workers:
 
     async def _start(self, work: Work) -> WorkerProcess:
         starting: Future[WorkerProcess] = self._threads.submit(WorkerProcess, work)
+        self._starting.add(starting)
         try:
             return await asyncio.wrap_future(starting)
         except OSError as error:
@@ -187,6 +192,8 @@ class Workers:
             if not starting.cancelled():
                 starting.add_done_callback(_end_unwanted)
             raise
+        finally:
+            self._starting.discard(starting)
 
     def _in_thread(self, call: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, call)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stack.errors import Invalid, TooLarge
@@ -44,6 +44,7 @@ def taken(
     return found.envelope, texts(found.blocks)
 
 
+@settings(max_examples=50)
 @given(json_rows, st.booleans(), st.sampled_from([None, 1, "\t"]))
 def test_any_rows_keep_their_text(rows: list[Any], ascii: bool, indent: Any) -> None:
     body = json.dumps({"a": 1, "source": {"rows": rows, "type": "rows"}}, ensure_ascii=ascii, indent=indent)

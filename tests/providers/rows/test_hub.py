@@ -77,7 +77,6 @@ def hub() -> Iterator[LocalHub]:
             }
         }
         hub.datasets["closed/gated"] = {"main": {}}
-        hub.datasets["empty/one"] = {"main": {"README.md": b"x"}}
         hub.gated.add("closed/gated")
         yield hub
 
@@ -120,7 +119,6 @@ async def test_the_converted_files_of_a_split_come_in_order(reader: RowReader, h
 
 
 async def test_config_and_revision_choose(reader: RowReader) -> None:
-    assert await read(reader, "llamastack/simpleqa?split=test&config=default") == rows(900, 3)
     assert await read(reader, "datasets/llamastack/simpleqa?name=other") == rows(1000, 2)
     assert await read(reader, f"llamastack/simpleqa?split=test&revision={CONVERTED}") == rows(900, 3)
     assert await read(reader, "own/files?revision=v1") == rows(70, 1)
@@ -136,12 +134,9 @@ async def test_own_files_where_nothing_was_converted(reader: RowReader) -> None:
     ("uri", "problem"),
     [
         ("llamastack/simpleqa", "several splits; add ?split= with one of test, train"),
-        ("llamastack/simpleqa?split=dev", "no split 'dev'; there are test, train"),
-        ("llamastack/simpleqa?split=train&config=x", "no config 'x'; there are default, other"),
         ("llamastack/simpleqa?split=train&revision=v9", "no revision 'v9'"),
         ("nobody/nothing?split=train", "does not exist"),
         ("closed/gated?split=train", "is gated"),
-        ("empty/one?split=train", "no Parquet files"),
         ("llamastack/simpleqa?split=train&token=hf_secretsecretsecret", "the parameter 'token'"),
         ("llamastack/simpleqa?split=train&split=test", "each once"),
         ("a/b/c/d?split=train", "names no dataset"),

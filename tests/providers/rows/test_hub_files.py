@@ -72,5 +72,11 @@ def test_chosen() -> None:
     assert chosen(files, "", "test", "it") == ["b"]
     assert chosen(files, "x", "", "it") == ["c"]
     assert chosen({"x": {"only": ["c"]}}, "", "", "it") == ["c"]
+    with pytest.raises(Invalid, match="it has no split 'dev'; there are test, train"):
+        chosen(files, "", "dev", "it")
+    with pytest.raises(Invalid, match="it has no config 'y'; there are default, x"):
+        chosen(files, "y", "train", "it")
+    with pytest.raises(Invalid, match="it has no Parquet files"):
+        chosen({}, "", "train", "it")
     with pytest.raises(Invalid, match=r"several configs; add \?config= with one of x, y"):
         chosen({"x": {}, "y": {}}, "", "train", "it")

@@ -7,7 +7,7 @@ import json
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stack.errors import Invalid, TooLarge
@@ -17,6 +17,7 @@ from tests.providers.rows.test_body import compact
 from tests.providers.rows.test_body import json_rows as any_rows
 
 
+@settings(max_examples=50)
 @given(any_rows, st.booleans(), st.sampled_from([None, 2]), st.booleans())
 def test_any_array_keeps_its_texts(rows: list[Any], ascii: bool, indent: Any, packed: bool) -> None:
     data = json.dumps(rows, ensure_ascii=ascii, indent=indent).encode()
@@ -24,6 +25,7 @@ def test_any_array_keeps_its_texts(rows: list[Any], ascii: bool, indent: Any, pa
     assert texts(json_rows(content, lines=False)) == [compact(row, ascii) for row in rows]
 
 
+@settings(max_examples=50)
 @given(any_rows, st.booleans(), st.sampled_from(["\n", "\r\n", "\n\n", " \t\n"]), st.booleans())
 def test_any_lines_keep_their_texts(rows: list[Any], ascii: bool, end: str, marked: bool) -> None:
     text = "".join(json.dumps(row, ensure_ascii=ascii) + end for row in rows)

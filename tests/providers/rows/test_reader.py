@@ -253,7 +253,9 @@ async def test_two_uris_are_read_at_once_and_the_third_waits(reader: RowReader, 
     assert not waiting.done()
     assert len(psutil.Process().children()) == 2
     # A body has places of its own.
-    assert (await reader.split(b'{"rows":[%b{}]}' % (b"{}," * 2**21), ("rows",))).envelope
+    assert (
+        await reader.split(b'{"rows":[%b{}]}' % (b'{"a":"%b"},' % (b"x" * 1000) * 5000), ("rows",))
+    ).envelope
     await first.aclose()
     assert (await waiting).count
     for one in (second, third):
