@@ -432,3 +432,33 @@ def test_a_job_is_shown_as_the_contract_has_it(benchmark: Benchmark) -> None:
     assert set(answer.json()) == {"job_id", "status"}
     assert answer.json()["status"] in ("scheduled", "in_progress", *ENDED)
     benchmark.ended("0")
+
+
+def test_a_judge_scores_the_answers(evals: Evals, scripted: RunningServer) -> None:
+    judge = "llm-as-judge::base"
+    params = {
+        "type": "llm_as_judge",
+        "judge_model": "scripted/say;text=Score: 4",
+        "prompt_template": "{input_query}|{expected_answer}|{generated_answer}",
+        "judge_score_regexes": [r"Score: (\d)"],
+        "aggregation_functions": ["average", "categorical_count"],
+    }
+    benchmark = evals.registered(asked(2), [judge, EQUALITY])
+    check_error(benchmark.run(), 400, judge, "judge_model")
+    unknown = params | {"judge_model": "nobody/knows"}
+    check_error(benchmark.run(model(scoring_params={judge: unknown})), 400, "nobody/knows")
+    assert benchmark.run(model(scoring_params={judge: params})).json()["status"] == "completed"
+    scores = benchmark.result("0")["scores"][judge]
+    assert [(one["score"], one["judge_feedback"]) for one in scores["score_rows"]] == [(4, "Score: 4")] * 2
+    assert scores["aggregated_results"]["average"] == {"average": 4.0}
+    assert any(
+        request["body"]["messages"][-1]["content"] == f"Question 0?|{ANSWER}|{ANSWER}"
+        for request in scripted.requests()
+    )
+    rubbish = params | {"judge_model": "scripted/say;text=no idea"}
+    again = benchmark.job(model(scoring_params={judge: rubbish}))
+    assert benchmark.status(again) == "completed", "the other function could score the rows"
+    scores = benchmark.result(again)["scores"]
+    assert all("error" in one for one in scores[judge]["score_rows"])
+    assert scores[judge]["aggregated_results"]["average"] == {"average": 0.0, "num_failed": 2}
+    assert scores[EQUALITY]["score_rows"] == [{"score": 1.0}, {"score": 0.0}]
