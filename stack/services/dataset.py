@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from projections import dataset as dataset_views
 from projections.dataset import Registration
-from schemas.api.dataset import Dataset, RegisterDatasetRequest, URIDataSource
+from schemas.api.dataset import Dataset, DataSource, RegisterDatasetRequest, URIDataSource
 from schemas.events.base import Event
 from stack.domain import dataset as datasets
 from stack.domain.dataset import DatasetState
@@ -53,7 +53,7 @@ class DatasetService:
         URI raises."""
         dataset_id = request.dataset_id if request.dataset_id is not None else new_id()
         datasets.check_id(dataset_id)
-        uri = request.source.uri if isinstance(request.source, URIDataSource) else ""
+        uri = _uri_of(request.source)
         metadata = Raw(_encode(request.metadata or {}))
         if len(bytes(metadata)) > MAX_METADATA_BYTES:
             raise Invalid(f"metadata is larger than {MAX_METADATA_BYTES} bytes. Put the content into rows.")
@@ -191,6 +191,15 @@ class DatasetService:
 
     async def _registration(self, dataset_id: str) -> Registration | None:
         return await self._views.read(("dataset",), dataset_views.registration, dataset_id)
+
+
+def _uri_of(source: DataSource) -> str:
+    """The URI of a source; empty for one of rows."""
+    if not isinstance(source, URIDataSource):
+        return ""
+    if not source.uri.strip():
+        raise Invalid("source.uri is empty; name what is to be read, or send the rows in a source of rows.")
+    return source.uri
 
 
 def _provider_of(uri: str) -> str:
