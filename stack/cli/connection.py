@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -36,13 +36,22 @@ class Connection:
         self._headers = {"authorization": f"Bearer {token}"} if token else {}
         self._timeout_s = timeout_s
 
-    def ask(self, method: str, path: str, body: Any = None) -> Any:
+    def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
         """The decoded JSON answer, None for an empty one. Raises AnswerError, OSError."""
         connection = self._open()
         try:
-            answer = self._send(connection, method, path, body)
+            answer = self._send(connection, method, path, body, headers)
             content = answer.read()
             return msgspec.json.decode(content) if content else None
+        finally:
+            connection.close()
+
+    def fetch(self, path: str) -> tuple[dict[str, str], bytes]:
+        """Headers (names in lower case) and body of a GET. Raises AnswerError, OSError."""
+        connection = self._open()
+        try:
+            answer = self._send(connection, "GET", path, None)
+            return {name.lower(): value for name, value in answer.getheaders()}, answer.read()
         finally:
             connection.close()
 
@@ -65,11 +74,18 @@ class Connection:
         return http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
 
     def _send(
-        self, connection: http.client.HTTPConnection, method: str, path: str, body: Any
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        path: str,
+        body: Any,
+        headers: Mapping[str, str] | None = None,
     ) -> http.client.HTTPResponse:
         encoded = None if body is None else msgspec.json.encode(body)
-        headers = self._headers | ({"content-type": "application/json"} if encoded is not None else {})
-        connection.request(method, path, encoded, headers)
+        sent = self._headers | dict(headers or {})
+        if encoded is not None:
+            sent["content-type"] = "application/json"
+        connection.request(method, path, encoded, sent)
         answer = connection.getresponse()
         if answer.status != 200:
             raise AnswerError(answer.status, _detail(answer.read()))

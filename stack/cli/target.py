@@ -1,0 +1,48 @@
+"""The server that a command talks to: the one of a data folder on this machine, or any other by its address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from stack.cli.options import loaded, settings_options
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def target_options(command: F) -> F:
+    """Adds `--data`, `--config`, `--url` and `--key-file`."""
+    for option in (
+        click.option(
+            "--key-file",
+            type=click.Path(path_type=Path, exists=True, dir_okay=False),
+            help="File with the key to send; a key on a command line shows in every process listing.",
+        ),
+        click.option("--url", help="The server, such as http://127.0.0.1:8321, instead of that of --data."),
+        settings_options("data"),
+    ):
+        command = option(command)
+    return command
+
+
+def target(options: dict[str, Any], timeout_s: float = 60.0) -> Any:
+    """A `Connection` to the server, from the options of a command with `target_options`. Raises NotFound when no
+    server runs on the data folder, ConfigError."""
+    from stack.cli.connection import Connection
+    from stack.data_folder import running_server
+    from stack.errors import NotFound
+
+    key_file: Path | None = options.get("key_file")
+    key = key_file.read_text().strip() if key_file else ""
+    if options.get("url"):
+        return Connection(str(options["url"]), key, timeout_s)
+    data = loaded(options).settings.data
+    server = running_server(data)
+    if server is None:
+        raise NotFound(
+            f"No server runs on {data}. Start one with `replaystack serve`, or name one with --url or --data."
+        )
+    return Connection(server.url, key or server.token, timeout_s)
