@@ -66,7 +66,7 @@ async def _send(server: Connection, path: Path, dataset_id: str, purpose: str, a
                 progress.update(task, completed=sent)
     if not sent and not appends:
         _post(server, {"type": "rows", "rows": []}, dataset_id, purpose)
-    click.echo(f"{'Added' if appends else 'Imported'} {sent:,} rows: dataset {dataset_id}")
+    click.echo(f"{'Added' if appends else 'Imported'} {_counted(sent)}: dataset {dataset_id}")
 
 
 async def _parts(blocks: AsyncIterator[RowBlock]) -> AsyncIterator[tuple[Raw, int]]:
@@ -91,7 +91,7 @@ def _array(lines: list[bytes]) -> Raw:
 def _register(server: Connection, source: dict[str, Any], dataset_id: str | None, purpose: str) -> None:
     name = _post(server, source, dataset_id, purpose)
     headers, _ = server.fetch(f"{ROWS}/{quote(name, safe='/')}?limit=0")
-    click.echo(f"Imported {int(headers['x-dataset-rows']):,} rows: dataset {name}")
+    click.echo(f"Imported {_counted(int(headers['x-dataset-rows']))}: dataset {name}")
 
 
 def _post(server: Connection, source: dict[str, Any], dataset_id: str | None, purpose: str) -> str:
@@ -106,7 +106,7 @@ def export_rows(server: Connection, dataset_id: str, file: Path, form: str, vers
         write = {"jsonl": _write_lines, "json": _write_array, "csv": _write_csv}[form]
         count = write(pages, out)
     if str(file) != "-":
-        click.echo(f"Exported {count:,} rows to {file}")
+        click.echo(f"Exported {_counted(count)} to {file}")
 
 
 def _pages(server: Connection, dataset_id: str, version: int | None) -> Iterator[list[Raw]]:
@@ -178,6 +178,10 @@ def _write_csv(pages: Iterator[list[Raw]], out: IO[bytes]) -> int:
             count += 1
     text.detach()
     return count
+
+
+def _counted(rows: int) -> str:
+    return "1 row" if rows == 1 else f"{rows:,} rows"
 
 
 def _cell(value: Raw | None) -> str:
