@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import psutil
 import pytest
 
 from stack.errors import Invalid, ReplaystackError, UpstreamFailed
@@ -20,6 +19,7 @@ from stack.providers.rows.hub import parsed
 from stack.providers.rows.hub_files import CONVERTED
 from stack.providers.rows.reader import RowReader
 from stack.providers.rows.settings import ReadLimits
+from tests.providers.rows.children import children
 from tests.providers.rows.contents import values
 from tests.providers.rows.local_hub import LARGE_BYTES, LocalHub, running_hub
 
@@ -94,7 +94,7 @@ async def reader(hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     yield reader
     await reader.aclose()
     assert list(downloads.iterdir()) == []
-    assert psutil.Process().children() == []
+    assert children() == []
 
 
 async def read(reader: RowReader, uri: str) -> list[Any]:
@@ -177,8 +177,8 @@ async def test_a_hub_that_is_busy_or_gone_is_its_fault(
 async def test_a_reader_that_stops_leaves_nothing_behind(reader: RowReader) -> None:
     async with aclosing(reader.read("huggingface://llamastack/simpleqa?split=train")) as blocks:
         await anext(blocks)
-        assert len(psutil.Process().children()) == 2
-    assert psutil.Process().children() == []
+        assert len(children()) == 2
+    assert children() == []
     waiting = asyncio.ensure_future(read(reader, "llamastack/simpleqa?split=train"))
     await asyncio.sleep(0.3)
     waiting.cancel()

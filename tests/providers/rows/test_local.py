@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import psutil
 import pytest
 
 from stack.errors import Invalid
 from stack.providers.rows.local import local_rows
+from tests.providers.rows.children import children
 from tests.providers.rows.contents import values
 
 pytestmark = pytest.mark.anyio
@@ -23,7 +23,7 @@ async def test_files_are_read_also_through_links(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a,b\n1,x\n")
     (tmp_path / "b.csv").symlink_to("a.csv")
     assert await rows_of(tmp_path / "a.csv") == await rows_of(tmp_path / "b.csv") == [{"a": 1, "b": "x"}]
-    assert psutil.Process().children() == []
+    assert children() == []
 
 
 async def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from stack.providers.rows.frames import Job
 from stack.providers.rows.process import Work, Workers, reading
 from stack.providers.rows.reader import RowReader
 from stack.providers.rows.settings import ReadLimits
+from tests.providers.rows.children import children
 from tests.servers.processes import ROOT
 
 pytestmark = pytest.mark.anyio
@@ -40,7 +41,7 @@ async def workers() -> AsyncIterator[Workers]:
     descriptors = len(os.listdir("/dev/fd"))  # noqa: PTH208
     yield workers
     await workers.aclose()
-    assert psutil.Process().children() == []
+    assert children() == []
     assert len(os.listdir("/dev/fd")) <= descriptors + 1  # noqa: PTH208
 
 
@@ -62,9 +63,8 @@ async def outcome(workers: Workers, work: Work) -> list[Any]:
 
 async def the_worker() -> psutil.Process:
     while True:
-        children = psutil.Process().children()
-        if children:
-            return children[0]
+        if started := children():
+            return started[0]
         await asyncio.sleep(0.01)
 
 
@@ -141,7 +141,7 @@ async def test_cancelling_ends_it_at_any_time(workers: Workers) -> None:
         with pytest.raises(asyncio.CancelledError):
             await running
         ended = time.monotonic() + 2
-        while psutil.Process().children():
+        while children():
             assert time.monotonic() < ended
             await asyncio.sleep(0.01)
 

@@ -20,6 +20,7 @@ from stack.errors import Invalid, ReplaystackError, TooLarge, UpstreamFailed, Up
 from stack.providers.fetch.guarded import GuardedFetcher
 from stack.providers.rows.reader import IN_PLACE_BYTES, IN_THREAD_BYTES, RowReader
 from stack.providers.rows.settings import ReadLimits
+from tests.providers.rows.children import children
 from tests.providers.rows.contents import texts, values
 from tests.servers.scripted_https import running_https
 
@@ -51,7 +52,7 @@ async def rows_of(reader: RowReader, uri: str) -> list[Any]:
 async def refusal(reader: RowReader, uri: str, kind: type[ReplaystackError] = Invalid) -> str:
     with pytest.raises(kind) as refused:
         await rows_of(reader, uri)
-    assert psutil.Process().children() == []
+    assert children() == []
     return refused.value.detail
 
 
@@ -202,7 +203,7 @@ async def test_bodies_of_all_sizes(reader: RowReader, size: int) -> None:
             await reader.split(wrong, ("source", "rows"))
     other = body.replace(b"rows", b"sows")
     assert await reader.split(other, ("source", "rows")) == type(split)(other, [])
-    assert psutil.Process().children() == []
+    assert children() == []
 
 
 async def test_a_row_too_large_in_a_large_body_is_413(reader: RowReader, tmp_path: Path) -> None:
@@ -224,7 +225,7 @@ async def test_a_million_rows_stream_in_little_memory(reader: RowReader, tmp_pat
         async for block in blocks:
             count += block.count
             most = max(most, process.memory_info().rss - before)
-            child = max([child, *(one.memory_info().rss for one in process.children())])
+            child = max([child, *(one.memory_info().rss for one in children())])
     assert count == 1_000_000
     assert most < 16 * 2**20
     assert child < 80 * 2**20
@@ -234,13 +235,13 @@ async def test_the_worker_waits_for_a_consumer_that_is_slow(reader: RowReader, t
     (tmp_path / "a.jsonl").write_bytes(b'{"a":"%b"}\n' % (b"x" * 1000) * 50_000)
     async with aclosing(reader.read("lsfs://a.jsonl")) as blocks:
         await anext(blocks)
-        [worker] = psutil.Process().children()
+        [worker] = children()
         await asyncio.sleep(0.3)
         used = sum(worker.cpu_times()[:2])
         await asyncio.sleep(0.3)
         assert sum(worker.cpu_times()[:2]) - used < 0.05
         assert worker.memory_info().rss < 60 * 2**20
-    assert psutil.Process().children() == []
+    assert children() == []
 
 
 async def test_two_uris_are_read_at_once_and_the_third_waits(reader: RowReader, tmp_path: Path) -> None:
@@ -251,7 +252,7 @@ async def test_two_uris_are_read_at_once_and_the_third_waits(reader: RowReader, 
     waiting = asyncio.ensure_future(anext(third))
     await asyncio.sleep(0.3)
     assert not waiting.done()
-    assert len(psutil.Process().children()) == 2
+    assert len(children()) == 2
     # A body has places of its own.
     assert (
         await reader.split(b'{"rows":[%b{}]}' % (b'{"a":"%b"},' % (b"x" * 1000) * 5000), ("rows",))
