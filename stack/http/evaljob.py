@@ -10,7 +10,6 @@ from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp
 
 from projections import evaljob as evaljob_views
-from projections.evaljob import JobView
 from schemas.api.eval import EvaluateRowsRequest, RunEvalRequest
 from schemas.api.page import PaginatedResponse
 from stack.domain import benchmark as benchmarks
@@ -127,15 +126,14 @@ class EvalJobController(Controller):
                 job_id = job.job_id
         if job is not None and not await job.ended():
             raise Unavailable("The server is shutting down; the evaluation goes on after its next start.")
-        view = await services.evaljobs.view(name, job_id)
-        if view.outcome.status == "cancelled":
-            raise Conflict("The evaluation was cancelled: its benchmark was unregistered.")
-        return await _result(services, name, job_id, view)
+        if job is not None and job.state.status == "cancelled":
+            raise Conflict(f"The evaluation was cancelled. {job.state.cancel_reason}")
+        return await _result(services, name, job_id)
 
 
-async def _result(services: Services, name: str, job_id: str, view: JobView | None = None) -> ASGIResponse:
+async def _result(services: Services, name: str, job_id: str) -> ASGIResponse:
     """The result of a job that has ended, made where it is read: it may be large."""
-    view = view or await services.evaljobs.view(name, job_id)
+    view = await services.evaljobs.view(name, job_id)
     if not view.has_ended:
         raise Unavailable("The server is shutting down; the job goes on after its next start.")
     headers = {STATUS_HEADER: view.outcome.status, ID_HEADER: job_id}

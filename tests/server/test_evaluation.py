@@ -86,6 +86,27 @@ def test_too_many_rows_are_refused_with_the_limit(benchmark: Benchmark) -> None:
     check_error(benchmark.evaluate(asked(1001)), 413, "1001", "1000", "eval_max_rows")
 
 
+def test_too_large_rows_are_refused_with_the_limit(fresh_server: FreshServer) -> None:
+    with fresh_server().http() as http:
+        benchmark = Evals(http).registered()
+        rows = [{"question": "x" * 500_000, "answer": "x"} for _ in range(9)]
+        check_error(benchmark.evaluate(rows), 413, "4194304", "dataset")
+        many = benchmark.evaluate([{"question": "?", "answer": n} for n in range(300_000)])
+        check_error(many, 413, "300000", "1000")
+
+
+def test_it_ends_with_its_benchmark(client: httpx.Client, scripted: RunningServer) -> None:
+    benchmark = Evals(client).registered()
+    answers: list[httpx.Response] = []
+    silent = model("scripted/silent")
+    thread = threading.Thread(target=lambda: answers.append(benchmark.evaluate(asked(2), silent)))
+    thread.start()
+    wait_until(lambda: scripted.counts()["requests"] == 2)
+    assert benchmark.evals.unregister(benchmark.name).status_code == 200
+    thread.join(10)
+    check_error(answers[0], 409, "cancelled", "unregistered")
+
+
 def test_unknown_functions_are_refused(benchmark: Benchmark) -> None:
     check_error(benchmark.evaluate(asked(1), functions=["basic::equalitee"]), 400, "basic::equality")
     check_error(Benchmark(benchmark.evals, "nobody").evaluate(asked(1)), 404, "nobody")
