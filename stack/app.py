@@ -22,6 +22,7 @@ from stack.http.admin import AdminController
 from stack.http.agent import AgentController
 from stack.http.benchmark import BenchmarkController
 from stack.http.benchmark_path import escaping_benchmark_ids
+from stack.http.chat_completion import ChatCompletionController
 from stack.http.comparison import ComparisonController
 from stack.http.dataset import DatasetController
 from stack.http.datasetio import DatasetIOController
@@ -49,6 +50,7 @@ AGENTS = [AgentController, SessionController, TurnController]
 DATASETS = [DatasetController, DatasetIOController]
 EVAL = [BenchmarkController, ComparisonController, EvalJobController]
 BESIDE = [
+    ChatCompletionController,
     HealthController,
     ModelController,
     ProviderController,
@@ -109,6 +111,7 @@ def _services(server: Server) -> Services:
         views=server.views,
         once=server.once,
         models=server.models,
+        chat_completions=server.chat_completions,
         engine=server.engine,
         server_state=server.state,
         settings=server.settings,

@@ -95,6 +95,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         _field("At shutdown, running turns get this long to finish before they are parked."),
     ] = 5.0
     max_running_turns: Annotated[int, Meta(ge=1), _field("Turns that may run at once.")] = 256
+    max_completions: Annotated[
+        int, Meta(ge=1), _field("Chat completions that may be passed through at once.")
+    ] = 1024
     eval_running_jobs: Annotated[
         int, Meta(ge=1), _field("Evaluation jobs that may run at once; others wait as scheduled.")
     ] = 4
@@ -128,6 +131,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     discover_models: Annotated[
         bool, _field("Look for model servers on the usual loopback ports at start.")
     ] = True
+    own_telemetry: Annotated[bool, _field("Keep the server's own traces and metrics in its own store.")] = (
+        True
+    )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _field("What is logged.")] = "info"
     log_format: Annotated[
         Literal["auto", "text", "json"], _field("Form of the log; `auto` is text on a terminal, else JSON.")

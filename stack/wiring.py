@@ -22,6 +22,7 @@ from stack.providers.rows.settings import ReadLimits
 from stack.providers.scoring.worker_pool import WorkerPool
 from stack.services.agent import AgentService
 from stack.services.benchmark import BenchmarkService
+from stack.services.chat_completion import ChatCompletions
 from stack.services.comparison import ComparisonService
 from stack.services.content import ContentLoader
 from stack.services.conversation import Conversations
@@ -41,7 +42,7 @@ from stack.services.supervisor import Supervisor
 from stack.services.turn import TurnService
 from stack.services.turn_driver import TurnDriver, TurnLimits
 from stack.services.views import Views
-from telemetry import tracing
+from telemetry.signals import Signals
 
 logger = logging.getLogger("replaystack.server")
 
@@ -53,7 +54,8 @@ class Server:
         self.settings = settings
         self.folder = folder
         node, boot = settings.node or folder.node, secrets.token_hex(8)
-        self.tracing = tracing.start(VERSION, f"{node}-{boot}")
+        self.signals = Signals(VERSION, f"{node}-{boot}", settings.own_telemetry)
+        self.tracing = self.signals.tracing
         self.store = EventStore.open(folder.path)
         self.warehouse = Warehouse.open(folder.path)
         self.engine = Engine(
@@ -79,7 +81,8 @@ class Server:
             restart_max_age_h=settings.restart_max_age_h,
             max_running_turns=settings.max_running_turns,
         )
-        effects = RealEffects(self.tracing)
+        effects = RealEffects(self.signals.calls)
+        self.chat_completions = ChatCompletions(self.models, self.signals.calls, settings.max_completions)
         workers = WorkerPool()
         self.scoring = Scoring(Judge(self.models, effects, workers), workers)
         self.driver = TurnDriver(
@@ -185,4 +188,4 @@ class Server:
         self.views.close()
         self.warehouse.close()
         self.store.close()
-        await asyncio.to_thread(self.tracing.shutdown)
+        await asyncio.to_thread(self.signals.shutdown)

@@ -1,13 +1,12 @@
 """The server's own traces: spans from opentelemetry-sdk, continued from and handed on as W3C trace context.
 
-Nothing is exported unless the standard variables name an OTLP endpoint. Each `Tracing` owns its provider; the
-process-wide one of OpenTelemetry is left alone.
+Ended spans go where they are told to (`in_process.py`), and to a collector that the standard variables name. Each
+`Tracing` owns its provider; the process-wide one of OpenTelemetry is left alone.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from contextvars import Token
@@ -18,22 +17,18 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.version import __version__ as SDK_VERSION
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
-from telemetry import conventions
+from telemetry import conventions, external
 
 logger = logging.getLogger("replaystack.tracing")
 
 SERVICE_NAME = "replaystack"
-
-# All of the endpoint's configuration beside this is read by the exporters themselves.
-ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-PROTOCOL_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 
 _propagator = TraceContextTextMapPropagator()
 _ids = RandomIdGenerator()
@@ -106,11 +101,15 @@ class Tracing:
         scheme: str = "http",
         traceparent: str = "",
         tracestate: str = "",
+        recorded: bool = True,
     ) -> ActiveSpan:
         """The span of one request. Its name is the method until the route is known; a malformed
-        `traceparent` is ignored, as the W3C recommendation says."""
+        `traceparent` is ignored, as the W3C recommendation says. Without `recorded` it has ids and nothing else."""
         parent = _extracted(traceparent, tracestate) if traceparent else Context()
+        if not recorded:
+            return ActiveSpan(_unrecorded(parent))
         attributes: dict[str, AttributeValue] = {
+            conventions.ROOT: True,
             conventions.HTTP_REQUEST_METHOD: method,
             conventions.URL_PATH: path,
             conventions.URL_SCHEME: scheme,
@@ -135,13 +134,11 @@ class Tracing:
         attributes: Mapping[str, AttributeValue] | None,
         parent: Context | None,
     ) -> Span:
-        if self._tracer is not None:
-            return self._tracer.start_span(name, parent, kind, attributes)
-        above = trace.get_current_span(parent).get_span_context()
-        trace_id = above.trace_id if above.is_valid else _ids.generate_trace_id()
-        flags = above.trace_flags if above.is_valid else TraceFlags(TraceFlags.DEFAULT)
-        own = SpanContext(trace_id, _ids.generate_span_id(), False, flags, above.trace_state)
-        return NonRecordingSpan(own)
+        if self._tracer is None:
+            return _unrecorded(parent)
+        if not trace.get_current_span(parent).get_span_context().is_valid:
+            attributes = {conventions.ROOT: True, **(attributes or {})}
+        return self._tracer.start_span(name, parent, kind, attributes)
 
     def shutdown(self, timeout_s: float = 3.0) -> None:
         """Exports what is left. Gives up after `timeout_s`: a collector that is gone must not hold a shutdown."""
@@ -156,12 +153,12 @@ class Tracing:
 
 def start(version: str, instance_id: str, processors: Sequence[SpanProcessor] = ()) -> Tracing:
     """Tracing as the `OTEL_*` variables have it; ended spans go to `processors` too."""
-    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+    if external.is_disabled():
         return Tracing(None)
-    provider = TracerProvider(resource=_resource(version, instance_id), shutdown_on_exit=False)
+    provider = TracerProvider(resource=resource_of(version, instance_id), shutdown_on_exit=False)
     for processor in processors:
         provider.add_span_processor(processor)
-    exporter = _otlp_exporter()
+    exporter = external.span_exporter()
     if exporter is not None:
         provider.add_span_processor(BatchSpanProcessor(exporter))
     return Tracing(provider, version)
@@ -180,6 +177,14 @@ def upstream_headers() -> dict[str, str]:
     return headers
 
 
+def _unrecorded(parent: Context | None) -> Span:
+    """A span that only has ids, in the trace of its parent."""
+    above = trace.get_current_span(parent).get_span_context()
+    trace_id = above.trace_id if above.is_valid else _ids.generate_trace_id()
+    flags = above.trace_flags if above.is_valid else TraceFlags(TraceFlags.DEFAULT)
+    return NonRecordingSpan(SpanContext(trace_id, _ids.generate_span_id(), False, flags, above.trace_state))
+
+
 def _traceparent(own: SpanContext) -> str:
     return f"00-{own.trace_id:032x}-{own.span_id:016x}-{own.trace_flags:02x}"
 
@@ -188,8 +193,8 @@ def _extracted(traceparent: str, tracestate: str = "") -> Context:
     return _propagator.extract({"traceparent": traceparent, "tracestate": tracestate}, Context())
 
 
-def _resource(version: str, instance_id: str) -> Resource:
-    """Ours, beneath what `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` say."""
+def resource_of(version: str, instance_id: str) -> Resource:
+    """What the signals are of: ours, beneath what `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` say."""
     ours = Resource(
         {
             "service.name": SERVICE_NAME,
@@ -201,23 +206,3 @@ def _resource(version: str, instance_id: str) -> Resource:
         }
     )
     return ours.merge(OTELResourceDetector().detect())
-
-
-def _otlp_exporter() -> SpanExporter | None:
-    if not _first(ENDPOINT_VARIABLES) or os.environ.get("OTEL_TRACES_EXPORTER", "otlp") == "none":
-        return None
-    protocol = _first(PROTOCOL_VARIABLES) or "http/protobuf"
-    # Imported here only: together the two exporters take 0.2 s, as much as half of the server's start.
-    if protocol == "grpc":
-        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
-
-        return GrpcExporter()
-    if protocol != "http/protobuf":
-        logger.warning("OTLP protocol %r is unknown; http/protobuf is used", protocol)
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
-
-    return HttpExporter()
-
-
-def _first(variables: Sequence[str]) -> str:
-    return next((os.environ[name].strip() for name in variables if os.environ.get(name, "").strip()), "")

@@ -184,7 +184,7 @@ class _Exchange:
     async def _refuse(self, error: Exception) -> None:
         if self._status or self._dropped:
             return
-        status, headers, body = error_response_parts(error)
+        status, headers, body = error_response_parts(error, self.scope["path"])
         if status == 401:
             headers.append((b"www-authenticate", b"Bearer"))
         await self._answer(status, headers, body)
@@ -196,7 +196,7 @@ class _Exchange:
             f"The body is larger than {self._settings.max_body_bytes} bytes. Send less at a time, or raise "
             "max_body_bytes."
         )
-        status, headers, body = error_response_parts(error)
+        status, headers, body = error_response_parts(error, self.scope["path"])
         await self._answer(status, [*headers, (b"connection", b"close")], body, more=True)
         self._dropped = True
         if b"expect" not in self.headers:

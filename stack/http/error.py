@@ -1,4 +1,7 @@
-"""Turns every error into an answer with the contract's `Error` body; nothing else in the project writes one."""
+"""Turns every error into an answer with the contract's `Error` body; nothing else in the project writes one.
+
+On the paths of OpenAI's own API the body is OpenAI's: the clients there read `error.message`.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from litestar.exceptions import (
     ValidationException,
 )
 
+from schemas.api.chat_completion import OpenAIError, OpenAIErrorResponse
 from schemas.api.error import Error
 from stack.errors import InternalError, Invalid, MethodNotAllowed, NotFound, ReplaystackError, of_status
 from stack.http.body_limit import BodyTooLarge
@@ -33,23 +37,30 @@ INTERNAL_DETAIL = (
     "The server failed to answer this request. Its log has the reason, by the x-trace-id of this answer."
 )
 
+OPENAI_PATHS = frozenset(("/v1/chat/completions", "/v1/openai/v1/chat/completions"))
+
 # Existing clients repeat a request twice on these statuses unless told not to, and nothing would change.
 _FINAL = frozenset((409, 413, 500, 501))
 _LATER = frozenset((429, 503))
 _RETRY_AFTER_S = (1, 60)
+_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 _encode = msgspec.json.Encoder().encode
 
 
-def error_response_parts(error: Exception) -> tuple[int, Headers, bytes]:
-    """Status, headers and body of the answer. What is no ReplaystackError becomes a 500 without internals.
+def error_response_parts(error: Exception, path: str = "") -> tuple[int, Headers, bytes]:
+    """Status, headers and body of the answer to a request for `path`. What is no ReplaystackError becomes a 500
+    without internals.
 
     `x-should-retry: false` goes with 409, 413, 500 and 501, and with whatever says `should_retry=False`;
     `should_retry=True` leaves it out. 429 and 503 carry `Retry-After`, 1 to 60 seconds.
     """
     if not isinstance(error, ReplaystackError):
         error = InternalError(INTERNAL_DETAIL)
-    body = _body(Error(error.status, error.title, error.detail, error.instance))
+    if path in OPENAI_PATHS:
+        body = openai_error_body(error)
+    else:
+        body = _body(Error(error.status, error.title, error.detail, error.instance))
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     final = error.status in _FINAL if error.should_retry is None else not error.should_retry
     if final:
@@ -75,36 +86,38 @@ def exception_handlers() -> dict[type[Exception] | int, Handler]:
 def _known(request: Request[Any, Any, Any], error: ReplaystackError) -> Response[bytes]:
     if error.status == 500:
         logger.error("%s %s: %s", request.method, request.scope["path"], error.detail, exc_info=error)
-    return _answer(error)
+    return _answer(request, error)
 
 
 def _framework(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     match error:
         case NotFoundException():
-            return _answer(NotFound(_no_route(request)))
+            return _answer(request, NotFound(_no_route(request)))
         case MethodNotAllowedException():
             allowed = (error.headers or {}).get("allow", "")
             detail = f"{request.scope['path'][:200]} does not take {request.method}; it takes {allowed}."
-            return _answer(MethodNotAllowed(detail), {"allow": allowed})
+            return _answer(request, MethodNotAllowed(detail), {"allow": allowed})
         case ValidationException():
-            return _answer(Invalid(_violations(error)))
+            return _answer(request, Invalid(_violations(error)))
     if error.status_code >= 500:
         return _unexpected(request, error)
     refusal = of_status(error.status_code, f"{error.detail}.")
     if refusal.status != error.status_code:
         phrase = HTTPStatus(error.status_code).phrase
         refusal = Invalid(f"{phrase}: {error.detail}.")
-    return _answer(refusal, error.headers)
+    return _answer(request, refusal, error.headers)
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     if not (request.scope["state"].get(LEFT) or isinstance(error, BodyTooLarge)):
         logger.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
-    return _answer(error)
+    return _answer(request, error)
 
 
-def _answer(error: Exception, extra: Mapping[str, str] | None = None) -> Response[bytes]:
-    status, headers, body = error_response_parts(error)
+def _answer(
+    request: Request[Any, Any, Any], error: Exception, extra: Mapping[str, str] | None = None
+) -> Response[bytes]:
+    status, headers, body = error_response_parts(error, request.scope["path"])
     named = {name.decode(): value.decode() for name, value in headers} | dict(extra or {})
     return Response(body, status_code=status, headers=named, media_type="application/json")
 
@@ -125,6 +138,14 @@ def _violations(error: ValidationException) -> str:
         if isinstance(item, dict)
     ]
     return "; ".join(named) + "." if named else f"{error.detail}."
+
+
+def openai_error_body(error: ReplaystackError) -> bytes:
+    """The error in the OpenAI form."""
+    kind = _OPENAI_TYPES.get(error.status, "server_error" if error.status >= 500 else "invalid_request_error")
+    code = "model_not_found" if error.status == 404 else None
+    detail = error.detail.encode("utf-8", "replace").decode()
+    return _encode(OpenAIErrorResponse(OpenAIError(detail, kind, code=code)))
 
 
 def _body(error: Error) -> bytes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
+from typing import Any
 
 from litestar.types import Receive, Scope, Send
 
@@ -26,23 +27,33 @@ class EventStream:
             *((name.encode(), value.encode()) for name, value in self._headers.items()),
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        sending = asyncio.ensure_future(self._send(send))
-        leaving = asyncio.ensure_future(_left(receive))
         try:
-            await asyncio.wait([sending, leaving], return_when=asyncio.FIRST_COMPLETED)
+            whole = await until_left(self._send(send), receive)
         finally:
-            leaving.cancel()
-            if not sending.done():
-                sending.cancel()
-            await asyncio.wait([sending])
             await self._frames.aclose()
-        if not sending.cancelled():
-            sending.result()
+        if whole:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send(self, send: Send) -> None:
         async for frame in self._frames:
             await send({"type": "http.response.body", "body": frame or KEEP_ALIVE, "more_body": True})
+
+
+async def until_left(work: Coroutine[Any, Any, None], receive: Receive) -> bool:
+    """Does the work to its end, or cancels it when the client leaves: then False. Raises what the work raises."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_left(receive))
+    try:
+        await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        leaving.cancel()
+        if not working.done():
+            working.cancel()
+        await asyncio.wait([working])
+    if working.cancelled():
+        return False
+    working.result()
+    return True
 
 
 async def _left(receive: Receive) -> None:

@@ -11,6 +11,7 @@ from stack.providers.inference.registry import Models
 from stack.providers.rows.port import RowReading
 from stack.services.agent import AgentService
 from stack.services.benchmark import BenchmarkService
+from stack.services.chat_completion import ChatCompletions
 from stack.services.comparison import ComparisonService
 from stack.services.dataset import DatasetService
 from stack.services.evaljob import EvalJobService
@@ -43,6 +44,7 @@ class Services(Struct, frozen=True, kw_only=True):
     views: Views
     once: Once
     models: Models
+    chat_completions: ChatCompletions
     engine: Engine
     server_state: ServerState
     settings: Settings

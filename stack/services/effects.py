@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import uuid_utils
-from opentelemetry.trace import SpanKind
 from opentelemetry.util.types import AttributeValue
 
 from stack.providers.inference.port import (
@@ -19,9 +18,13 @@ from stack.providers.inference.port import (
     InferenceEvent,
     InferenceProvider,
     InferenceRequest,
+    Opened,
+    TextChunk,
+    ToolCallChunk,
 )
 from telemetry import conventions as names
-from telemetry.tracing import ActiveSpan, Tracing, upstream_headers
+from telemetry.model_call import ModelCall, ModelCalls
+from telemetry.tracing import upstream_headers
 
 
 class Effects(Protocol):
@@ -41,8 +44,8 @@ class Effects(Protocol):
 class RealEffects:
     """The world itself, observed: each inference is a `chat` span below the turn's."""
 
-    def __init__(self, tracing: Tracing) -> None:
-        self._tracing = tracing
+    def __init__(self, calls: ModelCalls) -> None:
+        self._calls = calls
 
     def now_ms(self) -> float:
         return time.monotonic() * 1000.0
@@ -53,39 +56,69 @@ class RealEffects:
     async def infer(
         self, provider: InferenceProvider, request: InferenceRequest, labels: Mapping[str, str]
     ) -> AsyncGenerator[InferenceEvent, None]:
-        attributes = _request_attributes(provider, request) | dict(labels)
-        with self._tracing.span(f"{names.CHAT} {request.model}", SpanKind.CLIENT, attributes) as span:
+        attributes = {**_request_attributes(request), **labels}
+        with self._calls.begin(provider.id, request.model, provider.base_url, attributes) as call:
             events = provider.infer(request, headers=upstream_headers())
+            shown = ShownAnswer() if self._calls.captures else None
+            begun = False
             try:
                 async for event in events:
                     if isinstance(event, Finished):
-                        _describe(span, event)
+                        _describe(call, event)
+                        if shown is not None:
+                            call.show([bytes(one) for one in request.messages], shown.messages(event.reason))
+                    elif not begun and not isinstance(event, Opened):
+                        begun = True
+                        call.first_chunk()
+                    if shown is not None:
+                        shown.add(event)
                     yield event
             finally:
                 await events.aclose()
 
 
-def _request_attributes(provider: InferenceProvider, request: InferenceRequest) -> dict[str, AttributeValue]:
-    attributes: dict[str, AttributeValue] = {
-        names.GEN_AI_OPERATION_NAME: names.CHAT,
-        names.GEN_AI_PROVIDER_NAME: provider.id,
-        names.GEN_AI_REQUEST_MODEL: request.model,
-    }
-    optional: dict[str, AttributeValue | None] = {
+def _request_attributes(request: InferenceRequest) -> dict[str, AttributeValue | None]:
+    return {
+        names.GEN_AI_REQUEST_STREAM: True,
         names.GEN_AI_REQUEST_TEMPERATURE: request.temperature,
         names.GEN_AI_REQUEST_TOP_P: request.top_p,
         names.GEN_AI_REQUEST_TOP_K: request.top_k,
         names.GEN_AI_REQUEST_MAX_TOKENS: request.max_tokens,
+        names.GEN_AI_REQUEST_STOP_SEQUENCES: tuple(request.stop) or None,
+        names.GEN_AI_OUTPUT_TYPE: None if request.response_format is None else "json",
     }
-    return attributes | {name: value for name, value in optional.items() if value is not None}
 
 
-def _describe(span: ActiveSpan, finished: Finished) -> None:
-    span.set(names.GEN_AI_RESPONSE_FINISH_REASONS, (finished.reason,))
-    span.set(names.GEN_AI_RESPONSE_ID, finished.response_id or None)
-    span.set(names.GEN_AI_RESPONSE_MODEL, finished.response_model or None)
-    span.set(names.GEN_AI_USAGE_INPUT_TOKENS, finished.usage.input_tokens)
-    span.set(names.GEN_AI_USAGE_OUTPUT_TOKENS, finished.usage.output_tokens)
+def _describe(call: ModelCall, finished: Finished) -> None:
+    call.answered(
+        (finished.reason,),
+        response_id=finished.response_id,
+        response_model=finished.response_model,
+        input_tokens=finished.usage.input_tokens,
+        output_tokens=finished.usage.output_tokens,
+    )
+
+
+class ShownAnswer:
+    """An answer put together as one message, for its span."""
+
+    def __init__(self) -> None:
+        self._text: list[str] = []
+        self._calls: dict[int, dict[str, Any]] = {}
+
+    def add(self, event: InferenceEvent) -> None:
+        match event:
+            case TextChunk(text=text):
+                self._text.append(text)
+            case ToolCallChunk(index=index, call_id=call_id, name=name, arguments=arguments):
+                function = {"name": name, "arguments": ""}
+                call = self._calls.setdefault(index, {"id": call_id, "function": function})
+                call["function"]["arguments"] += arguments
+
+    def messages(self, reason: str) -> list[tuple[dict[str, Any], str]]:
+        """The one message with its finish reason."""
+        calls = list(self._calls.values())
+        return [({"content": "".join(self._text), "tool_calls": calls}, reason)]
 
 
 def new_id() -> str:

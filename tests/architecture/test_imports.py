@@ -28,7 +28,7 @@ ONE_USER = {
     "eventsourcing": "stack.eventstore",
     "duckdb": "projections.warehouse",
     "sqlite3": "stack.eventstore",
-    "openai": "stack.providers.inference.openai_compatible",
+    "openai": "stack.providers.inference.openai_client",
     "litestar": "stack.http",
     "uvicorn": "stack.app",
     "click": "stack.cli",

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
-from telemetry import conventions, tracing
+from telemetry import conventions, external, tracing
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 TRACEPARENT = f"00-{TRACE_ID}-b7ad6b7169203331-01"
@@ -22,7 +22,7 @@ TRACEPARENT = f"00-{TRACE_ID}-b7ad6b7169203331-01"
 
 @pytest.fixture(autouse=True)
 def no_standard_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*tracing.ENDPOINT_VARIABLES, *tracing.PROTOCOL_VARIABLES, "OTEL_SDK_DISABLED", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_TRACES_EXPORTER", "OTEL_TRACES_SAMPLER"):  # fmt: skip
+    for name in (*external.TRACES_ENDPOINT, *external.TRACES_PROTOCOL, "OTEL_SDK_DISABLED", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_TRACES_EXPORTER", "OTEL_TRACES_SAMPLER"):  # fmt: skip
         monkeypatch.delenv(name, raising=False)
 
 
@@ -82,7 +82,7 @@ def test_a_failure_marks_the_span_without_its_words(recorded: Recorded) -> None:
         raise ValueError("a secret")
     span = recorded.spans()["work"]
     assert not span.status.is_ok
-    assert dict(span.attributes or {}) == {"error.type": "ValueError"}
+    assert dict(span.attributes or {}) == {"error.type": "ValueError", "__root__": True}
     assert "secret" not in span.to_json()
 
 

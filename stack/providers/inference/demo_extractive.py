@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from msgspec import Raw, Struct
 from schemas.api.model import Model
 from schemas.api.turn import TurnUsage
 from stack.errors import Invalid
+from stack.providers.inference.demo_completion import completed
 from stack.providers.inference.demo_conversation import Conversation, read_conversation
 from stack.providers.inference.demo_retrieval import Passage, retrieve, terms
 from stack.providers.inference.demo_schema import Filler
@@ -31,6 +33,8 @@ from stack.providers.inference.port import (
     InferenceEvent,
     InferenceRequest,
     Opened,
+    RelayedAnswer,
+    RelayedRequest,
     TextChunk,
     ToolCallChunk,
 )
@@ -59,6 +63,7 @@ class DemoExtractive:
 
     NAMES = ("extractive",)
     id = "demo"
+    base_url = ""
     capabilities = Capabilities(images=False)
 
     async def models(self) -> list[Model]:
@@ -95,6 +100,12 @@ class DemoExtractive:
             reason = "length"
         usage = TurnUsage(plan.input_tokens, min(len(pieces), limit))
         yield Finished(reason, usage, f"demo-{plan.digest[:24]}", RESPONSE_MODEL)
+
+    def relay(
+        self, request: RelayedRequest, *, headers: Mapping[str, str]
+    ) -> AbstractAsyncContextManager[RelayedAnswer]:
+        """An answer in the OpenAI form. Raises Invalid for what is no chat completion."""
+        return completed(lambda asked: self.infer(asked, headers=headers), request, RESPONSE_MODEL)
 
     async def aclose(self) -> None:
         """Holds nothing."""

@@ -7,6 +7,7 @@ and copied ever after.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol
 
 from msgspec import Raw, Struct
@@ -69,6 +70,26 @@ class Finished(Struct, frozen=True):
 InferenceEvent = Opened | TextChunk | ToolCallChunk | Finished
 
 
+class RelayedRequest(Struct, frozen=True, kw_only=True):
+    """A chat completion as its caller wrote it: `body` is a JSON object in the OpenAI form, of which nothing is
+    known but `model`, the provider's own name. `streamed` says what it asks for."""
+
+    body: bytes
+    model: str
+    streamed: bool = False
+
+
+class RelayedAnswer(Struct, frozen=True, kw_only=True):
+    """What the server answered, failures too. `headers` are those that concern the caller, in lower case. The
+    pieces of a `streamed` answer come as they arrive; any other has one piece, the whole body. Reading them
+    raises UpstreamFailed and UpstreamTimeout."""
+
+    status: int
+    headers: dict[str, str]
+    pieces: AsyncGenerator[bytes]
+    streamed: bool = False
+
+
 class Capabilities(Struct, frozen=True):
     """What a provider can do beyond text; what it cannot is refused with 400 before a turn starts."""
 
@@ -85,6 +106,11 @@ class InferenceProvider(Protocol):
         ...
 
     @property
+    def base_url(self) -> str:
+        """Where its server is, as it may be shown; empty for an embedded one."""
+        ...
+
+    @property
     def capabilities(self) -> Capabilities: ...
 
     async def models(self) -> list[Model]:
@@ -96,6 +122,15 @@ class InferenceProvider(Protocol):
     ) -> AsyncGenerator[InferenceEvent, None]:
         """Streams one answer; `headers` (traceparent) go upstream. Closing the iterator cancels the request
         at the upstream. Raises Invalid (400), TooManyRequests, Unavailable, UpstreamFailed, UpstreamTimeout."""
+        ...
+
+    def relay(
+        self, request: RelayedRequest, *, headers: Mapping[str, str]
+    ) -> AbstractAsyncContextManager[RelayedAnswer]:
+        """Sends a request on as it is and gives back the answer as it is, an error in the OpenAI form whatever
+        the server wrote. Leaving the context cancels what is still under way. Raises Invalid, Unavailable,
+        UpstreamFailed (no answer, or one that is not for the caller: of redirects and credentials) and
+        UpstreamTimeout."""
         ...
 
     async def aclose(self) -> None: ...

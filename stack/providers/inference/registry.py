@@ -14,13 +14,18 @@ from schemas.api.model import Model
 from stack.errors import Invalid, ReplaystackError
 from stack.providers.inference.demo_extractive import DemoExtractive
 from stack.providers.inference.discovery import USUAL_PORTS, UsualPort, discover
-from stack.providers.inference.openai_compatible import OpenAICompatible, warm_up
+from stack.providers.inference.openai_client import warm_up
+from stack.providers.inference.openai_compatible import OpenAICompatible
 from stack.providers.inference.port import InferenceProvider
 from stack.providers.inference.settings import OPENAI_URL, InferenceSettings
 
 LIST_TTL_S = 10.0
 LIST_TIMEOUT_S = 2.0
 DISCOVERY_EVERY_S = 30.0
+
+
+class UnknownModel(Invalid):
+    """No provider has the model. As part of a larger request that is a wrong value in it."""
 
 
 class ProviderState(Struct, frozen=True, kw_only=True):
@@ -126,7 +131,7 @@ class Models:
         """The provider of `model` and the provider's own name of it.
 
         `<provider>/<model>` needs no look at any list: a server may serve what it does not list, and says so
-        itself if it does not. A bare name must be unique over the listed models. Raises Invalid.
+        itself if it does not. A bare name must be unique over the listed models. Raises Invalid, UnknownModel.
         """
         found = self._known(model)
         if found is None:
@@ -153,13 +158,13 @@ class Models:
             raise Invalid(f"model: {model!r} is ambiguous. Say which one is meant: {names}.")
         return matches[0] if matches else None
 
-    def _unknown(self, model: str) -> Invalid:
+    def _unknown(self, model: str) -> UnknownModel:
         known = [listed for one in self._entries.values() for listed in one.models]
         names = {listed.identifier: listed.identifier for listed in known}
         names |= {listed.provider_resource_id: listed.identifier for listed in known}
         near = difflib.get_close_matches(model, names, n=1, cutoff=0.4)
         hint = f" Nearest: {names[near[0]]!r}." if near else ""
-        return Invalid(
+        return UnknownModel(
             f"model: {model!r} is unknown.{hint} GET /v1/models lists what there is; a name is "
             f"<provider>/<model> with one of the providers {', '.join(self._entries)}."
         )
@@ -175,7 +180,7 @@ class Models:
         return [
             ProviderState(
                 id=one.provider.id,
-                base_url=one.provider.base_url if isinstance(one.provider, OpenAICompatible) else "",
+                base_url=one.provider.base_url,
                 origin=one.origin,
                 reachable=not one.failure,
                 detail=one.failure,

@@ -31,7 +31,8 @@ class InferenceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     `flavour` decides the names of parameters and what is offered beyond text; without it, it is told from the
     host, the id or the usual loopback port. `top_k`, `repetition_penalty`, `grammar` and `images` overrule it.
     `first_token_timeout_s` runs from the request to the first event of the answer, `stall_timeout_s` from one
-    event to the next. `max_retries` counts repetitions before anything was received. `headers` are sent along.
+    event to the next; `answer_timeout_s` is for an answer that is not streamed. `max_retries` counts repetitions
+    before anything was received; a request that is only passed through is never repeated. `headers` are sent along.
     """
 
     id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -41,6 +42,7 @@ class InferenceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     connect_timeout_s: Seconds = 5.0
     first_token_timeout_s: Seconds = 120.0
     stall_timeout_s: Seconds = 60.0
+    answer_timeout_s: Seconds = 600.0
     max_retries: Annotated[int, Meta(ge=0, le=10)] = 2
     headers: dict[str, str] = {}
     top_k: bool | None = None

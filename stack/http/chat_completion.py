@@ -1,0 +1,68 @@
+"""Chat completions in the OpenAI form (beside the contract): passed through to the configured providers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from litestar import Controller, Request, post
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from stack.errors import ReplaystackError
+from stack.http.body import body_of
+from stack.http.error import openai_error_body
+from stack.http.event_stream import until_left
+from stack.http.services import Services
+from stack.services.chat_completion import PassedAnswer
+
+SLICE_BYTES = 256 * 1024
+"""A large answer is sent in pieces of this, no faster than the client takes them."""
+# The caller's key is for this server, and our own for the next.
+_HANDED_ON = ("idempotency-key", "openai-beta", "x-client-request-id")
+
+
+class ChatCompletionController(Controller):
+    @post(["/chat/completions", "/openai/v1/chat/completions"], status_code=200)
+    async def create(self, request: Request[Any, Any, Any], services: Services) -> ASGIApp:
+        body = await body_of(request)
+        handed_on = {name: value for name in _HANDED_ON if (value := request.headers.get(name))}
+        return _Passing(services.chat_completions.passed(body, handed_on))
+
+
+class _Passing:
+    """Sends an answer on as it comes; the model server is told to stop when the client leaves."""
+
+    def __init__(self, passed: AbstractAsyncContextManager[PassedAnswer]) -> None:
+        self._passed = passed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if await until_left(self._pass(send), receive):
+            await _send(send, b"", more=False)
+
+    async def _pass(self, send: Send) -> None:
+        async with self._passed as answer:
+            if not answer.streamed:
+                body = b"".join([piece async for piece in answer.pieces])
+                await _begin(send, answer.status, {**answer.headers, "content-length": str(len(body))})
+                for start in range(0, len(body), SLICE_BYTES):
+                    await _send(send, body[start : start + SLICE_BYTES])
+                return
+            # Until there is an event, a failure still has its true status.
+            first = await anext(answer.pieces, b"")
+            await _begin(send, answer.status, {"cache-control": "no-cache", **answer.headers})
+            try:
+                await _send(send, first)
+                async for piece in answer.pieces:
+                    await _send(send, piece)
+            except ReplaystackError as error:
+                await _send(send, b"data: " + openai_error_body(error) + b"\n\n")
+
+
+async def _begin(send: Send, status: int, headers: Mapping[str, str]) -> None:
+    named = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": named})
+
+
+async def _send(send: Send, body: bytes, more: bool = True) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": more})

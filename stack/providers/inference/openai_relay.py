@@ -1,0 +1,186 @@
+"""Passes a chat completion through to an OpenAI-compatible server: its answer comes back as it was given.
+
+What does not come back: what concerns only the connection to that server, cookies, and whose account we have there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from schemas.api.chat_completion import OpenAIError, OpenAIErrorResponse
+from stack.errors import ReplaystackError, UpstreamFailed
+from stack.providers.inference.openai_client import OpenAIClient, Refused, body_of, kind_of
+from stack.providers.inference.openai_errors import message_of
+from stack.providers.inference.openai_stream import MAX_ANSWER_BYTES
+from stack.providers.inference.port import RelayedAnswer, RelayedRequest
+
+if TYPE_CHECKING:
+    import httpx2
+
+EVENT_STREAM = "text/event-stream"
+_KEPT_BACK = frozenset(
+    (
+        "alt-svc",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "date",
+        "keep-alive",
+        "nel",
+        "openai-organization",
+        "openai-project",
+        "proxy-authenticate",
+        "report-to",
+        "server",
+        "set-cookie",
+        "strict-transport-security",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "x-trace-id",
+    )
+)
+_OURS_TO_ANSWER_FOR = frozenset((401, 407))
+"""Statuses about our credentials: a caller who reads them would look for the fault in their own."""
+
+
+@asynccontextmanager
+async def relayed(
+    client: OpenAIClient, request: RelayedRequest, headers: Mapping[str, str]
+) -> AsyncGenerator[RelayedAnswer]:
+    """The answer, from its head on; see `relay` of the port.
+
+    The head of a streamed answer and its first piece have `first_token_timeout_s`, each next one has
+    `stall_timeout_s`; an answer in one piece has `answer_timeout_s`.
+    """
+    settings = client.settings
+    allowed_s = settings.first_token_timeout_s if request.streamed else settings.answer_timeout_s
+    deadline = asyncio.get_running_loop().time() + allowed_s
+    refused: Refused | None = None
+    response: httpx2.Response | None = None
+    try:
+        async with asyncio.timeout_at(deadline):
+            accept = EVENT_STREAM if request.streamed else "application/json"
+            response = await client.post("/chat/completions", request.body, {"accept": accept, **headers})
+    except TimeoutError:
+        raise client.timeout("did not answer", allowed_s) from None
+    except Refused as refusal:
+        refused = refusal
+    except ReplaystackError:
+        raise
+    except Exception as error:
+        raise client.broken(error) from None
+    if response is None:
+        assert refused is not None
+        yield _refusal(client, request.model, refused)
+        return
+    pieces = body_of(response).__aiter__()
+    try:
+        kind = kind_of(response)
+        if kind == "text/html":
+            raise UpstreamFailed(f"{client.where}: it answered with a web page. Check base_url.")
+        own = _for_the_caller(response.headers)
+        if kind == EVENT_STREAM:
+            async with aclosing(_streamed(client, pieces, deadline)) as streamed:
+                yield RelayedAnswer(status=200, headers=own, pieces=streamed, streamed=True)
+        else:
+            body = await _whole(client, pieces, deadline, allowed_s)
+            yield RelayedAnswer(status=200, headers=own, pieces=_one(body))
+    finally:
+        await response.aclose()
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()
+
+
+async def _streamed(
+    client: OpenAIClient, pieces: AsyncIterator[bytes], deadline: float
+) -> AsyncGenerator[bytes]:
+    """Time runs only while a piece is awaited, not while the caller takes it in."""
+    begun = False
+    while True:
+        try:
+            async with asyncio.timeout_at(deadline):
+                piece = await pieces.__anext__()
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            settings = client.settings
+            if begun:
+                raise client.timeout("stopped sending", settings.stall_timeout_s) from None
+            raise client.timeout("sent no first token", settings.first_token_timeout_s) from None
+        except Exception as error:
+            raise client.broken(error) from None
+        begun = True
+        yield piece
+        deadline = asyncio.get_running_loop().time() + client.settings.stall_timeout_s
+
+
+async def _whole(
+    client: OpenAIClient, pieces: AsyncIterator[bytes], deadline: float, allowed_s: float
+) -> bytes:
+    body = bytearray()
+    try:
+        async with asyncio.timeout_at(deadline):
+            async for piece in pieces:
+                body += piece
+                if len(body) > MAX_ANSWER_BYTES:
+                    raise UpstreamFailed(
+                        f"{client.where}: the answer is longer than {MAX_ANSWER_BYTES >> 20} MiB. Ask for it with "
+                        "`stream`."
+                    )
+    except TimeoutError:
+        raise client.timeout("did not complete its answer", allowed_s) from None
+    except ReplaystackError:
+        raise
+    except Exception as error:
+        raise client.broken(error) from None
+    return bytes(body)
+
+
+async def _one(body: bytes) -> AsyncGenerator[bytes]:
+    yield body
+
+
+def _for_the_caller(headers: Mapping[str, str]) -> dict[str, str]:
+    named = {name.lower(): value for name, value in headers.items()}
+    return {
+        name: value
+        for name, value in named.items()
+        if name not in _KEPT_BACK and not name.startswith("access-control-")
+    }
+
+
+class _Message(Struct):
+    message: str
+
+
+class _OpenAIShaped(Struct):
+    error: _Message
+
+
+def _refusal(client: OpenAIClient, model: str, refused: Refused) -> RelayedAnswer:
+    """The server's own words where they have the OpenAI form, else in that form; always under its status."""
+    if refused.status in _OURS_TO_ANSWER_FOR or refused.status < 400:
+        raise client.error(refused, model)
+    body = client.without_key(refused.body.decode("utf-8", "replace")).encode()
+    if not _is_openai_shaped(body):
+        said = message_of(body)
+        message = f"{client.where} answered with status {refused.status}{f': {said}' if said else '.'}"
+        body = msgspec.json.encode(OpenAIErrorResponse(OpenAIError(message, "upstream_error")))
+    headers = _for_the_caller(refused.headers) | {"content-type": "application/json"}
+    return RelayedAnswer(status=refused.status, headers=headers, pieces=_one(body))
+
+
+def _is_openai_shaped(body: bytes) -> bool:
+    try:
+        msgspec.json.decode(body, type=_OpenAIShaped)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True

@@ -1,0 +1,201 @@
+"""Chat completions that are passed through to the configured providers, and observed on their way.
+
+Nothing of them is an event: they belong to no agent. What they took is in the telemetry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import TypeVar
+
+from msgspec import Raw, Struct
+from msgspec.structs import replace
+from opentelemetry.util.types import AttributeValue
+
+from stack.errors import NotFound, ReplaystackError, Unavailable
+from stack.providers.inference.port import InferenceProvider, RelayedAnswer, RelayedRequest
+from stack.providers.inference.registry import Models, UnknownModel
+from stack.providers.inference.relayed_request import ReadRequest, read_request
+from stack.providers.inference.relayed_stream import Noted, RelayedStream
+from telemetry import conventions as names
+from telemetry.model_call import ModelCall, ModelCalls
+from telemetry.tracing import upstream_headers
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+LARGE_BYTES = 256 * 1024
+"""JSON above this is read outside of the event loop's thread."""
+
+_NUMBERS = {
+    "temperature": names.GEN_AI_REQUEST_TEMPERATURE,
+    "top_p": names.GEN_AI_REQUEST_TOP_P,
+    "frequency_penalty": names.GEN_AI_REQUEST_FREQUENCY_PENALTY,
+    "presence_penalty": names.GEN_AI_REQUEST_PRESENCE_PENALTY,
+}
+_COUNTS = {
+    "top_k": names.GEN_AI_REQUEST_TOP_K,
+    "max_tokens": names.GEN_AI_REQUEST_MAX_TOKENS,
+    "max_completion_tokens": names.GEN_AI_REQUEST_MAX_TOKENS,
+    "seed": names.GEN_AI_REQUEST_SEED,
+    "n": names.GEN_AI_REQUEST_CHOICE_COUNT,
+}
+_OUTPUT_TYPES = {"json_object": "json", "json_schema": "json", "text": "text"}
+_REFUSED = (400, 422)
+
+
+class _Format(Struct):
+    type: str = ""
+
+
+class PassedAnswer(Struct, frozen=True):
+    """An answer for the caller, as the provider gave it. `pieces` of a streamed one are whole events."""
+
+    status: int
+    headers: Mapping[str, str]
+    pieces: AsyncGenerator[bytes]
+    streamed: bool
+
+
+class ChatCompletions:
+    """At most `limit` are under way at a time."""
+
+    def __init__(self, models: Models, calls: ModelCalls, limit: int) -> None:
+        self._models = models
+        self._calls = calls
+        self._limit = limit
+        self._running = 0
+
+    @asynccontextmanager
+    async def passed(self, body: bytes, headers: Mapping[str, str]) -> AsyncGenerator[PassedAnswer]:
+        """The answer to a request with this body; leaving the context cancels what is under way. `headers` are
+        those of the caller that go on.
+
+        Raises Invalid, NotFound for an unknown model, Unavailable, UpstreamFailed, UpstreamTimeout; reading the
+        pieces of a streamed answer raises the latter two.
+        """
+        if self._running >= self._limit:
+            raise Unavailable(f"{self._running} chat completions are under way; try again.", retry_after=1)
+        self._running += 1
+        try:
+            read = await _off_the_loop(len(body), read_request, body)
+            try:
+                provider, model = await self._models.resolve(read.model)
+            except UnknownModel as error:
+                raise NotFound(error.detail) from None
+            with self._calls.begin(provider.id, model, provider.base_url, _attributes(read)) as call:
+                sent = {**headers, **upstream_headers()}
+                async with _asked(provider, read, model, len(body), sent) as (answer, strips):
+                    observed = await self._observed(answer, strips, read, call)
+                    async with aclosing(observed.pieces):
+                        yield observed
+        finally:
+            self._running -= 1
+
+    async def _observed(
+        self, answer: RelayedAnswer, strips: bool, read: ReadRequest, call: ModelCall
+    ) -> PassedAnswer:
+        if answer.status >= 400:
+            call.failed(str(answer.status))
+            return PassedAnswer(answer.status, answer.headers, answer.pieces, False)
+        noted = Noted(self._calls.captures)
+        if answer.streamed:
+            stream = RelayedStream(noted, without_usage=strips)
+            pieces = self._streamed(answer, stream, noted, read, call)
+            return PassedAnswer(answer.status, answer.headers, pieces, True)
+        body = b"".join([piece async for piece in answer.pieces])
+        await _off_the_loop(len(body), noted.note, body)
+        self._describe(call, noted, read, ended=True)
+        return PassedAnswer(answer.status, answer.headers, _one(body), False)
+
+    async def _streamed(
+        self, answer: RelayedAnswer, stream: RelayedStream, noted: Noted, read: ReadRequest, call: ModelCall
+    ) -> AsyncGenerator[bytes]:
+        ended = False
+        try:
+            async for piece in answer.pieces:
+                events = stream.feed(piece)
+                if noted.chunks:
+                    call.first_chunk()
+                if events:
+                    yield events
+            ended = True
+            if rest := stream.ended():
+                yield rest
+        except ReplaystackError as error:
+            # Once the model has said why it ended, nothing is lost with what is cut off.
+            ended = bool(noted.finish_reasons)
+            if not ended:
+                call.failed(type(error).__name__)
+                raise
+        finally:
+            self._describe(call, noted, read, ended)
+
+    def _describe(self, call: ModelCall, noted: Noted, read: ReadRequest, ended: bool) -> None:
+        call.answered(
+            [noted.finish_reasons[index] for index in sorted(noted.finish_reasons)],
+            response_id=noted.response_id,
+            response_model=noted.model,
+            input_tokens=noted.input_tokens,
+            output_tokens=noted.output_tokens,
+            ended=ended,
+        )
+        if noted.error:
+            call.failed(noted.error)
+        if self._calls.captures:
+            messages = read.value("messages", list[Raw]) or []
+            call.show([bytes(message) for message in messages], noted.said())
+
+
+@asynccontextmanager
+async def _asked(
+    provider: InferenceProvider, read: ReadRequest, model: str, size: int, headers: Mapping[str, str]
+) -> AsyncGenerator[tuple[RelayedAnswer, bool]]:
+    """The provider's answer, and whether its event about tokens is one that only we asked for. A server that does
+    not know how to be asked for it is asked without."""
+    asking = read.asking_for_usage()
+    body = await _off_the_loop(size, (asking or read).body, model)
+    request = RelayedRequest(body=body, model=model, streamed=read.streamed)
+    async with provider.relay(request, headers=headers) as answer:
+        if asking is None or answer.status not in _REFUSED:
+            yield answer, asking is not None
+            return
+        refusal = b"".join([piece async for piece in answer.pieces])
+    if b"stream_options" not in refusal:
+        yield replace(answer, pieces=_one(refusal)), False
+        return
+    body = await _off_the_loop(size, read.body, model)
+    async with provider.relay(replace(request, body=body), headers=headers) as answer:
+        yield answer, False
+
+
+def _attributes(read: ReadRequest) -> dict[str, AttributeValue | None]:
+    """What the request says about the answer it wants, as far as it says it in the right types."""
+    said: dict[str, AttributeValue | None] = {
+        attribute: read.value(name, float) for name, attribute in _NUMBERS.items() if name in read.fields
+    }
+    said |= {attribute: read.value(name, int) for name, attribute in _COUNTS.items() if name in read.fields}
+    if said.get(names.GEN_AI_REQUEST_CHOICE_COUNT) == 1:
+        del said[names.GEN_AI_REQUEST_CHOICE_COUNT]
+    if "stop" in read.fields:
+        one = read.value("stop", str)
+        said[names.GEN_AI_REQUEST_STOP_SEQUENCES] = tuple(
+            [one] if one else read.value("stop", list[str]) or ()
+        )
+    if "response_format" in read.fields:
+        wanted = read.value("response_format", _Format)
+        said[names.GEN_AI_OUTPUT_TYPE] = _OUTPUT_TYPES.get(wanted.type) if wanted else None
+    if read.streamed:
+        said[names.GEN_AI_REQUEST_STREAM] = True
+    return said
+
+
+async def _one(body: bytes) -> AsyncGenerator[bytes]:
+    yield body
+
+
+async def _off_the_loop(size: int, work: Callable[[A], T], argument: A) -> T:
+    """`work(argument)`, in a thread where it has much to read."""
+    return await asyncio.to_thread(work, argument) if size > LARGE_BYTES else work(argument)

@@ -1,0 +1,212 @@
+"""Hands the server's own spans and metrics to its own store, encoded as OTLP like anyone's.
+
+A span that has ended waits up to half a second for others, so that a busy server writes few large requests; `flush`
+ends the wait for whoever reads. Everything here happens in one thread: no turn waits for it, and what cannot be
+taken is dropped and counted.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Literal
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+
+from telemetry import external
+from telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics.export import MetricReader
+
+logger = logging.getLogger("replaystack.tracing")
+
+Submit = Callable[[Literal["traces", "metrics"], bytes], None]
+"""Takes an OTLP request in protobuf and returns once it is durable. Raises what keeps it from being that."""
+
+LINGER_S = 0.5
+MAX_WAITING = 8192
+METRICS_EVERY_S = 10.0
+"""Metrics that nobody reads are written this often, and only where something was counted."""
+SLICE = 32
+"""Spans are encoded so many at a time, about 2 ms, and the event loop gets its turn in between."""
+ATTEMPTS_S = (0.2, 1.0, None)
+WARN_EVERY_S = 60.0
+
+
+class InProcess(SpanProcessor):
+    """A processor of spans and the thread behind it. Without a store (`submit` is None) only metrics are counted,
+    for an external collector."""
+
+    def __init__(
+        self, metrics: Metrics, resource: Resource, version: str, linger_s: float = LINGER_S
+    ) -> None:
+        self._metrics = metrics
+        self._resource = resource
+        self._version = version
+        self._linger_s = linger_s
+        self._submit: Submit | None = None
+        self._spans: deque[ReadableSpan] = deque()
+        self._flushes: deque[Future[None]] = deque()
+        self._pending = threading.Event()
+        self._hurry = threading.Event()
+        self._busy = False
+        self._uncollected = False
+        self._ending = False
+        self._warned_at = float("-inf")
+        self._reader: MetricReader | None = None
+        self._thread = threading.Thread(target=self._run, name="own telemetry", daemon=True)
+        self.dropped = 0
+        metrics.wake = self._wake
+
+    def start(self, submit: Submit | None) -> None:
+        """Begins to hand over; what ended before has waited."""
+        self._submit = submit
+        self._thread.start()
+
+    def on_end(self, span: ReadableSpan) -> None:
+        if span.context is None or not span.context.trace_flags.sampled or self._ending:
+            return
+        if len(self._spans) >= MAX_WAITING:
+            self.dropped += 1
+            return
+        self._spans.append(span)
+        self._wake()
+
+    def _wake(self) -> None:
+        if not self._pending.is_set():
+            self._pending.set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that ended was handed over."""
+        return not (self._spans or self._metrics.waiting or self._uncollected or self._busy)
+
+    def flush(self) -> Future[None] | None:
+        """Done once all that has ended by now was handed over; None where it was already."""
+        if self.idle or not self._thread.is_alive():
+            return None
+        flushed: Future[None] = Future()
+        self._flushes.append(flushed)
+        self._hurry.set()
+        self._pending.set()
+        return flushed
+
+    def shutdown(self, timeout_s: float = 3.0) -> None:
+        """Hands over what is left. Gives up after `timeout_s`."""
+        if self._ending:
+            return
+        self._ending = True
+        self._hurry.set()
+        self._pending.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+            if self._thread.is_alive():
+                logger.warning("the server's own telemetry was not stored within %.0f s", timeout_s)
+
+    def force_flush(self, timeout_millis: int = 3000) -> bool:
+        flushed = self.flush()
+        if flushed is not None:
+            flushed.result(timeout_millis / 1000)
+        return True
+
+    def _run(self) -> None:
+        try:
+            self._open_metrics()
+        except Exception:
+            logger.exception("metrics are not counted: a standard variable is wrong")
+            self._metrics.stop()
+        collect_at = time.monotonic() + METRICS_EVERY_S
+        while True:
+            self._pending.wait(max(0.0, collect_at - time.monotonic()) if self._uncollected else None)
+            if not self._ending:
+                self._hurry.wait(self._linger_s)
+            # Whatever comes from here on sets these again.
+            self._busy = True
+            self._pending.clear()
+            self._hurry.clear()
+            flushes = [self._flushes.popleft() for _ in range(len(self._flushes))]
+            try:
+                self._store_spans()
+                self._uncollected = self._metrics.count() or self._uncollected
+                if self._uncollected and (flushes or self._ending or time.monotonic() >= collect_at):
+                    self._store_metrics()
+                    collect_at = time.monotonic() + METRICS_EVERY_S
+            except Exception:
+                logger.exception("the server's own telemetry could not be encoded")
+            self._busy = False
+            for flushed in flushes:
+                if flushed.set_running_or_notify_cancel():
+                    flushed.set_result(None)
+            self._warn()
+            if self._ending and not self._spans:
+                self._metrics.close(1.0)
+                return
+
+    def _open_metrics(self) -> None:
+        from opentelemetry.sdk.metrics import Counter, Histogram
+        from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
+
+        readers: list[MetricReader] = []
+        if self._submit is not None:
+            # What was counted since the last time: a series at rest writes no points.
+            delta: dict[type, AggregationTemporality] = dict.fromkeys(
+                (Counter, Histogram), AggregationTemporality.DELTA
+            )
+            self._reader = InMemoryMetricReader(delta)
+            readers.append(self._reader)
+        outside = external.metric_reader()
+        self._metrics.open(self._resource, [*readers, outside] if outside else readers, self._version)
+
+    def _store_spans(self) -> None:
+        while self._spans:
+            spans = [self._spans.popleft() for _ in range(min(len(self._spans), 16 * SLICE))]
+            if self._submit is not None:
+                self._hand_over("traces", _encoded(spans), len(spans))
+
+    def _store_metrics(self) -> None:
+        from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+
+        self._uncollected = False
+        if self._reader is None:
+            return
+        data = self._reader.get_metrics_data()  # type: ignore[attr-defined]
+        if data is not None:
+            self._hand_over("metrics", encode_metrics(data).SerializeToString(), 0)
+
+    def _hand_over(self, signal: Literal["traces", "metrics"], request: bytes, spans: int) -> None:
+        assert self._submit is not None
+        for pause_s in ATTEMPTS_S:
+            try:
+                self._submit(signal, request)
+                return
+            except Exception as error:
+                if pause_s is None or self._ending:
+                    self.dropped += spans
+                    logger.debug("own %s are not taken: %s", signal, error)
+                    return
+                time.sleep(pause_s)
+
+    def _warn(self) -> None:
+        """At most once a minute."""
+        dropped, now = self.dropped + self._metrics.dropped, time.monotonic()
+        if dropped and now - self._warned_at >= WARN_EVERY_S:
+            self._warned_at = now
+            self.dropped = self._metrics.dropped = 0
+            logger.warning("%d spans or measurements of the server itself were dropped", dropped)
+
+
+def _encoded(spans: list[ReadableSpan]) -> bytes:
+    """One request. Requests that are written one behind the other are one: protobuf joins their lists."""
+    from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+
+    parts = []
+    for start in range(0, len(spans), SLICE):
+        parts.append(encode_spans(spans[start : start + SLICE]).SerializeToString())
+        time.sleep(0)
+    return b"".join(parts)

@@ -1,0 +1,101 @@
+"""Messages as the GenAI conventions write them on spans, for those who have switched that on.
+
+They come in the OpenAI chat form. Pictures and other files are named and not copied, and of a long history the
+newest part is kept.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+MAX_CHARACTERS = 256 * 1024
+"""Of the texts on one span, each way."""
+
+_ON = frozenset(("true", "span_only", "span_and_event"))
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+def is_captured() -> bool:
+    """Whether the standard variable asks for messages on spans; without it they are in the events only."""
+    return os.environ.get(VARIABLE, "").strip().lower() in _ON
+
+
+def input_messages(messages: Sequence[bytes]) -> str:
+    """The value of `gen_ai.input.messages`. What is no chat message is left out."""
+    shown: list[dict[str, Any]] = []
+    room = MAX_CHARACTERS
+    for encoded in reversed(messages):
+        try:
+            message = _decode(encoded)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+        if isinstance(message, dict) and room > 0:
+            parts, room = _bounded(_parts(message), room)
+            shown.append({"role": str(message.get("role", "")), "parts": parts})
+    shown.reverse()
+    return _encode(shown).decode()
+
+
+def output_messages(messages: Iterable[tuple[Mapping[str, Any], str]]) -> str:
+    """The value of `gen_ai.output.messages`, of the model's messages and their finish reasons."""
+    shown = []
+    room = MAX_CHARACTERS
+    for message, reason in messages:
+        parts, room = _bounded(_parts(message), room)
+        shown.append({"role": "assistant", "parts": parts, "finish_reason": reason})
+    return _encode(shown).decode()
+
+
+def _parts(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+    content = message.get("content")
+    if message.get("role") == "tool":
+        return [{"type": "tool_call_response", "id": message.get("tool_call_id"), "response": content}]
+    given = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    parts = [_part(one) for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+    calls = message.get("tool_calls")
+    parts += [_call(one) for one in calls if isinstance(one, dict)] if isinstance(calls, list) else []
+    return [part for part in parts if part.get("content") != ""]
+
+
+def _part(part: Mapping[str, Any]) -> dict[str, Any]:
+    kind = str(part.get("type", ""))
+    if isinstance(part.get("text"), str):
+        return {"type": "text", "content": part["text"]}
+    image = part.get("image_url")
+    url = image.get("url") if isinstance(image, dict) else None
+    if not isinstance(url, str):
+        return {"type": kind}
+    if url.startswith("data:"):
+        return {"type": "blob", "modality": "image", "mime_type": url[5:].partition(";")[0][:100]}
+    return {"type": "uri", "modality": "image", "uri": url}
+
+
+def _call(call: Mapping[str, Any]) -> dict[str, Any]:
+    function = call.get("function")
+    said = function if isinstance(function, dict) else {}
+    return {
+        "type": "tool_call",
+        "id": call.get("id"),
+        "name": said.get("name"),
+        "arguments": said.get("arguments"),
+    }
+
+
+def _bounded(parts: list[dict[str, Any]], room: int) -> tuple[list[dict[str, Any]], int]:
+    """The parts with no more text than there is room, and the room that is left."""
+    for part in parts:
+        for key in ("content", "arguments", "response", "uri"):
+            value = part.get(key)
+            if isinstance(value, str):
+                part[key] = value[: max(room, 0)]
+                room -= len(value)
+            elif key == "response" and value is not None:
+                part[key] = _encode(value).decode()[: max(room, 0)]
+                room -= len(part[key])
+    return parts, room

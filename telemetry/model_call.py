@@ -1,0 +1,125 @@
+"""One call of a model: its `chat` span and what it counts, in the GenAI conventions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+from opentelemetry.trace import SpanKind
+from opentelemetry.util.types import AttributeValue
+
+from telemetry import conventions as names
+from telemetry import message_content
+from telemetry.metrics import MeasuredCall, Metrics
+from telemetry.tracing import ActiveSpan, Tracing
+
+
+class ModelCalls:
+    """Begins calls. `captures` tells whether messages are put on their spans."""
+
+    def __init__(self, tracing: Tracing, metrics: Metrics, captures: bool = False) -> None:
+        self._tracing = tracing
+        self._metrics = metrics
+        self.captures = captures
+
+    def begin(
+        self, provider: str, model: str, base_url: str, attributes: Mapping[str, AttributeValue | None]
+    ) -> ModelCall:
+        """A call below the current span. `model` is the provider's own name of it; `base_url` may be empty.
+        Attributes that are None are left out."""
+        address, port = _address(base_url)
+        said: dict[str, AttributeValue] = {
+            names.GEN_AI_OPERATION_NAME: names.CHAT,
+            names.GEN_AI_PROVIDER_NAME: provider,
+            names.GEN_AI_REQUEST_MODEL: model,
+        }
+        if address:
+            said |= {names.SERVER_ADDRESS: address, names.SERVER_PORT: port}
+        said |= {name: value for name, value in attributes.items() if value is not None}
+        span = self._tracing.span(f"{names.CHAT} {model}", SpanKind.CLIENT, said)
+        return ModelCall(span, self._metrics, self.captures, MeasuredCall(provider, model, address, port))
+
+
+class ModelCall:
+    """A call while it runs; its span is current in its `with` block. An exception that leaves it is its failure."""
+
+    __slots__ = ("_began", "_captures", "_first", "_measured", "_metrics", "_span")
+
+    def __init__(self, span: ActiveSpan, metrics: Metrics, captures: bool, measured: MeasuredCall) -> None:
+        self._span = span
+        self._metrics = metrics
+        self._captures = captures
+        self._measured = measured
+        self._first = False
+        self._began = 0.0
+
+    def first_chunk(self) -> None:
+        """The first piece of the answer is there. Further ones count no more."""
+        if not self._first:
+            self._first = True
+            took_s = time.perf_counter() - self._began
+            self._span.set(names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK, took_s)
+
+    def answered(
+        self,
+        reasons: Sequence[str],
+        *,
+        response_id: str = "",
+        response_model: str = "",
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        ended: bool = True,
+    ) -> None:
+        """What the answer said about itself; empty and None where it said nothing. Not `ended` is one that its
+        caller gave up."""
+        span, measured = self._span, self._measured
+        span.set(names.GEN_AI_RESPONSE_FINISH_REASONS, tuple(reasons) or None)
+        span.set(names.GEN_AI_RESPONSE_ID, response_id or None)
+        span.set(names.GEN_AI_RESPONSE_MODEL, response_model or None)
+        span.set(names.GEN_AI_USAGE_INPUT_TOKENS, input_tokens)
+        span.set(names.GEN_AI_USAGE_OUTPUT_TOKENS, output_tokens)
+        measured.response_model = response_model
+        measured.input_tokens, measured.output_tokens = input_tokens, output_tokens
+        measured.ended = measured.ended or ended
+
+    def show(self, sent: Sequence[bytes], received: Iterable[tuple[Mapping[str, Any], str]]) -> None:
+        """Puts messages on the span, where that is switched on: those sent, encoded in the OpenAI chat form, and
+        those received, each with its finish reason."""
+        if self._captures:
+            self._span.set(names.GEN_AI_INPUT_MESSAGES, message_content.input_messages(sent))
+            self._span.set(names.GEN_AI_OUTPUT_MESSAGES, message_content.output_messages(received))
+
+    def failed(self, error_type: str) -> None:
+        self._span.fail(error_type)
+        self._measured.error = error_type
+        self._measured.ended = True
+
+    def __enter__(self) -> ModelCall:
+        self._span.__enter__()
+        self._began = time.perf_counter()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, Exception):
+            self.failed(type(error).__name__)
+        # How long a call took that its caller gave up says nothing about the model.
+        if self._measured.ended:
+            self._measured.duration_s = time.perf_counter() - self._began
+            self._metrics.record(self._measured)
+        self._span.__exit__(None, None, None)
+
+
+@lru_cache(256)
+def _address(base_url: str) -> tuple[str, int]:
+    """Host and port of a URL."""
+    url = urlsplit(base_url)
+    return url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
