@@ -16,6 +16,7 @@ milliseconds, counts are whole numbers. The behaviours:
 | no-done | a finish reason as the last chunk, neither usage nor [DONE] |
 | no-usage | as text, without usage |
 | status | an error with the status `code` and `message`, `retry_after` seconds as a header if given |
+| no-options | an error where there are `stream_options`, else as text |
 | drop | the connection is closed without an answer |
 | stall | `chunks` pieces, then nothing for ever |
 | silent | headers, then nothing for ever |
@@ -195,7 +196,9 @@ class Connection(asyncio.Protocol):
             request = read_request(body)
             script = self.state.script(str(request["model"]))
             await script.wait("headers_ms")
-            if not self.refused(script):
+            if script.behaviour == "no-options" and "stream_options" in request:
+                self.send_json(error_body("stream_options: unknown field", "invalid_request_error"), 422)
+            elif not self.refused(script):
                 await self.answer(script, request, body)
         except (msgspec.DecodeError, KeyError, ValueError, TypeError) as error:
             self.send_json(error_body(f"bad request: {error!r}", "invalid_request_error"), 400)

@@ -1,0 +1,121 @@
+"""Answers that are passed through: what comes out is what went in, and what was noted of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from stack.errors import UpstreamFailed
+from stack.providers.inference.relayed_stream import MAX_CHOICES, Noted, RelayedStream
+
+
+def event(value: Any, separator: str = "\n\n") -> bytes:
+    return f"data: {json.dumps(value)}{separator}".encode()
+
+
+def chunk(text: str = "", reason: str | None = None, index: int = 0, **more: Any) -> dict[str, Any]:
+    choice = {"index": index, "delta": {"content": text} if text else {}, "finish_reason": reason}
+    return {"id": "chatcmpl-1", "model": "m-1", "choices": [choice], "usage": None, **more}
+
+
+USAGE = {"id": "chatcmpl-1", "choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2}}
+DONE = b"data: [DONE]\n\n"
+ANSWER = [event(chunk("Hel")), b": alive\n\n", event(chunk("lo")), event(chunk(reason="stop"))]
+
+
+def passed(sent: bytes, size: int, without_usage: bool, noted: Noted) -> bytes:
+    """What comes out where `size` bytes at a time go in."""
+    stream = RelayedStream(noted, without_usage=without_usage)
+    pieces = [stream.feed(sent[start : start + size]) for start in range(0, len(sent), size)]
+    return b"".join([*pieces, stream.ended()])
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 10_000])
+@pytest.mark.parametrize("crlf", [False, True])
+def test_events_come_out_whole_and_the_one_about_tokens_only_for_who_asked(size: int, crlf: bool) -> None:
+    whole, kept = b"".join([*ANSWER, event(USAGE), DONE]), b"".join([*ANSWER, DONE])
+    if crlf:
+        whole, kept = whole.replace(b"\n", b"\r\n"), kept.replace(b"\n", b"\r\n")
+    noted = Noted()
+    assert passed(whole, size, False, Noted()) == whole
+    assert passed(whole, size, True, noted) == kept
+    assert noted.finish_reasons == {0: "stop"}
+    assert (noted.input_tokens, noted.output_tokens) == (7, 2)
+    assert (noted.response_id, noted.model, noted.error) == ("chatcmpl-1", "m-1", "")
+    assert noted.chunks == 4
+
+
+def test_tokens_beside_choices_stay() -> None:
+    last = event(chunk(reason="stop", usage={"prompt_tokens": 1, "completion_tokens": 2}))
+    noted = Noted()
+    assert passed(last + DONE, 10_000, True, noted) == last + DONE
+    assert (noted.input_tokens, noted.output_tokens) == (1, 2)
+
+
+def test_nothing_comes_out_before_it_is_whole() -> None:
+    stream = RelayedStream(Noted(), without_usage=False)
+    first, second = event(chunk("a")), event(chunk("b"))
+    assert stream.feed(first[:-1]) == b""
+    assert stream.feed(first[-1:] + second[:10]) == first
+    assert stream.feed(second[10:]) == second
+    assert stream.ended() == b""
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [b"data: {\n\n", b"data:\n\n", b"event: ping\n\n", b"data: 7\n\n", b"\xff\xfe\n\n", b"data: {\"choices\": 7}\n\n", b"\n\n\n\n",
+     b'data: {"choices": [{"index": "x"}], "usage": {"prompt_tokens": -1, "completion_tokens": "y"}}\n\n'],
+)  # fmt: skip
+def test_what_is_not_understood_passes(odd: bytes) -> None:
+    noted = Noted()
+    assert passed(odd + DONE, 5, True, noted) == odd + DONE
+    assert noted.finish_reasons == {} and noted.input_tokens is None and noted.output_tokens is None
+
+
+def test_an_error_inside_is_noted_by_its_type() -> None:
+    for error, kind in (({"type": "server_error", "message": "x"}, "server_error"), ({"code": 500}, "500"), ("no", "error")):  # fmt: skip
+        noted = Noted()
+        passed(event({"error": error}), 100, True, noted)
+        assert noted.error == kind
+
+
+def test_an_event_without_an_end_is_not_waited_for_for_ever() -> None:
+    stream = RelayedStream(Noted(), without_usage=False)
+    with pytest.raises(UpstreamFailed, match="8 MiB"):
+        for _ in range(200):
+            stream.feed(b"x" * 65536)
+
+
+def test_an_answer_in_one_piece_is_noted_too() -> None:
+    noted = Noted(keep_messages=True)
+    call = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    answer = {"id": "a", "model": "m", "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}], "usage": USAGE["usage"]}  # fmt: skip
+    assert noted.note(json.dumps(answer).encode()) is False
+    assert noted.finish_reasons == {0: "tool_calls"} and noted.output_tokens == 2
+    function = {"name": "look", "arguments": "{}"}
+    assert noted.said() == [
+        (
+            {"role": "assistant", "content": "", "tool_calls": [{"id": "call_1", "function": function}]},
+            "tool_calls",
+        )
+    ]
+
+
+def test_messages_are_kept_only_where_they_are_wanted_and_in_bounds() -> None:
+    pieces = b"".join(event(chunk("x" * 100_000, index=index)) for index in (0, 1, 0, 1))
+    noted = Noted()
+    passed(pieces, 4096, True, noted)
+    assert noted.said() == []
+    noted = Noted(keep_messages=True)
+    passed(pieces, 4096, True, noted)
+    assert [len(message["content"]) for message, _ in noted.said()] == [162_144, 100_000]
+
+
+def test_choices_without_number_are_not_noted_for_ever() -> None:
+    noted = Noted()
+    for index in range(10 * MAX_CHOICES):
+        noted.note(json.dumps(chunk(reason="stop", index=index)).encode())
+    assert len(noted.finish_reasons) == MAX_CHOICES
