@@ -163,6 +163,7 @@ class Server:
         )
 
     async def start(self) -> None:
+        self.signals.start(None)
         await asyncio.to_thread(self.engine.start)
         self.supervisor.spawn("models", self.models.prepare())
         self.supervisor.spawn("recovery", self._recover())
@@ -188,4 +189,5 @@ class Server:
         self.views.close()
         self.warehouse.close()
         self.store.close()
+        await asyncio.to_thread(self.signals.close)
         await asyncio.to_thread(self.signals.shutdown)

@@ -30,8 +30,8 @@ class Signals:
         self.tracing = tracing.start(version, instance_id, processors)
         self.calls = ModelCalls(self.tracing, metrics, message_content.is_captured())
 
-    def start(self, submit: Submit) -> None:
-        """Begins to hand over. `submit` is called in a thread of its own."""
+    def start(self, submit: Submit | None) -> None:
+        """Begins to hand over. `submit` is called in a thread of its own; None where there is no store."""
         if self._export is not None:
             self._export.start(submit if self._own else None)
 

@@ -92,7 +92,12 @@ class _Exchange:
         method, path = scope["method"], scope["path"]
         repeated = self._read_headers()
         with self._tracing.server_span(
-            method, path, scope["scheme"], self._text(b"traceparent"), self._text(b"tracestate")
+            method,
+            path,
+            scope["scheme"],
+            self._text(b"traceparent"),
+            self._text(b"tracestate"),
+            recorded=is_recorded(path),
         ) as span:
             self.trace_id = span.trace_id.encode()
             try:
@@ -221,9 +226,22 @@ class _Exchange:
         if route:
             span.rename(f"{method} {route}")
             span.set(conventions.HTTP_ROUTE, route)
+        for name, value in (self.scope.get("path_params") or {}).items():
+            if name in _LABELS:
+                span.set(name, str(value))
         span.set(conventions.HTTP_RESPONSE_STATUS_CODE, self._status or None)
         if self._status >= 500:
             span.fail(str(self._status))
 
 
+def is_recorded(path: str) -> bool:
+    """Whether a request has a span. Telemetry that comes in would make telemetry without end, looking at traces
+    must not make traces, and nobody asks what probes and pages took."""
+    return path not in _UNRECORDED and not path.startswith(_UNRECORDED_BELOW)
+
+
+_UNRECORDED = frozenset(("/v1/traces", "/v1/metrics", "/v1/logs", "/v1/health"))
+_UNRECORDED_BELOW = ("/admin/", "/schema", "/v1alpha/telemetry/", "/v1/telemetry/")
+_LABELS = frozenset(("agent_id", "session_id", "turn_id", "step_id"))
+"""Parts of a path by which existing users filter spans."""
 _SINGLE = frozenset((b"host", b"origin", b"authorization", b"content-length"))

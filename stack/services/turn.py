@@ -193,7 +193,7 @@ class TurnService:
         except VersionConflict:
             raise Conflict("The turn was taken up by another request.") from None
         turn.publish(events, appended.recorded_at)
-        self._driver.launch(turn, agent, partial(self._models.resolve, agent.model), caller)
+        self._driver.launch(turn, agent, partial(self._models.resolve, agent.model), caller, events)
         return turn, StreamPosition(version, LAST_FRAME)
 
     async def attach(self, session_id: str, turn_id: str) -> RunningTurn:

@@ -29,6 +29,7 @@ from stack.services.effects import Effects
 from stack.services.running_turn import RunningTurn
 from stack.services.state import States
 from stack.services.supervisor import Supervisor
+from stack.services.tool_spans import NOT_EXECUTED, show_tools
 from stack.services.turn_runner import Closes, Superseded, TurnPlan, TurnRunner
 from stack.services.uninterrupted import uninterrupted
 from telemetry import conventions as names
@@ -85,8 +86,16 @@ class TurnDriver:
         if self._closing or len(self.running) >= self._limits.max_running_turns:
             raise Unavailable(f"{len(self.running)} turns are running; try again.", retry_after=2)
 
-    def launch(self, turn: RunningTurn, agent: AgentConfig, resolve: Resolve, caller: Caller) -> None:
-        """Starts the run of an open turn in the background."""
+    def launch(
+        self,
+        turn: RunningTurn,
+        agent: AgentConfig,
+        resolve: Resolve,
+        caller: Caller,
+        brought: Sequence[Event] = (),
+    ) -> None:
+        """Starts the run of an open turn in the background. `brought` is what the request recorded that makes it
+        run: its spans are the turn's."""
 
         async def prepare() -> TurnPlan:
             provider, model = await resolve()
@@ -111,23 +120,30 @@ class TurnDriver:
 
         async def record(events: Sequence[Event], closes: Closes) -> None:
             await self._record(turn, caller.stamp(events), closes)
+            # A tool of the client brings its result with a request: what is answered here was not executed.
+            show_tools(self._tracing, events, _labels(turn), NOT_EXECUTED)
 
         turn.runner = TurnRunner(prepare, turn.frames, turn.live, self._effects, record)
         self.running[turn.turn_id] = turn
-        turn.task = self._supervisor.spawn(f"turn {turn.turn_id}", self._traced(turn, agent, caller))
+        turn.task = self._supervisor.spawn(f"turn {turn.turn_id}", self._traced(turn, agent, caller, brought))
 
-    async def _traced(self, turn: RunningTurn, agent: AgentConfig, caller: Caller) -> None:
+    async def _traced(
+        self, turn: RunningTurn, agent: AgentConfig, caller: Caller, brought: Sequence[Event]
+    ) -> None:
         attributes = {
             **_labels(turn),
             names.GEN_AI_OPERATION_NAME: names.INVOKE_AGENT,
-            names.GEN_AI_CONVERSATION_ID: turn.session_id,
             names.GEN_AI_AGENT_ID: turn.state.agent_id,
             names.GEN_AI_REQUEST_MODEL: agent.model,
         }
         if agent.name:
             attributes[names.GEN_AI_AGENT_NAME] = agent.name
+        provider, named, _ = agent.model.partition("/")
+        if named:
+            attributes[names.GEN_AI_PROVIDER_NAME] = provider
         name = f"{names.INVOKE_AGENT} {agent.name or turn.state.agent_id}"
         with self._tracing.span(name, attributes=attributes, traceparent=caller.traceparent) as span:
+            show_tools(self._tracing, brought, _labels(turn))
             await self._drive(turn)
             if turn.state.error is not None:
                 span.fail(str(turn.state.error.status))
@@ -215,8 +231,9 @@ class TurnDriver:
 
 
 def _labels(turn: RunningTurn) -> dict[str, str]:
-    """The names by which existing users filter spans."""
+    """What all spans of a turn carry: the names by which existing users filter, and the conventions'."""
     return {
+        names.GEN_AI_CONVERSATION_ID: turn.session_id,
         "session_id": turn.session_id,
         "agent_id": turn.state.agent_id,
         "turn_id": turn.turn_id,

@@ -41,6 +41,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
     path = scope["path"]
     if path.startswith("/agents/"):
         scope["path_template"] = "/agents/{agent_id}"
+        scope["path_params"] = {"agent_id": path[8:], "dataset_id": "x"}
     if path == "/broken":
         raise RuntimeError("the password is hunter2")
     if path == "/busy":
@@ -254,6 +255,25 @@ def test_a_trace_is_continued(plain: Edge) -> None:
     assert span.attributes is not None
     assert span.attributes["http.response.status_code"] == 200
     assert span.attributes["http.route"] == "/agents/{agent_id}"
+    assert span.attributes["__root__"] is True
+    assert span.attributes["agent_id"] == "1" and "dataset_id" not in span.attributes
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/traces", "/v1/metrics", "/v1/logs", "/v1/health", "/admin/state", "/schema", "/v1alpha/telemetry/traces"],
+)  # fmt: skip
+def test_telemetry_and_probes_have_an_id_and_no_span(plain: Edge, path: str) -> None:
+    plain.spans.clear()
+    _, headers, _ = plain.ask(path, traceparent=TRACEPARENT)
+    assert headers["x-trace-id"] == TRACE_ID
+    _, headers, _ = plain.ask(path)
+    assert headers["x-trace-id"] not in (TRACE_ID, "0" * 32)
+    plain.ask("/v1/tracesque")
+    until(plain.spans.get_finished_spans)
+    assert [span.attributes["url.path"] for span in plain.spans.get_finished_spans() if span.attributes] == [
+        "/v1/tracesque"
+    ]
 
 
 @pytest.mark.parametrize("traceparent", ["", "x", "00-0-0-0", f"ff-{TRACE_ID}-b7ad6b7169203331-01", f"00-{'0' * 32}-b7ad6b7169203331-01", "\xff" * 55, "a" * 9000])  # fmt: skip

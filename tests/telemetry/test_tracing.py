@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import http.server
-import threading
 from collections.abc import AsyncGenerator, Iterator
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
 from telemetry import conventions, external, tracing
+from tests.telemetry.collector import collecting
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 TRACEPARENT = f"00-{TRACE_ID}-b7ad6b7169203331-01"
@@ -22,7 +20,7 @@ TRACEPARENT = f"00-{TRACE_ID}-b7ad6b7169203331-01"
 
 @pytest.fixture(autouse=True)
 def no_standard_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*external.TRACES_ENDPOINT, *external.TRACES_PROTOCOL, "OTEL_SDK_DISABLED", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_TRACES_EXPORTER", "OTEL_TRACES_SAMPLER"):  # fmt: skip
+    for name in (*external.TRACES_ENDPOINT, *external.TRACES_PROTOCOL, "OTEL_SDK_DISABLED", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_TRACES_EXPORTER", "OTEL_TRACES_SAMPLER", "OTEL_EXPORTER_OTLP_HEADERS"):  # fmt: skip
         monkeypatch.delenv(name, raising=False)
 
 
@@ -157,49 +155,32 @@ def test_ids_exist_where_nothing_is_recorded(monkeypatch: pytest.MonkeyPatch, va
     recorded.tracing.shutdown()
 
 
-class Collector(http.server.ThreadingHTTPServer):
-    """A real OTLP/HTTP endpoint on loopback that keeps what it is sent."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Collect)
-        self.names: list[str] = []
-
-
-class _Collect(http.server.BaseHTTPRequestHandler):
-    server: Collector
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        if self.headers.get("content-encoding") is None:
-            request = ExportTraceServiceRequest.FromString(body)
-            for resource in request.resource_spans:
-                for scope in resource.scope_spans:
-                    self.server.names.extend(span.name for span in scope.spans)
-        self.send_response(200)
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
 def test_spans_reach_an_otlp_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
-    collector = Collector()
-    thread = threading.Thread(target=collector.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.server_port}")
+    with collecting() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-key=secret")
         exporting = tracing.start("0", "i")
         with exporting.span("exported"):
             pass
         exporting.shutdown()
-        assert collector.names == ["exported"]
-    finally:
-        collector.shutdown()
-        collector.server_close()
-        thread.join()
+        assert [span.name for span in collector.spans] == ["exported"]
+        assert collector.headers["x-key"] == "secret"
+
+
+@pytest.mark.parametrize(
+    ("listed", "exported"), [("none", 0), ("otlp", 1), ("console,otlp", 1), ("console", 0)]
+)
+def test_which_exporters_there_are_is_said_by_the_variable(
+    monkeypatch: pytest.MonkeyPatch, listed: str, exported: int
+) -> None:
+    with collecting() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        monkeypatch.setenv("OTEL_TRACES_EXPORTER", listed)
+        exporting = tracing.start("0", "i")
+        with exporting.span("exported"):
+            pass
+        exporting.shutdown()
+        assert len(collector.spans) == exported
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf", "carrier-pigeon"])
