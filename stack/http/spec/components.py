@@ -33,7 +33,8 @@ class Details(Struct, frozen=True, kw_only=True):
 
     `hidden` fields are read but not shown; `required` and `optional` correct what the defaults of the Struct say;
     `schemas` replaces a field's schema (or adds a field), `notes` adds keys to it; `tags` are all values that the
-    tag field's type has; `inline` puts the schema where it is used instead of under a name.
+    tag field's type has; `inline` puts the schema where it is used instead of under a name; an `open` type may have
+    fields that nobody knows here.
     """
 
     hidden: frozenset[str] = frozenset()
@@ -43,6 +44,7 @@ class Details(Struct, frozen=True, kw_only=True):
     notes: Mapping[str, Schema] = {}
     tags: tuple[str, ...] = ()
     inline: bool = False
+    open: bool = False
 
 
 class Components:
@@ -154,7 +156,7 @@ class Components:
                 required.append(name)
         for name, schema in details.schemas.items():
             properties.setdefault(name, self._custom(schema))
-        made: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+        made: Schema = {"type": "object", "properties": properties, "additionalProperties": details.open}
         text = _documented(info.cls)
         if text:
             made["description"] = text

@@ -7,7 +7,7 @@ import functools
 import msgspec
 
 from stack import VERSION
-from stack.http.spec import agent, beside, dataset, eval, scoring
+from stack.http.spec import agent, beside, chat_completion, dataset, eval, scoring
 from stack.http.spec.components import Components, Schema
 from stack.http.spec.operation import described, shared_responses
 
@@ -31,7 +31,7 @@ TAGS = {
 
 def document() -> Schema:
     components = Components(
-        agent.DETAILS | dataset.DETAILS | scoring.DETAILS | eval.DETAILS,
+        agent.DETAILS | dataset.DETAILS | scoring.DETAILS | eval.DETAILS | chat_completion.DETAILS,
         [*agent.NAMED, *dataset.NAMED, *scoring.NAMED, *eval.NAMED],
         agent.PLAIN,
     )

@@ -65,7 +65,8 @@ PAGE = (
 
 
 class Operation(Struct, frozen=True, kw_only=True):
-    """`answer` is the type of the JSON answer, None for an empty one; `frames` that of a streamed one.
+    """`answer` is the type of the JSON answer, None for an empty one; `frames` that of a streamed one; `failures` that
+    of an answer which is no success, where it is not the contract's.
 
     An operation without `answer` and `frames` answers 200 with an empty body, unless it is `refused`: answered
     501 in every case.
@@ -83,6 +84,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     frames: Any = None
     says: str = "Done."
     refused: bool = False
+    failures: Any = None
 
 
 def described(operation: Operation, components: Components) -> Schema:
@@ -101,6 +103,10 @@ def described(operation: Operation, components: Components) -> Schema:
         made["responses"] = {"501": {"$ref": "#/components/responses/NotOffered501"}}
     else:
         made["responses"] = {"200": _success(operation, components)}
+    if operation.failures is not None:
+        content = {"application/json": {"schema": components.of(operation.failures)}}
+        made["responses"]["default"] = {"description": _ERROR_TEXTS["DefaultError"], "content": content}
+        return made
     for name, status, _, _ in _ERRORS:
         key = "default" if name == "DefaultError" else str(status)
         made["responses"][key] = {"$ref": f"#/components/responses/{name}"}
