@@ -1,0 +1,267 @@
+"""Own signals on their way into the own store; the store is a list here, whatever else is real."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, Metric
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from telemetry import external, in_process
+from telemetry.signals import Signals
+from tests.telemetry.collector import plain
+
+
+class Store:
+    """Keeps what it is given. While `broken` it takes nothing; while `held` it makes the exporter wait."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, bytes]] = []
+        self.broken = False
+        self.refused = 0
+        self.open = threading.Event()
+        self.open.set()
+
+    def submit(self, signal: str, request: bytes) -> None:
+        self.open.wait(10)
+        if self.broken:
+            self.refused += 1
+            raise OSError("the disk is full")
+        self.requests.append((signal, request))
+
+    def spans(self) -> list[Span]:
+        return [
+            span
+            for signal, request in self.requests
+            if signal == "traces"
+            for resource in ExportTraceServiceRequest.FromString(request).resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
+
+    def metrics(self) -> list[Metric]:
+        return [
+            metric
+            for signal, request in self.requests
+            if signal == "metrics"
+            for resource in ExportMetricsServiceRequest.FromString(request).resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+        ]
+
+
+Start = Callable[..., tuple[Signals, Store]]
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    for name in (
+        *external.TRACES_ENDPOINT,
+        *external.METRICS_ENDPOINT,
+        external.DISABLED,
+        "OTEL_TRACES_SAMPLER",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    started: list[Signals] = []
+
+    def begin(own: bool = True) -> tuple[Signals, Store]:
+        signals, store = Signals("1.2.3", "instance-1", own), Store()
+        signals.start(store.submit)
+        started.append(signals)
+        return signals, store
+
+    yield begin
+    for signals in started:
+        signals.close()
+        signals.shutdown()
+
+
+def flush(signals: Signals) -> None:
+    asyncio.run(signals.flushed())
+
+
+def call(signals: Signals, tokens: int = 3, model: str = "m") -> None:
+    with signals.calls.begin("up", model, "http://127.0.0.1:8000/v1", {}) as one:
+        one.answered(("stop",), response_model="m-1", input_tokens=7, output_tokens=tokens)
+
+
+def test_what_has_ended_is_there_after_a_flush(start: Start) -> None:
+    signals, store = start()
+    with (
+        signals.tracing.server_span("GET", "/x"),
+        signals.tracing.span("below", attributes={"a": 1, "b": (1.5,)}),
+    ):
+        pass
+    began = time.monotonic()
+    flush(signals)
+    assert time.monotonic() - began < 0.4, "a reader waited for the linger"
+    by_name = {span.name: span for span in store.spans()}
+    assert set(by_name) == {"GET", "below"}
+    assert by_name["below"].parent_span_id == by_name["GET"].span_id
+    assert plain(by_name["below"].attributes) == {"a": 1, "b": [1.5]}
+    _, request = store.requests[0]
+    resource = ExportTraceServiceRequest.FromString(request).resource_spans[0].resource
+    assert plain(resource.attributes)["service.instance.id"] == "instance-1"
+
+
+def test_many_come_in_few_requests_without_anybody_asking(start: Start) -> None:
+    signals, store = start()
+    for number in range(300):
+        with signals.tracing.span(f"span {number}"):
+            pass
+    deadline = time.monotonic() + 5
+    while len(store.spans()) < 300:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert sorted(span.name for span in store.spans()) == sorted(f"span {number}" for number in range(300))
+    assert len({span.span_id for span in store.spans()}) == 300
+    assert len(store.requests) <= 2
+
+
+def test_nothing_is_written_where_nothing_happens(start: Start) -> None:
+    signals, store = start()
+    call(signals)
+    flush(signals)
+    count = len(store.requests)
+    for _ in range(3):
+        flush(signals)
+    assert len(store.requests) == count == 2
+
+
+def test_metrics_say_what_came_since_the_last_time(start: Start) -> None:
+    signals, store = start()
+    call(signals, tokens=3)
+    call(signals, tokens=5)
+    flush(signals)
+    call(signals, tokens=11)
+    flush(signals)
+    sums: dict[str, list[int]] = {}
+    for metric in store.metrics():
+        if metric.HasField("sum"):
+            assert metric.sum.aggregation_temporality == AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
+            [point] = metric.sum.data_points
+            assert plain(point.attributes) == {"model_id": "up/m", "provider_id": "up"}
+            sums.setdefault(metric.name, []).append(point.as_int)
+    assert sums == {"prompt_tokens": [14, 7], "completion_tokens": [8, 11], "total_tokens": [22, 18]}
+    usage = next(metric for metric in store.metrics() if metric.name == "gen_ai.client.token.usage")
+    assert list(usage.histogram.data_points[0].explicit_bounds)[:4] == [1, 4, 16, 64]
+    points = {plain(one.attributes)["gen_ai.token.type"]: one for one in usage.histogram.data_points}
+    assert (points["input"].count, points["input"].sum, points["output"].sum) == (2, 14, 8)
+    assert plain(points["input"].attributes) == {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "up",
+        "gen_ai.request.model": "m",
+        "gen_ai.response.model": "m-1",
+        "gen_ai.token.type": "input",
+        "server.address": "127.0.0.1",
+        "server.port": 8000,
+    }
+
+
+def test_series_without_number_have_a_limit(start: Start) -> None:
+    signals, store = start()
+    for number in range(2500):
+        call(signals, model=f"model-{number}")
+    flush(signals)
+    prompt = next(metric for metric in store.metrics() if metric.name == "prompt_tokens")
+    assert len(prompt.sum.data_points) <= 2001
+    assert sum(point.as_int for point in prompt.sum.data_points) == 2500 * 7
+
+
+def test_what_is_too_much_is_dropped_and_said(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(in_process, "MAX_WAITING", 50)
+    signals, store = start()
+    store.open.clear()
+    with signals.tracing.span("first"):
+        pass
+    time.sleep(in_process.LINGER_S + 0.3)
+    began = time.perf_counter()
+    for number in range(200):
+        with signals.tracing.span(f"span {number}"):
+            pass
+    assert time.perf_counter() - began < 1, "a store that does not answer held somebody up"
+    store.open.set()
+    flush(signals)
+    assert len(store.spans()) == 51
+    assert "150 spans or measurements of the server itself were dropped" in caplog.text
+
+
+def test_a_store_that_fails_is_asked_again_and_then_goes_without(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(in_process, "ATTEMPTS_S", (0.01, None))
+    signals, store = start()
+    store.broken = True
+    with signals.tracing.span("lost"):
+        pass
+    flush(signals)
+    assert store.refused == 2 and "1 spans" in caplog.text
+    store.broken = False
+    with signals.tracing.span("kept"):
+        pass
+    flush(signals)
+    assert [span.name for span in store.spans()] == ["kept"]
+
+
+def test_a_reader_does_not_wait_for_ever(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("telemetry.signals.FLUSH_TIMEOUT_S", 0.1)
+    signals, store = start()
+    store.open.clear()
+    with signals.tracing.span("held"):
+        pass
+    flush(signals)
+    assert "a read goes on" in caplog.text
+    store.open.set()
+
+
+def test_the_last_ones_are_stored_at_the_end(start: Start) -> None:
+    signals, store = start()
+    call(signals)
+    signals.close()
+    assert [span.name for span in store.spans()] == ["chat m"]
+    assert {metric.name for metric in store.metrics()} >= {"prompt_tokens", "gen_ai.client.token.usage"}
+    with signals.tracing.span("after the end"):
+        pass
+    assert len(store.spans()) == 1
+
+
+@pytest.mark.parametrize("variable", [external.DISABLED, "OTEL_TRACES_SAMPLER", ""])
+def test_what_is_switched_off_is_not_stored(
+    start: Start, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    if variable:
+        monkeypatch.setenv(variable, "true" if variable == external.DISABLED else "always_off")
+    signals, store = start(own=bool(variable))
+    call(signals)
+    flush(signals)
+    assert store.spans() == []
+    # A sampler is about traces; what is counted is counted.
+    assert bool(store.metrics()) is (variable == "OTEL_TRACES_SAMPLER")
+
+
+def test_spans_from_all_threads_arrive_while_others_flush(start: Start) -> None:
+    signals, store = start()
+
+    def work(name: int) -> None:
+        for number in range(100):
+            with signals.tracing.span(f"{name}.{number}"):
+                pass
+
+    threads: list[Any] = [threading.Thread(target=work, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        flush(signals)
+    flush(signals)
+    assert len({span.name for span in store.spans()}) == len(store.spans()) == 400
