@@ -8,7 +8,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -40,17 +40,24 @@ class Server:
 
 
 @contextlib.contextmanager
-def replaystack(data: Path, model_url: str = "", lag_file: Path | None = None) -> Iterator[Server]:
+def replaystack(
+    data: Path,
+    model_url: str = "",
+    lag_file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
     """A server until the block ends; it is stopped in order, so that its folder can be used again. With
     `lag_file` its event loop is watched (see `probed_server`)."""
     command = SERVE if lag_file is None else [sys.executable, "-m", "benchmarks.probed_server", str(lag_file)]
     command = [*command, "--data", str(data), "--port", "0", "--no-discover-models"]
-    with launched(command, data, model_url) as process:
+    with launched(command, data, model_url, environment) as process:
         yield Server(process, _announced_port(process, data))
 
 
 @contextlib.contextmanager
-def launched(command: list[str], data: Path, model_url: str = "") -> Iterator[subprocess.Popen[str]]:
+def launched(
+    command: list[str], data: Path, model_url: str = "", more: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
     """The process of a server command, ended with SIGTERM. What it logs goes to `<data>.log`."""
     environment = {
         name: value
@@ -61,6 +68,7 @@ def launched(command: list[str], data: Path, model_url: str = "") -> Iterator[su
     environment["PYTHONUNBUFFERED"] = "1"
     if model_url:
         environment["OPENAI_BASE_URL"] = model_url
+    environment.update(more or {})
     with (
         _log(data).open("w") as log,
         subprocess.Popen(

@@ -19,6 +19,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 from telemetry import external
+from telemetry.encode import encode_spans
 from telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ LINGER_S = 0.5
 MAX_WAITING = 8192
 METRICS_EVERY_S = 10.0
 """Metrics that nobody reads are written this often, and only where something was counted."""
-SLICE = 32
-"""Spans are encoded so many at a time, about 2 ms, and the event loop gets its turn in between."""
+SLICE = 64
+"""Spans are encoded so many at a time, about 1 ms, and the event loop gets its turn in between."""
 ATTEMPTS_S = (0.2, 1.0, None)
 WARN_EVERY_S = 60.0
 
@@ -203,10 +204,8 @@ class InProcess(SpanProcessor):
 
 def _encoded(spans: list[ReadableSpan]) -> bytes:
     """One request. Requests that are written one behind the other are one: protobuf joins their lists."""
-    from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-
     parts = []
     for start in range(0, len(spans), SLICE):
-        parts.append(encode_spans(spans[start : start + SLICE]).SerializeToString())
+        parts.append(encode_spans(spans[start : start + SLICE]))
         time.sleep(0)
     return b"".join(parts)

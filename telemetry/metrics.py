@@ -1,7 +1,7 @@
 """The server's own metrics: what calls of models took, in the GenAI conventions and under the older names.
 
-Recording is an append; a thread counts (see `in_process.py`). The SDK takes 17 us for each value of a histogram,
-and a call has six values.
+Recording is an append; a thread counts (see `in_process.py`). The SDK takes 12 to 17 us for each value, and a call
+has six: what only adds up is added up first.
 """
 
 from __future__ import annotations
@@ -97,10 +97,20 @@ class Metrics:
 
     def count(self) -> bool:
         """Counts what waits. False where nothing did."""
+        sums: dict[tuple[str, str], list[int]] = {}
         counted = False
         while self._waiting:
-            self._count(self._waiting.popleft())
+            call = self._waiting.popleft()
             counted = True
+            self._count(call)
+            if call.input_tokens is not None and call.output_tokens is not None:
+                of_model = sums.setdefault((call.provider, call.model), [0, 0])
+                of_model[0] += call.input_tokens
+                of_model[1] += call.output_tokens
+        for (provider, model), (taken, given) in sums.items():
+            labels = {names.MODEL_ID: f"{provider}/{model}", names.PROVIDER_ID: provider}
+            for counter, tokens in zip(self._sums, (taken, given, taken + given), strict=True):
+                counter.add(tokens, labels)
         return counted
 
     def _count(self, call: MeasuredCall) -> None:
@@ -115,20 +125,10 @@ class Metrics:
             labels |= {names.SERVER_ADDRESS: call.address, names.SERVER_PORT: call.port}
         failed = {names.ERROR_TYPE: call.error} if call.error else {}
         self._durations.record(call.duration_s, labels | failed)
-        if call.input_tokens is None or call.output_tokens is None:
-            return
-        for kind, tokens in (("input", call.input_tokens), ("output", call.output_tokens)):
-            self._tokens.record(tokens, labels | {names.GEN_AI_TOKEN_TYPE: kind})
-        older: dict[str, AttributeValue] = {
-            names.MODEL_ID: f"{call.provider}/{call.model}",
-            names.PROVIDER_ID: call.provider,
-        }
-        for counter, tokens in zip(
-            self._sums,
-            (call.input_tokens, call.output_tokens, call.input_tokens + call.output_tokens),
-            strict=True,
-        ):
-            counter.add(tokens, older)
+        if call.input_tokens is not None:
+            self._tokens.record(call.input_tokens, labels | {names.GEN_AI_TOKEN_TYPE: "input"})
+        if call.output_tokens is not None:
+            self._tokens.record(call.output_tokens, labels | {names.GEN_AI_TOKEN_TYPE: "output"})
 
     def stop(self) -> None:
         """Takes nothing any more."""
