@@ -18,6 +18,8 @@ from stack.services.chat_completion import PassedAnswer
 
 SLICE_BYTES = 256 * 1024
 """A large answer is sent in pieces of this, no faster than the client takes them."""
+_NO_DONE = "LlamaStackClient/"
+"""In the name of clients that fail on `[DONE]`: llama-stack-client, of whatever version."""
 # The caller's key is for this server, and our own for the next.
 _HANDED_ON = ("idempotency-key", "openai-beta", "x-client-request-id")
 
@@ -27,7 +29,8 @@ class ChatCompletionController(Controller):
     async def create(self, request: Request[Any, Any, Any], services: Services) -> ASGIApp:
         body = await body_of(request)
         handed_on = {name: value for name in _HANDED_ON if (value := request.headers.get(name))}
-        return _Passing(services.chat_completions.passed(body, handed_on))
+        without_done = _NO_DONE in request.headers.get("user-agent", "")
+        return _Passing(services.chat_completions.passed(body, handed_on, without_done))
 
 
 class _Passing:

@@ -69,9 +69,11 @@ class ChatCompletions:
         self._running = 0
 
     @asynccontextmanager
-    async def passed(self, body: bytes, headers: Mapping[str, str]) -> AsyncGenerator[PassedAnswer]:
+    async def passed(
+        self, body: bytes, headers: Mapping[str, str], without_done: bool = False
+    ) -> AsyncGenerator[PassedAnswer]:
         """The answer to a request with this body; leaving the context cancels what is under way. `headers` are
-        those of the caller that go on.
+        those of the caller that go on; `without_done` leaves out the `[DONE]` of a stream.
 
         Raises Invalid, NotFound for an unknown model, Unavailable, UpstreamFailed, UpstreamTimeout; reading the
         pieces of a streamed answer raises the latter two.
@@ -88,21 +90,21 @@ class ChatCompletions:
             with self._calls.begin(provider.id, model, provider.base_url, _attributes(read)) as call:
                 sent = {**headers, **upstream_headers()}
                 async with _asked(provider, read, model, len(body), sent) as (answer, strips):
-                    observed = await self._observed(answer, strips, read, call)
+                    noted = Noted(self._calls.captures)
+                    stream = RelayedStream(noted, without_usage=strips, without_done=without_done)
+                    observed = await self._observed(answer, stream, noted, read, call)
                     async with aclosing(observed.pieces):
                         yield observed
         finally:
             self._running -= 1
 
     async def _observed(
-        self, answer: RelayedAnswer, strips: bool, read: ReadRequest, call: ModelCall
+        self, answer: RelayedAnswer, stream: RelayedStream, noted: Noted, read: ReadRequest, call: ModelCall
     ) -> PassedAnswer:
         if answer.status >= 400:
             call.failed(str(answer.status))
             return PassedAnswer(answer.status, answer.headers, answer.pieces, False)
-        noted = Noted(self._calls.captures)
         if answer.streamed:
-            stream = RelayedStream(noted, without_usage=strips)
             pieces = self._streamed(answer, stream, noted, read, call)
             return PassedAnswer(answer.status, answer.headers, pieces, True)
         body = b"".join([piece async for piece in answer.pieces])

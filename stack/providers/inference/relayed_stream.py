@@ -117,10 +117,12 @@ def _as_call(kept: dict[str, str]) -> dict[str, Any]:
 
 class RelayedStream:
     """A stream of events. They come out whole and as they were, but for the one about tokens with
-    `without_usage`: whoever did not ask for it does not expect an event without choices."""
+    `without_usage`: whoever did not ask for it does not expect an event without choices; and for the last one with
+    `without_done`, for clients that take every event for JSON."""
 
-    def __init__(self, noted: Noted, *, without_usage: bool) -> None:
+    def __init__(self, noted: Noted, *, without_usage: bool, without_done: bool = False) -> None:
         self._noted = noted
+        self._without_done = without_done
         self._without_usage = without_usage
         self._rest = bytearray()
 
@@ -142,14 +144,18 @@ class RelayedStream:
         return self._passed(bytes(self._rest))
 
     def _passed(self, events: bytes) -> bytes:
-        about_tokens = [payload for payload in _payloads(events) if self._noted.note(payload)]
-        if not about_tokens or not self._without_usage:
+        dropped = [payload for payload in _payloads(events) if self._noted.note(payload)]
+        if not self._without_usage:
+            dropped.clear()
+        if self._without_done and b"[DONE]" in events:
+            dropped.append(b"[DONE]")
+        if not dropped:
             return events
         separator = b"\r\n\r\n" if b"\r\n\r\n" in events else b"\n\n"
         kept = [
             event
             for event in events.split(separator)
-            if not any(payload in about_tokens for payload in _payloads(event))
+            if not any(payload in dropped for payload in _payloads(event))
         ]
         return separator.join(kept)
 

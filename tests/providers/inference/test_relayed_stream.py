@@ -47,6 +47,15 @@ def test_events_come_out_whole_and_the_one_about_tokens_only_for_who_asked(size:
     assert noted.chunks == 4
 
 
+@pytest.mark.parametrize("size", [1, 5, 10_000])
+def test_the_last_event_is_left_out_for_clients_that_fail_on_it(size: int) -> None:
+    text = event(chunk("[DONE] is what I say"))
+    stream = RelayedStream(Noted(), without_usage=False, without_done=True)
+    sent = text + event(chunk(reason="stop")) + DONE
+    pieces = [stream.feed(sent[start : start + size]) for start in range(0, len(sent), size)]
+    assert b"".join([*pieces, stream.ended()]) == text + event(chunk(reason="stop"))
+
+
 def test_tokens_beside_choices_stay() -> None:
     last = event(chunk(reason="stop", usage={"prompt_tokens": 1, "completion_tokens": 2}))
     noted = Noted()
