@@ -23,7 +23,7 @@ from telemetry.encode import encode_spans
 from telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.metrics.export import MetricReader
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricReader
 
 logger = logging.getLogger("replaystack.tracing")
 
@@ -53,14 +53,14 @@ class InProcess(SpanProcessor):
         self._linger_s = linger_s
         self._submit: Submit | None = None
         self._spans: deque[ReadableSpan] = deque()
-        self._flushes: deque[Future[None]] = deque()
+        self._flushes: deque[tuple[Future[None], bool]] = deque()
         self._pending = threading.Event()
         self._hurry = threading.Event()
         self._busy = False
         self._uncollected = False
         self._ending = False
         self._warned_at = float("-inf")
-        self._reader: MetricReader | None = None
+        self._reader: InMemoryMetricReader | None = None
         self._thread = threading.Thread(target=self._run, name="own telemetry", daemon=True)
         self.dropped = 0
         metrics.wake = self._wake
@@ -83,17 +83,14 @@ class InProcess(SpanProcessor):
         if not self._pending.is_set():
             self._pending.set()
 
-    @property
-    def idle(self) -> bool:
-        """Whether everything that ended was handed over."""
-        return not (self._spans or self._metrics.waiting or self._uncollected or self._busy)
-
-    def flush(self) -> Future[None] | None:
-        """Done once all that has ended by now was handed over; None where it was already."""
-        if self.idle or not self._thread.is_alive():
+    def flush(self, metrics: bool = True) -> Future[None] | None:
+        """Done once all that has ended by now was handed over, with `metrics` what was counted too; None where it
+        was already."""
+        left = self._spans or self._busy or (metrics and (self._metrics.waiting or self._uncollected))
+        if not left or not self._thread.is_alive():
             return None
         flushed: Future[None] = Future()
-        self._flushes.append(flushed)
+        self._flushes.append((flushed, metrics))
         self._hurry.set()
         self._pending.set()
         return flushed
@@ -117,11 +114,6 @@ class InProcess(SpanProcessor):
         return True
 
     def _run(self) -> None:
-        try:
-            self._open_metrics()
-        except Exception:
-            logger.exception("metrics are not counted: a standard variable is wrong")
-            self._metrics.stop()
         collect_at = time.monotonic() + METRICS_EVERY_S
         while True:
             self._pending.wait(max(0.0, collect_at - time.monotonic()) if self._uncollected else None)
@@ -132,16 +124,16 @@ class InProcess(SpanProcessor):
             self._pending.clear()
             self._hurry.clear()
             flushes = [self._flushes.popleft() for _ in range(len(self._flushes))]
+            asked = any(metrics for _, metrics in flushes)
+            due = asked or self._ending or time.monotonic() >= collect_at
             try:
                 self._store_spans()
-                self._uncollected = self._metrics.count() or self._uncollected
-                if self._uncollected and (flushes or self._ending or time.monotonic() >= collect_at):
-                    self._store_metrics()
+                if self._store_metrics(due):
                     collect_at = time.monotonic() + METRICS_EVERY_S
             except Exception:
                 logger.exception("the server's own telemetry could not be encoded")
             self._busy = False
-            for flushed in flushes:
+            for flushed, _ in flushes:
                 if flushed.set_running_or_notify_cancel():
                     flushed.set_result(None)
             self._warn()
@@ -149,36 +141,47 @@ class InProcess(SpanProcessor):
                 self._metrics.close(1.0)
                 return
 
-    def _open_metrics(self) -> None:
-        from opentelemetry.sdk.metrics import Counter, Histogram
-        from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
-
-        readers: list[MetricReader] = []
-        if self._submit is not None:
-            # What was counted since the last time: a series at rest writes no points.
-            delta: dict[type, AggregationTemporality] = dict.fromkeys(
-                (Counter, Histogram), AggregationTemporality.DELTA
-            )
-            self._reader = InMemoryMetricReader(delta)
-            readers.append(self._reader)
-        outside = external.metric_reader()
-        self._metrics.open(self._resource, [*readers, outside] if outside else readers, self._version)
-
     def _store_spans(self) -> None:
         while self._spans:
             spans = [self._spans.popleft() for _ in range(min(len(self._spans), 16 * SLICE))]
             if self._submit is not None:
                 self._hand_over("traces", _encoded(spans), len(spans))
 
-    def _store_metrics(self) -> None:
-        from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
-
+    def _store_metrics(self, due: bool) -> bool:
+        """Counts what waits; stores it where that is due, and is then true."""
+        if self._metrics.waiting:
+            if not self._metrics.opened:
+                self._open_metrics()
+            self._uncollected = self._metrics.count() or self._uncollected
+        if not (due and self._uncollected):
+            return False
         self._uncollected = False
-        if self._reader is None:
-            return
-        data = self._reader.get_metrics_data()  # type: ignore[attr-defined]
+        data = self._reader.get_metrics_data() if self._reader is not None else None
         if data is not None:
+            from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+
             self._hand_over("metrics", encode_metrics(data).SerializeToString(), 0)
+        return True
+
+    def _open_metrics(self) -> None:
+        """Done when there is something to count: the imports would be 0.1 s of the server's start."""
+        from opentelemetry.sdk.metrics import Counter, Histogram
+        from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
+
+        readers: list[MetricReader] = []
+        try:
+            if self._submit is not None:
+                # What was counted since the last time: a series at rest writes no points.
+                delta: dict[type, AggregationTemporality] = dict.fromkeys(
+                    (Counter, Histogram), AggregationTemporality.DELTA
+                )
+                self._reader = InMemoryMetricReader(delta)
+                readers.append(self._reader)
+            outside = external.metric_reader()
+            self._metrics.open(self._resource, [*readers, outside] if outside else readers, self._version)
+        except Exception:
+            logger.exception("metrics are not counted: a standard variable is wrong")
+            self._metrics.stop()
 
     def _hand_over(self, signal: Literal["traces", "metrics"], request: bytes, spans: int) -> None:
         assert self._submit is not None

@@ -56,6 +56,10 @@ class Metrics:
     def waiting(self) -> bool:
         return bool(self._waiting)
 
+    @property
+    def opened(self) -> bool:
+        return self._provider is not None
+
     def record(self, call: MeasuredCall) -> None:
         """Never blocks: what is too much is dropped and counted."""
         if not self._enabled:

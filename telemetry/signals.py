@@ -35,10 +35,10 @@ class Signals:
         if self._export is not None:
             self._export.start(submit if self._own else None)
 
-    async def flushed(self) -> None:
-        """Returns once the own signals that have ended by now were handed over; a reader of the store waits for
-        this first. A store that does not take them holds nobody up for long."""
-        flushed = self._export.flush() if self._export is not None else None
+    async def flushed(self, metrics: bool = False) -> None:
+        """Returns once the own spans that have ended by now were handed over, with `metrics` what was counted too; a
+        reader of the store waits for this first. A store that does not take them holds nobody up for long."""
+        flushed = self._export.flush(metrics) if self._export is not None else None
         if flushed is not None:
             try:
                 await asyncio.wait_for(asyncio.wrap_future(flushed), FLUSH_TIMEOUT_S)

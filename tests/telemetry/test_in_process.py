@@ -83,8 +83,8 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         signals.shutdown()
 
 
-def flush(signals: Signals) -> None:
-    asyncio.run(signals.flushed())
+def flush(signals: Signals, metrics: bool = True) -> None:
+    asyncio.run(signals.flushed(metrics))
 
 
 def call(signals: Signals, tokens: int = 3, model: str = "m") -> None:
@@ -133,6 +133,15 @@ def test_nothing_is_written_where_nothing_happens(start: Start) -> None:
     for _ in range(3):
         flush(signals)
     assert len(store.requests) == count == 2
+
+
+def test_who_asks_for_spans_only_makes_no_points(start: Start) -> None:
+    signals, store = start()
+    call(signals)
+    flush(signals, metrics=False)
+    assert len(store.spans()) == 1 and store.metrics() == []
+    flush(signals, metrics=True)
+    assert {metric.name for metric in store.metrics()} >= {"prompt_tokens"}
 
 
 def test_metrics_say_what_came_since_the_last_time(start: Start) -> None:
