@@ -57,7 +57,7 @@ def error_response_parts(error: Exception, path: str = "") -> tuple[int, Headers
     """
     if not isinstance(error, ReplaystackError):
         error = InternalError(INTERNAL_DETAIL)
-    if path in OPENAI_PATHS:
+    if path.rstrip("/") in OPENAI_PATHS:
         body = openai_error_body(error)
     else:
         body = _body(Error(error.status, error.title, error.detail, error.instance))
