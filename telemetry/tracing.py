@@ -20,7 +20,15 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.version import __version__ as SDK_VERSION
-from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode, TraceFlags
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    TraceFlags,
+    TraceState,
+)
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
@@ -55,6 +63,11 @@ class ActiveSpan:
     def traceparent(self) -> str:
         """The W3C header value that continues this span."""
         return _traceparent(self._span.get_span_context())
+
+    @property
+    def tracestate(self) -> str:
+        """The other header, which goes along unread; empty where there is none."""
+        return _tracestate(self._span.get_span_context())
 
     def set(self, name: str, value: AttributeValue | None) -> None:
         """Sets an attribute; None is left out."""
@@ -122,9 +135,10 @@ class Tracing:
         kind: SpanKind = SpanKind.INTERNAL,
         attributes: Mapping[str, AttributeValue] | None = None,
         traceparent: str = "",
+        tracestate: str = "",
     ) -> ActiveSpan:
-        """A span below `traceparent` where one is given, else below the current one."""
-        parent = _extracted(traceparent) if traceparent else None
+        """A span below `traceparent`, one of our own, where it is given, else below the current one."""
+        parent = _below(traceparent, tracestate) if traceparent else None
         return ActiveSpan(self._start(name, kind, attributes, parent))
 
     def _start(
@@ -172,8 +186,10 @@ def current_trace_id() -> str:
 
 def upstream_headers() -> dict[str, str]:
     """`traceparent` (and `tracestate`) that make an upstream call a child of the current span."""
-    headers: dict[str, str] = {}
-    _propagator.inject(headers)
+    own = trace.get_current_span().get_span_context()
+    headers = {"traceparent": _traceparent(own)} if own.is_valid else {}
+    if own.trace_state:
+        headers["tracestate"] = _tracestate(own)
     return headers
 
 
@@ -189,7 +205,20 @@ def _traceparent(own: SpanContext) -> str:
     return f"00-{own.trace_id:032x}-{own.span_id:016x}-{own.trace_flags:02x}"
 
 
-def _extracted(traceparent: str, tracestate: str = "") -> Context:
+def _tracestate(own: SpanContext) -> str:
+    return own.trace_state.to_header() if own.trace_state else ""
+
+
+def _below(traceparent: str, tracestate: str) -> Context:
+    """The context of one of our own spans: what we wrote need not be checked again."""
+    state = TraceState.from_header([tracestate]) if tracestate else None
+    flags = TraceFlags(int(traceparent[53:55], 16))
+    own = SpanContext(int(traceparent[3:35], 16), int(traceparent[36:52], 16), False, flags, state)
+    return trace.set_span_in_context(NonRecordingSpan(own), Context())
+
+
+def _extracted(traceparent: str, tracestate: str) -> Context:
+    """What a caller sent; the library checks it."""
     return _propagator.extract({"traceparent": traceparent, "tracestate": tracestate}, Context())
 
 

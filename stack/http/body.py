@@ -41,6 +41,13 @@ async def decoded(body: bytes, type: type[T]) -> T:
     return decode(body, type)
 
 
+async def read_optional(request: Request[Any, Any, Any], type: type[T]) -> tuple[T | None, bytes]:
+    """As `read_json`, for a body that may be left out; then it is None."""
+    if not await request.body():
+        return None, b""
+    return await read_json(request, type)
+
+
 async def body_of(request: Request[Any, Any, Any]) -> bytes:
     """The body of a request that needs one. Raises UnsupportedMediaType and Invalid."""
     media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
@@ -145,6 +152,7 @@ def caller_of(request: Request[Any, Any, Any]) -> Caller:
         actor=state.get("actor", ""),
         trace_id=state.get("trace_id", ""),
         traceparent=state.get("traceparent", ""),
+        tracestate=state.get("tracestate", ""),
     )
 
 

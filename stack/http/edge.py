@@ -26,7 +26,7 @@ access_logger = logging.getLogger("replaystack.access")
 
 
 def edge(app: ASGIApp, settings: Settings, *, tracing: Tracing, admin_token: str = "") -> ASGIApp:
-    """`app` behind all of it. `scope["state"]` gets `actor`, `trace_id` and `traceparent`.
+    """`app` behind all of it. `scope["state"]` gets `actor`, `trace_id`, `traceparent` and `tracestate`.
 
     `admin_token` is what commands on the server's own machine show; `/admin/` takes nothing else.
     """
@@ -137,6 +137,7 @@ class _Exchange:
         state["actor"] = ""
         state["trace_id"] = span.trace_id
         state["traceparent"] = span.traceparent
+        state["tracestate"] = span.tracestate
         if repeated:
             raise Invalid(f"The header {repeated.decode()} is there twice.")
         origin = self._text(b"origin")

@@ -11,11 +11,12 @@ from schemas.events.base import Event
 
 
 class Caller(Struct, frozen=True):
-    """`actor` is the name of the API key that was used; `traceparent` continues the request's trace."""
+    """`actor` is the name of the API key that was used; `traceparent` and `tracestate` continue the request's trace."""
 
     actor: str = ""
     trace_id: str = ""
     traceparent: str = ""
+    tracestate: str = ""
 
     def stamp(self, events: Sequence[Event]) -> list[Event]:
         return [replace(event, actor=self.actor, trace_id=self.trace_id) for event in events]

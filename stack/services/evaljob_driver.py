@@ -146,7 +146,10 @@ class EvalJobDriver:
             return
         attributes = labels_of(job) | {names.GEN_AI_REQUEST_MODEL: model_of(job)}
         with self._tracing.span(
-            f"evaluate {job.benchmark_id}", attributes=attributes, traceparent=caller.traceparent
+            f"evaluate {job.benchmark_id}",
+            attributes=attributes,
+            traceparent=caller.traceparent,
+            tracestate=caller.tracestate,
         ) as span:
             if left and job.state.barren > self._limits.restart_limit:
                 await run.fail(

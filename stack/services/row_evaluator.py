@@ -77,7 +77,7 @@ class RowEvaluator:
         """What is recorded of the row. A failure is the row's; only what is nobody's fault but ours is raised."""
         attributes = dict(self._labels) | {"eval.row": row.number}
         with self._tracing.span(f"evaluate row {row.number}", attributes=attributes) as span:
-            caller = Caller(self._caller.actor, self._caller.trace_id, span.traceparent)
+            caller = Caller(self._caller.actor, self._caller.trace_id, span.traceparent, span.tracestate)
             began = time.monotonic()
             asked = _Asked()
             error: ReplaystackError | None = None

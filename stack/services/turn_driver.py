@@ -142,7 +142,9 @@ class TurnDriver:
         if named:
             attributes[names.GEN_AI_PROVIDER_NAME] = provider
         name = f"{names.INVOKE_AGENT} {agent.name or turn.state.agent_id}"
-        with self._tracing.span(name, attributes=attributes, traceparent=caller.traceparent) as span:
+        with self._tracing.span(
+            name, attributes=attributes, traceparent=caller.traceparent, tracestate=caller.tracestate
+        ) as span:
             show_tools(self._tracing, brought, _labels(turn))
             await self._drive(turn)
             if turn.state.error is not None:

@@ -112,6 +112,19 @@ def test_a_turn(watched: Watched) -> None:
     }
 
 
+def test_a_callers_trace_goes_through_a_turn_into_the_model_server(
+    watched: Watched, scripted: RunningServer
+) -> None:
+    conversation = watched.api.conversation()
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    caller = {"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01", "tracestate": "vendor=1,other=2"}
+    assert conversation.post(headers=caller).headers["x-trace-id"] == trace_id
+    spans = watched.trace(trace_id, 3)
+    headers = scripted.requests()[-1]["headers"]
+    assert headers["traceparent"] == f"00-{trace_id}-{spans['chat text;chunks=3'].span_id.hex()}-01"
+    assert headers["tracestate"] == "vendor=1,other=2"
+
+
 def test_a_resume_shows_what_it_brought(watched: Watched) -> None:
     conversation = watched.api.conversation("scripted/tools", client_tools=[TOOL])
     turn = conversation.turn()
