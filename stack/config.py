@@ -131,9 +131,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     discover_models: Annotated[
         bool, _field("Look for model servers on the usual loopback ports at start.")
     ] = True
-    own_telemetry: Annotated[bool, _field("Keep the server's own traces and metrics in its own store.")] = (
-        True
-    )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _field("What is logged.")] = "info"
     log_format: Annotated[
         Literal["auto", "text", "json"], _field("Form of the log; `auto` is text on a terminal, else JSON.")

@@ -54,7 +54,7 @@ class Server:
         self.settings = settings
         self.folder = folder
         node, boot = settings.node or folder.node, secrets.token_hex(8)
-        self.signals = Signals(VERSION, f"{node}-{boot}", settings.own_telemetry)
+        self.signals = Signals(VERSION, f"{node}-{boot}", own=False)
         self.tracing = self.signals.tracing
         self.store = EventStore.open(folder.path)
         self.warehouse = Warehouse.open(folder.path)
