@@ -1,0 +1,147 @@
+"""Traces, spans and metrics as they are asked for and answered (spec tag: Telemetry)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Raw, Struct
+
+QueryConditionOp = Literal["eq", "ne", "gt", "lt"]
+SpanStatus = Literal["ok", "error"]
+MetricQueryType = Literal["range", "instant"]
+MatchOperator = Literal["=", "!=", "=~", "!~"]
+
+
+class QueryCondition(Struct, frozen=True, forbid_unknown_fields=True):
+    """A condition that a span meets or does not. `key` is the name of an attribute, `resource.<name>`, or one of the
+    span's own fields; a null `value` stands for a key that is missing."""
+
+    key: str
+    op: QueryConditionOp
+    value: Any
+
+
+class QueryTracesRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A trace matches when each filter is met by some span of it. `limit` is 100 where absent, -1 for all."""
+
+    attribute_filters: list[QueryCondition] | None = None
+    limit: int | None = None
+    offset: int | None = None
+    order_by: list[str] | None = None
+
+
+class Trace(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """`root_span_id` is the earliest span whose parent is absent."""
+
+    trace_id: str
+    root_span_id: str
+    start_time: str
+    end_time: str | None = None
+
+
+class QueryTracesResponse(Struct, frozen=True):
+    data: list[Trace]
+
+
+class Span(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """`attributes` is a JSON object, kept as its text. In it NaN and the infinities are the strings `"NaN"`, `"Infinity"` and
+    `"-Infinity"`, and bytes are base64."""
+
+    span_id: str
+    trace_id: str
+    parent_span_id: str | None = None
+    name: str
+    start_time: str
+    end_time: str | None = None
+    attributes: Raw | None = None
+
+
+class SpanWithStatus(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """As `Span`. A status that was never set is `ok`."""
+
+    span_id: str
+    trace_id: str
+    parent_span_id: str | None = None
+    name: str
+    start_time: str
+    end_time: str | None = None
+    attributes: Raw | None = None
+    status: SpanStatus | None = None
+
+
+class QuerySpansRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Spans that meet all filters; with a `max_depth` above 1 also what is beneath them. No `attributes_to_return`
+    stands for all."""
+
+    attribute_filters: list[QueryCondition]
+    attributes_to_return: list[str]
+    max_depth: int | None = None
+
+
+class QuerySpansResponse(Struct, frozen=True):
+    data: list[Span]
+
+
+class GetSpanTreeRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`max_depth` 1 is the span alone; absent is all that is beneath it."""
+
+    attributes_to_return: list[str] | None = None
+    max_depth: int | None = None
+
+
+class QuerySpanTreeResponse(Struct, frozen=True):
+    """Spans by their ids, each one before what is beneath it."""
+
+    data: dict[str, SpanWithStatus]
+
+
+class SaveSpansToDatasetRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What `QuerySpansRequest` finds goes into the dataset, a row a span."""
+
+    attribute_filters: list[QueryCondition]
+    attributes_to_save: list[str]
+    dataset_id: str
+    max_depth: int | None = None
+
+
+class MetricLabelMatcher(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`=~` and `!~` take a pattern that has to match the whole value."""
+
+    name: str
+    value: str
+    operator: MatchOperator = "="
+
+
+class QueryMetricsRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Times are in seconds since 1970; `end_time` is now where absent. `granularity` is a number and `s`, `m`, `h` or `d`;
+    without it a range has the points as they came."""
+
+    start_time: int
+    end_time: int | None = None
+    granularity: str | None = None
+    query_type: MetricQueryType
+    label_matchers: list[MetricLabelMatcher] | None = None
+
+
+class MetricDataPoint(Struct, frozen=True):
+    """`timestamp` is in seconds since 1970. A `value` that JSON has no number for is the string `"NaN"`, `"Infinity"` or
+    `"-Infinity"`."""
+
+    timestamp: int
+    value: float | str
+    unit: str
+
+
+class MetricLabel(Struct, frozen=True):
+    name: str
+    value: str
+
+
+class MetricSeries(Struct, frozen=True):
+    metric: str
+    labels: list[MetricLabel]
+    values: list[MetricDataPoint]
+
+
+class QueryMetricsResponse(Struct, frozen=True):
+    data: list[MetricSeries]

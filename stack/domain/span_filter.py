@@ -1,0 +1,228 @@
+"""Understands the filters of a request: which field they are about, and what it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from schemas.api.telemetry import QueryCondition
+from schemas.span_filter import AttributeFilter, NameFilter, NumberField, NumberFilter, SpanFilter
+from stack.domain.moment import moment
+from stack.errors import Invalid
+
+MAX_FILTERS = 64
+MAX_KEY_CHARACTERS = 4_096
+MAX_VALUE_BYTES = 65_536
+"""Of a value as JSON text."""
+MAX_VALUE_PARTS = 256
+"""Values within an array or an object, it included: each is compared on its own."""
+
+KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
+"""Kinds of spans by their number in OTLP."""
+STATUSES = ("ok", "error")
+ID_DIGITS: dict[NumberField, int] = {"trace_id": 32, "span_id": 16}
+
+OWN_FIELDS = (
+    "span.name",
+    "span.kind",
+    "span.status",
+    "span.duration_ms",
+    "span.start_time",
+    "trace_id",
+    "span_id",
+)
+
+_ATTRIBUTES, _RESOURCE = "attributes.", "resource."
+_DIGITS = "0123456789abcdef"
+_LEAST, _MOST = -(2**63), 2**63 - 1
+_NS = 1_000_000_000
+
+
+def understood(conditions: Sequence[QueryCondition] | None) -> tuple[SpanFilter, ...]:
+    """The filters of a request. Raises Invalid, naming the filter by its place."""
+    if conditions is None:
+        return ()
+    if len(conditions) > MAX_FILTERS:
+        raise Invalid(
+            f"attribute_filters holds {len(conditions)} filters; at most {MAX_FILTERS} can be used."
+        )
+    return tuple(
+        _understood(condition, f"attribute_filters[{number}]") for number, condition in enumerate(conditions)
+    )
+
+
+def _understood(condition: QueryCondition, where: str) -> SpanFilter:
+    key = condition.key
+    if not key or len(key) > MAX_KEY_CHARACTERS:
+        raise Invalid(f"{where}.key has {len(key)} characters; it must have 1 to {MAX_KEY_CHARACTERS}.")
+    if key in OWN_FIELDS:
+        return _own(key, condition, where)
+    _check_value(condition, where)
+    if key.startswith(_ATTRIBUTES) and len(key) > len(_ATTRIBUTES):
+        return AttributeFilter("span", key.removeprefix(_ATTRIBUTES), condition.op, condition.value)
+    if key.startswith(_RESOURCE) and len(key) > len(_RESOURCE):
+        return AttributeFilter("resource", key.removeprefix(_RESOURCE), condition.op, condition.value)
+    return AttributeFilter("span", key, condition.op, condition.value)
+
+
+def _check_value(condition: QueryCondition, where: str) -> None:
+    value = condition.value
+    if condition.op in ("gt", "lt") and (isinstance(value, bool) or not isinstance(value, int | float | str)):
+        raise Invalid(
+            f"{where}.value: `{condition.op}` compares numbers and texts; {_kind(value)} has no order."
+        )
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 1_000:
+        raise Invalid(f"{where}.value is out of the range of numbers.")
+    if isinstance(value, str | list | dict):
+        size = len(msgspec.json.encode(value))
+        if size > MAX_VALUE_BYTES:
+            raise Invalid(f"{where}.value has {size} bytes; at most {MAX_VALUE_BYTES} can be compared.")
+        parts = _parts(value)
+        if parts > MAX_VALUE_PARTS:
+            raise Invalid(f"{where}.value holds {parts} values; at most {MAX_VALUE_PARTS} can be compared.")
+
+
+def _parts(value: Any) -> int:
+    """How many values there are in it, itself included; counted without recursion, however deep it is."""
+    count, waiting = 0, [value]
+    while waiting:
+        one = waiting.pop()
+        count += 1
+        if isinstance(one, dict):
+            waiting.extend(one.values())
+        elif isinstance(one, list):
+            waiting.extend(one)
+    return count
+
+
+def _own(key: str, condition: QueryCondition, where: str) -> SpanFilter:
+    """A filter on one of the span's own fields. None of them is ever missing."""
+    if condition.value is None:
+        if condition.op in ("gt", "lt"):
+            raise Invalid(f"{where}.value: `{condition.op}` compares numbers and texts; null has no order.")
+        return NumberFilter("kind", 1, 0, inverted=condition.op == "ne")
+    match key:
+        case "span.name":
+            return NameFilter(condition.op, _text(condition.value, where, key))
+        case "span.kind":
+            return _of_names("kind", KINDS, condition, where)
+        case "span.status":
+            return _of_names("failed", STATUSES, condition, where)
+        case "span.duration_ms":
+            return _duration(condition, where)
+        case "span.start_time":
+            return _start(condition, where)
+    return _id("trace_id" if key == "trace_id" else "span_id", condition, where)
+
+
+def _of_names(
+    field: NumberField, names: tuple[str, ...], condition: QueryCondition, where: str
+) -> NumberFilter:
+    value = condition.value
+    name = str(value).lower().removeprefix("span_kind_").removeprefix("status_code_")
+    if not isinstance(value, str) or name not in names:
+        raise Invalid(
+            f"{where}.value: {condition.key} is one of {', '.join(names)}; {_shown(value)} is none of them."
+        )
+    if condition.op in ("gt", "lt"):
+        raise Invalid(f"{where}.op: {condition.key} has no order; compare it with `eq` or `ne`.")
+    number = names.index(name)
+    return NumberFilter(field, number, number, inverted=condition.op == "ne")
+
+
+def _duration(condition: QueryCondition, where: str) -> NumberFilter:
+    value = condition.value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Invalid(f"{where}.value: span.duration_ms is a number of milliseconds, not {_kind(value)}.")
+    # A duration in whole nanoseconds, divided by 10^6, comes back from its nearest float by rounding.
+    return _compared("duration", condition, *_bounded(_scaled(value, 1_000_000), 1))
+
+
+def _start(condition: QueryCondition, where: str) -> NumberFilter:
+    value = condition.value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _compared("start_time", condition, *_bounded(_scaled(value, _NS), 1_000))
+    found = moment(value) if isinstance(value, str) else None
+    if found is None:
+        raise Invalid(
+            f"{where}.value: span.start_time is a time such as '2026-01-31T12:00:00.000000Z' or a number of seconds "
+            f"since 1970, not {_shown(value)}."
+        )
+    # Times are shown with microseconds: what is equal to one that was shown began within that microsecond.
+    return _compared("start_time", condition, *_bounded(found.ns - found.ns % found.open_ns, found.open_ns))
+
+
+def _scaled(value: float, factor: int) -> int:
+    return round(max(-1e19, min(1e19, value)) * factor)
+
+
+def _bounded(value: int, open_ns: int) -> tuple[int, int]:
+    """The first and the last nanosecond of `value`, within 64 bits and one beyond."""
+    return max(_LEAST - 1, min(_MOST + 1, value)), max(_LEAST - 1, min(_MOST + 1, value + open_ns - 1))
+
+
+def _compared(field: NumberField, condition: QueryCondition, first: int, last: int) -> NumberFilter:
+    match condition.op:
+        case "gt":
+            return NumberFilter(field, last + 1, _MOST)
+        case "lt":
+            return NumberFilter(field, _LEAST, first - 1)
+    return NumberFilter(field, first, last, inverted=condition.op == "ne")
+
+
+def _id(field: NumberField, condition: QueryCondition, where: str) -> NumberFilter:
+    """Ids compare as their lower-case hexadecimal text; all are of one length, so that is a range of numbers."""
+    text = _text(condition.value, where, condition.key).lower()
+    digits = ID_DIGITS[field]
+    most = 16**digits - 1
+    whole = len(text) == digits and all(digit in _DIGITS for digit in text)
+    if condition.op in ("eq", "ne"):
+        low, high = (int(text, 16),) * 2 if whole else (1, 0)
+        return NumberFilter(field, low, high, inverted=condition.op == "ne")
+    below = _ids_below(text, digits)
+    if condition.op == "lt":
+        return NumberFilter(field, 0, below - 1)
+    return NumberFilter(field, below + whole, most)
+
+
+def _ids_below(text: str, digits: int) -> int:
+    """How many of the ids with so many digits come before `text` in the order of texts."""
+    number = 0
+    for place in range(digits):
+        if place == len(text):
+            return number << 4 * (digits - place)
+        smaller = sum(digit < text[place] for digit in _DIGITS)
+        number = (number << 4) + smaller
+        if text[place] not in _DIGITS:
+            return number << 4 * (digits - place - 1)
+    # A longer text comes behind the id that it begins with.
+    return number + (len(text) > digits)
+
+
+def _text(value: Any, where: str, key: str) -> str:
+    if not isinstance(value, str):
+        raise Invalid(f"{where}.value: {key} is a text, not {_kind(value)}.")
+    if len(value.encode()) > MAX_VALUE_BYTES:
+        raise Invalid(f"{where}.value has {len(value)} characters; that is more than can be compared.")
+    return value
+
+
+def _shown(value: Any) -> str:
+    return repr(value[:60]) if isinstance(value, str) else _kind(value)
+
+
+def _kind(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a text"
+        case list():
+            return "an array"
+    return "an object"

@@ -1,0 +1,75 @@
+"""What a query of traces or spans asks for: limits, order, depth, attributes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import cast, get_args
+
+from schemas.api.telemetry import QueryTracesRequest
+from schemas.span_filter import OrderKey, TraceOrder, TraceQuery
+from stack.domain.span_filter import MAX_KEY_CHARACTERS, understood
+from stack.errors import Invalid
+
+TRACES = 100
+"""Traces that are returned where no limit is given."""
+MAX_ATTRIBUTES = 1_024
+ORDERS = get_args(TraceOrder)
+NEWEST_FIRST = (OrderKey("start_time", descending=True),)
+_FAR = 2**31
+
+
+def trace_query(request: QueryTracesRequest) -> TraceQuery:
+    """Raises Invalid."""
+    limit = TRACES if request.limit is None else request.limit
+    offset = request.offset or 0
+    if limit < -1:
+        raise Invalid(f"limit is {limit}; it must be 0 or more, or -1 for all.")
+    if offset < 0:
+        raise Invalid(f"offset is {offset}; it must be 0 or more.")
+    return TraceQuery(
+        filters=understood(request.attribute_filters),
+        order=_order(request.order_by),
+        limit=None if limit == -1 else min(limit, _FAR),
+        offset=min(offset, _FAR),
+    )
+
+
+def _order(names: Sequence[str] | None) -> tuple[OrderKey, ...]:
+    if not names:
+        return NEWEST_FIRST
+    if len(names) > len(ORDERS):
+        raise Invalid(f"order_by holds {len(names)} names; there are {len(ORDERS)} to sort by: {_choices()}.")
+    keys: list[OrderKey] = []
+    for number, name in enumerate(names):
+        by = name.removeprefix("-")
+        if by not in ORDERS:
+            nearest = difflib.get_close_matches(by[:100], ORDERS, n=1, cutoff=0.5)
+            hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+            raise Invalid(f"order_by[{number}] is {name[:60]!r}; {hint}Traces are sorted by {_choices()}.")
+        if any(key.by == by for key in keys):
+            raise Invalid(f"order_by[{number}] is {name[:60]!r}, which was named before; name it once.")
+        keys.append(OrderKey(cast(TraceOrder, by), descending=name.startswith("-")))
+    return tuple(keys)
+
+
+def _choices() -> str:
+    return f"{', '.join(ORDERS)}, each with an optional `-` for the reverse"
+
+
+def checked_depth(max_depth: int | None) -> int | None:
+    """Levels to return, 1 for the span alone; None for all. Raises Invalid."""
+    if max_depth is not None and max_depth < 1:
+        raise Invalid(f"max_depth is {max_depth}; it must be 1 (the span alone) or more, or absent for all.")
+    return max_depth
+
+
+def wanted_attributes(names: Sequence[str] | None, field: str) -> tuple[str, ...]:
+    """The attributes to return, each once; none stands for all. Raises Invalid."""
+    wanted = tuple(dict.fromkeys(names or ()))
+    if len(wanted) > MAX_ATTRIBUTES:
+        raise Invalid(f"{field} holds {len(wanted)} names; at most {MAX_ATTRIBUTES} can be chosen.")
+    for name in wanted:
+        if len(name) > MAX_KEY_CHARACTERS:
+            raise Invalid(f"{field} holds a name of {len(name)} characters; at most {MAX_KEY_CHARACTERS}.")
+    return wanted
