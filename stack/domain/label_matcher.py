@@ -1,0 +1,64 @@
+"""Label matchers of metric queries, as Prometheus has them: a label that is missing is the empty text, and patterns
+match the whole value. Patterns are RE2's: in linear time whatever they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from schemas.api.telemetry import MetricLabelMatcher
+from stack.errors import Invalid
+
+MAX_MATCHERS = 64
+MAX_PATTERN_CHARACTERS = 4_096
+RESOURCE = "resource."
+"""`resource.<name>` is the resource's attribute, unless a label has that very name."""
+
+Labels = Mapping[str, str]
+Matcher = Callable[[Labels, Labels], bool]
+"""Takes the labels of a series, and the attributes of its resource."""
+
+
+def matchers(asked: Sequence[MetricLabelMatcher] | None) -> tuple[Matcher, ...]:
+    """What a series has to meet, all of it. Raises Invalid."""
+    asked = asked or ()
+    if len(asked) > MAX_MATCHERS:
+        raise Invalid(f"label_matchers holds {len(asked)} matchers; at most {MAX_MATCHERS} can be used.")
+    return tuple(_matcher(one, f"label_matchers[{number}]") for number, one in enumerate(asked))
+
+
+def _matcher(asked: MetricLabelMatcher, where: str) -> Matcher:
+    name, wanted = asked.name, asked.operator in ("=", "=~")
+    if not name:
+        raise Invalid(f"{where}.name is empty; name a label.")
+    if len(name) > MAX_PATTERN_CHARACTERS or len(asked.value) > MAX_PATTERN_CHARACTERS:
+        raise Invalid(f"{where} has a name or value of more than {MAX_PATTERN_CHARACTERS} characters.")
+    if asked.operator in ("=", "!="):
+        return lambda labels, resource: (_label(name, labels, resource) == asked.value) is wanted
+    pattern = _compiled(asked.value, where)
+    return lambda labels, resource: (pattern.fullmatch(_label(name, labels, resource)) is not None) is wanted
+
+
+def _label(name: str, labels: Labels, resource: Labels) -> str:
+    found = labels.get(name)
+    if found is None and name.startswith(RESOURCE):
+        found = resource.get(name.removeprefix(RESOURCE))
+    return found or ""
+
+
+def _compiled(pattern: str, where: str) -> Any:
+    import re2  # type: ignore[import-untyped]
+
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = 4 << 20
+    options.dot_nl = True
+    try:
+        return re2.compile(pattern, options)
+    except re2.error as error:
+        reason = error.args[0] if error.args else ""
+        said = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+        raise Invalid(
+            f"{where}.value is no pattern: {said[:200]}. Patterns are RE2's, which has no look-around and no "
+            "back-references."
+        ) from None

@@ -1,0 +1,76 @@
+"""What a query of a metric asks for: the time, the steps, the labels."""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+from schemas.api.telemetry import QueryMetricsRequest
+from stack.domain.label_matcher import Matcher, matchers
+from stack.errors import Invalid
+
+MAX_NAME_CHARACTERS = 1_024
+NS = 1_000_000_000
+_LAST_S = 2**63 // NS - 1
+_GRANULARITY = re.compile(r"([0-9]{1,10})([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+class MetricQuery(Struct, frozen=True, kw_only=True):
+    """Points of the seconds `start_s` to `end_s`, both included. `step_s` is the length of a bucket; None returns the
+    points as they came. With `instant` the whole time is one bucket."""
+
+    metric: str
+    start_s: int
+    end_s: int
+    step_s: int | None
+    instant: bool
+    matchers: tuple[Matcher, ...]
+
+    @property
+    def begin_ns(self) -> int:
+        return self.start_s * NS
+
+    @property
+    def until_ns(self) -> int:
+        """The first nanosecond that is not asked for."""
+        return (self.end_s + 1) * NS
+
+
+def metric_query(metric: str, request: QueryMetricsRequest, now_s: int) -> MetricQuery:
+    """Raises Invalid."""
+    if not metric or len(metric) > MAX_NAME_CHARACTERS:
+        raise Invalid(f"metric_name has {len(metric)} characters; it must have 1 to {MAX_NAME_CHARACTERS}.")
+    start_s = _second(request.start_time, "start_time")
+    end_s = now_s if request.end_time is None else _second(request.end_time, "end_time")
+    if end_s < start_s:
+        absent = " (now, as it is absent)" if request.end_time is None else ""
+        raise Invalid(f"end_time is {end_s}{absent}, before start_time, which is {start_s}.")
+    step_s = _step(request.granularity)
+    return MetricQuery(
+        metric=metric,
+        start_s=start_s,
+        end_s=end_s,
+        step_s=step_s,
+        instant=request.query_type == "instant",
+        matchers=matchers(request.label_matchers),
+    )
+
+
+def _second(value: int, field: str) -> int:
+    if not 0 <= value <= _LAST_S:
+        hint = " Is it in milliseconds or nanoseconds?" if value > _LAST_S else ""
+        raise Invalid(f"{field} is {str(value)[:40]}; it is in seconds since 1970, 0 to {_LAST_S}.{hint}")
+    return value
+
+
+def _step(granularity: str | None) -> int | None:
+    if granularity is None:
+        return None
+    found = _GRANULARITY.fullmatch(granularity)
+    if found is None or not int(found[1]):
+        raise Invalid(
+            f"granularity is {granularity[:40]!r}; it is a number above 0 and one of s, m, h, d, such as 30s, 1m, 1h."
+        )
+    return min(int(found[1]) * _SECONDS[found[2]], _LAST_S)

@@ -1,0 +1,63 @@
+"""Which spans are beneath others, whatever their parents say: cycles, spans that are their own parents, parents that
+are missing. A recursive query over such spans would not end."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Link(NamedTuple, Generic[K]):
+    """A span and its parent; keys are whatever tells spans apart. `start_ns` orders the children of one parent."""
+
+    span: K
+    parent: K | None
+    start_ns: int
+
+
+class Beneath(NamedTuple, Generic[K]):
+    """Spans with their level: 1 for those that were asked for. `complete` unless there were more than allowed."""
+
+    levels: dict[K, int]
+    complete: bool
+
+
+def beneath(links: Iterable[Link[K]], tops: Sequence[K], max_depth: int | None, max_spans: int) -> Beneath[K]:
+    """The spans `tops` and what is beneath them, level by level, each span once, at most `max_spans` of them.
+
+    `max_depth` 1 is `tops` alone, None is everything. `tops` are in it whether or not `links` has them. Where one of
+    them is beneath another, what is beneath it reaches as far as from the nearer one.
+    """
+    levels = dict.fromkeys(tops[:max_spans], 1)
+    complete = len(set(tops)) <= max_spans
+    if max_depth == 1:
+        return Beneath(levels, complete)
+    children: defaultdict[K, list[Link[K]]] = defaultdict(list)
+    for link in links:
+        if link.parent is not None:
+            children[link.parent].append(link)
+    level, above = 1, list(levels)
+    while above and (max_depth is None or level < max_depth):
+        level += 1
+        below: list[K] = []
+        for parent in above:
+            for child in sorted(children.get(parent, ()), key=lambda link: link.start_ns):
+                if child.span in levels:
+                    continue
+                if len(levels) == max_spans:
+                    return Beneath(levels, False)
+                levels[child.span] = level
+                below.append(child.span)
+        above = below
+    return Beneath(levels, complete)
+
+
+def root_of(links: Sequence[Link[K]]) -> K:
+    """The earliest span of a trace whose parent is absent: it has none, or one that is not among `links`. Where every
+    parent is there (a cycle), the earliest span. Of several at one time the first that names no parent."""
+    known = {link.span for link in links}
+    orphans = [link for link in links if link.parent is None or link.parent not in known]
+    return min(orphans or links, key=lambda link: (link.start_ns, link.parent is not None)).span
