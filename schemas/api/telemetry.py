@@ -43,6 +43,30 @@ class QueryTracesResponse(Struct, frozen=True):
     data: list[Trace]
 
 
+class TraceDetails(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A trace with what it is about. Beside the contract: `POST .../traces?details=true`.
+
+    `name` is that of the root, `service` its resource's `service.name`. Tokens and models are those of the model calls.
+    """
+
+    trace_id: str
+    root_span_id: str
+    start_time: str
+    end_time: str | None = None
+    name: str
+    service: str = ""
+    status: SpanStatus
+    span_count: int
+    error_count: int = 0
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    models: list[str] = []
+
+
+class TraceDetailsResponse(Struct, frozen=True):
+    data: list[TraceDetails]
+
+
 class Span(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """`attributes` is a JSON object, kept as its text. In it NaN and the infinities are the strings `"NaN"`, `"Infinity"` and
     `"-Infinity"`, and bytes are base64."""
@@ -67,6 +91,56 @@ class SpanWithStatus(Struct, frozen=True, omit_defaults=True, kw_only=True):
     end_time: str | None = None
     attributes: Raw | None = None
     status: SpanStatus | None = None
+
+
+class SpanScope(Struct, frozen=True, omit_defaults=True):
+    """The library that made a span."""
+
+    name: str = ""
+    version: str = ""
+    attributes: Raw | None = None
+
+
+class SpanEvent(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Something that happened within a span, such as an exception."""
+
+    time: str
+    name: str
+    attributes: Raw | None = None
+
+
+class SpanLink(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Another span that a span has to do with."""
+
+    trace_id: str
+    span_id: str
+    trace_state: str = ""
+    attributes: Raw | None = None
+
+
+class SpanDetails(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A span with what the contract's `Span` cannot hold. Beside the contract: `GET .../traces/{trace_id}/spans`."""
+
+    span_id: str
+    trace_id: str
+    parent_span_id: str | None = None
+    name: str
+    kind: str
+    start_time: str
+    end_time: str | None = None
+    status: SpanStatus
+    status_message: str = ""
+    attributes: Raw | None = None
+    events: list[SpanEvent] = []
+    links: list[SpanLink] = []
+    resource: Raw | None = None
+    scope: SpanScope | None = None
+
+
+class TraceSpansResponse(Struct, frozen=True):
+    """The spans of a trace, in the order of time."""
+
+    data: list[SpanDetails]
 
 
 class QuerySpansRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
