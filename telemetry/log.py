@@ -1,0 +1,72 @@
+"""The protocol of the telemetry log: whatever was received, in the order of receipt, until its retention is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Literal, NamedTuple, Protocol
+
+Content = Literal["traces/protobuf", "traces/json"]
+"""What a request is: its signal and its encoding. The order is that of the numbers on disk; new ones go behind."""
+
+CONTENTS: tuple[Content, ...] = ("traces/protobuf", "traces/json")
+
+
+class TelemetryLogError(Exception):
+    """The log cannot take or give requests."""
+
+
+class LogFull(TelemetryLogError):
+    """Too much waits to be written; come back in a second."""
+
+
+class LogFailed(TelemetryLogError):
+    """The disk refused, or the log is closed; nothing of the request was kept."""
+
+
+class Entry(NamedTuple):
+    """One request. `position` rises by one; `recorded_at` is microseconds since 1970 and never falls; `body` is the
+    request unpacked, as it was checked."""
+
+    position: int
+    recorded_at: int
+    content: Content
+    body: bytes
+
+
+class TelemetryLog(Protocol):
+    @property
+    def epoch(self) -> str:
+        """The id of this copy of the log. Another id: what was built from the log is built anew."""
+        ...
+
+    def first(self) -> int:
+        """The oldest position that is still there; one behind the head where none is."""
+        ...
+
+    def head(self) -> int:
+        """The last position that is on disk, 0 when nothing ever was. No I/O."""
+        ...
+
+    def append(self, content: Content, body: bytes) -> Future[int]:
+        """Hands a request to the writer; the future has its position once it is on disk, or raises LogFailed.
+        Any thread; never blocks. Raises LogFull."""
+        ...
+
+    def read(self, after: int, max_bytes: int) -> Sequence[Entry]:
+        """The requests behind `after` in order: at least one if there is one, and then up to `max_bytes`. What is no
+        longer there is passed over. Blocks. Raises LogFailed."""
+        ...
+
+    def subscribe(self, wake: Callable[[int], None]) -> Callable[[], None]:
+        """Calls `wake(head)` after each write, from the writer's thread; returns a function that ends it."""
+        ...
+
+    def trim(self, before_us: int, max_bytes: int, until: int) -> None:
+        """Removes the oldest requests: those recorded before `before_us`, and what is above `max_bytes` altogether;
+        never one behind position `until`, and never the newest ones."""
+        ...
+
+    def close(self) -> None:
+        """Writes what was accepted and ends. Idempotent."""
+        ...

@@ -1,0 +1,266 @@
+"""The telemetry log in segment files: one writer, which puts everything that waits on disk with one sync.
+
+A request is acknowledged once the sync that covers it has returned. A crash can leave a torn frame at the end of the
+last file; it was never acknowledged, and is cut off at the next start.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from itertools import pairwise
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
+from typing import NamedTuple
+from uuid import uuid4
+
+from telemetry.log import Content, Entry, LogFailed, LogFull
+from telemetry.segment import ENDING, FRAME_BYTES, Segment, contents, first_of, frame
+
+_log = logging.getLogger(__name__)
+
+SEGMENT_BYTES = 64 * 2**20
+MAX_WAITING_BYTES = 64 * 2**20
+MAX_WAITING = 10_000
+# Of one write: what comes meanwhile shares the next sync.
+_BATCH_BYTES = 8 * 2**20
+
+
+class _Waiting(NamedTuple):
+    content: Content
+    body: bytes
+    written: Future[int]
+
+
+class SegmentLog:
+    """Implements `telemetry.log.TelemetryLog`. One per folder and process. Raises OSError when it cannot be opened."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        clock_us: Callable[[], int] = lambda: time.time_ns() // 1_000,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder = folder
+        self._segment_bytes = segment_bytes
+        self._clock_us = clock_us
+        self._epoch = _epoch(folder)
+        self._lock = Lock()
+        self._segments = _opened(folder)
+        self._head = self._segments[-1].end - 1 if self._segments else 0
+        self._recorded_at = self._segments[-1].last_at if self._segments else 0
+        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._waiting = self._waiting_bytes = 0
+        self._closed = False
+        self._wakes: dict[object, Callable[[int], None]] = {}
+        self._file: int | None = None
+        self._thread = Thread(target=self._run, name="telemetry-log", daemon=True)
+        self._thread.start()
+
+    @property
+    def epoch(self) -> str:
+        return self._epoch
+
+    def first(self) -> int:
+        with self._lock:
+            return self._segments[0].first if self._segments else self._head + 1
+
+    def head(self) -> int:
+        return self._head
+
+    def append(self, content: Content, body: bytes) -> Future[int]:
+        waiting = _Waiting(content, body, Future())
+        with self._lock:
+            if self._closed:
+                raise LogFull("The server is shutting down.")
+            full = self._waiting >= MAX_WAITING
+            if full or (self._waiting and self._waiting_bytes + len(body) > MAX_WAITING_BYTES):
+                raise LogFull("Too much telemetry waits to be written.")
+            self._waiting += 1
+            self._waiting_bytes += len(body)
+            self._queue.put(waiting)
+        return waiting.written
+
+    def read(self, after: int, max_bytes: int) -> Sequence[Entry]:
+        with self._lock:
+            segments, head = list(self._segments), self._head
+        found: list[Entry] = []
+        at = max(0, bisect_right(segments, after + 1, key=lambda segment: segment.first) - 1)
+        try:
+            for segment in segments[at:]:
+                room = max_bytes - sum([len(entry.body) for entry in found])
+                if found and room <= 0:
+                    break
+                found.extend(segment.read(found[-1].position if found else after, room))
+                if found and found[-1].position < segment.end - 1:
+                    break
+        except FileNotFoundError:
+            # Trimmed away a moment ago: what is behind it is still there.
+            return self.read(max(after, self.first() - 1), max_bytes)
+        except (OSError, ValueError) as error:
+            raise LogFailed(f"The telemetry log could not be read: {error}.") from error
+        # What a write that is going on has already put there is nobody's yet.
+        return [entry for entry in found if entry.position <= head]
+
+    def subscribe(self, wake: Callable[[int], None]) -> Callable[[], None]:
+        key = object()
+        with self._lock:
+            self._wakes[key] = wake
+
+        def end() -> None:
+            with self._lock:
+                self._wakes.pop(key, None)
+
+        return end
+
+    def trim(self, before_us: int, max_bytes: int, until: int) -> None:
+        """Whole segments at a time, never the one that is written."""
+        while True:
+            with self._lock:
+                if len(self._segments) < 2:
+                    return
+                oldest = self._segments[0]
+                over = contents(self._segments) > max_bytes
+                if oldest.end - 1 > until or not (over or oldest.last_at < before_us):
+                    return
+                del self._segments[0]
+            oldest.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._queue.put(None)
+        self._thread.join()
+        self._close_file()
+
+    # --- the writer's thread -----------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while (batch := self._taken()) is not None:
+            try:
+                self._write(batch)
+            except Exception as error:  # nobody may wait for ever, and this thread may not end
+                _log.error("the telemetry log could not be written: %s", error)
+                refusal = LogFailed(f"The telemetry log could not be written ({error}); nothing was kept.")
+                for waiting in batch:
+                    if not waiting.written.done():
+                        waiting.written.set_exception(refusal)
+
+    def _taken(self) -> list[_Waiting] | None:
+        """Everything that waits, within bounds; None at the end."""
+        batch: list[_Waiting] = []
+        size = 0
+        try:
+            item = self._queue.get()
+            while item is not None:
+                batch.append(item)
+                size += len(item.body)
+                if size >= _BATCH_BYTES:
+                    break
+                item = self._queue.get_nowait()
+            else:
+                if not batch:
+                    return None
+                self._queue.put(None)  # for the next call
+        except Empty:
+            pass
+        with self._lock:
+            self._waiting -= len(batch)
+            self._waiting_bytes -= size
+        return batch
+
+    def _write(self, batch: list[_Waiting]) -> None:
+        segment = self._segment_for(sum([FRAME_BYTES + len(waiting.body) for waiting in batch]))
+        now = max(self._clock_us(), self._recorded_at)
+        entries = [
+            Entry(position, now, waiting.content, waiting.body)
+            for position, waiting in enumerate(batch, self._head + 1)
+        ]
+        try:
+            self._put(b"".join(map(frame, entries)))
+        except OSError:
+            self._take_back(segment)
+            raise
+        with self._lock:
+            for entry in entries:
+                segment.added(entry)
+            self._head, self._recorded_at = entries[-1].position, now
+            wakes = list(self._wakes.values())
+        for waiting, entry in zip(batch, entries, strict=True):
+            waiting.written.set_result(entry.position)
+        for wake in wakes:
+            wake(self._head)
+
+    def _put(self, content: bytes) -> None:
+        assert self._file is not None
+        view = memoryview(content)
+        while view:
+            view = view[os.write(self._file, view) :]
+        os.fdatasync(self._file)
+
+    def _take_back(self, segment: Segment) -> None:
+        """Removes what a failed write has left: it was refused, so it may not be there after the next start."""
+        self._close_file()
+        segment.cut(segment.size)
+
+    def _segment_for(self, size: int) -> Segment:
+        segment = self._segments[-1] if self._segments else None
+        if segment is None or (segment.size and segment.size + size > self._segment_bytes):
+            self._close_file()
+            path = Segment.name(self._folder, self._head + 1)
+            self._file = os.open(
+                path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600
+            )
+            _sync_folder(self._folder)
+            segment = Segment(path, self._head + 1)
+            with self._lock:
+                self._segments.append(segment)
+        elif self._file is None:
+            self._file = os.open(segment.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        return segment
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def _epoch(folder: Path) -> str:
+    """The id of this log, made once."""
+    file = folder / "epoch"
+    if not file.exists():
+        fresh = folder / f"epoch.{uuid4().hex}"
+        fresh.write_text(uuid4().hex)
+        fresh.replace(file)
+        _sync_folder(folder)
+    return file.read_text().strip()
+
+
+def _opened(folder: Path) -> list[Segment]:
+    """The segments in order, the last one without a torn end. Earlier ones are read when they are asked for."""
+    paths = sorted(folder.glob(f"*{ENDING}"), key=first_of)
+    segments = [Segment.sealed(path, first_of(following)) for path, following in pairwise(paths)]
+    if paths:
+        last = Segment.opened(paths[-1])
+        if last.size < last.path.stat().st_size:
+            last.cut(last.size)
+        last.last_at = last.last_at or (segments[-1].last_at if segments else 0)
+        segments.append(last)
+    return segments
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
