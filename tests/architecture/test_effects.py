@@ -8,7 +8,7 @@ from tests.architecture.sources import Module, modules
 
 PURE = {
     "__future__", "collections", "difflib", "enum", "functools", "itertools", "json", "jsonschema_rs", "math", "msgspec",
-    "re", "schemas", "stack.domain", "stack.errors", "typing",
+    "re", "re2", "schemas", "stack.domain", "stack.errors", "typing",
 }  # fmt: skip
 
 # What a turn runner could reach the clock, chance or the network with, going around the port.
