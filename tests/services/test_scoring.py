@@ -34,6 +34,8 @@ from stack.services import judge as judges
 from stack.services.effects import RealEffects
 from stack.services.judge import Judge
 from stack.services.scoring import SLICE_ROWS, Scoring
+from telemetry.metrics import Metrics
+from telemetry.model_call import ModelCalls
 from telemetry.tracing import Tracing
 
 EQUALITY, CHOICE, BASE = "basic::equality", "basic::regex_parser_multiple_choice_answer", "llm-as-judge::base"
@@ -55,6 +57,7 @@ class Provider:
     """A fake at the edge: says what it is told to, or raises it."""
 
     id = "fake"
+    base_url = ""
     capabilities = Capabilities()
 
     def __init__(self, *says: str | ReplaystackError) -> None:
@@ -101,7 +104,8 @@ class OneProvider(Models):
 async def scoring(*says: str | ReplaystackError) -> AsyncIterator[tuple[Scoring, Provider]]:
     provider = Provider(*(says or ("Score: 1",)))
     workers = WorkerPool()
-    made = Scoring(Judge(OneProvider(provider), RealEffects(Tracing(None)), workers), workers)
+    calls = ModelCalls(Tracing(None), Metrics(enabled=False))
+    made = Scoring(Judge(OneProvider(provider), RealEffects(calls), workers), workers)
     try:
         yield made, provider
     finally:
