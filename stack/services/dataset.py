@@ -15,6 +15,7 @@ from projections import dataset as dataset_views
 from projections.dataset import Registration
 from schemas.api.dataset import Dataset, DataSource, RegisterDatasetRequest, URIDataSource
 from schemas.events.base import Event
+from schemas.events.dataset import HEAD_ROWS
 from stack.domain import dataset as datasets
 from stack.domain.dataset import DatasetState
 from stack.errors import Conflict, InternalError, Invalid, NotFound, VersionConflict
@@ -86,11 +87,11 @@ class DatasetService:
             if state.exists:
                 # Another request was faster; one that has gone again since is not in the way.
                 registered = await self._registration(dataset_id)
-                if registered is not None and not _same(registered, wanted):
+                if registered is None:
+                    continue
+                if not _same(registered, wanted):
                     raise _taken(dataset_id)
-                if registered is not None:
-                    return
-                continue
+                return
             write = StreamWrite(stream_name("dataset", dataset_id), version, caller.stamp(events))
             try:
                 await self._store.append(Append((write,), command=command))
@@ -147,7 +148,7 @@ class DatasetService:
         shown: list[Raw] = []
         if not registered.uri:
             size = 0
-            for row in await self.rows(dataset_id, version, 0, min(datasets.HEAD_ROWS, state.row_count)):
+            for row in await self.rows(dataset_id, version, 0, min(HEAD_ROWS, state.row_count)):
                 size += len(row) + 1
                 if size > SHOWN_BYTES:
                     break
