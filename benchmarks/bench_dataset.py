@@ -6,16 +6,15 @@ Rows have 200 bytes. Pages hold 1,000 rows and are read one after the other by o
 from __future__ import annotations
 
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Raw
 
 from benchmarks.client import Connection
 from benchmarks.load import concurrently
+from benchmarks.others import others
 from benchmarks.report import standalone
 from benchmarks.result import Result, of_rounds, percentile
 from benchmarks.rows import rows
@@ -27,7 +26,6 @@ MANY = 100_000
 PAGE = 1_000
 LISTED = 10
 APPEND_CLIENTS = 4
-OTHERS_EVERY_S = 0.01
 
 APPEND_BAR_MS = 4.0
 APPENDED_BAR = 50_000.0
@@ -44,7 +42,7 @@ def run(quick: bool) -> list[Result]:
     with (
         tempfile.TemporaryDirectory() as folder,
         replaystack(Path(folder) / "data") as server,
-        _others(server.port) as others_ms,
+        others(server.port) as others_ms,
         Connection(server.port, 120.0) as connection,
     ):
         appends = _appends(server.port, connection, rounds)
@@ -101,7 +99,9 @@ def _register(connection: Connection, dataset_id: str) -> float:
 
 
 def _reads(connection: Connection, dataset_id: str, rounds: int) -> list[Result]:
-    speeds, first_ms, last_ms = [], [], []
+    speeds: list[float] = []
+    first_ms: list[float] = []
+    last_ms: list[float] = []
     for _ in range(rounds):
         pages = [
             connection.get(f"{IO}/iterrows/{dataset_id}?start_index={start}&limit={PAGE}")
@@ -127,26 +127,6 @@ def _reads(connection: Connection, dataset_id: str, rounds: int) -> list[Result]
 def _new(connection: Connection, dataset_id: str, content: Raw) -> None:
     source = {"type": "rows", "rows": content}
     connection.post(DATASETS, {"purpose": "eval/question-answer", "dataset_id": dataset_id, "source": source})
-
-
-@contextmanager
-def _others(port: int) -> Iterator[list[float]]:
-    """Milliseconds of small requests that another client sends all the while."""
-    took_ms: list[float] = []
-    over = threading.Event()
-
-    def ask() -> None:
-        with Connection(port) as connection:
-            while not over.wait(OTHERS_EVERY_S):
-                took_ms.append(connection.get("/v1/health").took_ms)
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    try:
-        yield took_ms
-    finally:
-        over.set()
-        thread.join()
 
 
 def _seconds(work: Callable[[], None]) -> float:

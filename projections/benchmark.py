@@ -6,7 +6,7 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from projections.plan import ReadModel
-from projections.reader import Reader, Row
+from projections.reader import NOW, Reader, Row
 from schemas.api.benchmark import Benchmark
 
 # Runs after the jobs' statements: a deletion takes what the same batch has just written.
@@ -42,13 +42,16 @@ class BenchmarkJob(Struct, frozen=True):
 _registered = Decoder(_Registered)
 
 
-def listing(reader: Reader) -> list[Benchmark]:
-    return [_benchmark(reader, row) for row in reader.read("benchmarks", {})]
+def listing(reader: Reader, as_of: int | None = None) -> list[Benchmark]:
+    """All benchmarks in the order of registration. `as_of` is a position of the log (None: now)."""
+    rows = reader.read("benchmarks", {"as_of": NOW if as_of is None else as_of})
+    return [_benchmark(reader, row) for row in rows]
 
 
-def get(reader: Reader, benchmark_id: str) -> Benchmark | None:
+def get(reader: Reader, benchmark_id: str, as_of: int | None = None) -> Benchmark | None:
     """None for a benchmark that is unknown or unregistered."""
-    rows = reader.read("benchmark_by_id", {"benchmark_id": benchmark_id})
+    params = {"benchmark_id": benchmark_id, "as_of": NOW if as_of is None else as_of}
+    rows = reader.read("benchmark_by_id", params)
     return _benchmark(reader, rows[0]) if rows else None
 
 

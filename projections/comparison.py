@@ -13,7 +13,9 @@ from schemas.api.comparison import ComparedRow
 from schemas.events.evaljob import Generation
 
 READ_MODEL = ReadModel(
-    name="comparison", queries=("comparison_coverage", "comparison_summary", "comparison_rows")
+    name="comparison",
+    views=("evaljob_pairs",),
+    queries=("comparison_coverage", "comparison_summary", "comparison_rows"),
 )
 
 

@@ -10,6 +10,7 @@ from msgspec.json import Decoder
 from projections.plan import ReadModel
 from projections.reader import NOW, Reader, Row, rfc3339, window
 from schemas.api.dataset import Dataset, DatasetVersion, Purpose, RowsDataSource, URIDataSource
+from schemas.events.dataset import HEAD_BYTES, HEAD_ROWS
 
 READ_MODEL = ReadModel(
     name="dataset",
@@ -20,8 +21,6 @@ READ_MODEL = ReadModel(
     queries=("dataset_heads", "dataset_registration", "dataset_chunks", "dataset_versions_page"),
 )
 
-SHOWN_ROWS = 100
-LISTED_BYTES = 64 * 1024
 LIST_BYTES = 8 * 2**20
 """A list shows at most the first 100 rows of a dataset, 64 KiB of each, and 8 MiB of all; then none."""
 
@@ -72,7 +71,7 @@ def listing(reader: Reader, as_of: int | None = None) -> list[Dataset]:
     listed, left = [], LIST_BYTES
     for dataset_id, changes in groupby(rows, key=lambda row: row[0]):
         events = [reader.hydrate(event.encode()) for _, event in changes]
-        dataset, size = _listed(str(dataset_id), events, min(LISTED_BYTES, left))
+        dataset, size = _listed(str(dataset_id), events, min(HEAD_BYTES, left))
         listed.append(dataset)
         left -= size
     return listed
@@ -136,7 +135,7 @@ def _listed(dataset_id: str, events: list[bytes], max_bytes: int) -> tuple[Datas
             change = _change.decode(event)
             for row in change.first_rows:
                 size += len(bytes(row)) + 1
-                if size > max_bytes or len(rows) == SHOWN_ROWS:
+                if size > max_bytes or len(rows) == HEAD_ROWS:
                     return dataset(dataset_id, registered, rows), size
                 rows.append(row)
             if len(change.first_rows) < change.row_count:

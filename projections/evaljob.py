@@ -8,7 +8,7 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder, encode
 
 from projections.plan import ReadModel
-from projections.reader import Reader, Row, rfc3339, window
+from projections.reader import NOW, Reader, Row, rfc3339, window
 from schemas.api.error import Error
 from schemas.api.eval import EvalCandidate
 from schemas.api.evaljob import Job, JobOutcome, JobStatus
@@ -32,7 +32,6 @@ READ_MODEL = ReadModel(
 NOT_EVALUATED = "The row was not evaluated: the job ended before."
 _NO_GENERATION = encode({"generated_answer": "", "error": NOT_EVALUATED}).decode()
 _NO_SCORE = encode({"score": 0, "error": NOT_EVALUATED}).decode()
-_NEVER = 2**63 - 1
 
 _STATUS: dict[str, JobStatus] = {
     "scheduled": "scheduled",
@@ -88,17 +87,18 @@ class JobView(Struct, frozen=True):
         return self.outcome.status in _ENDS
 
 
-def get(reader: Reader, benchmark_id: str, job_id: str) -> JobView | None:
-    """The job, or None when it is unknown, deleted with its benchmark, or not one of this benchmark."""
-    rows = reader.read("evaljob_changes_of_job", {"benchmark_id": benchmark_id, "job_id": job_id})
+def get(reader: Reader, benchmark_id: str, job_id: str, as_of: int | None = None) -> JobView | None:
+    """The job, or None when it is unknown, deleted with its benchmark, or not one of this benchmark. `as_of` is a
+    position of the log (None: now)."""
+    until = NOW if as_of is None else as_of
+    job = {"benchmark_id": benchmark_id, "job_id": job_id}
+    rows = reader.read("evaljob_changes_of_job", job | {"as_of": until})
     # Without a beginning it is nothing: what is left of a job whose content was redacted.
     if not rows or rows[0][0] != "scheduled":
         return None
-    first, last = rows[0][3], rows[-1][3] if rows[-1][0] in _ENDS else _NEVER
-    [progress] = reader.read(
-        "evaljob_progress", {"benchmark_id": benchmark_id, "job_id": job_id, "first": first, "last": last}
-    )
-    return _view(reader, benchmark_id, job_id, rows, progress)
+    first, last = rows[0][3], rows[-1][3] if rows[-1][0] in _ENDS else until
+    [progress] = reader.read("evaljob_progress", job | {"first": first, "last": last})
+    return _view(reader, benchmark_id, job_id, rows, progress, last)
 
 
 def result(reader: Reader, view: JobView) -> bytes:
@@ -122,14 +122,23 @@ def result(reader: Reader, view: JobView) -> bytes:
 
 
 def page(
-    reader: Reader, benchmark_id: str, start_index: int = 0, limit: int | None = None
+    reader: Reader,
+    benchmark_id: str,
+    start_index: int = 0,
+    limit: int | None = None,
+    as_of: int | None = None,
 ) -> tuple[list[Job], bool]:
     """Jobs of a benchmark from `start_index` on, in the order of scheduling, at most `limit` (None: all), and
     whether more follow."""
     offset, row_count = window(start_index, limit)
     rows = reader.read(
         "evaljobs_of_benchmark",
-        {"benchmark_id": benchmark_id, "start_index": offset, "row_count": row_count},
+        {
+            "benchmark_id": benchmark_id,
+            "start_index": offset,
+            "row_count": row_count,
+            "as_of": NOW if as_of is None else as_of,
+        },
     )
     return [Job(job_id, _STATUS[change]) for job_id, change in rows[:limit]], (
         limit is not None and len(rows) > limit
@@ -141,7 +150,9 @@ def open_jobs(reader: Reader) -> list[tuple[str, str]]:
     return [(benchmark_id, job_id) for benchmark_id, job_id in reader.read("open_evaljobs", {})]
 
 
-def _view(reader: Reader, benchmark_id: str, job_id: str, rows: list[Row], progress: Row) -> JobView:
+def _view(
+    reader: Reader, benchmark_id: str, job_id: str, rows: list[Row], progress: Row, last: int
+) -> JobView:
     scheduled = _scheduled.decode(reader.hydrate(rows[0][2].encode()))
     status: JobStatus = "scheduled"
     ended, ended_us = _Ended(), 0
@@ -172,6 +183,6 @@ def _view(reader: Reader, benchmark_id: str, job_id: str, rows: list[Row], progr
         scoring_functions=scheduled.scoring_functions,
         aggregates=ended.aggregates,
         first=rows[0][3],
-        last=rows[-1][3] if ended_us else _NEVER,
+        last=last,
         row_count=highest_row + 1,
     )

@@ -172,7 +172,11 @@ class Warehouse:
         """Writes the views' log back into their file once it is large."""
         due = OFFLINE_CHECKPOINT_BYTES if offline else VIEWS_CHECKPOINT_BYTES
         if files.wal_bytes(files.database_path(self._folder, "views")) >= due:
-            self._writers["views"].checkpoint()
+            self.checkpoint_views()
+
+    def checkpoint_views(self) -> None:
+        """Writes the views' log back into their file."""
+        self._writers["views"].checkpoint()
 
     # --- opening and closing -----------------------------------------------------------------------------
 

@@ -66,6 +66,18 @@ class Settings(Struct, frozen=True, kw_only=True):
         list[str], _field("Origins whose web pages may call, such as `https://app.example`.")
     ] = []
     max_body_bytes: Annotated[int, Meta(ge=1024), _field("Largest request body.")] = 32 * 2**20
+    dataset_roots: Annotated[
+        list[Path], _field("Folders beneath which `lsfs://` and `file://` datasets are read; none otherwise.")
+    ] = []
+    max_dataset_bytes: Annotated[
+        int, Meta(ge=1024), _field("Most that a dataset's URI may hold, also unpacked and as JSON.")
+    ] = 2**30
+    max_dataset_fetch_bytes: Annotated[
+        int, Meta(ge=1024), _field("Most that is fetched from an `https://` URI of a dataset.")
+    ] = 256 * 2**20
+    max_dataset_rows: Annotated[
+        int, Meta(ge=1), _field("Most rows that one request may add to a dataset.")
+    ] = 10_000_000
     turn_deadline_s: Annotated[
         float, Meta(gt=0), _field("A turn, or a row of an evaluation, that runs longer than this fails.")
     ] = 1800.0
@@ -208,6 +220,7 @@ def load(
         said[name] = (value, origin)
     values = {name: _converted(SETTINGS[name], value, origin) for name, (value, origin) in said.items()}
     values["data"] = Path(values.get("data", SETTINGS["data"].default)).expanduser().absolute()
+    values["dataset_roots"] = [root.expanduser().absolute() for root in values.get("dataset_roots", [])]
     settings = Settings(**values)
     _check_together(settings)
     origins = {name: said[name][1] if name in said else "default" for name in SETTINGS}
@@ -278,8 +291,15 @@ def _from_file(config: Path | None, environ: Mapping[str, str]) -> list[tuple[st
             raise ConfigError(f"{path}: unknown setting {name!r}. Did you mean {nearest(name, SETTINGS)!r}?")
     if isinstance(content.get("data"), str):
         # A file means its own folder, wherever the command is run from.
-        content["data"] = str(path.absolute().parent / Path(content["data"]).expanduser())
+        content["data"] = _beside(path, content["data"])
+    roots = content.get("dataset_roots")
+    if isinstance(roots, list) and all(isinstance(root, str) for root in roots):
+        content["dataset_roots"] = [_beside(path, root) for root in roots]
     return [(name, value, str(path)) for name, value in content.items()]
+
+
+def _beside(file: Path, named: str) -> str:
+    return str(file.absolute().parent / Path(named).expanduser())
 
 
 def _from_environment(environ: Mapping[str, str]) -> list[tuple[str, Any, str]]:

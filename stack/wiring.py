@@ -19,6 +19,7 @@ from stack.providers.fetch.guarded import GuardedFetcher
 from stack.providers.fetch.port import Fetcher
 from stack.providers.inference.registry import Models
 from stack.providers.rows.reader import RowReader
+from stack.providers.rows.settings import ReadLimits
 from stack.providers.scoring.worker_pool import WorkerPool
 from stack.services.agent import AgentService
 from stack.services.benchmark import BenchmarkService
@@ -85,12 +86,14 @@ class Server:
         )
         effects = RealEffects(self.signals.calls)
         self.chat_completions = ChatCompletions(self.models, self.signals.calls, settings.max_completions)
-        self.scoring = Scoring(Judge(self.models, effects), WorkerPool())
+        workers = WorkerPool()
+        self.scoring = Scoring(Judge(self.models, effects, workers), workers)
         self.driver = TurnDriver(
             self.store, self.states, conversations, effects, self.supervisor, self.tracing, limits
         )
         owner = Owner(node, boot)
-        content = ContentLoader(fetcher or GuardedFetcher())
+        fetcher = fetcher or GuardedFetcher()
+        content = ContentLoader(fetcher)
         self.turns = TurnService(
             self.store,
             self.states,
@@ -104,7 +107,16 @@ class Server:
         )
         self.sessions = SessionService(self.store, self.states, self.turns, conversations)
         self.agents = AgentService(self.store, self.states, self.views, self.sessions)
-        self.row_reader = RowReader()
+        self.row_reader = RowReader(
+            fetcher,
+            settings.dataset_roots,
+            folder.path,
+            ReadLimits(
+                max_bytes=settings.max_dataset_bytes,
+                max_fetch_bytes=settings.max_dataset_fetch_bytes,
+                max_rows=settings.max_dataset_rows,
+            ),
+        )
         self.datasets = DatasetService(self.store, self.states, self.views, self.row_reader)
         self.telemetry = TelemetryService(
             self.warehouse, self._telemetry_up_to_date, settings.telemetry_max_spans
@@ -180,6 +192,7 @@ class Server:
         """Ends everything in order: work, then what it writes to, the log last."""
         await self.park_turns()
         await self.supervisor.stop()
+        await self.row_reader.aclose()
         await self.scoring.aclose()
         await self.models.aclose()
         await asyncio.to_thread(self.engine.stop)

@@ -1,87 +1,72 @@
-"""The telemetry log: requests as they were received and checked, durable, in the order of their positions.
-
-It is the truth of the store, which is rebuilt from it as far back as it goes.
-
-LogError
-├── LogFailed      nothing of an append was stored: the disk is full or fails
-└── LogDamaged     what was stored cannot be read any more
-"""
+"""The protocol of the telemetry log: whatever was received, in the order of receipt, until its retention is over."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, Protocol
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Literal, NamedTuple, Protocol
 
-from msgspec import Struct
+Content = Literal["traces/protobuf", "traces/json"]
+"""What a request is: its signal and its encoding. The order is that of the numbers on disk; new ones go behind."""
 
-Signal = Literal["traces", "metrics", "logs"]
-Encoding = Literal["protobuf", "json"]
-Compression = Literal["identity", "gzip", "deflate"]
+CONTENTS: tuple[Content, ...] = ("traces/protobuf", "traces/json")
 
 
-class Entry(Struct, frozen=True):
-    """A request. `body` is an OTLP export request of `signal`, compressed as it came; `received_ns` since 1970."""
+class TelemetryLogError(Exception):
+    """The log cannot take or give requests."""
 
-    signal: Signal
-    encoding: Encoding
-    compression: Compression
-    received_ns: int
+
+class LogFull(TelemetryLogError):
+    """Too much waits to be written; come back in a second."""
+
+
+class LogFailed(TelemetryLogError):
+    """The disk refused, or the log is closed; nothing of the request was kept."""
+
+
+class Entry(NamedTuple):
+    """One request. `position` rises by one; `recorded_at` is microseconds since 1970 and never falls; `body` is the
+    request unpacked, as it was checked."""
+
+    position: int
+    recorded_at: int
+    content: Content
     body: bytes
 
 
-class LogError(Exception):
-    """The root of the log's errors."""
-
-
-class LogFailed(LogError):
-    """An append could not be written. Nothing of it was stored; a later one may succeed."""
-
-
-class LogDamaged(LogError):
-    """Entries cannot be read. `after` and `before` are the positions of the nearest ones that may be readable."""
-
-    def __init__(self, reason: str, after: int, before: int) -> None:
-        super().__init__(reason)
-        self.after = after
-        self.before = before
-
-
 class TelemetryLog(Protocol):
-    """Positions begin with 1 and rise by one, through all restarts. One thread appends at a time; any thread reads."""
-
     @property
     def epoch(self) -> str:
-        """The id of this log, made when it was created."""
+        """The id of this copy of the log. Another id: what was built from the log is built anew."""
         ...
 
     def first(self) -> int:
-        """The position of the oldest entry that is kept; `head() + 1` when none is."""
+        """The oldest position that is still there; one behind the head where none is."""
         ...
 
     def head(self) -> int:
-        """The position of the last durable entry, 0 before the first. Cheap: no I/O."""
+        """The last position that is on disk, 0 when nothing ever was. No I/O."""
         ...
 
-    def append(self, entries: Sequence[Entry]) -> int:
-        """Makes all entries durable, or none; returns the position of the last one. Blocks. Raises LogFailed."""
+    def append(self, content: Content, body: bytes) -> Future[int]:
+        """Hands a request to the writer; the future has its position once it is on disk, or raises LogFailed.
+        Any thread; never blocks. Raises LogFull."""
         ...
 
-    def read(self, after: int, max_bytes: int) -> list[tuple[int, Entry]]:
-        """The durable entries behind `after` in order, as many as have at most `max_bytes` together, one at least; none
-        only at the end. Begins with the oldest one where `after` is no longer kept. Blocks. Raises LogDamaged."""
+    def read(self, after: int, max_bytes: int) -> Sequence[Entry]:
+        """The requests behind `after` in order: at least one if there is one, and then up to `max_bytes`. What is no
+        longer there is passed over. Blocks. Raises LogFailed."""
         ...
 
-    def size_bytes(self) -> int:
-        """What the kept entries take on disk."""
+    def subscribe(self, wake: Callable[[int], None]) -> Callable[[], None]:
+        """Calls `wake(head)` after each write, from the writer's thread; returns a function that ends it."""
         ...
 
-    def expired(self, received_before_ns: int, max_bytes: int) -> int:
-        """The position before which entries should go: those that were received earlier, and the oldest ones beyond
-        `max_bytes`. Never the newest entries that lie together with younger ones; at most `head() + 1`."""
+    def trim(self, before_us: int, max_bytes: int, until: int) -> None:
+        """Removes the oldest requests: those recorded before `before_us`, and what is above `max_bytes` altogether;
+        never one behind position `until`, and never the newest ones."""
         ...
 
-    def drop_before(self, position: int) -> None:
-        """Removes entries before `position`, or most of them. Blocks."""
+    def close(self) -> None:
+        """Writes what was accepted and ends. Idempotent."""
         ...
-
-    def close(self) -> None: ...

@@ -69,6 +69,11 @@ def test_a_file_means_paths_beside_itself(tmp_path: Path) -> None:
     file = write(folder / "r.toml", 'data = "store"')
     assert load({}, {}, file).settings.data == folder / "store"
     assert load({"data": "store"}, {}, file).settings.data == tmp_path / "store"
+    write(file, 'dataset_roots = ["rows", "/srv/rows", "~/rows"]')
+    roots = [folder / "rows", Path("/srv/rows"), Path("~/rows").expanduser()]
+    assert load({}, {}, file).settings.dataset_roots == roots
+    environ = {"REPLAYSTACK_DATASET_ROOTS": "rows, /srv/rows"}
+    assert load({}, environ, file).settings.dataset_roots == [tmp_path / "rows", Path("/srv/rows")]
 
 
 def test_everything_can_be_written_in_toml(tmp_path: Path) -> None:

@@ -29,10 +29,10 @@ class JobOutcome(Struct, frozen=True, omit_defaults=True, kw_only=True):
     job_id: str
     status: JobStatus
     usage: TurnUsage
+    num_rows: int
+    num_done: int
+    num_failed: int
     error: Error | None = None
-    num_rows: int = 0
-    num_done: int = 0
-    num_failed: int = 0
     dataset_id: str | None = None
     dataset_version: int | None = None
     agent_id: str | None = None

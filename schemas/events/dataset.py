@@ -10,6 +10,10 @@ from msgspec import Raw, Struct
 from schemas.api.dataset import Purpose
 from schemas.events.base import Event
 
+HEAD_ROWS = 100
+HEAD_BYTES = 64 * 1024
+"""At most so much of its first rows does an event hold beside the chunks, and a list show of a dataset."""
+
 
 class RowChunk(Struct, frozen=True, omit_defaults=True):
     """Rows that follow each other, each a JSON object whose text is kept as it is, without white space.

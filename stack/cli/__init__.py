@@ -16,6 +16,8 @@ COMMANDS = {
     "rebuild": "Build the read models anew from the log.",
     "backup": "Copy the log and its blobs to a new folder.",
     "verify": "Read the whole log and check that nothing is missing or changed.",
+    "datasets": "List, show, import and export datasets.",
+    "eval": "Run a benchmark, look at its jobs, compare two of them.",
     "traces": "List the newest traces, all or those that match.",
     "trace": "Show a trace as a tree, with its times, tokens and errors.",
     "config": "Show the settings and where each value comes from.",
@@ -62,13 +64,16 @@ class _Commands(click.Group):
 def _told(error: Exception) -> str | None:
     """What a refusal says; None for what is no refusal but a fault of the program."""
     from projections.errors import ProjectionError
+    from stack.cli.connection import AnswerError
     from stack.config import ConfigError
     from stack.errors import ReplaystackError
 
     if isinstance(error, ReplaystackError):
         return error.detail
-    if isinstance(error, ConfigError | ProjectionError):
+    if isinstance(error, ConfigError | ProjectionError | AnswerError):
         return str(error)
+    if isinstance(error, ConnectionError):
+        return f"The server does not answer: {error}. Start it with `replaystack serve`, or check --url."
     return None
 
 

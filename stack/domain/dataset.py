@@ -9,6 +9,8 @@ from msgspec import Raw, Struct
 from schemas.api.dataset import Purpose
 from schemas.events.base import Event
 from schemas.events.dataset import (
+    HEAD_BYTES,
+    HEAD_ROWS,
     DatasetRegistered,
     DatasetRowsAppended,
     DatasetUnregistered,
@@ -16,10 +18,6 @@ from schemas.events.dataset import (
 )
 from stack.domain.chosen_id import check_chosen_id
 from stack.errors import NotFound
-
-HEAD_ROWS = 100
-HEAD_BYTES = 64 * 1024
-"""What an event holds of its first rows where they are in a blob, so that a list of datasets reads no blob."""
 
 INLINE_BYTES = 64 * 1024
 """Rows of a change up to this are in its event; above they are blobs."""

@@ -54,10 +54,11 @@ class RowMessage(Struct, frozen=True):
 
 class EvalRow(Struct, frozen=True):
     """`messages` is what the candidate is asked. `values` is the row as scoring functions see it: all its fields,
-    with `expected_answer` and `input_query` under these names."""
+    with `expected_answer` and `input_query` under these names. `size` is the length of the row's text in bytes."""
 
     messages: tuple[RowMessage, ...]
     values: dict[str, Any]
+    size: int
 
 
 _row = msgspec.json.Decoder(dict[str, Any])
@@ -79,7 +80,7 @@ def read_row(text: bytes, answered: bool = True) -> EvalRow:
         values["expected_answer"] = expected
     if values.get("input_query") is None:
         values["input_query"] = _query(messages)
-    return EvalRow(messages, values)
+    return EvalRow(messages, values, len(text))
 
 
 def _asked(values: dict[str, Any]) -> tuple[RowMessage, ...]:

@@ -161,10 +161,6 @@ class EventStore:
             work.add_done_callback(self._release_put)
             raise
 
-    async def read_blob(self, digest: str) -> bytes:
-        """Raises InternalError where it is missing or damaged."""
-        return await self._in_thread(partial(self.blobs.get, digest))
-
     def release_blobs(self, digests: Sequence[str]) -> None:
         self.blobs.release(digests)
 

@@ -31,9 +31,21 @@ _PLACED = re.compile(r"^(.*?)(?: - at `(.*)`)?$", re.DOTALL)
 async def read_json(request: Request[Any, Any, Any], type: type[T]) -> tuple[T, bytes]:
     """The decoded body and its bytes. Raises UnsupportedMediaType and Invalid."""
     body = await body_of(request)
+    return await decoded(body, type), body
+
+
+async def decoded(body: bytes, type: type[T]) -> T:
+    """The body as a type; a large one is decoded in a thread. Raises Invalid."""
     if len(body) > LARGE_BODY_BYTES:
-        return await asyncio.to_thread(decode, body, type), body
-    return decode(body, type), body
+        return await asyncio.to_thread(decode, body, type)
+    return decode(body, type)
+
+
+async def read_optional(request: Request[Any, Any, Any], type: type[T]) -> tuple[T | None, bytes]:
+    """As `read_json`, for a body that may be left out; then it is None."""
+    if not await request.body():
+        return None, b""
+    return await read_json(request, type)
 
 
 async def read_optional(request: Request[Any, Any, Any], type: type[T]) -> tuple[T | None, bytes]:

@@ -10,12 +10,11 @@ from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp
 
 from projections import evaljob as evaljob_views
-from projections.evaljob import JobView
 from schemas.api.eval import EvaluateRowsRequest, RunEvalRequest
 from schemas.api.page import PaginatedResponse
 from stack.domain import benchmark as benchmarks
 from stack.domain.stream_position import parse
-from stack.errors import Conflict, Unavailable, of_status
+from stack.errors import Conflict, Unavailable
 from stack.http.answer import empty_answer, json_answer
 from stack.http.benchmark_path import id_in
 from stack.http.body import caller_of, page_of, post_of, read_json
@@ -127,14 +126,14 @@ class EvalJobController(Controller):
                 job_id = job.job_id
         if job is not None and not await job.ended():
             raise Unavailable("The server is shutting down; the evaluation goes on after its next start.")
-        view = await services.evaljobs.view(name, job_id)
-        _raise_failure(view, f"{request.url.path.removesuffix('/evaluations')}/jobs/{job_id}")
-        return await _result(services, name, job_id, view)
+        if job is not None and job.state.status == "cancelled":
+            raise Conflict(f"The evaluation was cancelled. {job.state.cancel_reason}")
+        return await _result(services, name, job_id)
 
 
-async def _result(services: Services, name: str, job_id: str, view: JobView | None = None) -> ASGIResponse:
+async def _result(services: Services, name: str, job_id: str) -> ASGIResponse:
     """The result of a job that has ended, made where it is read: it may be large."""
-    view = view or await services.evaljobs.view(name, job_id)
+    view = await services.evaljobs.view(name, job_id)
     if not view.has_ended:
         raise Unavailable("The server is shutting down; the job goes on after its next start.")
     headers = {STATUS_HEADER: view.outcome.status, ID_HEADER: job_id}
@@ -142,17 +141,6 @@ async def _result(services: Services, name: str, job_id: str, view: JobView | No
         headers[VERSION_HEADER] = str(view.outcome.dataset_version)
     body = await services.views.read(READ, evaljob_views.result, view)
     return ASGIResponse(body=body, media_type="application/json", headers=headers)
-
-
-def _raise_failure(view: JobView, url: str) -> None:
-    """An evaluation that gave nothing is an error: its caller waits for an answer."""
-    error = view.outcome.error
-    if view.outcome.status == "cancelled":
-        raise Conflict("The evaluation was cancelled: its benchmark was unregistered.")
-    if error is not None:
-        failure = of_status(error.status, error.detail)
-        failure.should_retry, failure.instance = False, url
-        raise failure
 
 
 def _wait(request: Request[Any, Any, Any]) -> tuple[float, dict[str, str] | None]:

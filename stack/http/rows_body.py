@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from litestar import Request
 
-from stack.http.body import body_of, decode
+from stack.http.body import body_of, decoded
 from stack.http.services import Services
 from stack.services.row_chunks import Blocks
 
@@ -20,4 +20,4 @@ async def read_rows(
     Invalid."""
     body = await body_of(request)
     split = await services.row_reader.split(body, path)
-    return decode(split.envelope, type), split.blocks, body
+    return await decoded(split.envelope, type), split.blocks, body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -20,7 +21,7 @@ from stack.services.answer import MAX_ANSWER_CHARACTERS
 from stack.services.caller import Caller
 from stack.services.chat_message import assistant_message, parts_of, system_text, user_message
 from stack.services.content import ContentLoader
-from stack.services.conversation import Messages
+from stack.services.conversation import LARGE_INPUT_CHARACTERS, Messages
 from stack.services.effects import Effects
 from stack.services.turn_runner import TurnPlan, inference_request
 
@@ -87,11 +88,10 @@ class ModelAnswers:
         self, number: int, row: EvalRow, attempt: int, caller: Caller, labels: Mapping[str, str]
     ) -> Answer:
         fetched = await self._fetched(row)
-        messages = [_chat(message, fetched) for message in row.messages if message.role != "system"]
-        told = [self._system, *(one.content for one in row.messages if one.role == "system")]
-        instructions = "\n".join(text for content in told if (text := text_of(content)))
-        if instructions:
-            messages.insert(0, system_text(instructions))
+        if fetched or row.size > LARGE_INPUT_CHARACTERS:
+            messages = await asyncio.to_thread(self._messages, row, fetched)
+        else:
+            messages = self._messages(row, fetched)
         request = inference_request(self._plan, messages, None)
         pieces: list[str] = []
         length = 0
@@ -111,6 +111,13 @@ class ModelAnswers:
         if finished is None:
             raise UpstreamFailed(f"{self._plan.provider.id} ended its answer without saying why.")
         return Answer("".join(pieces), finished.usage)
+
+    def _messages(self, row: EvalRow, fetched: Mapping[str, FetchedContent]) -> list[Raw]:
+        """What the model is told: one system message with all instructions, and what was said."""
+        messages = [_chat(message, fetched) for message in row.messages if message.role != "system"]
+        told = [self._system, *(one.content for one in row.messages if one.role == "system")]
+        instructions = "\n".join(text for content in told if (text := text_of(content)))
+        return [system_text(instructions), *messages] if instructions else messages
 
     async def _fetched(self, row: EvalRow) -> Mapping[str, FetchedContent]:
         """What is behind the URLs of images; a model server never gets a URL of a caller's choice."""

@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from projections import dataset as dataset_views
 from projections.dataset import Registration
-from schemas.api.dataset import Dataset, RegisterDatasetRequest, URIDataSource
+from schemas.api.dataset import Dataset, DataSource, RegisterDatasetRequest, URIDataSource
 from schemas.events.base import Event
+from schemas.events.dataset import HEAD_ROWS
 from stack.domain import dataset as datasets
 from stack.domain.dataset import DatasetState
 from stack.errors import Conflict, InternalError, Invalid, NotFound, VersionConflict
@@ -53,7 +54,7 @@ class DatasetService:
         URI raises."""
         dataset_id = request.dataset_id if request.dataset_id is not None else new_id()
         datasets.check_id(dataset_id)
-        uri = request.source.uri if isinstance(request.source, URIDataSource) else ""
+        uri = _uri_of(request.source)
         metadata = Raw(_encode(request.metadata or {}))
         if len(bytes(metadata)) > MAX_METADATA_BYTES:
             raise Invalid(f"metadata is larger than {MAX_METADATA_BYTES} bytes. Put the content into rows.")
@@ -86,11 +87,11 @@ class DatasetService:
             if state.exists:
                 # Another request was faster; one that has gone again since is not in the way.
                 registered = await self._registration(dataset_id)
-                if registered is not None and not _same(registered, wanted):
+                if registered is None:
+                    continue
+                if not _same(registered, wanted):
                     raise _taken(dataset_id)
-                if registered is not None:
-                    return
-                continue
+                return
             write = StreamWrite(stream_name("dataset", dataset_id), version, caller.stamp(events))
             try:
                 await self._store.append(Append((write,), command=command))
@@ -147,7 +148,7 @@ class DatasetService:
         shown: list[Raw] = []
         if not registered.uri:
             size = 0
-            for row in await self.rows(dataset_id, version, 0, min(datasets.HEAD_ROWS, state.row_count)):
+            for row in await self.rows(dataset_id, version, 0, min(HEAD_ROWS, state.row_count)):
                 size += len(row) + 1
                 if size > SHOWN_BYTES:
                     break
@@ -191,6 +192,15 @@ class DatasetService:
 
     async def _registration(self, dataset_id: str) -> Registration | None:
         return await self._views.read(("dataset",), dataset_views.registration, dataset_id)
+
+
+def _uri_of(source: DataSource) -> str:
+    """The URI of a source; empty for one of rows."""
+    if not isinstance(source, URIDataSource):
+        return ""
+    if not source.uri.strip():
+        raise Invalid("source.uri is empty; name what is to be read, or send the rows in a source of rows.")
+    return source.uri
 
 
 def _provider_of(uri: str) -> str:

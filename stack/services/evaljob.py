@@ -37,6 +37,9 @@ logger = logging.getLogger("replaystack.eval")
 
 ATTEMPTS = 10
 READ = ("benchmark", "evaljob")
+ATTACH_ATTEMPTS = 100
+MAX_ROWS_BYTES = 4 * 2**20
+"""Of the rows that one request may bring to be evaluated: they are recorded in one event."""
 # Checking rows that are longer than this together goes to a thread.
 LARGE_BYTES = 128 * 1024
 
@@ -92,27 +95,24 @@ class EvalJobService:
         format, and TooLarge for too many."""
         benchmarks.existing((await self._states.benchmark(benchmark_id)).state, benchmark_id)
         benchmarks.check_functions(request.scoring_functions)
-        rows = [bytes(row) for row in request.input_rows]
-        if not rows:
+        given = len(request.input_rows)
+        if not given:
             raise Invalid("input_rows is empty; give the rows to evaluate.")
-        if len(rows) > self._max_rows:
+        if given > self._max_rows:
             raise TooLarge(
-                f"input_rows has {len(rows)} rows; at most {self._max_rows} are evaluated at once. Register them "
-                "as a dataset and run a job, or raise eval_max_rows."
+                f"input_rows has {given} rows; at most {self._max_rows} are evaluated at once. Register them as a "
+                "dataset and run a job, or raise eval_max_rows."
             )
         config = await self._checked(request.benchmark_config, request.scoring_functions)
-        count = evaljobs.num_rows(len(rows), config.num_examples, "benchmark_config")
+        count = evaljobs.num_rows(given, config.num_examples, "benchmark_config")
+        rows = [bytes(row) for row in request.input_rows]
         answered = needs_answer(request.scoring_functions)
-        if sum(map(len, rows)) > LARGE_BYTES:
-            await asyncio.to_thread(_check_rows, rows, answered)
-        else:
-            _check_rows(rows, answered)
         scheduled = EvalJobScheduled(
             benchmark_id=benchmark_id,
             num_rows=count,
             config=config,
             scoring_functions=request.scoring_functions,
-            rows=(b"[%b]" % b",".join(rows[:count])).decode(),
+            rows=await _packed(rows, count, answered),
         )
         return await self._open(scheduled, new_id(), caller, command)
 
@@ -161,7 +161,7 @@ class EvalJobService:
     async def running(self, benchmark_id: str, job_id: str) -> RunningJob | None:
         """The job if it is scheduled or running in this process, None when it has ended (or is parked). Raises
         NotFound."""
-        while True:
+        for _ in range(ATTACH_ATTEMPTS):
             job = self._driver.jobs.get((benchmark_id, job_id))
             if job is not None:
                 return job
@@ -174,6 +174,7 @@ class EvalJobService:
             # Left by the last process, or scheduled a moment ago: it is about to be there.
             await self._recovered.wait()
             await asyncio.sleep(0.005)
+        return None
 
     async def view(self, benchmark_id: str, job_id: str) -> evaljob_views.JobView:
         """The job as the read model has it. Raises NotFound."""
@@ -235,6 +236,21 @@ class EvalJobService:
         # Scheduled in this process while the look at the read model was under way.
         if job.state.is_open and (benchmark_id, job_id) not in self._driver.jobs:
             self._driver.launch(job, replace(SYSTEM, trace_id=job.state.trace_id), left=True)
+
+
+async def _packed(rows: Sequence[bytes], count: int, answered: bool) -> str:
+    """The first `count` rows as the text of a JSON array. Raises Invalid for a row that fits no format, TooLarge."""
+    size = sum(map(len, rows))
+    if size > MAX_ROWS_BYTES:
+        raise TooLarge(
+            f"input_rows has {size} bytes; at most {MAX_ROWS_BYTES} are evaluated at once. Register the rows as a "
+            "dataset and run a job."
+        )
+    if size > LARGE_BYTES:
+        await asyncio.to_thread(_check_rows, rows, answered)
+    else:
+        _check_rows(rows, answered)
+    return (b"[%b]" % b",".join(rows[:count])).decode()
 
 
 def _check_rows(rows: Sequence[bytes], answered: bool) -> None:

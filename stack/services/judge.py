@@ -22,8 +22,10 @@ from stack.providers.inference.demo_extractive import DemoExtractive
 from stack.providers.inference.port import InferenceProvider, InferenceRequest, TextChunk
 from stack.providers.inference.registry import Models
 from stack.providers.scoring import judge
-from stack.providers.scoring.port import Row, RowFault, ScoreRow
-from stack.providers.scoring.scored import failed
+from stack.providers.scoring.port import Definition, Row, RowFault, ScoreRow
+from stack.providers.scoring.registry import has_own_patterns
+from stack.providers.scoring.scored import failed, scored
+from stack.providers.scoring.worker_pool import WorkerPool
 from stack.services.effects import Effects
 
 logger = logging.getLogger("replaystack.scoring")
@@ -41,9 +43,10 @@ _PASSING = (TooManyRequests, Unavailable, UpstreamFailed, UpstreamTimeout)
 class Judge:
     """The judges of one server: any of its models, except the embedded demo, which understands nothing."""
 
-    def __init__(self, models: Models, effects: Effects) -> None:
+    def __init__(self, models: Models, effects: Effects, workers: WorkerPool) -> None:
         self._models = models
         self._effects = effects
+        self._workers = workers
         self._places = asyncio.Semaphore(AT_ONCE)
 
     async def find(self, model: str) -> tuple[InferenceProvider, str]:
@@ -54,7 +57,7 @@ class Judge:
         return provider, name
 
     async def score_row(
-        self, params: LLMAsJudgeScoringFnParams, row: Row, labels: Mapping[str, str]
+        self, function: Definition, params: LLMAsJudgeScoringFnParams, row: Row, labels: Mapping[str, str]
     ) -> ScoreRow:
         """The score row, with what the judge said as `judge_feedback`. The parameters leave nothing out. A judge that
         fails for good is that row's error."""
@@ -67,7 +70,14 @@ class Judge:
         except Exception:
             logger.exception("judge %s failed unexpectedly", params.judge_model)
             return failed("The judge failed inside the server. Its log has the details.")
-        return judge.read(said, params.judge_score_regexes)
+        return await self._graded(function, params, {judge.FEEDBACK: said}) | {judge.FEEDBACK: said}
+
+    async def _graded(
+        self, function: Definition, params: LLMAsJudgeScoringFnParams, said: Mapping[str, str]
+    ) -> ScoreRow:
+        if has_own_patterns(function, params):
+            return scored(function, params, said)
+        return await self._workers.score(function, params, said)
 
     async def _said(self, model: str, asked: str, labels: Mapping[str, str]) -> str:
         for pause_s in (*RETRY_S, None):

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from msgspec import Raw
 
-from schemas.events.dataset import RowChunk
+from schemas.events.dataset import HEAD_ROWS, RowChunk
 from stack.domain import dataset as datasets
 from stack.domain.dataset import NewRows
 from stack.errors import TooLarge
@@ -72,7 +72,7 @@ class _Writer:
                 return NewRows(self._row_count, self._digest.hex, self._chunks, head)
             await self._store_block(first)
         if first is not None:
-            head = datasets.head_of(first.lines.split(b"\n", datasets.HEAD_ROWS)[: datasets.HEAD_ROWS])
+            head = datasets.head_of(first.lines.split(b"\n", HEAD_ROWS)[:HEAD_ROWS])
         return NewRows(self._row_count, self._digest.hex, self._chunks, head)
 
     async def _store_block(self, block: RowBlock) -> None:

@@ -7,8 +7,8 @@ import hashlib
 import logging
 import random
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -33,6 +33,8 @@ from stack.services.scoring import Scoring
 from telemetry.tracing import Tracing
 
 logger = logging.getLogger("replaystack.eval")
+
+T = TypeVar("T")
 
 # What may be gone a moment later. A request that was refused (400) is refused again.
 PASSING = (TooManyRequests, Unavailable, UpstreamFailed, UpstreamTimeout)
@@ -81,8 +83,9 @@ class RowEvaluator:
             error: ReplaystackError | None = None
             answer = Answer("", TurnUsage())
             scores: dict[str, dict[str, Any]] = {}
+            digest = await _in_thread_if_large(row.text, lambda: hashlib.sha256(row.text).hexdigest()[:16])
             try:
-                read = await _read(row.text, self._answered)
+                read = await _in_thread_if_large(row.text, lambda: read_row(row.text, self._answered))
                 answer = await self._answer(row.number, read, asked, caller)
                 scores = await self._scored(read, answer)
                 unscored = evaljobs.failed_row_error(scores)
@@ -99,7 +102,7 @@ class RowEvaluator:
                     span.set(f"eval.score.{name}", float(score["score"]))
             return EvalJobRowEvaluated(
                 row=row.number,
-                input_digest=hashlib.sha256(row.text).hexdigest()[:16],
+                input_digest=digest,
                 generation=Generation(answer.text, "" if error is None or answer.text else error.detail),
                 scores=scores,
                 attempts=asked.attempts,
@@ -168,7 +171,6 @@ def needs_answer(functions: Sequence[str]) -> bool:
     return any(name not in ANSWERLESS for name in functions)
 
 
-async def _read(text: bytes, answered: bool) -> EvalRow:
-    if len(text) > LARGE_BYTES:
-        return await asyncio.to_thread(read_row, text, answered)
-    return read_row(text, answered)
+async def _in_thread_if_large(text: bytes, work: Callable[[], T]) -> T:
+    """Work that takes the longer the longer `text` is."""
+    return await asyncio.to_thread(work) if len(text) > LARGE_BYTES else work()

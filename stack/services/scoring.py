@@ -139,17 +139,16 @@ class Scoring:
         rows: Sequence[Row],
         labels: Mapping[str, str],
     ) -> list[ScoreRow]:
-        own = function.params
-        given = _complete(params, own)
-        if function.place == "here":
+        given = _complete(params, function.params)
+        if function.place == "here" and registry.has_own_patterns(function, given):
             if len(rows) <= FEW_ROWS and _characters(rows) <= FEW_CHARACTERS:
                 return _scored_here(function, given, rows)
             return await asyncio.to_thread(_scored_here, function, given, rows)
-        if function.place == "worker":
+        if function.place != "judge":
             return await asyncio.gather(*(self._workers.score(function, given, row) for row in rows))
         if not isinstance(given, LLMAsJudgeScoringFnParams) or not given.judge_model:
             return [failed("No judge_model is named.") for _ in rows]
-        return await asyncio.gather(*(self._judge.score_row(given, row, labels) for row in rows))
+        return await asyncio.gather(*(self._judge.score_row(function, given, row, labels) for row in rows))
 
     async def aclose(self) -> None:
         await self._workers.aclose()

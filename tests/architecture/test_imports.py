@@ -38,11 +38,25 @@ ONE_USER = {
 ALSO = {
     "litestar": {"stack.app"},
     "uvicorn": {"stack.http.protocol"},
-    "duckdb": {"projections.transaction"},
+    "duckdb": {"projections.transaction", "stack.providers.rows.parquet_file"},
 }
 
 # Too slow to import (0.1 to 1 s) for a server that may never need them.
-LAZY = {"openai", "grpc", "bm25s", "nanoarrow", "numpy", "opentelemetry.exporter", "opentelemetry.proto"}
+LAZY = {
+    "openai",
+    "grpc",
+    "bm25s",
+    "huggingface_hub",
+    "langdetect",
+    "math_verify",
+    "nanoarrow",
+    "numpy",
+    "opentelemetry.exporter",
+    "opentelemetry.proto",
+    "rapidfuzz",
+    "re2",
+    "tree_sitter",
+}
 
 
 def layer_of(name: str) -> str:

@@ -37,7 +37,6 @@ found: dict[str, Any] = {
             client.toolgroups,
             client.tools,
             client.shields,
-            client.scoring_functions,
             client.vector_dbs,
         )
     ],

@@ -7,9 +7,16 @@ import pytest
 from msgspec import Raw
 
 from schemas.events.base import Event, Redacted
-from schemas.events.dataset import DatasetRegistered, DatasetRowsAppended, DatasetUnregistered, RowChunk
+from schemas.events.dataset import (
+    HEAD_BYTES,
+    HEAD_ROWS,
+    DatasetRegistered,
+    DatasetRowsAppended,
+    DatasetUnregistered,
+    RowChunk,
+)
 from stack.domain import dataset as datasets
-from stack.domain.dataset import HEAD_BYTES, HEAD_ROWS, DatasetState, NewRows
+from stack.domain.dataset import DatasetState, NewRows
 from stack.errors import NotFound
 
 HEAD = Raw(b'[{"a":1}]')

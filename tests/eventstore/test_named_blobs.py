@@ -42,14 +42,14 @@ async def test_a_named_blob_stays_as_long_as_its_event(
     await log.append(one(stream, 0, appended(*digests[:2])))
     await log.append(one(other, 0, appended(digests[1], digests[2])))
     log.release_blobs(digests)
-    assert [await log.read_blob(digest) for digest in digests] == [b"one", b"two", b"three"]
+    assert [log.blobs.get(digest) for digest in digests] == [b"one", b"two", b"three"]
     assert verify(tmp_path / "log").ok
     assert len(backup(tmp_path / "log", tmp_path / "copy").files) == 4
     await log.append(one(stream, 1, DatasetUnregistered(), redact=(stream,)))
     assert await gone(log, digests[0])
-    assert [await log.read_blob(digest) for digest in digests[1:]] == [b"two", b"three"]
+    assert [log.blobs.get(digest) for digest in digests[1:]] == [b"two", b"three"]
     with pytest.raises(InternalError):
-        await log.read_blob(digests[0])
+        log.blobs.get(digests[0])
     report = verify(tmp_path / "log")
     assert (report.ok, report.blobs) == (True, 2)
 
@@ -70,7 +70,7 @@ async def test_a_held_blob_outlasts_a_refused_append(log: EventStore) -> None:
         await log.append(one(stream, 0, appended(digest)))
     await log.append(one(stream, 1, appended(digest)))
     log.release_blobs((digest,))
-    assert await log.read_blob(digest) == b"content"
+    assert log.blobs.get(digest) == b"content"
 
 
 async def test_what_no_event_names_is_discarded(log: EventStore) -> None:

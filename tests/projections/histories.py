@@ -149,6 +149,82 @@ def blob_chunk(rows: int, blob: str = "ab" * 32) -> dict[str, Any]:
     return {"count": rows, "bytes": 12 * rows, "blob": blob}
 
 
+def benchmark_registered(benchmark_id: str, **more: Any) -> Happening:
+    payload = {
+        "dataset_id": "data/0",
+        "scoring_functions": ["basic::equality"],
+        "provider_id": "replaystack",
+        "provider_resource_id": benchmark_id,
+        "metadata": {"of": benchmark_id},
+        "actor": "key-1",
+    }
+    return (f"benchmark/{benchmark_id}", "benchmark.registered.1", payload | more)
+
+
+def benchmark_unregistered(benchmark_id: str, next_job: int) -> Happening:
+    return (f"benchmark/{benchmark_id}", "benchmark.unregistered.1", {"next_job": next_job, "actor": "key-2"})
+
+
+def job_scheduled(benchmark_id: str, job_id: str, rows: int, **more: Any) -> list[Happening]:
+    """The two events that schedule a job, in the order of the log."""
+    candidate = {"type": "model", "model": "demo/extractive", "sampling_params": {}}
+    payload = {
+        "benchmark_id": benchmark_id,
+        "num_rows": rows,
+        "config": {"eval_candidate": candidate},
+        "scoring_functions": ["basic::equality"],
+        "dataset_id": "data/0",
+        "dataset_version": 3,
+    }
+    return [
+        (f"benchmark/{benchmark_id}", "benchmark.job_scheduled.1", {"job_id": job_id}),
+        (f"evaljob/{benchmark_id}/{job_id}", "evaljob.scheduled.1", payload | more),
+    ]
+
+
+def job_started(benchmark_id: str, job_id: str, attempt: int = 1) -> Happening:
+    owner = {"node": "node-1", "boot": f"boot-{attempt}"}
+    return (f"evaljob/{benchmark_id}/{job_id}", "evaljob.started.1", {"owner": owner, "attempt": attempt})
+
+
+def row_evaluated(
+    benchmark_id: str,
+    job_id: str,
+    row: int,
+    score: Any = 1.0,
+    answer: str = "A",
+    error: str = "",
+    **more: Any,
+) -> Happening:
+    payload: dict[str, Any] = {
+        "row": row,
+        "input_digest": f"{row:016x}",
+        "generation": {"generated_answer": answer},
+        "scores": {"basic::equality": {"score": score}},
+        "attempts": 1,
+        "duration_ms": 7,
+        "usage": {"input_tokens": 10, "output_tokens": 3},
+    }
+    if error:
+        payload["generation"] = {"generated_answer": "", "error": error}
+        payload["scores"] = {"basic::equality": {"score": 0, "error": error}}
+        payload["error"] = {"status": 502, "title": "Bad Gateway", "detail": error}
+    return (f"evaljob/{benchmark_id}/{job_id}", "evaljob.row_evaluated.1", payload | more)
+
+
+def job_ended(benchmark_id: str, job_id: str, status: str = "completed") -> list[Happening]:
+    payload: dict[str, Any] = {"aggregates": {"basic::equality": {"accuracy": {"accuracy": 0.5}}}}
+    if status == "failed":
+        payload["error"] = {"status": 404, "title": "Not Found", "detail": "The dataset is gone."}
+    if status == "cancelled":
+        payload["reason"] = "asked for"
+    closed = {"job_id": job_id, "status": status}
+    return [
+        (f"evaljob/{benchmark_id}/{job_id}", f"evaljob.{status}.1", payload),
+        (f"benchmark/{benchmark_id}", "benchmark.job_closed.1", closed),
+    ]
+
+
 def message(text: str) -> dict[str, Any]:
     return {"role": "assistant", "content": text, "stop_reason": "end_of_turn"}
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 from projections import dataset
-from projections.dataset import LISTED_BYTES, SHOWN_ROWS, Chunk
+from projections.dataset import Chunk
 from projections.engine import Engine
 from projections.warehouse import Warehouse
 from schemas.api.dataset import Dataset, RowsDataSource, URIDataSource
+from schemas.events.dataset import HEAD_BYTES, HEAD_ROWS
 from tests.projections import histories as h
 from tests.projections.feeds import ListFeed
 
@@ -49,7 +50,7 @@ def test_a_list_shows_the_first_hundred_rows_and_no_hole(view: View, feed: ListF
     feed.append(h.dataset_registered("cut", 0, **cut))
     reader = follow(view, feed.append(h.rows_appended("cut", 9, 2)))
     many, short = dataset.listing(reader)
-    assert shown_rows(many) == list(range(SHOWN_ROWS))
+    assert shown_rows(many) == list(range(HEAD_ROWS))
     assert shown_rows(short) == [0, 1, 2]
 
 
@@ -60,7 +61,7 @@ def test_large_rows_are_not_listed(view: View, feed: ListFeed) -> None:
     [found] = dataset.listing(reader)
     assert shown_rows(found) == [0, 1, 2]
     assert isinstance(found.source, RowsDataSource)
-    assert sum(len(bytes(row)) for row in found.source.rows) <= LISTED_BYTES
+    assert sum(len(bytes(row)) for row in found.source.rows) <= HEAD_BYTES
 
 
 def test_chunks_say_where_the_rows_are(view: View, feed: ListFeed) -> None:

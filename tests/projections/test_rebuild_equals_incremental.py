@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,11 @@ MOVES = (
     "dataset",
     "append",
     "drop_dataset",
+    "benchmark",
+    "job",
+    "job_row",
+    "job_ends",
+    "drop_benchmark",
     "bad",
 )
 
@@ -47,6 +53,10 @@ class World:
         self.steps: dict[str, str] = {}  # open steps: the turn
         self.turns_of: dict[str, list[str]] = {}
         self.datasets: dict[str, int] = {}  # their rows
+        self.benchmarks: dict[str, list[str]] = {}  # their jobs since they were registered
+        self.next_job: dict[str, int] = {}
+        self.jobs: list[tuple[str, str]] = []  # open ones
+        self.rows_done: Counter[tuple[str, str]] = Counter()
         self.count = 0
 
     def move(self, move: str, choice: int) -> None:
@@ -133,6 +143,50 @@ class World:
             self.feed.append(h.dataset_unregistered(dataset))
             self.feed.redact({f"dataset/{dataset}"}, keep="dataset.unregistered.1")
 
+    def _benchmark(self, name: str, choice: int) -> None:
+        """One of a few ids, as of datasets; the numbers of its jobs go on."""
+        benchmark = f"bench/{choice % 2}"
+        if benchmark not in self.benchmarks:
+            self.benchmarks[benchmark] = []
+            self.feed.append(h.benchmark_registered(benchmark))
+
+    def _job(self, name: str, choice: int) -> None:
+        if self.benchmarks:
+            benchmark = _pick(list(self.benchmarks), choice)
+            number = self.next_job.get(benchmark, 0)
+            self.next_job[benchmark] = number + 1
+            self.benchmarks[benchmark].append(str(number))
+            self.jobs.append((benchmark, str(number)))
+            self.feed.append(*h.job_scheduled(benchmark, str(number), choice + 1))
+            self.feed.append(h.job_started(benchmark, str(number)))
+
+    def _job_row(self, name: str, choice: int) -> None:
+        if self.jobs:
+            job = _pick(self.jobs, choice)
+            error = "gone" if choice % 4 == 0 else ""
+            self.feed.append(h.row_evaluated(*job, self.rows_done[job], answer=name, error=error))
+            self.rows_done[job] += 1
+
+    def _job_ends(self, name: str, choice: int) -> None:
+        if self.jobs:
+            self._end_job(_pick(self.jobs, choice), ("completed", "failed", "cancelled")[choice % 3])
+
+    def _end_job(self, job: tuple[str, str], status: str) -> None:
+        self.jobs.remove(job)
+        self.feed.append(*h.job_ended(*job, status))
+
+    def _drop_benchmark(self, name: str, choice: int) -> None:
+        if self.benchmarks:
+            benchmark = _pick(list(self.benchmarks), choice)
+            for job in [job for job in self.jobs if job[0] == benchmark]:
+                self._end_job(job, "cancelled")
+            gone = self.benchmarks.pop(benchmark)
+            self.feed.append(h.benchmark_unregistered(benchmark, self.next_job.get(benchmark, 0)))
+            streams = {f"benchmark/{benchmark}"} | {f"evaljob/{benchmark}/{job_id}" for job_id in gone}
+            self.feed.redact(streams, keep="benchmark.unregistered.1")
+            for job_id in gone:
+                del self.rows_done[benchmark, job_id]
+
     def _bad(self, name: str, choice: int) -> None:
         self.feed.append(_pick(BAD, choice))
 
@@ -170,7 +224,7 @@ def _catch_up(build: Build, feed: Feed, limit: int) -> None:
         build.apply(records)
 
 
-moves = st.lists(st.tuples(st.sampled_from(MOVES), st.integers(0, 11)), min_size=15, max_size=70)
+moves = st.lists(st.tuples(st.sampled_from(MOVES), st.integers(0, 11)), min_size=15, max_size=90)
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -206,5 +260,9 @@ def test_a_rebuild_equals_what_was_followed(
             for row in expected["dataset_changes"]:
                 held[row[2]] = held.get(row[2], 0) + row[6]
             assert held == world.datasets
+            assert {row[2] for row in expected["benchmarks"]} == set(world.benchmarks)
+            jobs = {(row[2], row[3]) for row in expected["evaljob_changes"]}
+            assert jobs == {(name, job) for name, jobs in world.benchmarks.items() for job in jobs}
+            assert Counter((row[2], row[3]) for row in expected["evaljob_rows"]) == +world.rows_done
         finally:
             warehouse.close()

@@ -8,6 +8,7 @@ milliseconds, counts are whole numbers. The behaviours:
 | name | what is sent |
 |---|---|
 | text | `chunks` pieces of text, then a finish reason, usage and [DONE] |
+| say | the setting `text` |
 | echo | the received request body as JSON, as text in pieces of 64 characters |
 | tools | a call of the first tool (or `name`) in `pieces` fragments; as text if a tool spoke last, unless `again` |
 | cut | `chunks` pieces, then the connection is dropped in the middle of the answer |
@@ -269,6 +270,8 @@ class Connection(asyncio.Protocol):
             case "echo":
                 text = msgspec.json.encode(msgspec.json.decode(body)).decode()
                 pieces = [framed(text_chunk(text[i : i + 64])) for i in range(0, len(text), 64)]
+            case "say":
+                pieces = [framed(text_chunk(script.settings.get("text", "")))]
             case "tools" if request.get("tools") and (
                 script.number("again") or last_role(request["messages"]) != "tool"
             ):

@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind
 
 from stack.errors import NotFound, ReplaystackError, Unavailable, UpstreamFailed
+from stack.providers.inference.openai_client import warm_up
 from stack.providers.inference.registry import Models
 from stack.providers.inference.settings import InferenceSettings
 from stack.services.chat_completion import ChatCompletions
@@ -51,6 +52,7 @@ class Observed:
     async def ask(self, script: str, **more: Any) -> bytes:
         messages = [{"role": "user", "content": "Hello"}]
         body = json.dumps({"model": f"up/{script}", "messages": messages, **more}).encode()
+        await warm_up()  # Or the first call of all spends its time on an import.
         with self.tracing.span("request"):
             async with self.service.passed(body, {}) as answer:
                 return b"".join([piece async for piece in answer.pieces])

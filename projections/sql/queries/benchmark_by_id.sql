@@ -3,4 +3,4 @@ SELECT
     benchmark_id,
     event
 FROM now.benchmarks
-WHERE benchmark_id = $benchmark_id;
+WHERE benchmark_id = $benchmark_id AND position <= $as_of;

@@ -3,4 +3,5 @@ SELECT
     benchmark_id,
     event
 FROM now.benchmarks
+WHERE position <= $as_of
 ORDER BY position;

@@ -5,5 +5,5 @@ SELECT
     event,
     position
 FROM now.evaljob_changes
-WHERE benchmark_id = $benchmark_id AND job_id = $job_id
+WHERE benchmark_id = $benchmark_id AND job_id = $job_id AND position <= $as_of
 ORDER BY position;

@@ -3,7 +3,7 @@ SELECT
     job_id,
     arg_max(change, position) FILTER (change <> 'cancel_requested')
 FROM now.evaljob_changes
-WHERE benchmark_id = $benchmark_id
+WHERE benchmark_id = $benchmark_id AND position <= $as_of
 GROUP BY job_id
 HAVING bool_or(change = 'scheduled')
 ORDER BY min(position)

@@ -96,7 +96,7 @@ OPERATIONS = (
         tag=TAG,
         summary="Evaluate rows that come with the request.",
         description=f"{_ROWS_NEED} What they give is recorded as a job of its own, whose id is the header `x-job-id`. "
-        "Where every row fails the answer is the first failure.",
+        "A row that failed has an `error` and the score 0.",
         body=EvaluateRowsRequest,
         answer=EvaluateResponse,
         says="The generations and scores, in the order of the rows.",

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from schemas.api.chat_completion import OpenAIError, OpenAIErrorResponse
 from stack.errors import ReplaystackError, UpstreamFailed
-from stack.providers.inference.openai_client import OpenAIClient, Refused, body_of, kind_of, warm_up
+from stack.providers.inference.openai_client import OpenAIClient, Refused, body_of, kind_of
 from stack.providers.inference.openai_errors import message_of
 from stack.providers.inference.openai_stream import MAX_ANSWER_BYTES
 from stack.providers.inference.port import RelayedAnswer, RelayedRequest
@@ -60,7 +60,6 @@ async def relayed(
     The head of a streamed answer and its first piece have `first_token_timeout_s`, each next one has
     `stall_timeout_s`; an answer in one piece has `answer_timeout_s`.
     """
-    await warm_up()  # What is imported here is no delay of the server's.
     settings = client.settings
     allowed_s = settings.first_token_timeout_s if request.streamed else settings.answer_timeout_s
     deadline = asyncio.get_running_loop().time() + allowed_s

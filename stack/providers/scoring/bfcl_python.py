@@ -38,15 +38,26 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 def python_calls(written: str) -> list[Call]:
     """The calls in `[f(a=1), g(b="x")]`, with or without the brackets. Raises NoCall."""
     # Quotes around it are taken off, as some models write it as a string.
-    plain = written.replace("\n", "").strip().strip("[]'")
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            parsed = ast.parse(f"[{plain}]", mode="eval").body
-    except (SyntaxError, ValueError) as error:
-        raise NoCall(f"it is no Python: {error}") from None
+    parsed = _parsed(written.replace("\n", "").strip().strip("[]'"))
     if not isinstance(parsed, ast.List):
         raise NoCall("it is no list of calls")
-    return [_call(element) for element in parsed.elts]
+    try:
+        return [_call(element) for element in parsed.elts]
+    except RecursionError:
+        raise NoCall("it is nested too deeply") from None
+
+
+def _parsed(plain: str) -> ast.expr:
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return ast.parse(f"[{plain}]", mode="eval").body
+    except UnicodeEncodeError:
+        raise NoCall("it is no valid Unicode text") from None
+    except (SyntaxError, ValueError) as error:
+        raise NoCall(f"it is no Python: {error.args[0]}") from None
+    except (RecursionError, MemoryError):
+        # The parser says so of what is nested more deeply than its own stack, whatever memory there is.
+        raise NoCall("it is nested too deeply") from None
 
 
 def _call(node: ast.expr) -> Call:

@@ -17,11 +17,10 @@ from stack.providers.scoring.port import RowFault
 ANSWERS = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
 QUOTES = {"ja": "「」", "ru": "«»", "th": "“”", "zh": "“”", "zh-cn": "“”", "zh-tw": "“”"}
 
-_PLACEHOLDER = re.compile(r"\[[^\]\n]*\]")
+_PLACEHOLDER = re.compile(r"\[[^\[\]\n]*\]")
 _HIGHLIGHT = re.compile(r"\*([^\n*]*)\*")
 _DOUBLE_HIGHLIGHT = re.compile(r"\*\*([^\n*]*)\*\*")
 _DIVIDER = re.compile(r"\s?\*\*\*\s?")
-_TITLE = re.compile(r"<<([^\n]+)>>")
 _FENCE = re.compile(r"^```(?:json)?|```$", re.IGNORECASE)
 _POSTSCRIPTS = {"P.P.S": re.compile(r"p\.\s?p\.\s?s"), "P.S.": re.compile(r"p\.\s?s\.")}
 
@@ -163,7 +162,12 @@ def json_format(answer: str, given: Arguments) -> bool:
 
 
 def title(answer: str, given: Arguments) -> bool:
-    return any(found.strip("<> \t") for found in _TITLE.findall(answer))
+    """A line has something between `<<` and `>>`."""
+    for line in answer.split("\n"):
+        begin, end = line.find("<<"), line.rfind(">>")
+        if 0 <= begin < end and line[begin:end].strip("<> \t"):
+            return True
+    return False
 
 
 def two_responses(answer: str, given: Arguments) -> bool:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
 
 import msgspec
 
-from schemas.api.scoring_function import LLMAsJudgeScoringFnParams
+from schemas.api.scoring_function import LLMAsJudgeScoringFnParams, ScoringFnParams
 from stack.errors import Invalid
 from stack.providers.scoring import patterns
-from stack.providers.scoring.fields import field
+from stack.providers.scoring.fields import field, text
 from stack.providers.scoring.port import Definition, Row, RowFault, ScoreRow
 
+FEEDBACK = "judge_feedback"
+"""What the judge said: a field of the row that it is read from, and of the score row."""
 PLACEHOLDERS = ("input_query", "expected_answer", "generated_answer")
 MAX_CHARACTERS = 200_000
 """Of each text that is put into a prompt."""
@@ -66,12 +67,11 @@ Answer to grade: {generated_answer}
 
 Grade (A, B or C):"""
 
-BASE_PATTERNS = [r"(?i)score\W{0,10}(-?\d+(?:\.\d+)?)"]
+BASE_PATTERNS = [r"(?i)score\W{0,10}?(-?\d+(?:\.\d+)?)"]
 # A letter that stands alone on the last line, or with the name of its grade. An A within a sentence is none.
 SIMPLEQA_PATTERNS = [r"(?:^|\n)\W*(A|B|C)\b(?:\W+(?:CORRECT|INCORRECT|NOT[_ ]ATTEMPTED))?\W*$"]
 
-_PLACED = re.compile(r"\{(" + "|".join(PLACEHOLDERS) + r")\}")
-_ESCAPED = re.compile(r"\{\{|\}\}")
+_TOKEN = re.compile(r"\{\{|\}\}|\{(" + "|".join(PLACEHOLDERS) + r")\}")
 _NAMED = re.compile(r"\{([A-Za-z_]\w*)\}")
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?")
 
@@ -90,12 +90,11 @@ def check(params: LLMAsJudgeScoringFnParams, where: str) -> None:
         raise Invalid(
             f"{where}: prompt_template has {len(template):,} characters; at most {MAX_TEMPLATE:,} fit."
         )
-    for name in _NAMED.findall(_ESCAPED.sub("", template)):
-        if name not in PLACEHOLDERS:
-            near = difflib.get_close_matches(name, PLACEHOLDERS, n=1, cutoff=0.5)
-            hint = f" Nearest: {{{near[0]}}}." if near else " Write {{...}} for text in braces."
-            raise Invalid(f"{where}: prompt_template has {{{name[:80]}}}, which is no field of a row.{hint}")
-    if "generated_answer" not in _PLACED.findall(template):
+    for name in _NAMED.findall(_TOKEN.sub(" ", template)):
+        near = difflib.get_close_matches(name, PLACEHOLDERS, n=1, cutoff=0.5)
+        hint = f" Nearest: {{{near[0]}}}." if near else " Write {{...}} for text in braces."
+        raise Invalid(f"{where}: prompt_template has {{{name[:80]}}}, which is no field of a row.{hint}")
+    if "generated_answer" not in _TOKEN.findall(template):
         raise Invalid(
             f"{where}: prompt_template has no {{generated_answer}}: the judge would not see the answer."
         )
@@ -106,42 +105,40 @@ def prompt(template: str, row: Row) -> str:
 
     Where its other braces are doubled, as `str.format` has it, they become single ones.
     """
-    rest = _ESCAPED.sub("", _PLACED.sub("", template))
+    rest = _TOKEN.sub("", template)
     doubled = "{" not in rest and "}" not in rest
-    parts = _PLACED.split(template)
-    # Texts and names alternate. Only the template's own text is unescaped, never a row's.
-    for position, part in enumerate(parts):
-        if position % 2:
-            parts[position] = _text(row, part)
-        elif doubled:
-            parts[position] = part.replace("{{", "{").replace("}}", "}")
-    return "".join(parts)
+
+    def put(token: re.Match[str]) -> str:
+        if token.group(1):
+            return _shown(row, token.group(1))
+        return token.group()[0] if doubled else token.group()
+
+    return _TOKEN.sub(put, template)
 
 
-def _text(row: Row, name: str) -> str:
+def _shown(row: Row, name: str) -> str:
     value = field(row, name)
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    if len(text) > MAX_CHARACTERS:
-        raise RowFault(f"{name!r} has {len(text):,} characters; a judge is shown at most {MAX_CHARACTERS:,}.")
-    return text
+    shown = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    if len(shown) > MAX_CHARACTERS:
+        raise RowFault(
+            f"{name!r} has {len(shown):,} characters; a judge is shown at most {MAX_CHARACTERS:,}."
+        )
+    return shown
 
 
-def read(said: str, regexes: Sequence[str]) -> ScoreRow:
+def grade(params: ScoringFnParams, row: Row) -> ScoreRow:
     """The score row of what a judge said: the grade that the patterns find, as a number where it is one."""
-    grade = patterns.first_match(regexes, said)
-    if not grade:
-        return {
-            "score": 0,
-            "error": "The judge gave no grade that the patterns find.",
-            "judge_feedback": said,
-        }
-    return {"score": _number(grade), "judge_feedback": said}
+    assert isinstance(params, LLMAsJudgeScoringFnParams)
+    found = patterns.first_match(params.judge_score_regexes, text(row, FEEDBACK))
+    if not found:
+        raise RowFault("The judge gave no grade that the patterns find.")
+    return {"score": _number(found)}
 
 
-def _number(grade: str) -> int | float | str:
-    if not _NUMBER.fullmatch(grade):
-        return grade
-    return float(grade) if "." in grade else int(grade)
+def _number(found: str) -> int | float | str:
+    if not _NUMBER.fullmatch(found):
+        return found
+    return float(found) if "." in found else int(found)
 
 
 DEFINITIONS = (
@@ -159,6 +156,7 @@ DEFINITIONS = (
             aggregation_functions=["average"],
         ),
         place="judge",
+        score_row=grade,
     ),
     Definition(
         id="llm-as-judge::405b-simpleqa",
@@ -173,5 +171,6 @@ DEFINITIONS = (
             aggregation_functions=["categorical_count"],
         ),
         place="judge",
+        score_row=grade,
     ),
 )

@@ -27,8 +27,9 @@ _CJK_CHARACTER = re.compile(
 _WORD = re.compile(r"\w+")
 _MARK = re.compile(r"[^\w\s]+")
 _COMPOUND = re.compile(r"[^\W_]+(?:[-\u2010\u2011'\u2019.&][^\W_]+)*")
-# A mark that may end a sentence, what may close behind it, and the space before the next one.
-_END = re.compile(r"([.!?\u2026]+)[\"'\u2019\u201d)\]*_]*\s+(?=\S)")
+# Marks that may end a sentence, what may close behind them, and the space before the next one. Where marks begin is
+# said first, so that a long row of them is looked at once.
+_END = re.compile(r"(?<![.!?\u2026])([.!?\u2026]++)[\"'\u2019\u201d)\]*_]*+\s++(?=\S)")
 _LAST_WORD = re.compile(r"\S*$")
 _SHORTENED = (
     "mr mrs ms dr prof sr jr st rev hon gen col lt sgt capt gov sen rep pres mt ft vs etc e.g i.e cf al approx dept "
@@ -70,7 +71,8 @@ def sentences(text: str) -> list[str]:
     initial or the number of a list's entry, or a small letter follows. A line break alone ends none."""
     found, start = [], 0
     for end in _END.finditer(text):
-        if end.group(1) == "." and not _ends_sentence(text, start, end):
+        dots = not set(end.group(1)) & {"!", "?"}
+        if dots and (text[end.end()].islower() or not _ends_sentence(text, start, end)):
             continue
         found.append(text[start : end.end()].strip())
         start = end.end()
@@ -80,10 +82,10 @@ def sentences(text: str) -> list[str]:
 
 def _ends_sentence(text: str, start: int, end: re.Match[str]) -> bool:
     before = _LAST_WORD.search(text, max(start, end.start() - 40), end.start())
-    word = before.group().strip("\"'([*_\u201c\u2018").lower() if before else ""
-    initial = len(word) == 1 and word.isalpha() and word != "i"
+    word = before.group().strip("\"'([*_\u201c\u2018") if before else ""
+    initial = len(word) == 1 and word.isupper() and word != "I"
     entry = word.isdigit() and text[start : end.start()].strip() == word
-    return not (initial or entry or word in _ABBREVIATIONS or text[end.end()].islower())
+    return not (initial or entry or word.lower() in _ABBREVIATIONS)
 
 
 def count_words(text: str) -> int:

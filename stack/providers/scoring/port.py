@@ -32,15 +32,15 @@ class Definition(Struct, frozen=True, kw_only=True):
     """A scoring function. `params` are its own parameters; what a request gives counts for that request only.
 
     `place` is where a row is scored: `here` in a few microseconds, in the `worker` process where it may take long
-    or hang, or by a `judge` model. `score_row` does it (a judge has none); it raises RowFault. `libraries` are the
-    modules that it needs: the worker imports them before it begins to count time.
+    or hang, or by a `judge` model. `score_row` does it, a judge's from the row's `judge_feedback`; it raises
+    RowFault. `libraries` are the modules that it needs: the worker imports them before it begins to count time.
     """
 
     id: str
     description: str
     params: ScoringFnParams
+    score_row: Callable[[ScoringFnParams, Row], ScoreRow]
     place: Place = "here"
-    score_row: Callable[[ScoringFnParams, Row], ScoreRow] | None = None
     libraries: tuple[str, ...] = ()
 
     @property

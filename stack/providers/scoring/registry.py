@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 
+from schemas.api.scoring_function import (
+    LLMAsJudgeScoringFnParams,
+    RegexParserScoringFnParams,
+    ScoringFnParams,
+)
 from stack.errors import Invalid
 from stack.providers.scoring import bfcl, docvqa, ifeval, judge, match, math_answer, multiple_choice
 from stack.providers.scoring.port import Definition
@@ -20,6 +26,21 @@ DEFINITIONS = {
         *judge.DEFINITIONS,
     )
 }
+
+
+def has_own_patterns(function: Definition, params: ScoringFnParams) -> bool:
+    """Whether the patterns are the function's, known to be quick. Those of a caller may take long over a long text:
+    they are matched in the worker."""
+    return _patterns(params) == _patterns(function.params)
+
+
+def _patterns(params: ScoringFnParams) -> Sequence[str]:
+    match params:
+        case RegexParserScoringFnParams(parsing_regexes=given):
+            return given
+        case LLMAsJudgeScoringFnParams(judge_score_regexes=given):
+            return given
+    return ()
 
 
 def definition(name: str) -> Definition:

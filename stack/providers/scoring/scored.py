@@ -8,7 +8,6 @@ from stack.providers.scoring.port import Definition, Row, RowFault, ScoreRow
 
 def scored(function: Definition, params: ScoringFnParams, row: Row) -> ScoreRow:
     """The score row; `{score: 0, error}` for a row that cannot be scored. Raises MemoryError only."""
-    assert function.score_row is not None
     try:
         return function.score_row(params, row)
     except RowFault as fault:

@@ -1,8 +1,8 @@
-"""The process that scores rows which may take long, hang or crash: `python -m stack.providers.scoring.worker`.
+"""The process that scores rows which may take long, hang or crash.
 
-It reads frames from its standard input and answers each with one on its standard output: four bytes with the length
-of the rest, which is a `Task` or an `Answer` in JSON. It ends with its input. The limits are its own, so that they
-hold when the server is gone.
+`python -m stack.providers.scoring.worker SECONDS` (of computing, for each row) reads frames from its standard input and
+answers each with one on its standard output: four bytes with the length of the rest, which is a `Task` or an `Answer`
+in JSON. It ends with its input. The limits are its own, so that they hold when the server is gone.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from stack.providers.scoring.port import ScoreRow
 from stack.providers.scoring.registry import DEFINITIONS
 from stack.providers.scoring.scored import failed, scored
 
-CPU_S = 5
-"""Computing time of one row. What takes longer is ended by SIGXCPU; time of day would fail rows on a busy machine."""
 MEMORY_BYTES = 1 << 30
 LENGTH_BYTES = 4
 
@@ -49,11 +47,12 @@ def framed(message: Struct) -> bytes:
 
 
 def main() -> None:
+    cpu_s = int(sys.argv[1])
     _limit()
     tasks = msgspec.json.Decoder(Task)
     source, target = sys.stdin.buffer, sys.stdout.buffer
     while body := _frame(source):
-        answer = _answer(tasks, body)
+        answer = _answer(tasks, body, cpu_s)
         target.write(framed(answer))
         target.flush()
         if answer.leaving:
@@ -68,13 +67,13 @@ def _limit() -> None:
     logging.disable(logging.CRITICAL)
 
 
-def _answer(tasks: msgspec.json.Decoder[Task], body: bytes) -> Answer:
+def _answer(tasks: msgspec.json.Decoder[Task], body: bytes, cpu_s: int) -> Answer:
     try:
         task = tasks.decode(body)
         function = DEFINITIONS[task.function]
         for library in function.libraries:
             importlib.import_module(library)
-        _grant_time()
+        _grant_time(cpu_s)
         return Answer(scored(function, task.params, task.row))
     except MemoryError:
         return Answer(
@@ -82,10 +81,11 @@ def _answer(tasks: msgspec.json.Decoder[Task], body: bytes) -> Answer:
         )
 
 
-def _grant_time() -> None:
+def _grant_time(cpu_s: int) -> None:
+    """Time of day would fail rows on a busy machine; what takes more computing time is ended by SIGXCPU."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    soft = int(usage.ru_utime + usage.ru_stime) + CPU_S + 1
+    soft = int(usage.ru_utime + usage.ru_stime) + cpu_s + 1
     resource.setrlimit(
         resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard)
     )

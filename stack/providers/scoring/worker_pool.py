@@ -18,11 +18,13 @@ import stack
 from schemas.api.scoring_function import ScoringFnParams
 from stack.providers.scoring.port import Definition, Row, ScoreRow
 from stack.providers.scoring.scored import failed
-from stack.providers.scoring.worker import CPU_S, LENGTH_BYTES, Answer, Task, framed
+from stack.providers.scoring.worker import LENGTH_BYTES, Answer, Task, framed
 
 logger = logging.getLogger("replaystack.scoring")
 
 SIZE = 2
+CPU_S = 5
+"""Computing time of one row."""
 IDLE_S = 60.0
 ANSWER_S = 120.0
 """A row whose answer is not there after this long is given up. Its computing time is bounded in the worker; this is
@@ -35,7 +37,8 @@ LARGE_CHARACTERS = 65_536
 class WorkerPool:
     """At most `size` workers of one event loop, each with one row at a time; who waits is served in turn."""
 
-    def __init__(self, size: int = SIZE) -> None:
+    def __init__(self, size: int = SIZE, cpu_s: int = CPU_S) -> None:
+        self._cpu_s = cpu_s
         self._places = asyncio.Semaphore(size)
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
@@ -58,8 +61,11 @@ class WorkerPool:
     async def _asked(self, frame: bytes) -> ScoreRow:
         if self._idle:
             # It may have been ended while it was idle, by the system for its memory: then a new one is asked.
-            with suppress(_Ended):
+            try:
                 return await self._ask(self._idle.pop(), frame)
+            except _Ended as ended:
+                if ended.final:
+                    return failed(ended.reason)
         try:
             return await self._ask(await self._start(), frame)
         except _Ended as ended:
@@ -81,7 +87,7 @@ class WorkerPool:
 
     async def _start(self) -> _Worker:
         try:
-            worker = _Worker(await _started())
+            worker = _Worker(await _started(self._cpu_s), self._cpu_s)
         except OSError as error:
             raise _Ended(f"No process could be started to score the row: {error}.") from None
         self._all.add(worker)
@@ -105,15 +111,17 @@ class WorkerPool:
 
 
 class _Ended(Exception):
-    """The worker ended before it answered. `reason` says so of the row."""
+    """The worker ended before it answered. `reason` says so of the row; `final` when the row was the cause."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, final: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.final = final
 
 
 class _Worker:
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, cpu_s: int) -> None:
+        self._cpu_s = cpu_s
         assert process.stdin is not None and process.stdout is not None
         self._process = process
         self._stdin, self._stdout = process.stdin, process.stdout
@@ -130,9 +138,9 @@ class _Worker:
                 length = int.from_bytes(await self._stdout.readexactly(LENGTH_BYTES), "big")
                 return msgspec.json.decode(await self._stdout.readexactly(length), type=Answer)
         except TimeoutError:
-            raise _Ended(f"The row was not scored within {ANSWER_S:g} s.") from None
+            raise _Ended(f"The row was not scored within {ANSWER_S:g} s.", final=True) from None
         except (OSError, asyncio.IncompleteReadError):
-            raise _Ended(_reason(await self._process.wait())) from None
+            raise _cause(await self._process.wait(), self._cpu_s) from None
 
     def rest(self, retire: Callable[[_Worker], None]) -> None:
         """Calls `retire` when nobody has asked for a minute."""
@@ -151,12 +159,12 @@ class _Worker:
         await self._process.wait()
 
 
-async def _started() -> Process:
+async def _started(cpu_s: int) -> Process:
     """A worker that knows nothing of the server's environment: there may be keys in it."""
     root = str(Path(stack.__file__).parents[1])
     environment = {"PYTHONPATH": root, "PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8"}
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "stack.providers.scoring.worker"),
+        *(sys.executable, "-P", "-m", "stack.providers.scoring.worker", str(cpu_s)),
         stdin=PIPE,
         stdout=PIPE,
         stderr=DEVNULL,
@@ -165,8 +173,8 @@ async def _started() -> Process:
     )
 
 
-def _reason(code: int) -> str:
+def _cause(code: int, cpu_s: int) -> _Ended:
     if code == -signal.SIGXCPU:
-        return f"The row takes more than {CPU_S} s of computing time to be scored."
+        return _Ended(f"The row takes more than {cpu_s} s of computing time to be scored.", final=True)
     logger.warning("a scoring worker ended with code %d", code)
-    return f"The process that scored the row ended unexpectedly (code {code})."
+    return _Ended(f"The process that scored the row ended unexpectedly (code {code}).")

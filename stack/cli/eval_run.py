@@ -1,0 +1,157 @@
+"""Schedules a job, follows it with a progress bar, and shows what it gave."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from stack.cli.connection import Connection
+from stack.cli.eval_job import JobName, path_of
+from stack.cli.eval_tables import show_outcome
+
+CANDIDATE = ("model", "agent", "system", "temperature", "max_tokens", "judge", "examples")
+"""The options that say what is evaluated and how."""
+RETRY_S = 0.5
+RECONNECT_S = 60.0
+"""How long a server that went away may take to come back: its jobs go on then."""
+
+
+def scheduled(
+    connection: Connection,
+    benchmark: str,
+    *,
+    model: str | None,
+    agent: Path | None,
+    system: str,
+    temperature: float | None,
+    max_tokens: int | None,
+    judge: str,
+    examples: int | None,
+) -> JobName:
+    """A new job. Raises UsageError, AnswerError."""
+    if (model is None) == (agent is None):
+        raise click.UsageError("Say what to evaluate: --model MODEL, or --agent FILE.")
+    config: dict[str, Any] = {"scoring_params": _judged(connection, benchmark, judge)}
+    if examples is not None:
+        config["num_examples"] = examples
+    if agent is not None:
+        try:
+            config["eval_candidate"] = {"type": "agent", "config": msgspec.json.decode(agent.read_bytes())}
+        except msgspec.DecodeError as error:
+            raise click.UsageError(f"{agent} is no JSON: {error}.") from None
+    else:
+        config["eval_candidate"] = _model(str(model), system, temperature, max_tokens)
+    answer = connection.ask(
+        "POST", f"{path_of(benchmark)}/jobs", {"benchmark_config": config}, {"prefer": "wait=0"}
+    )
+    return JobName(benchmark, answer["job_id"])
+
+
+def _model(model: str, system: str, temperature: float | None, max_tokens: int | None) -> dict[str, Any]:
+    params: dict[str, Any] = {"strategy": {"type": "greedy"}}
+    if temperature:
+        params["strategy"] = {"type": "top_p", "temperature": temperature}
+    if max_tokens is not None:
+        params["max_tokens"] = max_tokens
+    candidate: dict[str, Any] = {"type": "model", "model": model, "sampling_params": params}
+    if system:
+        candidate["system_message"] = {"role": "system", "content": system}
+    return candidate
+
+
+def _judged(connection: Connection, benchmark: str, judge: str) -> dict[str, Any]:
+    """The parameters of the functions that ask a judge."""
+    if not judge:
+        return {}
+    functions = connection.ask("GET", path_of(benchmark))["scoring_functions"]
+    own: dict[str, Any] = {"type": "llm_as_judge", "judge_score_regexes": [], "aggregation_functions": []}
+    return {name: own | {"judge_model": judge} for name in functions if name.startswith("llm-as-judge::")}
+
+
+def follow(connect: Callable[[], Connection], job: JobName, as_json: bool) -> bool:
+    """Follows a job to its end and shows what it gave. Returns whether it completed. A server that goes away
+    meanwhile is waited for: its jobs go on."""
+    console = Console(stderr=True, highlight=False)
+    progress = _progress(console)
+    try:
+        with progress:
+            _follow(connect, job, progress)
+    except KeyboardInterrupt:
+        console.print(
+            f"The job goes on. See it with: replaystack eval show {job.name}\n"
+            f"End it with: replaystack eval cancel {job.name}"
+        )
+        return False
+    connection = connect()
+    outcome = connection.ask("GET", f"{job.path}/outcome")
+    result = connection.ask("GET", f"{job.path}/result")
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode({"job": job.name, **outcome, "result": result})))
+    else:
+        show_outcome(job.name, outcome, result)
+    return bool(outcome["status"] == "completed")
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[failed]}", style="red"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def _follow(connect: Callable[[], Connection], job: JobName, progress: Progress) -> None:
+    from stack.errors import NotFound
+
+    shown = progress.add_task(job.name, total=None, failed="")
+    connection, lost_at = connect(), 0.0
+    while True:
+        try:
+            if _followed(connection, job, progress, shown):
+                return
+            lost_at = 0.0
+        except (OSError, http.client.HTTPException) as error:
+            lost_at = lost_at or time.monotonic()
+            if time.monotonic() - lost_at > RECONNECT_S:
+                raise ConnectionError(f"{error}; the job goes on when the server does") from error
+        time.sleep(RETRY_S)
+        # A server that was started again has another port.
+        with suppress(NotFound):
+            connection = connect()
+
+
+def _followed(connection: Connection, job: JobName, progress: Progress, shown: Any) -> bool:
+    """Reads the job's stream from its beginning. Returns whether that came to the job's end."""
+    done = failed = 0
+    for frame in connection.stream("GET", f"{job.path}/events"):
+        event = frame.data["event"]
+        match event["event_type"]:
+            case "scheduled":
+                progress.update(shown, total=event["num_rows"])
+            case "row_evaluated":
+                done += 1
+                failed += "error" in event
+                progress.update(shown, completed=done, failed=f"{failed} failed" if failed else "")
+            case "completed" | "failed" | "cancelled":
+                return True
+    return False

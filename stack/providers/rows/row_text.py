@@ -1,0 +1,115 @@
+"""Rows as JSON texts: checked, brought into compact form, and put together in blocks of about 1 MiB."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from stack.errors import Invalid, ReplaystackError, TooLarge
+from stack.providers.rows.port import RowBlock
+from stack.providers.rows.settings import ReadLimits
+
+BLOCK_BYTES = 2**20
+MAX_DEPTH = 128
+"""Levels of arrays and objects in a row, itself included: what JSON parsers in other languages take."""
+
+Where = Callable[[int], str]
+"""Names the row of a number, for messages."""
+
+_KINDS = {ord("["): "a list", ord('"'): "a string", ord("n"): "null", ord("t"): "true", ord("f"): "false"}
+_HALF_PAIR = re.compile(
+    rb"(?<!\\)(?:\\\\)*"
+    rb"(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F])"
+)
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_NOT_OPENING = bytes(set(range(256)) - set(b"[{\n"))
+_NOT_NESTING = bytes(set(range(256)) - set(b"[]{}"))
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
+
+# It takes whatever has a buffer, `Raw` among them.
+_format: Any = msgspec.json.format
+
+
+def blocks(rows: Iterable[tuple[int, Any]], where: Where, limits: ReadLimits) -> Iterator[RowBlock]:
+    """Blocks of rows that are numbered texts of JSON values (bytes or Raw). Raises Invalid for what is no object, is
+    not JSON or UTF-8, or is nested too deeply, TooLarge for a row above its limit."""
+    numbers: list[int] = []
+    for block in packed(_compact(rows, where, numbers), lambda index: where(numbers[index]), limits):
+        _check(block, numbers, where)
+        # The row behind the block has been taken already.
+        del numbers[: block.count]
+        yield block
+
+
+def packed(texts: Iterable[bytes], where: Where, limits: ReadLimits) -> Iterator[RowBlock]:
+    """Blocks of texts that are compact already; `where` takes the index within the block. Raises TooLarge."""
+    held: list[bytes] = []
+    size = 0
+    for text in texts:
+        length = len(text) + 1
+        if length > limits.max_row_bytes:
+            raise TooLarge(f"{where(len(held))} has more than {limits.max_row_bytes} bytes; no row may.")
+        if held and size + length > BLOCK_BYTES:
+            yield RowBlock(len(held), b"\n".join(held))
+            held, size = [], 0
+        held.append(text)
+        size += length
+    if held:
+        yield RowBlock(len(held), b"\n".join(held))
+
+
+def malformed(where: str, error: Exception, text: Any) -> ReplaystackError:
+    """What is wrong with a JSON text that msgspec did not take."""
+    if isinstance(error, RecursionError):
+        return _too_deep(where)
+    if isinstance(error, UnicodeDecodeError):
+        return Invalid(f"{where} is not valid UTF-8 at byte {error.start}.")
+    if _HALF_PAIR.search(text):
+        # msgspec says of some that the data are truncated.
+        return Invalid(f"{where} is not valid JSON: a \\u escape is half of a surrogate pair.")
+    return Invalid(f"{where} is not valid JSON: {error}.")
+
+
+def _compact(rows: Iterable[tuple[int, Any]], where: Where, numbers: list[int]) -> Iterator[bytes]:
+    for number, row in rows:
+        try:
+            text: bytes = _format(row, indent=-1)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise malformed(where(number), error, bytes(row)) from None
+        if text[0] != 0x7B:
+            kind = _KINDS.get(text[0], "a number")
+            raise Invalid(f"{where(number)} is {kind}; a row is a JSON object.")
+        numbers.append(number)
+        yield text
+
+
+def _check(block: RowBlock, numbers: list[int], where: Where) -> None:
+    """What msgspec does not look at, for a whole block at once: 2 ms."""
+    lines = block.lines
+    try:
+        lines.decode()
+    except UnicodeDecodeError as error:
+        number = numbers[lines.count(b"\n", 0, error.start)]
+        start = lines.rfind(b"\n", 0, error.start) + 1
+        raise Invalid(f"{where(number)} is not valid UTF-8 at its byte {error.start - start}.") from None
+    if max(map(len, lines.translate(None, _NOT_OPENING).split(b"\n"))) > MAX_DEPTH:
+        for number, text in zip(numbers, lines.split(b"\n"), strict=False):
+            if _is_too_deep(text):
+                raise _too_deep(where(number))
+
+
+def _is_too_deep(text: bytes) -> bool:
+    nesting = _STRING.sub(b"", text).translate(_ONE_KIND, _NOT_NESTING)
+    for _ in range(MAX_DEPTH):
+        if not nesting:
+            return False
+        # Each time the innermost level goes.
+        nesting = nesting.replace(b"[]", b"")
+    return bool(nesting)
+
+
+def _too_deep(where: str) -> Invalid:
+    return Invalid(f"{where} is nested too deeply; at most {MAX_DEPTH} levels are kept.")

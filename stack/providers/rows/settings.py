@@ -1,0 +1,21 @@
+"""How much one source of rows may hold, and what reading it may cost."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class ReadLimits(Struct, frozen=True, kw_only=True):
+    """`max_bytes` is of the content behind a URI, packed and unpacked, and of its rows as text; `max_fetch_bytes` of
+    what is fetched over the network and held in memory. `cpu_s`, `wait_s` and `memory_bytes` are of the process
+    that parses; the time in which nobody asks for its rows does not count.
+    """
+
+    max_bytes: int = 2**30
+    max_fetch_bytes: int = 256 * 2**20
+    max_rows: int = 10_000_000
+    max_row_bytes: int = 32 * 2**20
+    cpu_s: int = 300
+    wait_s: float = 300.0
+    fetch_s: float = 120.0
+    memory_bytes: int = 4 * 2**30

@@ -1,0 +1,44 @@
+"""All nine functions, as they are known by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from schemas.api.scoring_function import RegexParserScoringFnParams
+from stack.errors import Invalid
+from stack.providers.scoring import patterns
+from stack.providers.scoring.aggregation import KNOWN
+from stack.providers.scoring.registry import DEFINITIONS, definition
+
+NAMES = [
+    "basic::equality",
+    "basic::subset_of",
+    "basic::regex_parser_multiple_choice_answer",
+    "basic::regex_parser_math_response",
+    "basic::docvqa",
+    "basic::ifeval",
+    "basic::bfcl",
+    "llm-as-judge::base",
+    "llm-as-judge::405b-simpleqa",
+]
+
+
+def test_there_are_these_functions() -> None:
+    assert list(DEFINITIONS) == NAMES
+    assert {one.provider_id for one in DEFINITIONS.values()} == {"basic", "llm-as-judge"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_function_is_complete(name: str) -> None:
+    function = definition(name)
+    assert function.description.endswith(".")
+    assert set(function.params.aggregation_functions) <= set(KNOWN) and function.params.aggregation_functions
+    if isinstance(function.params, RegexParserScoringFnParams):
+        patterns.check(function.params.parsing_regexes, name)
+
+
+def test_an_unknown_name_is_told_the_nearest_and_all() -> None:
+    with pytest.raises(Invalid) as raised:
+        definition("basic::equalty")
+    assert "Nearest: 'basic::equality'" in raised.value.detail
+    assert all(name in raised.value.detail for name in NAMES)
