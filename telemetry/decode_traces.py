@@ -83,9 +83,9 @@ def _checked(form: Any, spans: Spans, rejections: Rejections) -> Spans:
         and set(map(len, parents)) <= {0, 8}
         and _NO_TRACE not in traces
         and _NO_SPAN not in own
-        and 0 <= min(starts)
+        and min(starts) >= 0
         and max(starts) <= MAX_TIME_NS
-        and 0 <= min(ends)
+        and min(ends) >= 0
         and max(ends) <= MAX_TIME_NS
     ):
         return checked

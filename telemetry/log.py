@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Literal, NamedTuple, Protocol
+from itertools import product
+from typing import Literal, NamedTuple, Protocol, get_args
 
-Content = Literal["traces/protobuf", "traces/json"]
-"""What a request is: its signal and its encoding. The order is that of the numbers on disk; new ones go behind."""
+Signal = Literal["traces", "metrics", "logs"]
+Encoding = Literal["protobuf", "json"]
+Compression = Literal["identity", "gzip", "deflate"]
 
-CONTENTS: tuple[Content, ...] = ("traces/protobuf", "traces/json")
+
+class Content(NamedTuple):
+    """What a request is, as it came."""
+
+    signal: Signal
+    encoding: Encoding = "protobuf"
+    compression: Compression = "identity"
+
+
+CONTENTS = tuple([Content(*held) for held in product(*map(get_args, (Signal, Encoding, Compression)))])
+"""In the order of the numbers on disk, which are for ever."""
 
 
 class TelemetryLogError(Exception):
@@ -26,7 +38,7 @@ class LogFailed(TelemetryLogError):
 
 class Entry(NamedTuple):
     """One request. `position` rises by one; `recorded_at` is microseconds since 1970 and never falls; `body` is the
-    request unpacked, as it was checked."""
+    request as it came, compressed or not."""
 
     position: int
     recorded_at: int

@@ -5,24 +5,23 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from telemetry.decoded import Decoded
-from telemetry.log import Compression, Encoding, Signal
+from telemetry.log import Compression, Content, Encoding, Signal
 from telemetry.refusals import Malformed, TooLarge
 
 _WINDOW_BITS = {"gzip": 31, "deflate": 15}
 _RAW_DEFLATE = -15
 
 
-def receive(
-    signal: Signal, encoding: Encoding, compression: Compression, body: bytes, max_bytes: int
-) -> Decoded:
+def receive(content: Content, body: bytes, max_bytes: int) -> Decoded:
     """What the request holds; the same whenever it is asked for. Raises Malformed, and TooLarge where the body has more
     than `max_bytes` once it is unpacked."""
-    content = unpacked(body, compression, max_bytes)
-    form = _form(encoding)
-    return _decoder(signal)(form, form.request(signal, content))
+    form = _form(content.encoding)
+    request = form.request(content.signal, unpacked(body, content.compression, max_bytes))
+    return _decoder(content.signal)(form, request)
 
 
 def unpacked(body: bytes, compression: Compression, max_bytes: int) -> bytes:
@@ -74,8 +73,6 @@ def _form(encoding: Encoding) -> Any:
 
 
 def _decoder(signal: Signal) -> Callable[[Any, Any], Decoded]:
-    if signal == "traces":
-        from telemetry.decode_traces import decode as of_traces
-
-        return of_traces
-    raise Malformed(f"{signal} are not taken yet.")
+    module = import_module(f"telemetry.decode_{signal}")
+    decode: Callable[[Any, Any], Decoded] = module.decode
+    return decode

@@ -48,13 +48,6 @@ async def read_optional(request: Request[Any, Any, Any], type: type[T]) -> tuple
     return await read_json(request, type)
 
 
-async def read_optional(request: Request[Any, Any, Any], type: type[T]) -> tuple[T | None, bytes]:
-    """As `read_json`, for a body that may be left out; then it is None."""
-    if not await request.body():
-        return None, b""
-    return await read_json(request, type)
-
-
 async def body_of(request: Request[Any, Any, Any]) -> bytes:
     """The body of a request that needs one. Raises UnsupportedMediaType and Invalid."""
     media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()

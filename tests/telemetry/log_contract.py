@@ -8,7 +8,7 @@ from typing import Protocol
 
 import pytest
 
-from telemetry.log import CONTENTS, LogFull, TelemetryLog
+from telemetry.log import CONTENTS, Content, LogFull, TelemetryLog
 
 
 class OpenLog(Protocol):
@@ -18,7 +18,7 @@ class OpenLog(Protocol):
 
 
 def put(log: TelemetryLog, *bodies: bytes) -> list[int]:
-    return [done.result(10) for done in [log.append("traces/protobuf", body) for body in bodies]]
+    return [done.result(10) for done in [log.append(Content("traces"), body) for body in bodies]]
 
 
 def bodies(log: TelemetryLog, after: int = 0) -> list[bytes]:
@@ -73,7 +73,7 @@ class LogContract:
         def append(client: int) -> None:
             for number in range(50):
                 body = b"%d:%d" % (client, number)
-                positions[log.append("traces/protobuf", body).result(10)] = body
+                positions[log.append(Content("traces"), body).result(10)] = body
 
         threads = [threading.Thread(target=append, args=(client,)) for client in range(8)]
         for thread in threads:
@@ -99,11 +99,11 @@ class LogContract:
         accepted: list[Future[int]] = []
         with pytest.raises(LogFull):
             while len(accepted) < 50:
-                accepted += [log.append("traces/protobuf", large)]
+                accepted += [log.append(Content("traces"), large)]
         assert [one.result(60) for one in accepted] == list(range(1, len(accepted) + 1))
         log.close()
         with pytest.raises(LogFull):
-            log.append("traces/protobuf", b"late")
+            log.append(Content("traces"), b"late")
 
     def test_the_oldest_are_removed_once_they_are_too_many(self, open_log: OpenLog) -> None:
         log = open_log()

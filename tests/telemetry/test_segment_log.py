@@ -90,16 +90,17 @@ def test_a_full_disk_refuses_and_keeps_nothing_of_it(tmp_path: Path) -> None:
     script = """
 import resource, signal, sys
 from pathlib import Path
+from telemetry.log import Content
 from telemetry.segment_log import SegmentLog
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 log = SegmentLog(Path(sys.argv[1]))
-print(log.append("traces/protobuf", b"a" * 1000).result(10))
+print(log.append(Content("traces"), b"a" * 1000).result(10))
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
 try:
-    log.append("traces/protobuf", b"b" * 100_000).result(10)
+    log.append(Content("traces"), b"b" * 100_000).result(10)
 except Exception as error:
     print(type(error).__name__)
-print(log.append("traces/protobuf", b"c" * 1000).result(10))
+print(log.append(Content("traces"), b"c" * 1000).result(10))
 log.close()
 """
     done = subprocess.run(
@@ -125,7 +126,7 @@ from telemetry.segment_log import SegmentLog
 log = SegmentLog(Path(sys.argv[1]), segment_bytes=50_000)
 while True:
     body = os.urandom(8).hex().encode() * (1 + os.urandom(1)[0])
-    for done in [log.append("traces/protobuf", body) for _ in range(3)]:
+    for done in [log.append(Content("traces"), body) for _ in range(3)]:
         position = done.result(10)
     os.write(1, b"%d %d\\n" % (position, len(body)))
 """
