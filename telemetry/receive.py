@@ -12,8 +12,12 @@ from telemetry.decoded import Decoded
 from telemetry.log import Compression, Content, Encoding, Signal
 from telemetry.refusals import Malformed, TooLarge
 
-_WINDOW_BITS = {"gzip": 31, "deflate": 15}
-_RAW_DEFLATE = -15
+MAX_MEMBERS = 4096
+"""Of gzip. Writers that make several give each 64 KiB or more; a million empty ones take 10 s."""
+
+_SLICE_BYTES = 16_384
+# How zlib is told which header there is.
+_GZIP, _ZLIB, _RAW_DEFLATE = 31, 15, -15
 
 
 def receive(content: Content, body: bytes, max_bytes: int) -> Decoded:
@@ -25,36 +29,58 @@ def receive(content: Content, body: bytes, max_bytes: int) -> Decoded:
 
 
 def unpacked(body: bytes, compression: Compression, max_bytes: int) -> bytes:
-    """Stops at the first byte too many: what a few bytes unpack to is not known before."""
+    """Stops at the first byte too many: what a few bytes unpack to is not known before. Raises Malformed, TooLarge."""
     if compression == "identity":
         if len(body) > max_bytes:
             raise _too_large(max_bytes)
         return body
-    bits = _WINDOW_BITS[compression]
-    if compression == "deflate" and not _has_zlib_header(body):
-        bits = _RAW_DEFLATE
-    parts: list[bytes] = []
-    left = max_bytes + 1
+    if compression == "gzip":
+        return _members(body, max_bytes)
     try:
-        while body or not parts:
-            unpacking = zlib.decompressobj(bits)
-            parts.append(unpacking.decompress(body, left))
-            left -= len(parts[-1])
-            if left <= 0:
-                raise _too_large(max_bytes)
-            if not unpacking.eof:
-                raise Malformed(f"The body ends before its {compression} stream does.")
-            body = unpacking.unused_data  # gzip may have several members
-            if compression == "deflate":
-                break
-    except zlib.error:
-        raise Malformed(f"The body is not {compression}, as Content-Encoding says.") from None
+        return _stream(body, _ZLIB, max_bytes)
+    except Malformed:
+        # Some senders take `deflate` at its word and leave out the zlib header.
+        return _stream(body, _RAW_DEFLATE, max_bytes)
+
+
+def _members(body: bytes, max_bytes: int) -> bytes:
+    """Of gzip, which may have several."""
+    parts: list[bytes] = []
+    at, left = 0, max_bytes
+    while at < len(body) or not parts:
+        if len(parts) == MAX_MEMBERS:
+            raise Malformed(f"The body has more than {MAX_MEMBERS} gzip members.")
+        part, at = _unpacked_from(body, at, _GZIP, left, max_bytes)
+        parts.append(part)
+        left -= len(part)
     return b"".join(parts)
 
 
-def _has_zlib_header(body: bytes) -> bool:
-    """Some senders take `deflate` at its word and leave out the zlib header."""
-    return len(body) >= 2 and body[0] & 0x0F == 8 and int.from_bytes(body[:2], "big") % 31 == 0
+def _stream(body: bytes, window_bits: int, max_bytes: int) -> bytes:
+    content, end = _unpacked_from(body, 0, window_bits, max_bytes, max_bytes)
+    if end < len(body):
+        raise Malformed("The body goes on behind its deflate stream.")
+    return content
+
+
+def _unpacked_from(body: bytes, at: int, window_bits: int, left: int, max_bytes: int) -> tuple[bytes, int]:
+    """What the stream holds that begins at `at`, and where it ends."""
+    unpacking = zlib.decompressobj(window_bits)
+    parts: list[bytes] = []
+    try:
+        # Slice by slice: what is behind the stream is copied.
+        while at < len(body) and not unpacking.eof:
+            slice_ = body[at : at + _SLICE_BYTES]
+            at += len(slice_)
+            parts.append(unpacking.decompress(slice_, left + 1))
+            left -= len(parts[-1])
+            if left < 0:
+                raise _too_large(max_bytes)
+    except zlib.error:
+        raise Malformed("The body is not compressed as Content-Encoding says.") from None
+    if not unpacking.eof:
+        raise Malformed("The body ends before its compressed stream does.")
+    return b"".join(parts), at - len(unpacking.unused_data)
 
 
 def _too_large(max_bytes: int) -> TooLarge:
