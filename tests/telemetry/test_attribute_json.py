@@ -55,9 +55,10 @@ def test_others_do_not(value: object) -> None:
     assert _simple(attribute.SerializeToString()) is None
 
 
-def test_a_length_of_several_bytes_is_not_taken_for_one_of_a_byte() -> None:
-    """The value's length reads c8 0a, 1352 bytes, of which 200 are there."""
-    encoded = b"\x0a\x01k\x12\xc8\x0a" + bytes([0xC8 - 2 & 0x7F]) + bytes(0xC8 - 2)
+@pytest.mark.parametrize("size", [0x80, 0x81])
+def test_a_length_of_several_bytes_is_not_taken_for_one_of_a_byte(size: int) -> None:
+    """The value's length reads 80 0a, 1280 bytes, of which 127 are there."""
+    encoded = b"\x0a\x01k\x12" + bytes([size]) + b"\x0a" + bytes([size - 2]) + bytes(size - 2)
     assert in_full(encoded) is None
     with pytest.raises(Malformed):
         Attributes()[encoded]
