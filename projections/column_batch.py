@@ -70,7 +70,9 @@ class Rows:
     def values(self, column: str, rows: Sequence[int]) -> list[Any]:
         """Values of a column of numbers or ids."""
         kind = self._columns[column]
-        index = sum([_buffers(held) for held in list(self._columns.values())[: list(self._columns).index(column)]])
+        index = sum(
+            [_buffers(held) for held in list(self._columns.values())[: list(self._columns).index(column)]]
+        )
         content = b"".join([batch.buffers[index] for batch in self._batches])
         if kind == "id":
             return [content[16 * row : 16 * row + 16] for row in rows]

@@ -58,7 +58,9 @@ class Search:
             return self.stored()
         first, *others = self._pairs
         common = "".join(f" AND number IN ({self._numbers(pair)})" for pair in others)
-        newest = [f"({numbers}{common} ORDER BY start_ns DESC LIMIT {limit})" for numbers in self._each(first)]
+        newest = [
+            f"({numbers}{common} ORDER BY start_ns DESC LIMIT {limit})" for numbers in self._each(first)
+        ]
         return f"s.number IN ({' UNION ALL '.join(newest)})"
 
     def _numbers(self, pairs: Sequence[str]) -> str:

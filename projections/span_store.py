@@ -33,9 +33,7 @@ class SpanStore:
         """Adds the spans of batches that have numbers, but for those that are there already. Call `committed` once
         the transaction is."""
         rows = Rows(_COLUMNS, batches)
-        hashes = transaction.column_over(
-            "SELECT hash(trace_id::UUID, span_id) FROM arriving", arriving=rows
-        )
+        hashes = transaction.column_over("SELECT hash(trace_id::UUID, span_id) FROM arriving", arriving=rows)
         last = rows.last_number
         suspects = self._known(transaction).suspects(hashes)
         if suspects:

@@ -155,6 +155,7 @@ def _numbered(table: str, arrivals: Sequence[Arrival]) -> list[Batch]:
         batch = arrival.batches.get(table)
         if batch is not None:
             first = arrival.position * NUMBERS_PER_POSITION
-            found.append(Batch(batch.rows, [*batch.buffers, *numbers("i64", range(first, first + batch.rows))]))
+            found.append(
+                Batch(batch.rows, [*batch.buffers, *numbers("i64", range(first, first + batch.rows))])
+            )
     return found
-

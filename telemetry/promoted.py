@@ -120,6 +120,4 @@ _VALUES: dict[str, Callable[[bytes], Any]] = {
     "input_tokens": _counts,
     "output_tokens": _counts,
 }
-_KEYS = {
-    column: tuple(msgspec.json.encode(name) for name in names) for column, names in _SOURCES.items()
-}
+_KEYS = {column: tuple(msgspec.json.encode(name) for name in names) for column, names in _SOURCES.items()}

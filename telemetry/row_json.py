@@ -19,7 +19,12 @@ def event(time_ns: int, name: str, attributes: Mapping[bytes, bytes], dropped: i
 
 
 def link(
-    trace_id: bytes, span_id: bytes, trace_state: str, flags: int, attributes: Mapping[bytes, bytes], dropped: int
+    trace_id: bytes,
+    span_id: bytes,
+    trace_state: str,
+    flags: int,
+    attributes: Mapping[bytes, bytes],
+    dropped: int,
 ) -> bytes:
     return b'{"trace_id":"%b","span_id":"%b"%b%b,"attributes":%b%b}' % (
         trace_id.hex().encode(),

@@ -122,6 +122,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     script = """
 import os, sys
 from pathlib import Path
+from telemetry.log import Content
 from telemetry.segment_log import SegmentLog
 log = SegmentLog(Path(sys.argv[1]), segment_bytes=50_000)
 while True:
