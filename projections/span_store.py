@@ -22,12 +22,13 @@ _COLUMNS = {**SPANS, **NUMBER}
 
 
 class SpanStore:
-    """Adds spans to one schema, each once. One thread."""
+    """Adds spans to one schema, each once. One thread; another one may call `forget_before`."""
 
     def __init__(self, schema: str) -> None:
         self._schema = schema
         self._seen: SeenSpans | None = None
         self._added: tuple[Any, int] | None = None
+        self._forgotten = 0
 
     def arrive(self, transaction: Transaction, batches: Sequence[Batch]) -> None:
         """Adds the spans of batches that have numbers, but for those that are there already. Call `committed` once
@@ -48,14 +49,14 @@ class SpanStore:
         self._added = None
 
     def forget_before(self, number: int) -> None:
-        """Of spans that were removed."""
-        if self._seen is not None:
-            self._seen.drop_before(number)
+        """Spans with smaller numbers were removed."""
+        self._forgotten = number
 
     def _known(self, transaction: Transaction) -> SeenSpans:
         if self._seen is None:
             self._seen = SeenSpans()
             _load(transaction, self._schema, self._seen)
+        self._seen.drop_before(self._forgotten)
         return self._seen
 
     def _repeated(self, transaction: Transaction, rows: Rows, suspects: Sequence[int]) -> set[int]:
@@ -88,6 +89,16 @@ def move(transaction: Transaction, schema: str, first: int, last: int) -> None:
     transaction.run("CREATE OR REPLACE TEMP TABLE moving AS SELECT ? AS first, ? AS last", [first, last])
     transaction.run(write_text("spans_move", schema))
     transaction.run("DROP TABLE moving")
+
+
+def move_chunk(transaction: Transaction, schema: str) -> bool:
+    """Moves the oldest recent spans; false where they do not fill a chunk."""
+    newest = f"SELECT number FROM {schema}.spans_recent ORDER BY number LIMIT 1 OFFSET ?"
+    [(first,)] = transaction.rows(f"SELECT min(number) FROM {schema}.spans_recent")
+    last = transaction.rows(newest, [CHUNK - 1])
+    if last:
+        move(transaction, schema, first, last[0][0])
+    return bool(last)
 
 
 def write_text(name: str, schema: str) -> str:

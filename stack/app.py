@@ -32,6 +32,7 @@ from stack.http.evaljob import EvalJobController
 from stack.http.health import HealthController
 from stack.http.model import ModelController
 from stack.http.openapi import OpenAPIController
+from stack.http.otlp import OTLPController
 from stack.http.protocol import Protocol
 from stack.http.provider import ProviderController
 from stack.http.scoring import ScoringController
@@ -55,6 +56,7 @@ BESIDE = [
     ChatCompletionController,
     HealthController,
     ModelController,
+    OTLPController,
     ProviderController,
     ScoringController,
     ScoringFunctionController,
@@ -116,6 +118,7 @@ def _services(server: Server) -> Services:
         chat_completions=server.chat_completions,
         telemetry=server.telemetry,
         telemetry_export=server.telemetry_export,
+        telemetry_store=server.telemetry_store,
         engine=server.engine,
         server_state=server.state,
         settings=server.settings,

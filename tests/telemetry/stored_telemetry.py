@@ -23,7 +23,7 @@ class StoredTelemetry:
 
     def __init__(self, folder: Path) -> None:
         self.warehouse = Warehouse.open(folder)
-        self.build = TelemetryBuild.open(self.warehouse, "epoch")
+        self.build = TelemetryBuild.open(self.warehouse, "epoch", 0)
         self.warehouse.serve_telemetry(self.build.schema)
 
     def add(self, spans: Sequence[PlainSpan]) -> None:
@@ -66,7 +66,7 @@ class StoredTelemetry:
         """As if nothing had ever been sent."""
         with self.warehouse.write("telemetry") as transaction:
             transaction.run("DELETE FROM telemetry.main.served")
-        self.build = TelemetryBuild.open(self.warehouse, "epoch")
+        self.build = TelemetryBuild.open(self.warehouse, "epoch", 0)
         self.warehouse.serve_telemetry(self.build.schema)
 
     def close(self) -> None:
