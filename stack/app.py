@@ -32,7 +32,7 @@ from stack.http.evaljob import EvalJobController
 from stack.http.health import HealthController
 from stack.http.model import ModelController
 from stack.http.openapi import OpenAPIController
-from stack.http.otlp import OTLPController
+from stack.http.otlp import OtlpController
 from stack.http.protocol import Protocol
 from stack.http.provider import ProviderController
 from stack.http.scoring import ScoringController
@@ -56,7 +56,7 @@ BESIDE = [
     ChatCompletionController,
     HealthController,
     ModelController,
-    OTLPController,
+    OtlpController,
     ProviderController,
     ScoringController,
     ScoringFunctionController,
