@@ -13,10 +13,14 @@ SELECT
     arg_min(
         {'id': span_id, 'name': name, 'resource': resource_id, 'start': start_ns}, {'start': start_ns, 'id': span_id}
     ) FILTER (WHERE parent_span_id = 0) AS top,
-    greatest(least(sum(nullif(input_tokens, -9223372036854775808)), 9223372036854775807), -9223372036854775807)::BIGINT
-        AS input_tokens,
-    greatest(least(sum(nullif(output_tokens, -9223372036854775808)), 9223372036854775807), -9223372036854775807)::BIGINT
-        AS output_tokens,
+    CASE
+        WHEN count(nullif(input_tokens, -9223372036854775808)) > 0
+            THEN greatest(least(sum(nullif(input_tokens, -9223372036854775808)), 9223372036854775807), -9223372036854775807)::BIGINT
+    END AS input_tokens,
+    CASE
+        WHEN count(nullif(output_tokens, -9223372036854775808)) > 0
+            THEN greatest(least(sum(nullif(output_tokens, -9223372036854775808)), 9223372036854775807), -9223372036854775807)::BIGINT
+    END AS output_tokens,
     list_slice(list_sort(list_distinct(list(coalesce(nullif(response_model, ''), nullif(request_model, ''))))), 1, 8) AS models
 FROM arriving
 GROUP BY ALL;
@@ -77,8 +81,14 @@ FROM (
             first, {'start': first.start, 'below': first.parent IS NOT NULL, 'id': first.id}
         ) AS first,
         arg_min(top, {'start': top.start, 'id': top.id}) FILTER (WHERE top IS NOT NULL) AS top,
-        greatest(least(sum(input_tokens), 9223372036854775807), -9223372036854775807)::BIGINT AS input_tokens,
-        greatest(least(sum(output_tokens), 9223372036854775807), -9223372036854775807)::BIGINT AS output_tokens,
+        CASE
+            WHEN count(input_tokens) > 0
+                THEN greatest(least(sum(input_tokens), 9223372036854775807), -9223372036854775807)::BIGINT
+        END AS input_tokens,
+        CASE
+            WHEN count(output_tokens) > 0
+                THEN greatest(least(sum(output_tokens), 9223372036854775807), -9223372036854775807)::BIGINT
+        END AS output_tokens,
         list_slice(list_sort(list_distinct(flatten(list(models)))), 1, 8) AS models
     FROM touched
     GROUP BY trace_id
