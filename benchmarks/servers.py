@@ -35,8 +35,9 @@ class Server:
         return float(living + sum(spent.children_user + spent.children_system for spent in times))
 
     def memory_mb(self) -> float:
-        """Resident memory in MB of 10^6 bytes."""
-        return float(self._process.memory_info().rss) / 1e6
+        """Resident memory of it and the processes that it started, in MB of 10^6 bytes."""
+        family = [self._process, *self._process.children(recursive=True)]
+        return float(sum([member.memory_info().rss for member in family])) / 1e6
 
 
 @contextlib.contextmanager
