@@ -172,7 +172,13 @@ class Server:
             self.evaljobs,
         )
         self.state = ServerState(
-            str(folder.path), self.store, self.engine, self.models, self.supervisor, self.turns
+            str(folder.path),
+            self.store,
+            self.engine,
+            self.models,
+            self.supervisor,
+            self.turns,
+            self.telemetry_store,
         )
 
     async def start(self) -> None:

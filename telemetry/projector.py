@@ -101,6 +101,11 @@ class Projector:
         return self._build
 
     @property
+    def trouble(self) -> str:
+        """Why the tables do not follow the log; empty when they do."""
+        return self._trouble
+
+    @property
     def position(self) -> int:
         """Of the last request that is in the tables."""
         return self._position

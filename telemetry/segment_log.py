@@ -109,6 +109,10 @@ class SegmentLog:
         # What a write that is going on has already put there is nobody's yet.
         return [entry for entry in found if entry.position <= head]
 
+    def size(self) -> int:
+        with self._lock:
+            return contents(self._segments)
+
     def subscribe(self, wake: Callable[[int], None]) -> Callable[[], None]:
         key = object()
         with self._lock:

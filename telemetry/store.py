@@ -28,6 +28,17 @@ class Retention(Struct, frozen=True):
     max_bytes: int
 
 
+class StoreState(Struct, frozen=True):
+    """The positions of the first and the last request in the log, its bytes, and the position that the tables have
+    reached; `trouble` says why they do not get further."""
+
+    first: int
+    head: int
+    bytes: int
+    position: int
+    trouble: str
+
+
 class TelemetryStore:
     """Made in the event loop that its intake belongs to. Raises OSError when the log cannot be opened."""
 
@@ -57,6 +68,15 @@ class TelemetryStore:
         """Returns once everything that is durable by now can be read, or everything of one trace, or of the spans with
         one id. Raises ViewBehind."""
         await self._projector.reached(trace=trace, span=span)
+
+    def state(self) -> StoreState:
+        return StoreState(
+            self._log.first(),
+            self._log.head(),
+            self._log.size(),
+            self._projector.position,
+            self._projector.trouble,
+        )
 
     async def stop(self) -> None:
         """Everything that was acknowledged is in the log; most of it reaches the tables first."""
