@@ -21,10 +21,12 @@ SEPARATOR = b"\x1e"
 
 MAX_KNOWN = 65_536
 MAX_KNOWN_BYTES = 160
-"""What is remembered is bounded: attributes of at most so many bytes, at most so many of them (25 MB in all)."""
+"""What is remembered is bounded: attributes whose fragments have at most so many bytes, at most so many of them (25 MB
+in all, 45 at most)."""
 
 _encode = msgspec.json.Encoder().encode
 _SHORT = 0x80
+_MAX_KNOWN_KEYS = 16_384
 
 
 class Attributes(dict[bytes, tuple[bytes, bytes]]):
@@ -32,7 +34,7 @@ class Attributes(dict[bytes, tuple[bytes, bytes]]):
 
     def __missing__(self, encoded: bytes) -> tuple[bytes, bytes]:
         found = _simple(encoded) or _any(encoded)
-        if len(encoded) <= MAX_KNOWN_BYTES:
+        if len(found[1]) <= MAX_KNOWN_BYTES:
             if len(self) >= MAX_KNOWN:
                 self.clear()
             self[encoded] = found
@@ -47,9 +49,10 @@ class _Keys(dict[bytes, bytes]):
     """JSON text of keys; of those that are used again and again."""
 
     def __missing__(self, key: bytes) -> bytes:
-        text = _text(key)
-        if len(self) < MAX_KNOWN:
-            self[key] = text
+        text = text_json(key)
+        if len(self) >= _MAX_KNOWN_KEYS:
+            self.clear()
+        self[key] = text
         return text
 
 
@@ -63,13 +66,15 @@ def _simple(encoded: bytes) -> tuple[bytes, bytes] | None:
     if size < 6 or encoded[0] != 0x0A or encoded[1] >= _SHORT:
         return None
     end = 2 + encoded[1]
-    if end + 4 > size or encoded[end] != 0x12 or end + 2 + encoded[end + 1] != size:
+    if end + 4 > size or encoded[end] != 0x12:
+        return None
+    if encoded[end + 1] >= _SHORT or end + 2 + encoded[end + 1] != size:
         return None
     key, kind = _keys[encoded[2:end]], encoded[end + 2]
     if kind == 0x0A:
         if encoded[end + 3] >= _SHORT or end + 4 + encoded[end + 3] != size:
             return None
-        return key, key + b":" + _text(encoded[end + 4 :])
+        return key, key + b":" + text_json(encoded[end + 4 :])
     if kind == 0x18:
         number = _varint(encoded, end + 3)
         return None if number is None else (key, b"%b:%d" % (key, number))
@@ -102,11 +107,12 @@ def _any(encoded: bytes) -> tuple[bytes, bytes]:
     return key, key + b":" + value_json(attribute.value)
 
 
-def _text(utf8: bytes) -> bytes:
+def text_json(utf8: bytes) -> bytes:
+    """Raises Malformed."""
     try:
         return _encode(utf8.decode())
     except UnicodeDecodeError:
-        raise Malformed("A text of an attribute is not UTF-8.") from None
+        raise Malformed("A text is not UTF-8.") from None
 
 
 def value_json(value: Any) -> bytes:

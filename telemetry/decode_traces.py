@@ -6,17 +6,16 @@ decoded in full takes 14 us.
 
 from __future__ import annotations
 
-import sys
-from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
-from projections.column_batch import Batch, numbers, texts
+from projections.column_batch import Batch
 from projections.telemetry_columns import NO_COUNT, SPANS
 from telemetry.attribute_json import SEPARATOR
-from telemetry.decoded import Decoded, Origins, Rejections
+from telemetry.decoded import MAX_TIME_NS, Decoded, Origin, Origins, Rejections, RowLimit
 from telemetry.promoted import COUNTS, TEXTS, Promoted
+from telemetry.row_columns import RowColumns
 
 KINDS = (
     "SPAN_KIND_UNSPECIFIED",
@@ -26,8 +25,6 @@ KINDS = (
     "SPAN_KIND_PRODUCER",
     "SPAN_KIND_CONSUMER",
 )
-MAX_TIME_NS = 2**63 - 1
-MAX_FLAGS = 2**32 - 1
 
 _FIELDS = attrgetter(
     "trace_id",
@@ -53,19 +50,16 @@ Spans = tuple[Sequence[Any], ...]
 
 
 def decode(form: Any, request: Any) -> Decoded:
-    """`form` is how the request is written. Raises Malformed."""
-    origins, rejections, rows = Origins(form), Rejections(), _Rows()
-    for of_resource in request.resource_spans:
-        resource_id = None
-        for of_scope in of_resource.scope_spans:
-            if not of_scope.spans:
-                continue
-            spans = _checked(form, tuple(zip(*map(_FIELDS, of_scope.spans), strict=True)), rejections)
-            if spans[0]:
-                if resource_id is None:
-                    resource_id = origins.resource(of_resource.resource, of_resource.schema_url)
-                scope_id = origins.scope(of_scope.scope, of_scope.schema_url)
-                rows.add(form, spans, resource_id, scope_id)
+    """`form` is how the request is written. Raises Malformed, TooLarge."""
+    origins, rejections, limit = Origins(form), Rejections(), RowLimit()
+    rows = _Rows(form, limit)
+    for of_resource in request.resource_spans or ():
+        origin = Origin(origins, of_resource)
+        for of_scope in of_resource.scope_spans or ():
+            for some in limit.slices(of_scope.spans):
+                spans = _checked(form, tuple(zip(*map(_FIELDS, some), strict=True)), rejections)
+                if spans[0]:
+                    rows.add(spans, *origin.ids(of_scope))
     batches = origins.batches()
     if rows.count:
         batches["spans"] = rows.batch()
@@ -114,46 +108,55 @@ def _problem(trace: bytes, own: bytes, parent: bytes, start_ns: int, end_ns: int
 class _Rows:
     """Columns that grow."""
 
-    def __init__(self) -> None:
+    def __init__(self, form: Any, limit: RowLimit) -> None:
         self.count = 0
-        self._columns: dict[str, list[Any]] = {name: [] for name in SPANS}
+        self._form = form
+        self._limit = limit
+        self._rows = RowColumns(SPANS)
 
-    def add(self, form: Any, spans: Spans, resource_id: int, scope_id: int) -> None:
+    def add(self, spans: Spans, resource_id: int, scope_id: int) -> None:
         traces, own, parents, starts, ends, states, flags, names, kinds, statuses = spans[:10]
         attributes, lost_attributes, events, lost_events, links, lost_links = spans[10:]
-        count = len(traces)
-        add = self._add
+        count, form, add = len(traces), self._form, self._rows.add
         add("trace_id", traces)
         add("span_id", own)
         add("parent_span_id", [parent or _NO_SPAN for parent in parents])
         add("start_ns", starts)
         add("end_ns", ends)
         add("trace_state", [(state or "").encode() for state in states])
-        add("flags", _counts(form, flags))
+        add("flags", form.counts(flags))
         add("name", [(name or "").encode() for name in names])
         add("kind", form.enums(kinds, KINDS))
         codes, messages = zip(*form.statuses(statuses), strict=True)
         add("status", codes)
         add("status_message", messages)
-        add("dropped_attributes", _counts(form, lost_attributes))
-        add("dropped_events", _counts(form, lost_events))
-        add("dropped_links", _counts(form, lost_links))
+        add("dropped_attributes", form.counts(lost_attributes))
+        add("dropped_events", form.counts(lost_events))
+        add("dropped_links", form.counts(lost_links))
         add("resource_id", [resource_id] * count)
         add("scope_id", [scope_id] * count)
         for name in TEXTS:
             add(name, [b""] * count)
         for name in COUNTS:
             add(name, [NO_COUNT] * count)
-        add("events", [form.events(held) if held else b"" for held in events])
-        add("links", [form.links(held) if held else b"" for held in links])
-        self._add_attributes(form, attributes)
+        add("events", self._several(events, form.events))
+        add("links", self._several(links, form.links))
+        self._add_attributes(attributes)
         self.count += count
 
-    def _add(self, name: str, values: Sequence[Any]) -> None:
-        self._columns[name] += values
+    def _several(self, values: Sequence[Any], text_of: Callable[[Any], bytes]) -> list[bytes]:
+        """Of each span its JSON text, empty where it has none."""
+        if not any(values):
+            return [b""] * len(values)
+        made = []
+        for held in values:
+            if held:
+                self._limit.add(len(held))
+            made.append(text_of(held) if held else b"")
+        return made
 
-    def _add_attributes(self, form: Any, attributes: Sequence[Any]) -> None:
-        columns, fragments_of, promoted = self._columns, form.fragments, _promoted
+    def _add_attributes(self, attributes: Sequence[Any]) -> None:
+        columns, fragments_of, promoted = self._rows.columns, self._form.fragments, _promoted
         texts_of_rows = columns["fragments"]
         for row, own in enumerate(attributes, self.count):
             fragments = fragments_of(own)
@@ -164,32 +167,7 @@ class _Rows:
                     columns[name][row] = value
 
     def batch(self) -> Batch:
-        columns = self._columns
+        columns = self._rows.columns
         sized = zip(columns["fragments"], columns["name"], columns["events"], columns["links"], strict=True)
         columns["size"] = [100 + len(a) + len(b) + len(c) + len(d) for a, b, c, d in sized]
-        buffers: list[bytes] = []
-        for name, kind in SPANS.items():
-            values = columns[name]
-            if kind == "text":
-                buffers += texts(values)
-            elif kind == "id":
-                buffers.append(b"".join(values))
-            elif name in ("span_id", "parent_span_id"):
-                buffers.append(_span_ids(values))
-            else:
-                buffers += numbers(kind, values)
-        return Batch(self.count, buffers)
-
-
-def _counts(form: Any, values: Sequence[Any]) -> Sequence[int]:
-    if not any(values):
-        return [0] * len(values)
-    return [min(max(number, 0), MAX_FLAGS) for number in form.numbers(values)]
-
-
-def _span_ids(values: Sequence[bytes]) -> bytes:
-    """Big-endian on the wire."""
-    ids = array("Q", b"".join(values))
-    if sys.byteorder == "little":
-        ids.byteswap()
-    return ids.tobytes()
+        return self._rows.batch()

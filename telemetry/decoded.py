@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 import sys
+=======
+from collections.abc import Iterator, Sequence
+>>>>>>> decode
 from hashlib import blake2b
 from typing import Any
 from uuid import UUID
@@ -10,8 +14,20 @@ from uuid import UUID
 from msgspec import Struct
 
 from projections.column_batch import Batch, numbers, texts
+<<<<<<< HEAD
 from projections.telemetry_columns import SPANS
+=======
+from projections.telemetry_columns import NUMBERS_PER_POSITION
+>>>>>>> decode
 from telemetry.attribute_json import joined
+from telemetry.refusals import TooLarge
+
+MAX_TIME_NS = 2**63 - 1
+MAX_COUNT = 2**32 - 1
+MAX_ROWS = NUMBERS_PER_POSITION
+"""Of one request. A few compressed bytes can hold 10 million empty spans, which take gigabytes as messages."""
+
+_SLICE_ROWS = 4096
 
 _TRACES, _SPANS = list(SPANS).index("trace_id"), list(SPANS).index("span_id")
 
@@ -48,14 +64,37 @@ class Rejections:
         self.count = 0
         self._reasons: dict[str, int] = {}
 
-    def add(self, reason: str) -> None:
-        self.count += 1
+    def add(self, reason: str, count: int = 1) -> None:
+        self.count += count
         if reason in self._reasons or len(self._reasons) < self.MAX_REASONS:
-            self._reasons[reason] = self._reasons.get(reason, 0) + 1
+            self._reasons[reason] = self._reasons.get(reason, 0) + count
 
     @property
     def reason(self) -> str:
         return "; ".join(f"{count} because {reason}" for reason, count in self._reasons.items())
+
+
+class RowLimit:
+    """Counts what a request has many of. Raises TooLarge for more than MAX_ROWS."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def add(self, count: int) -> None:
+        self._count += count
+        if self._count > MAX_ROWS:
+            raise TooLarge(f"The request has more than {MAX_ROWS} rows. Send less at a time.")
+
+    def slices(self, values: Sequence[Any] | None) -> Iterator[Sequence[Any]]:
+        """The values, some thousand at a time, so that what is made of them on the way stays small."""
+        if not values:
+            return
+        self.add(len(values))
+        if len(values) <= _SLICE_ROWS:
+            yield values
+            return
+        for first in range(0, len(values), _SLICE_ROWS):
+            yield values[first : first + _SLICE_ROWS]
 
 
 class Origins:
@@ -67,13 +106,13 @@ class Origins:
         self._resources: dict[int, tuple[bytes, bytes, int]] = {}
         self._scopes: dict[int, tuple[bytes, bytes, bytes, bytes, int]] = {}
 
-    def resource(self, resource: Any, schema_url: str) -> int:
+    def resource(self, resource: Any, schema_url: str | None) -> int:
         """Its id."""
         attributes, dropped = self._form.resource(resource)
         made = (joined(attributes), (schema_url or "").encode(), dropped)
         return _remembered(self._resources, made)
 
-    def scope(self, scope: Any, schema_url: str) -> int:
+    def scope(self, scope: Any, schema_url: str | None) -> int:
         name, version, attributes, dropped = self._form.scope(scope)
         text = joined(attributes) if attributes else b""
         made = (name.encode(), version.encode(), text, (schema_url or "").encode(), dropped)
@@ -102,6 +141,29 @@ class Origins:
             ]
             found["scopes"] = Batch(len(dropped), buffers)
         return found
+
+
+class Origin:
+    """Where rows of one resource come from. Resource and scope are looked at when a row is kept, and each once: they
+    may be as large as a request."""
+
+    def __init__(self, origins: Origins, of_resource: Any) -> None:
+        self._origins = origins
+        self._of_resource = of_resource
+        self._of_scope: Any = None
+        self._resource_id: int | None = None
+        self._scope_id = 0
+
+    def ids(self, of_scope: Any) -> tuple[int, int]:
+        """Of the resource and of the scope."""
+        if self._resource_id is None:
+            self._resource_id = self._origins.resource(
+                self._of_resource.resource, self._of_resource.schema_url
+            )
+        if of_scope is not self._of_scope:
+            self._scope_id = self._origins.scope(of_scope.scope, of_scope.schema_url)
+            self._of_scope = of_scope
+        return self._resource_id, self._scope_id
 
 
 def identity(parts: Any) -> int:

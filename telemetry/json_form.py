@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import binascii
-from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from telemetry import otlp_json, row_json
-from telemetry.attribute_json import MAX_KNOWN, MAX_KNOWN_BYTES, float_json
+from telemetry.attribute_json import MAX_KNOWN, MAX_KNOWN_BYTES
+from telemetry.decoded import MAX_COUNT, MAX_ROWS
+from telemetry.json_values import real, value_json, whole, wholes, with_whole_characters
 from telemetry.log import Signal
-from telemetry.refusals import Malformed
+from telemetry.refusals import Malformed, TooLarge
 
 _encode = msgspec.json.Encoder().encode
 _key_value = msgspec.json.Decoder(otlp_json.KeyValue).decode
@@ -22,6 +22,9 @@ _REQUESTS: dict[Signal, Any] = {
     "logs": msgspec.json.Decoder(otlp_json.LogsData),
 }
 STATUS_CODES = ("STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR")
+MAX_OBJECTS = 2 * MAX_ROWS
+"""An attribute has two, in 30 bytes. Empty ones take 3 bytes with their comma, and 100 when they are decoded."""
+_OBJECT_BYTES = 3
 
 
 class _Attributes(dict[bytes, tuple[bytes, bytes]]):
@@ -45,7 +48,16 @@ class JsonForm:
         self._attributes = _Attributes()
 
     def request(self, signal: Signal, body: bytes) -> Any:
-        return _decoded(_REQUESTS[signal].decode, body, "The body")
+        """Raises TooLarge too."""
+        if len(body) > MAX_OBJECTS * _OBJECT_BYTES and body.count(b"{") > MAX_OBJECTS:
+            raise TooLarge(f"The request has more than {MAX_OBJECTS} objects. Send less at a time.")
+        decode = _REQUESTS[signal].decode
+        try:
+            return decode(body)
+        except msgspec.DecodeError:
+            return _decoded(decode, with_whole_characters(body), "The body")
+        except (UnicodeDecodeError, RecursionError):
+            return _decoded(decode, body, "The body")
 
     def fragments(self, values: Sequence[msgspec.Raw] | None) -> dict[bytes, bytes]:
         return dict(map(self._attributes.__getitem__, map(bytes, values))) if values else {}
@@ -53,18 +65,51 @@ class JsonForm:
     def ids(self, values: Sequence[str | None]) -> list[bytes]:
         """What is no hexadecimal text becomes one byte: an id of no valid length."""
         try:
-            return [bytes.fromhex(value) if value else b"" for value in values]
+            ids = [bytes.fromhex(value) if value else b"" for value in values]
         except ValueError:
             return [_id(value) for value in values]
+        # `fromhex` passes over blanks.
+        if 2 * sum(map(len, ids)) != sum([len(value) for value in values if value]):
+            return [_id(value) for value in values]
+        return ids
 
-    def numbers(self, values: Sequence[Any]) -> list[int]:
-        return [value if type(value) is int else whole(value) for value in values]
+    def number(self, value: Any) -> int:
+        return whole(value)
+
+    def numbers(self, values: Sequence[Any] | None) -> list[int]:
+        return wholes(values or ())
+
+    def counts(self, values: Sequence[Any]) -> list[int]:
+        if not any(values):
+            return [0] * len(values)
+        return [_count(value) for value in values]
+
+    def reals(self, values: Sequence[Any] | None) -> list[float]:
+        return [real(value) for value in values or ()]
 
     def enums(self, values: Sequence[Any], names: Sequence[str]) -> list[int]:
         return [
             value if type(value) is int and 0 <= value < len(names) else _enum(value, names)
             for value in values
         ]
+
+    def real_or_none(self, message: Any, field: str) -> float | None:
+        value = getattr(message, field)
+        return None if value is None else real(value)
+
+    def choice(self, message: Any, name: str, fields: Sequence[str]) -> str | None:
+        for field in fields:
+            if getattr(message, field) is not None:
+                return field
+        return None
+
+    def buckets(self, buckets: otlp_json.Buckets | None) -> tuple[int, list[int]]:
+        if buckets is None:
+            return 0, []
+        return whole(buckets.offset), self.numbers(buckets.bucket_counts)
+
+    def bodies(self, values: Sequence[otlp_json.AnyValue | None]) -> list[bytes]:
+        return [value_json(value) for value in values]
 
     def statuses(self, values: Sequence[otlp_json.Status | None]) -> list[tuple[int, bytes]]:
         return [
@@ -76,10 +121,10 @@ class JsonForm:
         return b"[%b]" % b",".join(
             [
                 row_json.event(
-                    whole(event.time_unix_nano),
+                    _time(event.time_unix_nano),
                     event.name or "",
                     self.fragments(event.attributes),
-                    whole(event.dropped_attributes_count),
+                    _count(event.dropped_attributes_count),
                 )
                 for event in values
             ]
@@ -89,12 +134,12 @@ class JsonForm:
         return b"[%b]" % b",".join(
             [
                 row_json.link(
-                    _id(link.trace_id),
-                    _id(link.span_id),
+                    _id(link.trace_id, b""),
+                    _id(link.span_id, b""),
                     link.trace_state or "",
-                    whole(link.flags),
+                    _count(link.flags),
                     self.fragments(link.attributes),
-                    whole(link.dropped_attributes_count),
+                    _count(link.dropped_attributes_count),
                 )
                 for link in values
             ]
@@ -103,57 +148,26 @@ class JsonForm:
     def resource(self, resource: otlp_json.Resource | None) -> tuple[dict[bytes, bytes], int]:
         if resource is None:
             return {}, 0
-        return self.fragments(resource.attributes), whole(resource.dropped_attributes_count)
+        return self.fragments(resource.attributes), _count(resource.dropped_attributes_count)
 
     def scope(self, scope: otlp_json.Scope | None) -> tuple[str, str, dict[bytes, bytes], int]:
         if scope is None:
             return "", "", {}, 0
         attributes = self.fragments(scope.attributes)
-        return scope.name or "", scope.version or "", attributes, whole(scope.dropped_attributes_count)
+        return scope.name or "", scope.version or "", attributes, _count(scope.dropped_attributes_count)
 
 
-def value_json(value: otlp_json.AnyValue | None) -> bytes:
-    """JSON text of a value, as `attribute_json.value_json` writes it."""
-    if value is None:
-        return b"null"
-    if value.string_value is not None:
-        return _encode(value.string_value)
-    if value.bool_value is not None:
-        return b"true" if value.bool_value else b"false"
-    if value.int_value is not None:
-        return b"%d" % whole(value.int_value)
-    if value.double_value is not None:
-        return float_json(real(value.double_value))
-    if value.array_value is not None:
-        return b"[%b]" % b",".join(map(value_json, value.array_value.values or ()))
-    if value.kvlist_value is not None:
-        pairs = {_encode(pair.key): pair.value for pair in value.kvlist_value.values or ()}
-        return b"{%b}" % b",".join([b"%b:%b" % (key, value_json(held)) for key, held in pairs.items()])
-    if value.bytes_value is not None:
-        return b'"%b"' % b64encode(_bytes(value.bytes_value))
-    return b"null"
+def _count(value: Any) -> int:
+    """Of 32 bits."""
+    return min(max(whole(value), 0), MAX_COUNT) if value else 0
 
 
-def whole(value: Any) -> int:
-    """An integer as JSON has them: a number, or text. Raises Malformed."""
-    try:
-        number = int(value or 0)
-        if isinstance(value, float) and number != value:
-            raise ValueError
-    except (ValueError, OverflowError):
-        raise Malformed(f"{str(value)[:40]!r} is not a whole number.") from None
-    return number
-
-
-def real(value: Any) -> float:
-    """A number as JSON has them, with the texts "NaN", "Infinity", "-Infinity". Raises Malformed."""
-    try:
-        return float(value)
-    except (ValueError, OverflowError):
-        raise Malformed(f"{str(value)[:40]!r} is not a number.") from None
+def _time(value: Any) -> int:
+    return max(whole(value), 0)
 
 
 def _enum(value: Any, names: Sequence[str]) -> int:
+    """0 for what has no name here."""
     if isinstance(value, str) and value in names:
         return names.index(value)
     if isinstance(value, str) and not value.isdigit():
@@ -162,20 +176,12 @@ def _enum(value: Any, names: Sequence[str]) -> int:
     return number if 0 <= number < len(names) else 0
 
 
-def _id(value: str | None) -> bytes:
+def _id(value: str | None, otherwise: bytes = b"?") -> bytes:
     try:
-        return bytes.fromhex(value or "")
+        made = bytes.fromhex(value or "")
     except ValueError:
-        return b"?"
-
-
-def _bytes(text: str) -> bytes:
-    """Base64, with either alphabet and with or without padding."""
-    try:
-        whole_text = text.replace("-", "+").replace("_", "/")
-        return b64decode(whole_text + "=" * (-len(whole_text) % 4), validate=True)
-    except binascii.Error:
-        raise Malformed("A bytesValue is not base64.") from None
+        return otherwise
+    return made if 2 * len(made) == len(value or "") else otherwise
 
 
 def _decoded(decode: Any, text: bytes, what: str) -> Any:

@@ -12,8 +12,8 @@ Integer = int | str | float | None
 Number = float | int | str | None
 
 
-class _Message(Struct, rename="camel"):
-    pass
+class _Message(Struct, rename="camel", gc=False):
+    """Nothing of it holds itself, so that there is nothing to collect."""
 
 
 class AnyValue(_Message):
@@ -93,18 +93,18 @@ class Span(_Message):
 
 class ScopeSpans(_Message):
     scope: Scope | None = None
-    spans: list[Span] = []
+    spans: list[Span] | None = None
     schema_url: str | None = None
 
 
 class ResourceSpans(_Message):
     resource: Resource | None = None
-    scope_spans: list[ScopeSpans] = []
+    scope_spans: list[ScopeSpans] | None = None
     schema_url: str | None = None
 
 
 class TracesData(_Message):
-    resource_spans: list[ResourceSpans] = []
+    resource_spans: list[ResourceSpans] | None = None
 
 
 class NumberDataPoint(_Message):
@@ -166,27 +166,27 @@ class SummaryDataPoint(_Message):
 
 
 class Gauge(_Message):
-    data_points: list[NumberDataPoint] = []
+    data_points: list[NumberDataPoint] | None = None
 
 
 class Sum(_Message):
-    data_points: list[NumberDataPoint] = []
+    data_points: list[NumberDataPoint] | None = None
     aggregation_temporality: Integer = 0
     is_monotonic: bool | None = None
 
 
 class Histogram(_Message):
-    data_points: list[HistogramDataPoint] = []
+    data_points: list[HistogramDataPoint] | None = None
     aggregation_temporality: Integer = 0
 
 
 class ExponentialHistogram(_Message):
-    data_points: list[ExponentialHistogramDataPoint] = []
+    data_points: list[ExponentialHistogramDataPoint] | None = None
     aggregation_temporality: Integer = 0
 
 
 class Summary(_Message):
-    data_points: list[SummaryDataPoint] = []
+    data_points: list[SummaryDataPoint] | None = None
 
 
 class Metric(_Message):
@@ -202,18 +202,18 @@ class Metric(_Message):
 
 class ScopeMetrics(_Message):
     scope: Scope | None = None
-    metrics: list[Metric] = []
+    metrics: list[Metric] | None = None
     schema_url: str | None = None
 
 
 class ResourceMetrics(_Message):
     resource: Resource | None = None
-    scope_metrics: list[ScopeMetrics] = []
+    scope_metrics: list[ScopeMetrics] | None = None
     schema_url: str | None = None
 
 
 class MetricsData(_Message):
-    resource_metrics: list[ResourceMetrics] = []
+    resource_metrics: list[ResourceMetrics] | None = None
 
 
 class LogRecord(_Message):
@@ -232,15 +232,15 @@ class LogRecord(_Message):
 
 class ScopeLogs(_Message):
     scope: Scope | None = None
-    log_records: list[LogRecord] = []
+    log_records: list[LogRecord] | None = None
     schema_url: str | None = None
 
 
 class ResourceLogs(_Message):
     resource: Resource | None = None
-    scope_logs: list[ScopeLogs] = []
+    scope_logs: list[ScopeLogs] | None = None
     schema_url: str | None = None
 
 
 class LogsData(_Message):
-    resource_logs: list[ResourceLogs] = []
+    resource_logs: list[ResourceLogs] | None = None

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from projections.telemetry_columns import NO_COUNT
+from telemetry.remembered import Remembered
 
 TEXTS = (
     "operation_name",
@@ -50,73 +51,79 @@ _SOURCES: dict[str, tuple[str, ...]] = {
     ),
 }
 _OPERATIONS = {
-    "LLM": "chat",
-    "AGENT": "invoke_agent",
-    "TOOL": "execute_tool",
-    "EMBEDDING": "embeddings",
+    b"LLM": b"chat",
+    b"AGENT": b"invoke_agent",
+    b"TOOL": b"execute_tool",
+    b"EMBEDDING": b"embeddings",
 }
 """OpenInference's kinds of spans that have a name among OpenTelemetry's operations; others keep theirs."""
 
-_MAX_KNOWN = 16_384
-_MAX_KNOWN_BYTES = 160
+_MAX_KNOWN_BYTES = 4 << 20
 
 Source = tuple[str, bytes, Callable[[bytes], Any]]
 
 
-class Promoted(dict[tuple[bytes, ...], tuple[Source, ...]]):
+class Promoted(Remembered[tuple[bytes, ...], tuple[Source, ...]]):
     """From the keys of a span's attributes (JSON text) to the columns that they fill, with the key of each and what
     makes the value of the fragment. Senders have few sets of keys; where not, they are forgotten."""
 
-    def __missing__(self, keys: tuple[bytes, ...]) -> tuple[Source, ...]:
-        held = set(keys)
-        found = tuple(
-            (column, key, _VALUES.get(column, _text_values))
-            for column, names in _KEYS.items()
-            # The one that counts most comes last, over the others.
-            for key in reversed(names)
-            if key in held
-        )
-        if len(self) >= _MAX_KNOWN // 16:
-            self.clear()
-        self[keys] = found
-        return found
+    def __init__(self) -> None:
+        super().__init__(_sources, _size, _MAX_KNOWN_BYTES)
 
 
-class _Values(dict[bytes, Any]):
+def _sources(keys: tuple[bytes, ...]) -> tuple[Source, ...]:
+    held = set(keys)
+    return tuple(
+        (column, key, _VALUES.get(column, _text_values))
+        for column, names in _KEYS.items()
+        # The one that counts most comes last, over the others.
+        for key in reversed(names)
+        if key in held
+    )
+
+
+def _size(keys: tuple[bytes, ...]) -> int:
+    return sum(map(len, keys)) + 8 * len(keys)
+
+
+def _values(convert: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     """From a fragment to its value, None where it is of another type."""
 
-    def __init__(self, convert: Callable[[Any], Any]) -> None:
-        super().__init__()
-        self._convert = convert
+    def value_of(fragment: bytes) -> Any:
+        return convert(fragment[fragment.index(b'":') + 2 :])
 
-    def __missing__(self, fragment: bytes) -> Any:
-        [value] = msgspec.json.decode(b"{%b}" % fragment).values()
-        made = self._convert(value)
-        if len(fragment) <= _MAX_KNOWN_BYTES:
-            if len(self) >= _MAX_KNOWN:
-                self.clear()
-            self[fragment] = made
-        return made
+    return Remembered(value_of, len, _MAX_KNOWN_BYTES).__getitem__
 
 
-def _text(value: Any) -> bytes | None:
-    return value.encode() if isinstance(value, str) and value else None
-
-
-def _operation(value: Any) -> bytes | None:
-    return _text(_OPERATIONS.get(value, value)) if isinstance(value, str) else None
-
-
-def _count(value: Any) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+def _text(json: bytes) -> bytes | None:
+    if not json.startswith(b'"'):
         return None
-    return int(value) if NO_COUNT < value < 2**63 else None
+    if b"\\" not in json:
+        return json[1:-1] or None
+    text: str = msgspec.json.decode(json)
+    return text.encode()
 
 
-_text_values = _Values(_text).__getitem__
-_counts = _Values(_count).__getitem__
+def _operation(json: bytes) -> bytes | None:
+    text = _text(json)
+    return None if text is None else _OPERATIONS.get(text, text)
+
+
+def _count(json: bytes) -> int | None:
+    if json.isdigit() and len(json) < 19:
+        return int(json)
+    if json[0] not in b"-0123456789":
+        return None
+    number = msgspec.json.decode(json)
+    if number != int(number) or not NO_COUNT < number < 2**63:
+        return None
+    return int(number)
+
+
+_text_values = _values(_text)
+_counts = _values(_count)
 _VALUES: dict[str, Callable[[bytes], Any]] = {
-    "operation_name": _Values(_operation).__getitem__,
+    "operation_name": _values(_operation),
     "input_tokens": _counts,
     "output_tokens": _counts,
 }

@@ -8,29 +8,19 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from telemetry import row_json
-from telemetry.attribute_json import Attributes
+from telemetry.attribute_json import Attributes, text_json, value_json
+from telemetry.decoded import MAX_ROWS
 from telemetry.log import Signal
+from telemetry.message_count import check_count
 from telemetry.refusals import Malformed
+from telemetry.remembered import Remembered
 from telemetry.wire_schema import message_type, request_type
 
+_COMMON = "opentelemetry.proto.common.v1."
 _TRACE = "opentelemetry.proto.trace.v1."
-_MAX_KNOWN = 1024
-
-
-class _Parsed(dict[bytes, Any]):
-    """What comes again and again, by its bytes."""
-
-    def __init__(self, parse: Callable[[bytes], Any]) -> None:
-        super().__init__()
-        self._parse = parse
-
-    def __missing__(self, encoded: bytes) -> Any:
-        found = self._parse(encoded)
-        if len(self) >= _MAX_KNOWN:
-            self.clear()
-        if len(encoded) <= 16_384:
-            self[encoded] = found
-        return found
+_MAX_KNOWN_BYTES = 4 << 20
+# On the wire a message takes at least so much.
+_MESSAGE_BYTES = 2
 
 
 class ProtobufForm:
@@ -39,25 +29,53 @@ class ProtobufForm:
     def __init__(self) -> None:
         self._attributes = Attributes()
         self.fragments = self._attributes.fragments
-        self.resource = _Parsed(self._resource).__getitem__
-        self.scope = _Parsed(self._scope).__getitem__
-        self._statuses = _Parsed(self._status)
+        self.resource = _remembered(self._resource)
+        self.scope = _remembered(self._scope)
+        self._status_of = _remembered(self._status)
 
     def request(self, signal: Signal, body: bytes) -> Any:
+        if len(body) > MAX_ROWS * _MESSAGE_BYTES:
+            check_count(signal, body)
         return _parsed(request_type(signal), body, "The body")
 
     def ids(self, values: Sequence[bytes]) -> Sequence[bytes]:
         return values
 
+    def number(self, value: int) -> int:
+        return value
+
     def numbers(self, values: Sequence[int]) -> Sequence[int]:
+        return values
+
+    def counts(self, values: Sequence[int]) -> Sequence[int]:
+        """Of 32 bits."""
+        return values
+
+    def reals(self, values: Sequence[float]) -> Sequence[float]:
         return values
 
     def enums(self, values: Sequence[int], names: Sequence[str]) -> list[int]:
         return [value if 0 <= value < len(names) else 0 for value in values]
 
+    def real_or_none(self, message: Any, field: str) -> float | None:
+        return getattr(message, field) if message.HasField(field) else None
+
+    def choice(self, message: Any, name: str, fields: Sequence[str]) -> str | None:
+        """Which of the fields is there; `name` is what they are together."""
+        chosen: str | None = message.WhichOneof(name)
+        return chosen
+
+    def buckets(self, buckets: Any) -> tuple[int, Sequence[int]]:
+        """The offset and counts of one side of an exponential histogram."""
+        return buckets.offset, buckets.bucket_counts
+
+    def bodies(self, values: Sequence[bytes]) -> list[bytes]:
+        """JSON text of what was logged."""
+        return [_value(encoded) for encoded in values]
+
     def statuses(self, values: Sequence[bytes]) -> list[tuple[int, bytes]]:
         """Code and message."""
-        return list(map(self._statuses.__getitem__, values))
+        return list(map(self._status_of, values))
 
     def events(self, values: Sequence[bytes]) -> bytes:
         """JSON text."""
@@ -94,9 +112,20 @@ class ProtobufForm:
         return self.fragments(resource.attributes), resource.dropped_attributes_count
 
     def _scope(self, encoded: bytes) -> tuple[str, str, dict[bytes, bytes], int]:
-        kind = message_type("opentelemetry.proto.common.v1.InstrumentationScope")
-        scope = _parsed(kind, encoded, "A scope")
+        scope = _parsed(message_type(f"{_COMMON}InstrumentationScope"), encoded, "A scope")
         return scope.name, scope.version, self.fragments(scope.attributes), scope.dropped_attributes_count
+
+
+def _remembered(make: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    return Remembered(make, len, _MAX_KNOWN_BYTES).__getitem__
+
+
+def _value(encoded: bytes) -> bytes:
+    """JSON text of an `AnyValue`: texts are what most of them are."""
+    size = len(encoded)
+    if size > 1 and encoded[0] == 0x0A and encoded[1] < 0x80 and encoded[1] + 2 == size:
+        return text_json(encoded[2:])
+    return value_json(_parsed(message_type(f"{_COMMON}AnyValue"), encoded, "A value"))
 
 
 def _parsed(kind: Any, encoded: bytes, what: str) -> Any:
