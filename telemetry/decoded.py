@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 import sys
-=======
 from collections.abc import Iterator, Sequence
->>>>>>> decode
 from hashlib import blake2b
 from typing import Any
 from uuid import UUID
@@ -14,11 +11,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from projections.column_batch import Batch, numbers, texts
-<<<<<<< HEAD
-from projections.telemetry_columns import SPANS
-=======
-from projections.telemetry_columns import NUMBERS_PER_POSITION
->>>>>>> decode
+from projections.telemetry_columns import NUMBERS_PER_POSITION, SPANS
 from telemetry.attribute_json import joined
 from telemetry.refusals import TooLarge
 
