@@ -94,6 +94,10 @@ class _Worker:
         assert self._process.stdout is not None
         self._answers.register(self._process.stdout, select.POLLIN)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def ask(self, question: bytes) -> Answer:
         """Blocks. Raises _Ended."""
         process = self._process
