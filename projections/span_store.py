@@ -11,7 +11,7 @@ from uuid import UUID
 from projections.column_batch import Batch, Rows
 from projections.plan import in_schema
 from projections.seen_spans import SPANS as PART_SPANS
-from projections.seen_spans import SeenSpans
+from projections.seen_spans import SeenSpans, hashes_of
 from projections.telemetry_columns import NUMBER, SPANS
 from projections.transaction import Transaction
 
@@ -19,6 +19,22 @@ CHUNK = 122_880
 """Spans that are moved at once: whole row groups."""
 
 _COLUMNS = {**SPANS, **NUMBER}
+_OF_TRACES = frozenset(
+    (
+        "trace_id",
+        "span_id",
+        "parent_span_id",
+        "name",
+        "status",
+        "start_ns",
+        "end_ns",
+        "resource_id",
+        "request_model",
+        "response_model",
+        "input_tokens",
+        "output_tokens",
+    )
+)
 
 
 class SpanStore:
@@ -34,13 +50,14 @@ class SpanStore:
         """Adds the spans of batches that have numbers, but for those that are there already. Call `committed` once
         the transaction is."""
         rows = Rows(_COLUMNS, batches)
-        hashes = transaction.column_over("SELECT hash(trace_id::UUID, span_id) FROM arriving", arriving=rows)
+        hashes = _hashes(rows)
         last = rows.last_number
         suspects = self._known(transaction).suspects(hashes)
         if suspects:
             rows = rows.without(self._repeated(transaction, rows, suspects))
         if rows.rows:
             transaction.run_over(write_text("spans_arrive", self._schema), arriving=rows)
+            transaction.run_over(write_text("traces_arrive", self._schema), arriving=rows.only(_OF_TRACES))
         self._added = hashes, last
 
     def committed(self) -> None:
@@ -75,13 +92,23 @@ class SpanStore:
 
 def _load(transaction: Transaction, schema: str, seen: SeenSpans) -> None:
     """All spans that are there, about a million at a time."""
+    import numpy as np
+
     [(first, last, count)] = transaction.rows(write_text("spans_range", schema))
     if not count:
         return
     step = (last - first) // -(-count // PART_SPANS) + 1
     for begin in range(first, last + 1, step):
-        hashes = transaction.column(write_text("spans_hashes", schema), [begin, begin + step - 1])
-        seen.add(hashes, min(begin + step - 1, last))
+        found = transaction.columns(write_text("spans_ids", schema), [begin, begin + step - 1])
+        traces = np.stack([found["high"], found["low"]], axis=1)
+        seen.add(hashes_of(traces, found["span_id"]), min(begin + step - 1, last))
+
+
+def _hashes(rows: Rows) -> Any:
+    import numpy as np
+
+    traces = np.frombuffer(rows.content("trace_id"), dtype=">u8").astype(np.uint64).reshape(-1, 2)
+    return hashes_of(traces, np.frombuffer(rows.content("span_id"), dtype=np.uint64))
 
 
 def move(transaction: Transaction, schema: str, first: int, last: int) -> None:

@@ -134,6 +134,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     own_telemetry: Annotated[bool, _field("Keep the server's own traces and metrics in its own store.")] = (
         True
     )
+    otlp_http_port: Annotated[
+        int, Meta(ge=0, le=65535), _field("Port that takes telemetry over HTTP beside the API's; 0 for none.")
+    ] = 4318
+    otlp_grpc_port: Annotated[
+        int, Meta(ge=0, le=65535), _field("Port that takes telemetry over gRPC; 0 for none.")
+    ] = 4317
     telemetry_retention_days: Annotated[
         float, Meta(gt=0), _field("Telemetry that was received longer ago than this is removed.")
     ] = 30.0

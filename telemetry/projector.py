@@ -127,7 +127,7 @@ class Projector:
         head = self._log.head()
         with self._lock:
             wanted = self._last_with(head, trace, span)
-            if wanted <= self._position:
+            if wanted <= self._position and self._build is not None:
                 return
             future = self._waiters.add(wanted)
             self._work.notify_all()
@@ -192,9 +192,9 @@ class Projector:
             self._build = build
             self._position = build.position
             self._catches_up_to = head if head > build.position else None
-            if self._catches_up_to is None:
-                self._waiters.resolve(build.position)
         self._warehouse.serve_telemetry(build.schema)
+        with self._lock:
+            self._waiters.resolve(build.position)
 
     def _next(self) -> list[Arrival]:
         """The requests behind the tables' position, as many as make a batch; none when woken for something else."""

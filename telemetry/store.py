@@ -15,7 +15,7 @@ from telemetry.decoding import Decoder
 from telemetry.intake import Intake
 from telemetry.log import Content
 from telemetry.projector import Projector
-from telemetry.segment_log import SegmentLog
+from telemetry.segment_log import SEGMENT_BYTES, SegmentLog
 from telemetry.upkeep import Upkeep
 
 logger = logging.getLogger("replaystack.telemetry")
@@ -31,8 +31,15 @@ class Retention(Struct, frozen=True):
 class TelemetryStore:
     """Made in the event loop that its intake belongs to. Raises OSError when the log cannot be opened."""
 
-    def __init__(self, folder: Path, warehouse: Warehouse, retention: Retention) -> None:
-        self._log = SegmentLog(folder / "telemetry")
+    def __init__(
+        self,
+        folder: Path,
+        warehouse: Warehouse,
+        retention: Retention,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+    ) -> None:
+        self._log = SegmentLog(folder / "telemetry", segment_bytes=segment_bytes)
         self._decoder = Decoder()
         self._upkeep = Upkeep(self._log, retention.max_age_days, retention.max_bytes)
         self._projector = Projector(warehouse, self._log, self._decoder, self._upkeep.arrived)

@@ -42,7 +42,7 @@ _COMPRESSIONS: dict[str, Compression] = {
 _MEDIA_TYPES: dict[Encoding, str] = {"protobuf": "application/x-protobuf", "json": "application/json"}
 
 
-class OTLPController(Controller):
+class OtlpController(Controller):
     path = ""
 
     @post("/traces", status_code=200)

@@ -69,8 +69,14 @@ FROM (
             {'id': span_id, 'name': name, 'resource': resource_id, 'start': start_ns},
             {'start': start_ns, 'id': span_id}
         ) FILTER (WHERE parent_span_id IS NULL) AS top,
-        greatest(least(sum(input_tokens), 9223372036854775807), -9223372036854775807)::BIGINT AS input_tokens,
-        greatest(least(sum(output_tokens), 9223372036854775807), -9223372036854775807)::BIGINT AS output_tokens,
+        CASE
+            WHEN count(input_tokens) > 0
+                THEN greatest(least(sum(input_tokens), 9223372036854775807), -9223372036854775807)::BIGINT
+        END AS input_tokens,
+        CASE
+            WHEN count(output_tokens) > 0
+                THEN greatest(least(sum(output_tokens), 9223372036854775807), -9223372036854775807)::BIGINT
+        END AS output_tokens,
         list_slice(list_sort(list_distinct(list(coalesce(response_model, request_model)))), 1, 8) AS models
     FROM (
         SELECT * EXCLUDE (pairs) FROM now.spans_recent
