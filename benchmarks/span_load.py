@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from typing import Literal, Protocol
 
-import grpc  # type: ignore[import-untyped]
+import grpc
 import msgspec
 from msgspec import Struct
 
