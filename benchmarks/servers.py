@@ -65,8 +65,8 @@ def launched(
         for name, value in os.environ.items()
         if not name.startswith(("REPLAYSTACK_", "OPENAI_", "OTEL_"))
     }
-    environment["PYTHONPATH"] = str(ROOT)
-    environment["PYTHONUNBUFFERED"] = "1"
+    environment |= {"REPLAYSTACK_OTLP_HTTP_PORT": "0", "REPLAYSTACK_OTLP_GRPC_PORT": "0"}
+    environment |= {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     if model_url:
         environment["OPENAI_BASE_URL"] = model_url
     environment.update(more or {})
