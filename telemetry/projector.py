@@ -212,7 +212,11 @@ class Projector:
                 position += 1
             if found or self._position >= self._log.head() or self._stopping:
                 return found
-        return [self._decoded(entry) for entry in self._log.read(self._position, READ_BYTES)]
+        entries = self._log.read(self._position, READ_BYTES)
+        if entries and entries[0].position > max(self._position + 1, self._log.first()):
+            lost = f"{self._position + 1} to {entries[0].position - 1}"
+            logger.error("positions %s of the telemetry log cannot be read and are passed over", lost)
+        return [self._decoded(entry) for entry in entries]
 
     def _wait_for_work(self) -> None:
         """Returns when there is something to do, or after a second."""
