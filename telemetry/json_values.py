@@ -93,14 +93,18 @@ def _int64(value: Any) -> int:
 
 
 def real(value: Any) -> float:
-    """Raises Malformed."""
-    if isinstance(value, str):
-        if value in _NO_REALS:
-            return _NO_REALS[value]
-        value = float(value) if _REAL(value) else None
-    if value is None or math.isinf(value):
-        raise Malformed("A number is none that a double can be.")
-    return float(value)
+    """A double; 0 for one that is missing. Raises Malformed."""
+    if value is None:
+        return 0.0
+    if isinstance(value, str) and value in _NO_REALS:
+        return _NO_REALS[value]
+    try:
+        number = float(value) if not isinstance(value, str) or _REAL(value) else math.nan
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise Malformed(f"{_short(value)} is not a number that a double can be.")
+    return number
 
 
 def with_whole_characters(body: bytes) -> bytes:

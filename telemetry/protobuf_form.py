@@ -123,6 +123,8 @@ def _remembered(make: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
 def _value(encoded: bytes) -> bytes:
     """JSON text of an `AnyValue`: texts are what most of them are."""
     size = len(encoded)
+    if not size:
+        return b"null"
     if size > 1 and encoded[0] == 0x0A and encoded[1] < 0x80 and encoded[1] + 2 == size:
         return text_json(encoded[2:])
     return value_json(_parsed(message_type(f"{_COMMON}AnyValue"), encoded, "A value"))

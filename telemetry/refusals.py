@@ -23,3 +23,7 @@ class TooLarge(Refused):
 
 class IntakeFull(Refused):
     retry_after_s = 1
+
+
+class Unfit(Exception):
+    """One row of a request cannot be kept; the others can. `str` of it ends the sentence "... because"."""
