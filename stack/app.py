@@ -34,6 +34,7 @@ from stack.http.health import HealthController
 from stack.http.model import ModelController
 from stack.http.openapi import OpenAPIController
 from stack.http.otlp import OtlpController
+from stack.http.otlp_ports import OtlpPorts, receiving_only
 from stack.http.protocol import Protocol
 from stack.http.provider import ProviderController
 from stack.http.scoring import ScoringController
@@ -45,7 +46,6 @@ from stack.http.telemetry import TelemetryController
 from stack.http.tool import ToolController
 from stack.http.turn import TurnController
 from stack.http.vector_db import VectorDBController
-from stack.otlp_ports import OtlpPorts, receiving_only
 from stack.wiring import Server
 
 logger = logging.getLogger("replaystack.server")

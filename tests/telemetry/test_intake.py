@@ -27,9 +27,8 @@ MAX_BYTES = 2**22
 
 
 @pytest.fixture
-async def intake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Intake]:
-    """With room for 1,000 bytes, and half a second to wait for it."""
-    monkeypatch.setattr(intake_module, "ROOM_WAIT_S", 0.5)
+async def intake(tmp_path: Path) -> AsyncIterator[Intake]:
+    """With room for 1,000 bytes."""
     warehouse, log, decoder = Warehouse.open(tmp_path), SegmentLog(tmp_path / "log"), Decoder()
     projector = Projector(warehouse, log, decoder)
     projector.start()
@@ -63,7 +62,8 @@ async def test_it_is_bounded_and_given_in_turn(intake: Intake) -> None:
     assert order == ["large", "small"]
 
 
-async def test_who_waits_too_long_is_refused(intake: Intake) -> None:
+async def test_who_waits_too_long_is_refused(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake_module, "ROOM_WAIT_S", 0.3)
     room = await intake.room(1000)
     refused = await asyncio.gather(*[intake.room(500) for _ in range(3)], return_exceptions=True)
     assert all(isinstance(one, IntakeFull) for one in refused)
@@ -94,7 +94,10 @@ async def test_who_leaves_while_waiting_takes_nothing_along(intake: Intake) -> N
     (await intake.room(1000)).give_back()
 
 
-async def test_one_that_is_larger_than_all_is_let_in_alone(intake: Intake) -> None:
+async def test_one_that_is_larger_than_all_is_let_in_alone(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_module, "ROOM_WAIT_S", 0.3)
     room = await intake.room(5000)
     with pytest.raises(IntakeFull):
         await intake.room(1)

@@ -18,7 +18,7 @@ from stack.errors import NotFound
 from stack.http.access import Access
 from stack.http.error import error_response_parts
 from stack.http.otlp import PATHS
-from stack.otlp_grpc import OtlpGrpc
+from stack.http.otlp_grpc import OtlpGrpc
 from telemetry.intake import Intake
 
 logger = logging.getLogger("replaystack.server")
