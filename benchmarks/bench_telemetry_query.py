@@ -93,7 +93,7 @@ def _measured(
     connection: Connection, spans: int, tree: str, rounds: int, asks: int, when: str
 ) -> list[Result]:
     traces = spans // SPANS_OF_A_TRACE
-    window_s = requests.FIRST_NS // 10**9 + 600
+    window_s = requests.FIRST_NS // 10**9 // 60 * 60 + 600
 
     def ask(number: int) -> tuple[str, Any]:
         return f"{TELEMETRY}/traces/{requests.trace_id(number * 7919 % traces)}", None
