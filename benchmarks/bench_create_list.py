@@ -27,7 +27,7 @@ def run(quick: bool) -> list[Result]:
         data = Path(folder) / "data"
         seed(data, AGENTS_BEFORE, 0)
         with replaystack(data) as server:
-            creating = _Creating(AGENTS_BEFORE)
+            creating = Creating(AGENTS_BEFORE)
             concurrently(server.port, CLIENTS, lambda connection, _: creating.several(connection, 5))
             measured = []
             for _ in range(rounds):
@@ -42,7 +42,7 @@ def run(quick: bool) -> list[Result]:
     ]
 
 
-class _Creating:
+class Creating:
     """The clients together: they know how many agents there are at least, and so which page is the last."""
 
     def __init__(self, agents: int) -> None:

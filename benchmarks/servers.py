@@ -35,8 +35,9 @@ class Server:
         return float(living + sum(spent.children_user + spent.children_system for spent in times))
 
     def memory_mb(self) -> float:
-        """Resident memory in MB of 10^6 bytes."""
-        return float(self._process.memory_info().rss) / 1e6
+        """Resident memory of it and the processes that it started, in MB of 10^6 bytes."""
+        family = [self._process, *self._process.children(recursive=True)]
+        return float(sum([member.memory_info().rss for member in family])) / 1e6
 
 
 @contextlib.contextmanager
@@ -64,8 +65,8 @@ def launched(
         for name, value in os.environ.items()
         if not name.startswith(("REPLAYSTACK_", "OPENAI_", "OTEL_"))
     }
-    environment["PYTHONPATH"] = str(ROOT)
-    environment["PYTHONUNBUFFERED"] = "1"
+    environment |= {"REPLAYSTACK_OTLP_HTTP_PORT": "0", "REPLAYSTACK_OTLP_GRPC_PORT": "0"}
+    environment |= {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     if model_url:
         environment["OPENAI_BASE_URL"] = model_url
     environment.update(more or {})

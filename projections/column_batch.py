@@ -59,19 +59,45 @@ class Rows:
         from nanoarrow.c_array_stream import CArrayStream
 
         schema = _schema(tuple(self._columns.items()))
-        arrays = [self._array(batch, schema) for batch in self._batches]
-        return CArrayStream.from_c_arrays(arrays, schema).__arrow_c_stream__()
+        # One array, however many batches: small ones cost the database as much as ten times as many rows.
+        merged = self._batches[0] if len(self._batches) == 1 else self._merged()
+        return CArrayStream.from_c_arrays([self._array(merged, schema)], schema).__arrow_c_stream__()
+
+    def _merged(self) -> Batch:
+        buffers: list[bytes] = []
+        of_batches = zip(*[batch.buffers for batch in self._batches], strict=True)
+        for kind in self._columns.values():
+            parts = next(of_batches)
+            buffers.append(b"".join(parts) if _buffers(kind) == 1 else _offsets(parts))
+            if _buffers(kind) == 2:
+                buffers.append(b"".join(next(of_batches)))
+        return Batch(self.rows, buffers)
 
     @property
     def last_number(self) -> int:
         """Of rows whose last column are numbers that rise."""
         return int.from_bytes(self._batches[-1].buffers[-1][-8:], sys.byteorder, signed=True)
 
+    def only(self, columns: Container[str]) -> Rows:
+        """The same rows with some of their columns: a statement takes in all columns of a table, whichever it reads."""
+        places: list[int] = []
+        first = 0
+        for name, kind in self._columns.items():
+            if name in columns:
+                places += range(first, first + _buffers(kind))
+            first += _buffers(kind)
+        kept = [Batch(batch.rows, [batch.buffers[place] for place in places]) for batch in self._batches]
+        return Rows({name: kind for name, kind in self._columns.items() if name in columns}, kept)
+
+    def content(self, column: str) -> bytes:
+        """The values of a column of numbers or ids as they lie in memory."""
+        kinds = list(self._columns.values())
+        place = sum(map(_buffers, kinds[: list(self._columns).index(column)]))
+        return b"".join([batch.buffers[place] for batch in self._batches])
+
     def values(self, column: str, rows: Sequence[int]) -> list[Any]:
-        """Values of a column of numbers or ids."""
-        kind = self._columns[column]
-        index = sum([_buffers(held) for held in list(self._columns.values())[: list(self._columns).index(column)]])
-        content = b"".join([batch.buffers[index] for batch in self._batches])
+        """Some values of a column of numbers or ids."""
+        kind, content = self._columns[column], self.content(column)
         if kind == "id":
             return [content[16 * row : 16 * row + 16] for row in rows]
         column_values = array(_CODES[kind], content)
@@ -106,6 +132,17 @@ class Rows:
 
 def _buffers(kind: Kind) -> int:
     return 2 if kind in ("text", "u64s", "f64s") else 1
+
+
+def _offsets(parts: Sequence[bytes]) -> bytes:
+    """Offsets into contents that follow one another."""
+    import numpy as np
+
+    merged = [np.zeros(1, dtype=np.int32)]
+    for part in parts:
+        offsets = np.frombuffer(part, dtype=np.int32)
+        merged.append(offsets[1:] + merged[-1][-1])
+    return np.concatenate(merged).tobytes()
 
 
 def _picked(columns: Mapping[str, Kind], batch: Batch, rows: Sequence[int]) -> Batch:

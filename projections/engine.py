@@ -264,8 +264,7 @@ class Engine:
         """Finds the build that the file says is served, and whether it can be: it must be of this log. A build of
         another plan serves until the new one is ready."""
         self._generation = self._warehouse.generation
-        build = self._find_served()
-        reason = "The view is being built from the log."
+        build, reason = self._find_served(), "The view is being built from the log."
         if build is not None and not self._is_of_this_log(build):
             build, reason = None, "The view was built from another copy of the log and is being rebuilt."
         self._serving = build
@@ -316,13 +315,11 @@ class Engine:
             self._head = max(self._head, head)
         if self._warehouse.failure is not None:
             raise self._warehouse.failure
-        if self._warehouse.generation != self._generation:
+        is_opened_again = self._warehouse.generation != self._generation
+        if is_opened_again or (self._serving is not None and not self._is_of_this_log(self._serving)):
             self._is_open = False
             return
         if self._serving is not None:
-            if not self._is_of_this_log(self._serving):
-                self._is_open = False
-                return
             self._flush(self._serving)
         if self._next is None and self._rebuild_wanted:
             self._next = Build.create(self._warehouse, self._plan, self._feed.epoch, self._serving)
@@ -361,9 +358,9 @@ class Engine:
         is neither."""
         _log.error("The views' file failed: %s", failure)
         self._in_trouble(failure)
+        self._is_open = False
         damaged = isinstance(failure, FileDamaged) or self._failures >= _FAILURES_OF_A_DAMAGED_FILE
         damaged &= "No space left" not in str(failure)
-        self._is_open = False
         if self._is_stopping():
             return
         try:

@@ -16,6 +16,10 @@ PROBES = 8
 """32 bits a span and 8 probes: 6 of a million new spans are taken for seen ones, and looked up."""
 
 
+# Odd, so that nothing is lost by multiplying.
+_MIX = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
+
+
 class _Part(Struct):
     """Of up to `SPANS` spans. `last` is the greatest number among them."""
 
@@ -68,6 +72,15 @@ class SeenSpans:
     def drop_before(self, number: int) -> None:
         """Forgets spans whose numbers are smaller, or most of them."""
         self._parts = [part for part in self._parts if part.last >= number]
+
+
+def hashes_of(traces: Any, spans: Any) -> Any:
+    """What stands for spans: an array of uint64. `traces` is one of (high, low) rows, `spans` one of numbers, all
+    uint64."""
+    import numpy as np
+
+    mixed = traces[:, 0] * np.uint64(_MIX[0]) ^ traces[:, 1] * np.uint64(_MIX[1]) ^ spans * np.uint64(_MIX[2])
+    return mixed ^ (mixed >> np.uint64(29))
 
 
 def _place(hashes: Any, probe: int) -> tuple[Any, Any]:

@@ -11,7 +11,7 @@ from uuid import UUID
 from projections.column_batch import Batch, Rows
 from projections.plan import in_schema
 from projections.seen_spans import SPANS as PART_SPANS
-from projections.seen_spans import SeenSpans
+from projections.seen_spans import SeenSpans, hashes_of
 from projections.telemetry_columns import NUMBER, SPANS
 from projections.transaction import Transaction
 
@@ -19,29 +19,45 @@ CHUNK = 122_880
 """Spans that are moved at once: whole row groups."""
 
 _COLUMNS = {**SPANS, **NUMBER}
+_OF_TRACES = frozenset(
+    (
+        "trace_id",
+        "span_id",
+        "parent_span_id",
+        "name",
+        "status",
+        "start_ns",
+        "end_ns",
+        "resource_id",
+        "request_model",
+        "response_model",
+        "input_tokens",
+        "output_tokens",
+    )
+)
 
 
 class SpanStore:
-    """Adds spans to one schema, each once. One thread."""
+    """Adds spans to one schema, each once. One thread; another one may call `forget_before`."""
 
     def __init__(self, schema: str) -> None:
         self._schema = schema
         self._seen: SeenSpans | None = None
         self._added: tuple[Any, int] | None = None
+        self._forgotten = 0
 
     def arrive(self, transaction: Transaction, batches: Sequence[Batch]) -> None:
         """Adds the spans of batches that have numbers, but for those that are there already. Call `committed` once
         the transaction is."""
         rows = Rows(_COLUMNS, batches)
-        hashes = transaction.column_over(
-            "SELECT hash(trace_id::UUID, span_id) FROM arriving", arriving=rows
-        )
+        hashes = _hashes(rows)
         last = rows.last_number
         suspects = self._known(transaction).suspects(hashes)
         if suspects:
             rows = rows.without(self._repeated(transaction, rows, suspects))
         if rows.rows:
             transaction.run_over(write_text("spans_arrive", self._schema), arriving=rows)
+            transaction.run_over(write_text("traces_arrive", self._schema), arriving=rows.only(_OF_TRACES))
         self._added = hashes, last
 
     def committed(self) -> None:
@@ -50,14 +66,14 @@ class SpanStore:
         self._added = None
 
     def forget_before(self, number: int) -> None:
-        """Of spans that were removed."""
-        if self._seen is not None:
-            self._seen.drop_before(number)
+        """Spans with smaller numbers were removed."""
+        self._forgotten = number
 
     def _known(self, transaction: Transaction) -> SeenSpans:
         if self._seen is None:
             self._seen = SeenSpans()
             _load(transaction, self._schema, self._seen)
+        self._seen.drop_before(self._forgotten)
         return self._seen
 
     def _repeated(self, transaction: Transaction, rows: Rows, suspects: Sequence[int]) -> set[int]:
@@ -76,13 +92,23 @@ class SpanStore:
 
 def _load(transaction: Transaction, schema: str, seen: SeenSpans) -> None:
     """All spans that are there, about a million at a time."""
+    import numpy as np
+
     [(first, last, count)] = transaction.rows(write_text("spans_range", schema))
     if not count:
         return
     step = (last - first) // -(-count // PART_SPANS) + 1
     for begin in range(first, last + 1, step):
-        hashes = transaction.column(write_text("spans_hashes", schema), [begin, begin + step - 1])
-        seen.add(hashes, min(begin + step - 1, last))
+        found = transaction.columns(write_text("spans_ids", schema), [begin, begin + step - 1])
+        traces = np.stack([found["high"], found["low"]], axis=1)
+        seen.add(hashes_of(traces, found["span_id"]), min(begin + step - 1, last))
+
+
+def _hashes(rows: Rows) -> Any:
+    import numpy as np
+
+    traces = np.frombuffer(rows.content("trace_id"), dtype=">u8").astype(np.uint64).reshape(-1, 2)
+    return hashes_of(traces, np.frombuffer(rows.content("span_id"), dtype=np.uint64))
 
 
 def move(transaction: Transaction, schema: str, first: int, last: int) -> None:
@@ -90,6 +116,16 @@ def move(transaction: Transaction, schema: str, first: int, last: int) -> None:
     transaction.run("CREATE OR REPLACE TEMP TABLE moving AS SELECT ? AS first, ? AS last", [first, last])
     transaction.run(write_text("spans_move", schema))
     transaction.run("DROP TABLE moving")
+
+
+def move_chunk(transaction: Transaction, schema: str) -> bool:
+    """Moves the oldest recent spans; false where they do not fill a chunk."""
+    newest = f"SELECT number FROM {schema}.spans_recent ORDER BY number LIMIT 1 OFFSET ?"
+    [(first,)] = transaction.rows(f"SELECT min(number) FROM {schema}.spans_recent")
+    last = transaction.rows(newest, [CHUNK - 1])
+    if last:
+        move(transaction, schema, first, last[0][0])
+    return bool(last)
 
 
 def write_text(name: str, schema: str) -> str:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from projections import log_records, metrics, spans, traces
 from projections.column_batch import Batch, Rows, numbers
 from projections.plan import Plan, compile_plan, in_schema
-from projections.span_store import SpanStore, write_text
+from projections.span_store import SpanStore, move_chunk, write_text
 from projections.telemetry_columns import (
     HISTOGRAMS,
     LOGS,
@@ -46,7 +46,10 @@ class Arrival(Struct):
 
     position: int
     batches: dict[str, Batch]
-    size: int = 0
+
+    def rows(self, table: str) -> int:
+        batch = self.batches.get(table)
+        return batch.rows if batch is not None else 0
 
 
 class TelemetryBuild:
@@ -60,9 +63,9 @@ class TelemetryBuild:
         self._known_origins: set[bytes] = set()
 
     @classmethod
-    def open(cls, warehouse: Warehouse, epoch: str) -> TelemetryBuild:
-        """The schema that is there where it is of this log and of this version's SQL, or a new, empty one. Raises
-        StatementRefused, StorageFailed."""
+    def open(cls, warehouse: Warehouse, epoch: str, head: int) -> TelemetryBuild:
+        """The schema that is there where it is of this log, which ends at `head`, and of this version's SQL; or a new,
+        empty one. Raises StatementRefused, StorageFailed."""
         plan = telemetry_plan()
         with warehouse.write("telemetry") as transaction:
             transaction.run(_SERVED)
@@ -70,7 +73,8 @@ class TelemetryBuild:
             if len(found) == 1 and found[0][1:] == (plan.hash, epoch):
                 build = cls(warehouse, int(found[0][0].removeprefix("build_")))
                 ((build.position,),) = transaction.rows(f"SELECT position FROM {build.schema}.progress")
-                return build
+                if build.position <= head:
+                    return build
             return cls._created(warehouse, transaction, plan, epoch)
 
     @classmethod
@@ -108,6 +112,23 @@ class TelemetryBuild:
         self.position = last
         self._spans.committed()
         self._remember_origins(arrivals)
+
+    def forget_before(self, position: int) -> None:
+        """Removes all rows of earlier requests. Raises StatementRefused, StorageFailed."""
+        number = position * NUMBERS_PER_POSITION
+        with self._warehouse.write("telemetry") as transaction:
+            transaction.run("CREATE OR REPLACE TEMP TABLE forgetting AS SELECT ?::BIGINT AS number", [number])
+            transaction.run(write_text("telemetry_forget", self.schema))
+            transaction.run("DROP TABLE forgetting")
+            # Nobody knows any more which of them are left.
+            self._known_origins.clear()
+        self._spans.forget_before(number)
+
+    def move_chunk(self) -> bool:
+        """Moves a chunk of recent spans to where old ones are, beside whatever arrives; false where there is none as
+        large as that. Raises StatementRefused, StorageFailed."""
+        with self._warehouse.write_beside() as transaction:
+            return move_chunk(transaction, self.schema)
 
     def _arrive(self, transaction: Transaction, arrivals: Sequence[Arrival]) -> None:
         self._arrive_origins(transaction, "resources", RESOURCES, arrivals)
@@ -155,6 +176,7 @@ def _numbered(table: str, arrivals: Sequence[Arrival]) -> list[Batch]:
         batch = arrival.batches.get(table)
         if batch is not None:
             first = arrival.position * NUMBERS_PER_POSITION
-            found.append(Batch(batch.rows, [*batch.buffers, *numbers("i64", range(first, first + batch.rows))]))
+            found.append(
+                Batch(batch.rows, [*batch.buffers, *numbers("i64", range(first, first + batch.rows))])
+            )
     return found
-

@@ -49,17 +49,10 @@ class Transaction:
         with self._over(tables):
             self._writer.cursor.execute(sql)
 
-    def column_over(self, sql: str, **tables: Any) -> Any:
-        """The one column of a query over rows of this process, as a numpy array."""
-        with self._over(tables):
-            [column] = self._writer.cursor.execute(sql).fetchnumpy().values()
-            return column
-
-    def column(self, sql: str, params: Sequence[Any] = ()) -> Any:
-        """The one column of a query, as a numpy array."""
+    def columns(self, sql: str, params: Sequence[Any] = ()) -> dict[str, Any]:
+        """The columns of a query by name, as numpy arrays."""
         with translated():
-            [column] = self._writer.cursor.execute(sql, params).fetchnumpy().values()
-            return column
+            return self._writer.cursor.execute(sql, params).fetchnumpy()
 
     @contextmanager
     def _over(self, tables: dict[str, Any]) -> Iterator[None]:

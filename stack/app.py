@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import signal
 import socket
@@ -32,6 +33,8 @@ from stack.http.evaljob import EvalJobController
 from stack.http.health import HealthController
 from stack.http.model import ModelController
 from stack.http.openapi import OpenAPIController
+from stack.http.otlp import OtlpController
+from stack.http.otlp_ports import OtlpPorts, receiving_only
 from stack.http.protocol import Protocol
 from stack.http.provider import ProviderController
 from stack.http.scoring import ScoringController
@@ -55,6 +58,7 @@ BESIDE = [
     ChatCompletionController,
     HealthController,
     ModelController,
+    OtlpController,
     ProviderController,
     ScoringController,
     ScoringFunctionController,
@@ -116,6 +120,7 @@ def _services(server: Server) -> Services:
         chat_completions=server.chat_completions,
         telemetry=server.telemetry,
         telemetry_export=server.telemetry_export,
+        telemetry_store=server.telemetry_store,
         engine=server.engine,
         server_state=server.state,
         settings=server.settings,
@@ -129,6 +134,7 @@ class _Process(uvicorn.Server):
         super().__init__(config)
         self._server = server
         self._announce = announce
+        self._ports = OtlpPorts(server.settings, server.telemetry_store.intake, server.folder.token)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -153,8 +159,15 @@ class _Process(uvicorn.Server):
         if self.started and not self.should_exit:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             self._announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+            await self._ports.open(self._receiver_protocol())
+
+    def _receiver_protocol(self) -> Callable[[], asyncio.Protocol]:
+        config = copy.copy(self.config)
+        config.loaded_app = receiving_only(self.config.loaded_app)
+        return lambda: Protocol(config, self.server_state, self.lifespan.state)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._ports.close()
         await self._server.park_turns()
         await super().shutdown(sockets)
 

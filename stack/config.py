@@ -134,6 +134,22 @@ class Settings(Struct, frozen=True, kw_only=True):
     own_telemetry: Annotated[bool, _field("Keep the server's own traces and metrics in its own store.")] = (
         True
     )
+    otlp_http_port: Annotated[
+        int, Meta(ge=0, le=65535), _field("Port that takes telemetry over HTTP beside the API's; 0 for none.")
+    ] = 4318
+    otlp_grpc_port: Annotated[
+        int, Meta(ge=0, le=65535), _field("Port that takes telemetry over gRPC; 0 for none.")
+    ] = 4317
+    telemetry_retention_days: Annotated[
+        float, Meta(gt=0), _field("Telemetry that was received longer ago than this is removed.")
+    ] = 30.0
+    telemetry_retention_bytes: Annotated[
+        int,
+        Meta(ge=2**20),
+        _field(
+            "Of telemetry as it came, beyond which the oldest is removed; its tables take half as much more."
+        ),
+    ] = 16 * 2**30
     telemetry_max_spans: Annotated[
         int, Meta(ge=1, le=100_000), _field("Spans that one query returns at most.")
     ] = 1000

@@ -46,6 +46,7 @@ from stack.services.turn import TurnService
 from stack.services.turn_driver import TurnDriver, TurnLimits
 from stack.services.views import Views
 from telemetry.signals import Signals
+from telemetry.store import Retention, TelemetryStore
 
 logger = logging.getLogger("replaystack.server")
 
@@ -118,6 +119,11 @@ class Server:
             ),
         )
         self.datasets = DatasetService(self.store, self.states, self.views, self.row_reader)
+        self.telemetry_store = TelemetryStore(
+            folder.path,
+            self.warehouse,
+            Retention(settings.telemetry_retention_days, settings.telemetry_retention_bytes),
+        )
         self.telemetry = TelemetryService(
             self.warehouse, self._telemetry_up_to_date, settings.telemetry_max_spans
         )
@@ -166,17 +172,27 @@ class Server:
             self.evaljobs,
         )
         self.state = ServerState(
-            str(folder.path), self.store, self.engine, self.models, self.supervisor, self.turns
+            str(folder.path),
+            self.store,
+            self.engine,
+            self.models,
+            self.supervisor,
+            self.turns,
+            self.telemetry_store,
         )
 
     async def start(self) -> None:
-        self.signals.start(None)
+        self.telemetry_store.start()
+        self.signals.start(self.telemetry_store.submit)
         await asyncio.to_thread(self.engine.start)
         self.supervisor.spawn("models", self.models.prepare())
         self.supervisor.spawn("recovery", self._recover())
 
-    async def _telemetry_up_to_date(self, *, trace: UUID | None = None, span: int | None = None) -> None:
-        await self.signals.flushed()
+    async def _telemetry_up_to_date(
+        self, *, trace: UUID | None = None, span: int | None = None, metrics: bool = False
+    ) -> None:
+        await self.signals.flushed(metrics)
+        await self.telemetry_store.reached(trace=trace, span=span)
 
     async def _recover(self) -> None:
         await self.turns.recover()
@@ -198,7 +214,8 @@ class Server:
         await asyncio.to_thread(self.engine.stop)
         self.views.close()
         self.telemetry.close()
+        await asyncio.to_thread(self.signals.close)
+        await self.telemetry_store.stop()
         self.warehouse.close()
         self.store.close()
-        await asyncio.to_thread(self.signals.close)
         await asyncio.to_thread(self.signals.shutdown)

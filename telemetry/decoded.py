@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import Any
+from uuid import UUID
 
 from msgspec import Struct
 
 from projections.column_batch import Batch, numbers, texts
-from projections.telemetry_columns import NUMBERS_PER_POSITION
+from projections.telemetry_columns import NUMBERS_PER_POSITION, SPANS
 from telemetry.attribute_json import joined
 from telemetry.refusals import TooLarge
 
@@ -19,6 +21,8 @@ MAX_ROWS = NUMBERS_PER_POSITION
 """Of one request. A few compressed bytes can hold 10 million empty spans, which take gigabytes as messages."""
 
 _SLICE_ROWS = 4096
+
+_TRACES, _SPANS = list(SPANS).index("trace_id"), list(SPANS).index("span_id")
 
 
 class Decoded(Struct, array_like=True):
@@ -32,6 +36,16 @@ class Decoded(Struct, array_like=True):
     def size(self) -> int:
         """Bytes, about."""
         return sum([batch.size() for batch in self.batches.values()])
+
+    def holds(self, trace: UUID | None, span: int | None) -> bool:
+        """Whether it has spans of this trace, or with this id."""
+        batch = self.batches.get("spans")
+        if batch is None:
+            return False
+        traces, spans = batch.buffers[_TRACES], batch.buffers[_SPANS]
+        if trace is not None:
+            return _has(traces, trace.bytes)
+        return span is not None and _has(spans, span.to_bytes(8, sys.byteorder))
 
 
 class Rejections:
@@ -152,6 +166,14 @@ def identity(parts: Any) -> int:
         content = part if isinstance(part, bytes) else b"%d" % part
         digest.update(b"%d:" % len(content) + content)
     return int.from_bytes(digest.digest(), "little")
+
+
+def _has(ids: bytes, wanted: bytes) -> bool:
+    """Whether one of `ids`, which lie behind one another, is the wanted one."""
+    at = ids.find(wanted)
+    while at >= 0 and at % len(wanted):
+        at = ids.find(wanted, at + 1)
+    return at >= 0
 
 
 def _remembered(known: dict[int, Any], made: tuple[Any, ...]) -> int:

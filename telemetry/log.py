@@ -70,6 +70,10 @@ class TelemetryLog(Protocol):
         longer there is passed over. Blocks. Raises LogFailed."""
         ...
 
+    def size(self) -> int:
+        """Bytes on disk. No I/O."""
+        ...
+
     def subscribe(self, wake: Callable[[int], None]) -> Callable[[], None]:
         """Calls `wake(head)` after each write, from the writer's thread; returns a function that ends it."""
         ...

@@ -33,8 +33,8 @@ Take = Callable[[int], bytes]
 
 
 class Segment:
-    """A file, named by its first position; `end` is the position that follows its last. `size` is in bytes, `last_at`
-    when its last request was recorded. `offsets[i]`, once known, is where the frame of position `first + i` begins."""
+    """A file, named by its first position; `end` is the position that follows its last. `size` is in bytes, `first_at`
+    and `last_at` are when its first and its last request were recorded. `offsets[i]`, once known, is where the frame of position `first + i` begins."""
 
     def __init__(self, path: Path, first: int) -> None:
         self.path = path
@@ -42,6 +42,7 @@ class Segment:
         self.end = first
         self.offsets: array[int] | None = array("Q")
         self.size = 0
+        self.first_at = 0
         self.last_at = 0
 
     @classmethod
@@ -72,6 +73,7 @@ class Segment:
         self.offsets.append(self.size)
         self.end += 1
         self.size += FRAME_BYTES + len(entry.body)
+        self.first_at = self.first_at or entry.recorded_at
         self.last_at = entry.recorded_at
 
     def read(self, after: int, max_bytes: int) -> list[Entry]:

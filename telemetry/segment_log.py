@@ -25,6 +25,8 @@ from telemetry.segment import ENDING, FRAME_BYTES, Segment, contents, first_of, 
 _log = logging.getLogger(__name__)
 
 SEGMENT_BYTES = 64 * 2**20
+SEGMENT_US = 86_400_000_000
+"""A file takes no more after a day: files are what is removed, and nothing in one is much older than the rest."""
 MAX_WAITING_BYTES = 64 * 2**20
 MAX_WAITING = 10_000
 # Of one write: what comes meanwhile shares the next sync.
@@ -109,6 +111,10 @@ class SegmentLog:
         # What a write that is going on has already put there is nobody's yet.
         return [entry for entry in found if entry.position <= head]
 
+    def size(self) -> int:
+        with self._lock:
+            return contents(self._segments)
+
     def subscribe(self, wake: Callable[[int], None]) -> Callable[[], None]:
         key = object()
         with self._lock:
@@ -179,8 +185,8 @@ class SegmentLog:
         return batch
 
     def _write(self, batch: list[_Waiting]) -> None:
-        segment = self._segment_for(sum([FRAME_BYTES + len(waiting.body) for waiting in batch]))
         now = max(self._clock_us(), self._recorded_at)
+        segment = self._segment_for(sum([FRAME_BYTES + len(waiting.body) for waiting in batch]), now)
         entries = [
             Entry(position, now, waiting.content, waiting.body)
             for position, waiting in enumerate(batch, self._head + 1)
@@ -212,9 +218,10 @@ class SegmentLog:
         self._close_file()
         segment.cut(segment.size)
 
-    def _segment_for(self, size: int) -> Segment:
+    def _segment_for(self, size: int, now: int) -> Segment:
         segment = self._segments[-1] if self._segments else None
-        if segment is None or (segment.size and segment.size + size > self._segment_bytes):
+        full = segment is not None and segment.size and segment.size + size > self._segment_bytes
+        if segment is None or full or (segment.size and now - segment.first_at > SEGMENT_US):
             self._close_file()
             path = Segment.name(self._folder, self._head + 1)
             self._file = os.open(

@@ -26,6 +26,7 @@ from stack.providers.inference.registry import Models
 
 LEAST_FREE_BYTES = 512 * 2**20
 LAG_WARNING_EVENTS = 10_000
+LAG_WARNING_REQUESTS = 1_000
 LIBRARIES = ("duckdb", "eventsourcing", "litestar", "msgspec", "openai", "opentelemetry-sdk", "uvicorn")
 
 
@@ -53,6 +54,7 @@ def examine(settings: Settings) -> list[Check]:
         *(_served_log(state) if state else _offline_log(settings.data)),
         *(() if served else _listener(settings)),
         *_providers(state["providers"] if state else asyncio.run(_ask_providers(settings))),
+        *(_telemetry(state["telemetry"]) if state else ()),
         *(_tasks(state) if state else ()),
         _versions(),
     ]
@@ -190,6 +192,20 @@ def _providers(providers: list[dict[str, Any]]) -> Iterator[Check]:
     if all(provider["id"] == "demo" for provider in providers):
         remedy = "Set OPENAI_BASE_URL, or start a model server on this machine."
         yield Check("models", "warning", "there is only the lexical demo, no language model", remedy)
+
+
+def _telemetry(state: dict[str, Any]) -> Iterator[Check]:
+    kept, behind = state["head"] - state["first"] + 1, state["head"] - state["position"]
+    told = f"{kept} requests in {state['bytes'] / 2**20:.1f} MiB, from position {state['first']} on"
+    if state["trouble"]:
+        remedy = "The server goes on trying; look at its log and at the disk."
+        yield Check("telemetry", "problem", f"{told}; {state['trouble']}", remedy)
+    elif behind > LAG_WARNING_REQUESTS:
+        yield Check(
+            "telemetry", "warning", f"{told}; the tables are {behind} behind", "Wait, and check again."
+        )
+    else:
+        yield Check("telemetry", "ok", told)
 
 
 def _tasks(state: dict[str, Any]) -> Iterator[Check]:

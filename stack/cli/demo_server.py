@@ -79,7 +79,8 @@ class DemoServer:
             "--data",
             str(self._data),
         ]
-        return [*serve, "--port", "0", "--no-discover-models", "--hold-back-ms", "0", "--log-level", "error"]
+        ports = ["--port", "0", "--otlp-http-port", "0", "--otlp-grpc-port", "0"]
+        return [*serve, *ports, "--no-discover-models", "--hold-back-ms", "0", "--log-level", "error"]
 
 
 def _environment() -> dict[str, str]:

@@ -26,6 +26,7 @@ from stack.services.state import States
 from stack.services.telemetry import TelemetryService
 from stack.services.turn import TurnService
 from stack.services.views import Views
+from telemetry.store import TelemetryStore
 
 
 class Services(Struct, frozen=True, kw_only=True):
@@ -48,6 +49,7 @@ class Services(Struct, frozen=True, kw_only=True):
     models: Models
     chat_completions: ChatCompletions
     telemetry: TelemetryService
+    telemetry_store: TelemetryStore
     telemetry_export: SpanExport
     engine: Engine
     server_state: ServerState

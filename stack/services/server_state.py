@@ -14,6 +14,7 @@ from stack.eventstore import EventStore
 from stack.providers.inference.registry import Models
 from stack.services.supervisor import Supervisor
 from stack.services.turn import TurnService
+from telemetry.store import TelemetryStore
 
 
 class ServerState:
@@ -25,6 +26,7 @@ class ServerState:
         models: Models,
         supervisor: Supervisor,
         turns: TurnService,
+        telemetry: TelemetryStore,
     ) -> None:
         self._data = data
         self._store = store
@@ -32,6 +34,7 @@ class ServerState:
         self._models = models
         self._supervisor = supervisor
         self._turns = turns
+        self._telemetry = telemetry
         self._started_at = time.time()
 
     async def read(self) -> dict[str, Any]:
@@ -45,4 +48,5 @@ class ServerState:
             "providers": msgspec.to_builtins(await self._models.state()),
             "tasks": msgspec.to_builtins(self._supervisor.state()),
             "turns": {"running": self._turns.running},
+            "telemetry": msgspec.to_builtins(self._telemetry.state()),
         }

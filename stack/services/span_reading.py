@@ -95,11 +95,8 @@ def _links(keys: Iterable[SpanKey]) -> list[Link[tuple[UUID, int]]]:
     ]
 
 
-def tree(snapshot: Snapshot, span: int, max_depth: int | None) -> Found | None:
-    """A span and what is beneath it, each span before what is beneath it; None where there is no such span."""
-    trace = span_views.newest_trace_with(snapshot, span)
-    if trace is None:
-        return None
+def tree(snapshot: Snapshot, trace: UUID, span: int, max_depth: int | None) -> Found:
+    """A span and what is beneath it, each span before what is beneath it."""
     rows = span_views.of_trace(snapshot, trace, FEW_SPANS + 1)
     if len(rows) <= FEW_SPANS:
         links = [Link(row.span, row.parent, row.start_ns) for row in rows]

@@ -55,9 +55,11 @@ class Answer(Struct, frozen=True):
 
 class UpToDate(Protocol):
     """Returns when the store holds everything that was acknowledged before, or everything of one trace, or of spans
-    with one id. Raises ViewBehind."""
+    with one id; with `metrics` also what the server has counted of itself. Raises ViewBehind."""
 
-    def __call__(self, *, trace: UUID | None = None, span: int | None = None) -> Awaitable[None]: ...
+    def __call__(
+        self, *, trace: UUID | None = None, span: int | None = None, metrics: bool = False
+    ) -> Awaitable[None]: ...
 
 
 class TelemetryService:
@@ -129,14 +131,21 @@ class TelemetryService:
         wanted = wanted_attributes(request.attributes_to_return, "attributes_to_return")
         number = _number(span_id, _SPAN_ID)
 
-        def answer(snapshot: Snapshot) -> Answer:
-            found = None if number is None else span_reading.tree(snapshot, number, max_depth)
-            if found is None:
+        def trace_of(snapshot: Snapshot) -> UUID:
+            trace = None if number is None else span_views.newest_trace_with(snapshot, number)
+            if trace is None:
                 raise NotFound(f"There is no span {span_id[:80]!r}; a span id is 16 hexadecimal digits.")
+            return trace
+
+        # What is on its way into the trace has to be there as well, and only its spans tell which one it is.
+        trace = await self._read(trace_of, span=number)
+
+        def answer(snapshot: Snapshot) -> Answer:
+            found = span_reading.tree(snapshot, trace, number or 0, max_depth)
             data = {row.span_id: span_answers.span_with_status(row, wanted) for row in found.rows}
             return Answer(_encode(QuerySpanTreeResponse(data)), found.complete)
 
-        return await self._read(answer, span=number)
+        return await self._read(answer, trace=trace)
 
     async def spans(self, request: QuerySpansRequest) -> Answer:
         """Raises Invalid."""
@@ -158,7 +167,7 @@ class TelemetryService:
         def answer(snapshot: Snapshot) -> Answer:
             return Answer(_encode(QueryMetricsResponse(metric_reading.read(snapshot, query))))
 
-        return await self.read(answer)
+        return await self._read(answer, metrics=True)
 
     async def read(
         self, query: Callable[Concatenate[Snapshot, P], T], *args: P.args, **kwargs: P.kwargs
@@ -168,14 +177,19 @@ class TelemetryService:
         return await self._read(lambda snapshot: query(snapshot, *args, **kwargs))
 
     async def _read(
-        self, query: Callable[[Snapshot], T], *, trace: UUID | None = None, span: int | None = None
+        self,
+        query: Callable[[Snapshot], T],
+        *,
+        trace: UUID | None = None,
+        span: int | None = None,
+        metrics: bool = False,
     ) -> T:
         def run() -> T:
             with self._warehouse.snapshot() as snapshot:
                 return query(snapshot)
 
         try:
-            await self._up_to_date(trace=trace, span=span)
+            await self._up_to_date(trace=trace, span=span, metrics=metrics)
             return await asyncio.get_running_loop().run_in_executor(self._threads, run)
         except ViewBehind as error:
             raise Unavailable(f"Telemetry is not there yet: {error} Try again.", retry_after=2) from error

@@ -19,6 +19,7 @@ import httpx
 
 ROOT = Path(__file__).parents[2]
 COMMAND = "import sys; from stack.cli import main; sys.argv[0] = 'replaystack'; main()"
+PORTS_OFF = ("--otlp-http-port", "0", "--otlp-grpc-port", "0")
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
 
@@ -98,7 +99,16 @@ class Replaystack:
         assert not self.running
         self._settings.update(changed)
         flags = [part for name, value in self._settings.items() for part in _flag(name, value)]
-        arguments = ["serve", "--data", str(self.data), "--port", "0", "--no-discover-models", *flags]
+        arguments = [
+            "serve",
+            "--data",
+            str(self.data),
+            "--port",
+            "0",
+            "--no-discover-models",
+            *PORTS_OFF,
+            *flags,
+        ]
         begins_at = len(self.log)
         self._said.unlink(missing_ok=True)
         self._process = self._forked(arguments) if self._quick else self._executed(arguments)

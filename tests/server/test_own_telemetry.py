@@ -71,7 +71,7 @@ def test_existing_filters_find_it(own: Own) -> None:
     step = next(one for one in resumed.json()["steps"] if one["step_type"] == "tool_execution")
     trace_id = resumed.headers["x-trace-id"]
     for key, value, traces in (
-        ("session_id", conversation.session_id, 3),
+        ("session_id", conversation.session_id, 2),
         ("turn_id", turn["turn_id"], 2),
         ("step_id", step["step_id"], 1),
         ("gen_ai.tool.call.id", "call_0", 1),

@@ -21,6 +21,7 @@ from tests.telemetry.log_contract import LogContract, OpenLog, bodies, put
 
 ROOT = Path(__file__).parents[2]
 KILLS = 12
+DAY_US = 86_400_000_000
 
 
 @pytest.fixture
@@ -86,6 +87,25 @@ def test_damage_in_an_earlier_file_is_said(tmp_path: Path, open_log: OpenLog) ->
         bodies(log)
 
 
+def test_a_file_takes_no_more_after_a_day_and_goes_when_it_is_too_old(tmp_path: Path) -> None:
+    now = 1_000_000_000_000
+    log = SegmentLog(tmp_path / "log", clock_us=lambda: now)
+    for _ in range(4):
+        put(log, b"a", b"b")
+        now += DAY_US * 3 // 4
+    files = sorted((tmp_path / "log").glob(f"*{ENDING}"))
+    assert [int(file.stem) for file in files] == [1, 5]
+    log.trim(now - 2 * DAY_US, 2**40, 8)
+    assert log.first() == 5 and bodies(log) == [b"a", b"b"] * 2
+    log.trim(now + DAY_US, 2**40, 8)
+    assert log.first() == 5  # The newest file stays.
+    log.close()
+    log = SegmentLog(tmp_path / "log", clock_us=lambda: now)
+    put(log, b"c")
+    assert len(list((tmp_path / "log").glob(f"*{ENDING}"))) == 2
+    log.close()
+
+
 def test_a_full_disk_refuses_and_keeps_nothing_of_it(tmp_path: Path) -> None:
     script = """
 import resource, signal, sys
@@ -122,6 +142,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     script = """
 import os, sys
 from pathlib import Path
+from telemetry.log import Content
 from telemetry.segment_log import SegmentLog
 log = SegmentLog(Path(sys.argv[1]), segment_bytes=50_000)
 while True:

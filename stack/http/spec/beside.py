@@ -9,7 +9,7 @@ from schemas.api.scoring_function import ListScoringFunctionsResponse, ScoringFu
 from schemas.api.shield import ListShieldsResponse, Shield
 from schemas.api.tool import ListToolGroupsResponse, ListToolsResponse, Tool, ToolGroup
 from schemas.api.vector_db import ListVectorDBsResponse, VectorDB
-from stack.http.spec import chat_completion, scoring
+from stack.http.spec import chat_completion, otlp, scoring
 from stack.http.spec.operation import Operation, Parameter
 
 TAG = "Beside the contract"
@@ -96,6 +96,7 @@ OPERATIONS = (
         says="All models.",
     ),
     *chat_completion.operations(TAG),
+    *otlp.operations(TAG),
     *_noun("/v1/providers", "/{provider_id}", "provider", "provider", ListProvidersResponse, ProviderInfo),
     *_noun("/v1/shields", "/{identifier}", "shield", "shield", ListShieldsResponse, Shield),
     *_registered("/v1/shields", "/{identifier}", "shield", "shield"),

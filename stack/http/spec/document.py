@@ -7,7 +7,7 @@ import functools
 import msgspec
 
 from stack import VERSION
-from stack.http.spec import agent, beside, chat_completion, dataset, eval, scoring, telemetry
+from stack.http.spec import agent, beside, chat_completion, dataset, eval, otlp, scoring, telemetry
 from stack.http.spec.components import Components, Schema
 from stack.http.spec.operation import described, shared_responses
 
@@ -37,7 +37,7 @@ TAGS = {
 
 
 def document() -> Schema:
-    details = (agent, dataset, scoring, eval, telemetry, chat_completion)
+    details = (agent, dataset, scoring, eval, telemetry, chat_completion, otlp)
     components = Components(
         {kind: one for module in details for kind, one in module.DETAILS.items()},
         [*agent.NAMED, *dataset.NAMED, *scoring.NAMED, *eval.NAMED, *telemetry.NAMED],

@@ -1,5 +1,8 @@
--- What stands for the spans with these numbers where it is asked whether a span is there.
-SELECT hash(trace_id, span_id)
+-- The ids of the spans with these numbers, by halves of 64 bits.
+SELECT
+    (trace_id::UHUGEINT >> 64)::UBIGINT AS high,
+    (trace_id::UHUGEINT & 18446744073709551615::UHUGEINT)::UBIGINT AS low,
+    span_id
 FROM (
     SELECT
         number,

@@ -1,0 +1,130 @@
+"""Takes OTLP over HTTP: traces, metrics and logs, in protobuf and JSON.
+
+Senders know the answers of the OpenTelemetry protocol, so errors here are `google.rpc.Status` in the form of the
+request. 503 and not 429 when there is no room: some senders drop what was refused with 429.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from litestar import Controller, Request, post
+from litestar.response.base import ASGIResponse
+from msgspec import Struct
+
+from stack.http.body_limit import drain
+from stack.http.services import Services
+from telemetry import response
+from telemetry.log import Compression, Content, Encoding, Signal, TelemetryLogError
+from telemetry.refusals import IntakeFull, Malformed, TooLarge
+
+logger = logging.getLogger("replaystack.telemetry")
+
+MAX_BYTES = 20 * 2**20
+"""Of a body, on the wire and unpacked."""
+RETRY_AFTER_S = 5
+"""When the disk does not take it."""
+PATHS = frozenset(("/v1/traces", "/v1/metrics", "/v1/logs"))
+
+_ENCODINGS: dict[str, Encoding] = {
+    "application/x-protobuf": "protobuf",
+    "application/protobuf": "protobuf",
+    "application/json": "json",
+}
+_COMPRESSIONS: dict[str, Compression] = {
+    "": "identity",
+    "identity": "identity",
+    "gzip": "gzip",
+    "x-gzip": "gzip",
+    "deflate": "deflate",
+}
+_MEDIA_TYPES: dict[Encoding, str] = {"protobuf": "application/x-protobuf", "json": "application/json"}
+
+
+class OtlpController(Controller):
+    path = ""
+
+    @post("/traces", status_code=200)
+    async def traces(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
+        return await _take("traces", request, services)
+
+    @post("/metrics", status_code=200)
+    async def metrics(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
+        return await _take("metrics", request, services)
+
+    @post("/logs", status_code=200)
+    async def logs(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
+        return await _take("logs", request, services)
+
+
+class _Refusal(Struct, frozen=True):
+    status: int
+    code: int
+    message: str
+    retry_after_s: int = 0
+
+    def answer(self, encoding: Encoding) -> ASGIResponse:
+        return ASGIResponse(
+            body=response.status(encoding, self.code, self.message),
+            status_code=self.status,
+            media_type=_MEDIA_TYPES[encoding],
+            headers={"retry-after": str(self.retry_after_s)} if self.retry_after_s else None,
+        )
+
+
+async def _take(signal: Signal, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    encoding = _ENCODINGS.get(media_type)
+    coding = request.headers.get("content-encoding", "").strip().lower()
+    compression = _COMPRESSIONS.get(coding)
+    if encoding is None:
+        problem = (
+            f"Content-Type is {media_type[:80]!r}; it must be application/x-protobuf or application/json."
+        )
+    elif compression is None:
+        problem = f"Content-Encoding is {coding[:80]!r}; it must be gzip, deflate or absent."
+    else:
+        return await _taken(Content(signal, encoding, compression), request, services)
+    await drain(request.receive)
+    return _Refusal(415, response.INVALID_ARGUMENT, problem).answer(encoding or "json")
+
+
+async def _taken(content: Content, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
+    encoding = content.encoding
+    try:
+        decoded = await _body_taken(content, request, services)
+    except Malformed as refusal:
+        return _Refusal(400, response.INVALID_ARGUMENT, str(refusal)).answer(encoding)
+    except TooLarge as refusal:
+        await drain(request.receive)
+        return _Refusal(413, response.RESOURCE_EXHAUSTED, str(refusal)).answer(encoding)
+    except IntakeFull as refusal:
+        await drain(request.receive)
+        return _Refusal(503, response.UNAVAILABLE, str(refusal), refusal.retry_after_s).answer(encoding)
+    except TelemetryLogError as error:
+        logger.error("telemetry is refused: %s", error)
+        return _Refusal(503, response.UNAVAILABLE, str(error), RETRY_AFTER_S).answer(encoding)
+    body = response.success(content.signal, encoding, decoded)
+    return ASGIResponse(body=body, media_type=_MEDIA_TYPES[encoding])
+
+
+async def _body_taken(content: Content, request: Request[Any, Any, Any], services: Services) -> Any:
+    """Raises Malformed, TooLarge, IntakeFull, TelemetryLogError."""
+    length = request.headers.get("content-length", "")
+    expected = int(length) if length.isdigit() else MAX_BYTES
+    if length and expected > MAX_BYTES:
+        raise TooLarge(f"The body has {expected} bytes; at most {MAX_BYTES} are taken. Send less at a time.")
+    intake = services.telemetry_store.intake
+    room = await intake.room(expected, content.compression != "identity")
+    try:
+        parts, size = [], 0
+        async for part in request.stream():
+            size += len(part)
+            if size > MAX_BYTES:
+                raise TooLarge(f"The body has more than {MAX_BYTES} bytes. Send less at a time.")
+            parts.append(part)
+    except BaseException:
+        room.give_back()
+        raise
+    return await intake.take(content, b"".join(parts), MAX_BYTES, room)

@@ -1,0 +1,301 @@
+"""Follows the telemetry log into the tables of telemetry: one thread, everything that waits in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+from msgspec import Struct
+
+from projections.errors import FileDamaged, StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
+from projections.telemetry_build import Arrival, TelemetryBuild
+from projections.waiters import Waiters
+from projections.warehouse import Warehouse
+from telemetry.decoded import Decoded
+from telemetry.decoding import Decoder
+from telemetry.log import Entry, TelemetryLog, TelemetryLogError
+from telemetry.refusals import Refused
+
+logger = logging.getLogger("replaystack.telemetry")
+
+MAX_KEPT_BYTES = 96 * 2**20
+"""Of requests that are decoded and not in the tables yet. What is more is decoded again when its turn comes."""
+BATCH_BYTES = 16 * 2**20
+"""Of one transaction, about: 20,000 spans, a fifth of a second."""
+READ_BYTES = 8 * 2**20
+LINGER_S = 0.2
+"""How long requests wait for others while nobody asks for them: a transaction takes 10 ms, whatever it holds."""
+LINGER_BYTES = 8 * 2**20
+_OFFER_S = 0.05
+ACCEPTED_BYTES = 2**31
+"""What is in the log was checked against a limit when it came."""
+_FAILURES_OF_A_DAMAGED_FILE = 3
+_PAUSE_MAX_S = 5.0
+
+
+class _Kept(Struct):
+    decoded: Decoded
+    size: int
+    applied: Callable[[], None]
+
+
+class Projector:
+    """`start` once, `stop` once; the rest from any thread. `applied_spans` is called after each transaction with how
+    many spans it took."""
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        log: TelemetryLog,
+        decoder: Decoder,
+        applied_spans: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        self._warehouse = warehouse
+        self._log = log
+        self._decoder = decoder
+        self._applied_spans = applied_spans
+        self._build: TelemetryBuild | None = None
+        self._generation = 0
+        self._failures = 0
+        self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)
+        self._kept: dict[int, _Kept] = {}
+        self._kept_bytes = 0
+        self._left_out = 0
+        self._position = 0
+        self._catches_up_to: int | None = None
+        self._waiters = Waiters()
+        self._trouble = ""
+        self._stopping = False
+        self._end_wakes: Callable[[], None] = lambda: None
+        self._thread = threading.Thread(target=self._run, name="telemetry projector", daemon=True)
+
+    # --- for whoever appends and reads -------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._end_wakes = self._log.subscribe(self._wake)
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Applies what is in the log by now, within `timeout_s`; the rest is applied after the next start."""
+        self._end_wakes()
+        deadline = time.monotonic() + timeout_s
+        with self._lock:
+            while self._thread.is_alive() and self._position < self._log.head() and not self._trouble:
+                left = deadline - time.monotonic()
+                if left <= 0 or self._is_rebuilding():
+                    break
+                self._work.wait(min(left, 0.1))
+            self._stopping = True
+            self._work.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    @property
+    def build(self) -> TelemetryBuild | None:
+        """The tables that are followed into; None while they are not open."""
+        return self._build
+
+    @property
+    def trouble(self) -> str:
+        """Why the tables do not follow the log; empty when they do."""
+        return self._trouble
+
+    @property
+    def position(self) -> int:
+        """Of the last request that is in the tables."""
+        return self._position
+
+    def offer(self, position: int, decoded: Decoded, applied: Callable[[], None]) -> None:
+        """What the request at `position`, which is durable, was decoded to; `applied` is called once it is in the
+        tables, or at once where it is too much to keep."""
+        size = decoded.size()
+        with self._lock:
+            keep = self._kept_bytes + size <= MAX_KEPT_BYTES and not self._is_rebuilding()
+            if keep and position > self._position:
+                self._kept[position] = _Kept(decoded, size, applied)
+                self._kept_bytes += size
+                self._work.notify_all()
+                return
+            self._left_out = max(self._left_out, position)
+        applied()
+
+    async def reached(
+        self, *, trace: UUID | None = None, span: int | None = None, timeout_s: float = 30.0
+    ) -> None:
+        """Returns once everything that is in the log by now is in the tables; with `trace`, or `span`, once everything
+        of that trace, or of spans with that id, is. Raises ViewBehind."""
+        head = self._log.head()
+        with self._lock:
+            wanted = self._last_with(head, trace, span)
+            if wanted <= self._position and self._build is not None:
+                return
+            future = self._waiters.add(wanted)
+            self._work.notify_all()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await future
+        except TimeoutError:
+            trouble = self._trouble or f"Its tables are {head - self._position} requests behind."
+            raise ViewBehind(trouble, retry_after_s=2) from None
+        finally:
+            with self._lock:
+                self._waiters.discard(future)
+
+    def _last_with(self, head: int, trace: UUID | None, span: int | None) -> int:
+        """The last position of which a reader has to know."""
+        if trace is None and span is None:
+            return head
+        last = 0
+        for position in range(self._position + 1, head + 1):
+            kept = self._kept.get(position)
+            if kept is None:
+                return head
+            if kept.decoded.holds(trace, span):
+                last = position
+        return last
+
+    def _wake(self, head: int) -> None:
+        with self._lock:
+            self._work.notify_all()
+
+    def _is_rebuilding(self) -> bool:
+        return self._catches_up_to is not None
+
+    # --- the thread --------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stopping:
+            try:
+                if self._build is None or self._warehouse.generation != self._generation:
+                    self._open()
+                if self._warehouse.failure is not None:
+                    raise self._warehouse.failure
+                arrivals = self._next()
+                if arrivals:
+                    self._apply(arrivals)
+                    self._failures = 0
+                    self._trouble = ""
+            except WarehouseClosed:
+                break
+            except StorageFailed as failure:
+                self._mend(failure)
+            except Exception as error:
+                self._in_trouble(error)
+        with self._lock:
+            self._waiters.fail("Telemetry is no longer being followed.")
+
+    def _open(self) -> None:
+        self._generation = self._warehouse.generation
+        head = self._log.head()
+        build = TelemetryBuild.open(self._warehouse, self._log.epoch, head)
+        with self._lock:
+            self._build = build
+            self._position = build.position
+            self._catches_up_to = head if head > build.position else None
+        self._warehouse.serve_telemetry(build.schema)
+        with self._lock:
+            self._waiters.resolve(build.position)
+
+    def _next(self) -> list[Arrival]:
+        """The requests behind the tables' position, as many as make a batch; none when woken for something else."""
+        with self._lock:
+            self._wait_for_work()
+            found, size, position = [], 0, self._position + 1
+            while size < BATCH_BYTES and (kept := self._kept.get(position)) is not None:
+                found.append(Arrival(position, kept.decoded.batches))
+                size += kept.size
+                position += 1
+            if found or self._position >= self._log.head() or self._stopping:
+                return found
+        entries = self._log.read(self._position, READ_BYTES)
+        if entries and entries[0].position > max(self._position + 1, self._log.first()):
+            lost = f"{self._position + 1} to {entries[0].position - 1}"
+            logger.error("positions %s of the telemetry log cannot be read and are passed over", lost)
+        return [self._decoded(entry) for entry in entries]
+
+    def _wait_for_work(self) -> None:
+        """Returns when there is something to do, or after a second."""
+        began = time.monotonic()
+        if self._position >= self._log.head():
+            self._work.wait(1.0)
+        due = time.monotonic() + LINGER_S
+        while not (self._stopping or self._is_rebuilding() or self._position >= self._log.head()):
+            if self._position + 1 not in self._kept:
+                # What is durable is offered a moment later; else it was left out, and is read from the log.
+                if self._position < self._left_out or time.monotonic() > began + _OFFER_S:
+                    return
+                self._work.wait(_OFFER_S)
+            elif len(self._waiters) or self._kept_bytes >= LINGER_BYTES or time.monotonic() >= due:
+                return
+            else:
+                self._work.wait(due - time.monotonic())
+
+    def _decoded(self, entry: Entry) -> Arrival:
+        """Raises TelemetryLogError for what can be tried again."""
+        try:
+            decoded = self._decoder.decode(entry.content, entry.body, ACCEPTED_BYTES).result()
+            return Arrival(entry.position, decoded.batches)
+        except Refused as refusal:
+            # It was taken once, by another version.
+            logger.error("position %d of the telemetry log is passed over: %s", entry.position, refusal)
+            return Arrival(entry.position, {})
+        except RuntimeError as error:
+            raise TelemetryLogError("Decoding has ended.") from error
+
+    def _apply(self, arrivals: Sequence[Arrival]) -> None:
+        assert self._build is not None
+        try:
+            self._build.apply(arrivals)
+        except StatementRefused as refusal:
+            if len(arrivals) > 1:
+                for arrival in arrivals:
+                    self._apply([arrival])
+                return
+            # One request may not hold up all others for ever; it stays in the log.
+            position = arrivals[0].position
+            logger.error("position %d of the telemetry log is passed over: %s", position, refusal)
+            self._build.apply([Arrival(position, {})])
+        self._publish()
+        self._applied_spans(sum([arrival.rows("spans") for arrival in arrivals]))
+
+    def _publish(self) -> None:
+        assert self._build is not None
+        with self._lock:
+            done = [position for position in self._kept if position <= self._build.position]
+            finished = [self._kept.pop(position) for position in done]
+            self._kept_bytes -= sum([kept.size for kept in finished])
+            self._position = self._build.position
+            if self._catches_up_to is not None and self._position >= self._catches_up_to:
+                self._catches_up_to = None
+            self._waiters.resolve(self._position)
+            self._work.notify_all()
+        for kept in finished:
+            kept.applied()
+
+    def _mend(self, failure: StorageFailed) -> None:
+        """Opens the files again. What is damaged, or goes on failing, is set aside and built anew from the log; a full
+        disk is neither."""
+        self._in_trouble(failure)
+        damaged = isinstance(failure, FileDamaged) or self._failures >= _FAILURES_OF_A_DAMAGED_FILE
+        damaged &= "No space left" not in str(failure)
+        if self._stopping:
+            return
+        try:
+            self._warehouse.reopen(damaged="telemetry" if damaged else None, generation=self._generation)
+        except (StorageFailed, OSError) as error:
+            self._in_trouble(error)
+
+    def _in_trouble(self, error: Exception) -> None:
+        """Says so, and pauses: 0.1 s at first, doubling."""
+        logger.error("telemetry does not reach its tables: %s: %s", type(error).__name__, error)
+        self._failures += 1
+        with self._lock:
+            self._trouble = f"Its tables are in trouble ({type(error).__name__})."
+            self._waiters.fail(self._trouble)
+            if not self._stopping:
+                self._work.wait(min(0.05 * 2**self._failures, _PAUSE_MAX_S))

@@ -1,0 +1,90 @@
+"""Keeps the store of telemetry fast and bounded: recent spans are moved in chunks, and what is too old is removed.
+
+The log is what is trimmed, a file at a time; the tables lose what it has lost, so that they are what a rebuild from it
+would make.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from projections.errors import StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
+from projections.span_store import CHUNK
+from telemetry.log import TelemetryLog
+from telemetry.projector import Projector
+
+logger = logging.getLogger("replaystack.telemetry")
+
+TRIM_EVERY_S = 60.0
+_DAY_US = 86_400_000_000
+
+
+class Upkeep:
+    """`start` once, `stop` once. `max_age_days` counts from the receipt, `max_bytes` is of the log."""
+
+    def __init__(self, log: TelemetryLog, max_age_days: float, max_bytes: int) -> None:
+        self._log = log
+        self._max_age_days = max_age_days
+        self._max_bytes = max_bytes
+        self._projector: Projector | None = None
+        self._forgotten = 0
+        self._since_move = CHUNK
+        self._stopping = threading.Event()
+        self._work = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="telemetry upkeep", daemon=True)
+
+    def start(self, projector: Projector) -> None:
+        self._projector = projector
+        self._thread.start()
+
+    def arrived(self, spans: int) -> None:
+        """So many spans more are in the tables."""
+        self._since_move += spans
+        if self._since_move >= CHUNK // 4:
+            self._work.set()
+
+    def stop(self) -> None:
+        """Waits for what is going on: a second or two."""
+        self._stopping.set()
+        self._work.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        trim_at = time.monotonic()
+        while not self._stopping.is_set():
+            try:
+                if self._since_move >= CHUNK // 4:
+                    self._since_move = 0
+                    self._move()
+                if time.monotonic() >= trim_at:
+                    trim_at = time.monotonic() + TRIM_EVERY_S
+                    self.trim()
+            except (StatementRefused, StorageFailed, ViewBehind, OSError) as error:
+                # The projector mends what is broken; here it is tried again later.
+                logger.warning("upkeep of telemetry is put off: %s", error)
+            except WarehouseClosed:
+                return
+            except Exception:
+                logger.exception("upkeep of telemetry failed")
+            self._work.wait(max(0.1, trim_at - time.monotonic()))
+            self._work.clear()
+
+    def _move(self) -> None:
+        build = self._projector.build if self._projector is not None else None
+        while build is not None and not self._stopping.is_set() and build.move_chunk():
+            pass
+
+    def trim(self) -> None:
+        """Removes from log and tables what is beyond the limits."""
+        projector = self._projector
+        if projector is None or projector.build is None:
+            return
+        before_us = time.time_ns() // 1000 - int(self._max_age_days * _DAY_US)
+        self._log.trim(before_us, self._max_bytes, projector.position)
+        first = self._log.first()
+        if first > max(1, self._forgotten):
+            projector.build.forget_before(first)
+            self._forgotten = first

@@ -1,0 +1,154 @@
+"""`kill -9` at random moments while spans come in: no span that was acknowledged is lost, and none is there twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from projections.span_store import CHUNK
+from tests.server.process import DidNotStart, Replaystack, wait_until
+from tests.server.span_senders import FILLED, SPANS_OF_A_TRACE, Senders, round_text
+from tests.server.telemetry import Telemetry, where
+
+KILLS = 52
+LOAD_S = 0.35
+"""A kill comes at a random moment of this: requests take 10 to 100 ms, four senders have one each under way."""
+LONG_LOAD_S = 2.0
+"""In one round of eight it comes at a random moment of this: moving old spans takes about a second."""
+START_S = 0.6
+"""Every other kill comes at a random moment of the start after another, or soon after it: the tables catch up."""
+CHECK_EVERY = 8
+SPANS_BEFORE = 125_000
+"""Enough for spans to be moved from the recent ones to the stored ones, again after each start that was too short."""
+SAMPLE = 40
+
+
+def test_nothing_acknowledged_is_lost_or_doubled(tmp_path: Path) -> None:
+    seed = int(os.environ.get("REPLAYSTACK_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
+    try:
+        folder = Folder(tmp_path / "data", seed)
+        folder.run()
+        assert folder.kills >= KILLS
+    except BaseException as error:
+        error.add_note(f"REPLAYSTACK_TEST_SEED={seed}")
+        raise
+
+
+class Folder:
+    """One data folder through its kills."""
+
+    def __init__(self, data: Path, seed: int) -> None:
+        self.server = Replaystack(data, settings={"telemetry_max_spans": 100_000})
+        self.random = random.Random(seed)
+        self.senders = Senders()
+        self.kills = 0
+        self._checked = FILLED
+
+    def run(self) -> None:
+        self.server.start()
+        try:
+            self.senders.fill(self.server, SPANS_BEFORE)
+            while self.kills < KILLS:
+                self.senders.begin(self.server)
+                is_long = self.senders.round % 8 == 0
+                time.sleep(self.random.uniform(0.0, LONG_LOAD_S if is_long else LOAD_S))
+                self.kill()
+                self.senders.end()
+                while self.random.random() < 0.5:
+                    self.kill_while_it_starts()
+                self.server.start()
+                if self.senders.round >= self._checked + CHECK_EVERY:
+                    self.check_rounds()
+            self.senders.deliver(self.server)
+            assert all(request.acknowledged for request in self.senders.requests)
+            self.check_rounds()
+            self.check_traces()
+            self.server.restart()
+            self.check_traces()
+            self.server.check_healthy()
+            assert self.server.stop() == 0
+            self.check_rows()
+        finally:
+            if self.server.running:
+                self.server.kill9()
+
+    def kill(self) -> None:
+        self.server.kill9()
+        self.kills += 1
+
+    def kill_while_it_starts(self) -> None:
+        before = self.server.pid
+
+        def kill() -> None:
+            wait_until(lambda: self.server.pid != before)
+            time.sleep(self.random.uniform(0.0, START_S))
+            self.kill()
+
+        thread = threading.Thread(target=kill)
+        thread.start()
+        with suppress(DidNotStart):
+            self.server.start()
+        thread.join()
+
+    def check_rounds(self) -> None:
+        """What was first sent since the last check."""
+        assert not self.senders.surprises, self.senders.surprises
+        with self.server.http() as http:
+            telemetry = Telemetry(http)
+            for number in range(self._checked + 1, self.senders.round + 1):
+                found = telemetry.spans(where("round", "eq", round_text(number)), returning=["n"])
+                self.check_round(found, number, SPANS_OF_A_TRACE)
+        self._checked = self.senders.round
+
+    def check_round(self, spans: list[dict[str, Any]], number: int, of_a_trace: int) -> None:
+        """Each request of a round is there whole and once, or not at all if it was not acknowledged. `spans` are so many
+        of each of its traces."""
+        found = Counter((span["trace_id"], span["span_id"]) for span in spans)
+        assert set(found.values()) <= {1}, "a span is there twice"
+        for request in self.senders.requests:
+            if request.round == number:
+                there = [one for one in request.spans if found.pop(one, 0)]
+                if request.acknowledged or there:
+                    assert len(there) == request.traces * of_a_trace, (request, len(there))
+        assert not found, "there are spans that nobody sent"
+
+    def check_traces(self) -> None:
+        """Each trace is there, and each span of it as it was sent."""
+        requests = self.senders.requests
+        with self.server.http() as http:
+            telemetry = Telemetry(http)
+            filled = telemetry.spans(
+                where("round", "eq", round_text(FILLED)),
+                where("n", "eq", self.random.randrange(SPANS_OF_A_TRACE)),
+                returning=["n"],
+            )
+            self.check_round(filled, FILLED, 1)
+            counts = {one["trace_id"]: one["span_count"] for one in telemetry.details(limit=-1)}
+            assert counts == {
+                trace_id: SPANS_OF_A_TRACE for request in requests for trace_id in request.trace_ids
+            }
+            resent = [request for request in requests if request.tries > 1]
+            for request in [*self.random.sample(requests, SAMPLE), *self.random.sample(resent, SAMPLE // 2)]:
+                sent = self.random.choice(request.plain)
+                shown = telemetry.trace_spans(sent.trace_id)
+                assert len(shown) == SPANS_OF_A_TRACE
+                [found] = [span for span in shown if span["span_id"] == sent.span_id]
+                assert found["attributes"] == sent.attributes and found["resource"] == sent.resource
+                assert found.get("parent_span_id") == sent.parent_span_id
+
+    def check_rows(self) -> None:
+        """A chunk of them was moved, however often that was interrupted, and there are as many as were sent."""
+        with duckdb.connect(str(self.server.data / "telemetry.duckdb"), read_only=True) as file:
+            [(schema,)] = file.execute("SELECT schema_name FROM served").fetchall()
+            [(stored,)] = file.execute(f"SELECT count(*) FROM {schema}.spans_stored").fetchall()
+            [(recent,)] = file.execute(f"SELECT count(*) FROM {schema}.spans_recent").fetchall()
+        assert stored >= CHUNK
+        assert stored + recent == sum(len(request.spans) for request in self.senders.requests)

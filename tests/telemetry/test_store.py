@@ -1,0 +1,345 @@
+"""The store of telemetry without a server: what is durable can be read, once, after crashes, rebuilds and removals."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from projections import span_store
+from projections.errors import StorageFailed
+from projections.telemetry_build import TelemetryBuild
+from projections.warehouse import Warehouse
+from telemetry import projector, segment_log, upkeep
+from telemetry.log import Content, LogFailed
+from telemetry.refusals import Malformed
+from telemetry.store import Retention, TelemetryStore
+from tests.telemetry.otlp_metrics import PlainPoint, metrics_request
+from tests.telemetry.otlp_requests import BASE_NS, PlainSpan, trace_request
+
+pytestmark = pytest.mark.anyio
+
+FOREVER = Retention(10_000.0, 2**40)
+CHANCE = random.Random(7)
+
+
+class Opened:
+    """A store, its warehouse, and what its tables hold."""
+
+    def __init__(self, folder: Path, retention: Retention) -> None:
+        self.warehouse = Warehouse.open(folder)
+        self.store = TelemetryStore(folder, self.warehouse, retention, segment_bytes=8_000)
+        self.store.start()
+
+    async def send(self, spans: Sequence[PlainSpan]) -> None:
+        await self.send_raw("traces", trace_request(spans))
+
+    async def send_raw(self, signal: Any, body: bytes) -> None:
+        room = await self.store.intake.room(len(body))
+        await self.store.intake.take(Content(signal), body, 2**24, room)
+
+    async def rows(self, sql: str, **params: Any) -> list[Any]:
+        await self.store.reached()
+        with self.warehouse.snapshot() as snapshot:
+            return snapshot.rows(sql, params)
+
+    async def spans(self) -> list[tuple[str, str]]:
+        return sorted(await self.rows("SELECT trace_id, span_id FROM now.spans"))
+
+    async def contents(self) -> dict[str, list[Any]]:
+        """All that readers can see, in an order of its own."""
+        sql = {
+            "spans": "SELECT * FROM now.spans ORDER BY ALL",
+            "traces": "SELECT * FROM now.traces ORDER BY ALL",
+            "pairs": "SELECT pair, start_ns, number FROM now.span_pairs UNION ALL "
+            "SELECT unnest(pairs), start_ns, number FROM now.spans_recent ORDER BY ALL",
+            "logs": "SELECT * FROM now.logs ORDER BY ALL",
+            "streams": "SELECT * EXCLUDE (stream_id) FROM now.metric_streams ORDER BY ALL",
+            "points": "SELECT s.name, s.labels, p.* EXCLUDE (stream_id) FROM now.metric_points AS p "
+            "JOIN now.metric_streams AS s ON s.stream_id = p.stream_id ORDER BY ALL",
+            "resources": "SELECT * FROM now.telemetry_resources ORDER BY ALL",
+            "scopes": "SELECT * FROM now.telemetry_scopes ORDER BY ALL",
+        }
+        return {name: await self.rows(text) for name, text in sql.items()}
+
+    async def close(self) -> None:
+        await self.store.stop()
+        self.warehouse.close()
+
+
+@asynccontextmanager
+async def opened(folder: Path, retention: Retention = FOREVER) -> AsyncIterator[Opened]:
+    made = Opened(folder, retention)
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+def some(count: int, trace: int | None = None, **more: Any) -> list[PlainSpan]:
+    of_all = trace or CHANCE.getrandbits(128) | 1
+    ids = [CHANCE.getrandbits(64) | 1 for _ in range(count)]
+    return [
+        PlainSpan(
+            trace=of_all,
+            span=own,
+            parent=ids[0] if number else None,
+            name=f"step {number}",
+            status=2 if number % 5 == 4 else 0,
+            start_ns=BASE_NS + number,
+            attributes={
+                "number": number,
+                "gen_ai.usage.input_tokens": 2,
+                "gen_ai.request.model": f"m{number}",
+            },
+            resource={"service.name": f"service {number % 2}"},
+            scope=f"scope {number % 3}",
+            **more,
+        )
+        for number, own in enumerate(ids)
+    ]
+
+
+def ids_of(spans: Sequence[PlainSpan]) -> list[tuple[str, str]]:
+    return sorted({(span.trace_id, span.span_id) for span in spans})
+
+
+async def test_an_empty_store_is_read(tmp_path: Path) -> None:
+    async with opened(tmp_path) as made:
+        assert await made.spans() == []
+
+
+async def test_what_is_taken_can_be_read_at_once(tmp_path: Path) -> None:
+    async with opened(tmp_path) as made:
+        sent: list[PlainSpan] = []
+        for _ in range(10):
+            sent += some(7)
+            await made.send(sent[-7:])
+            assert await made.spans() == ids_of(sent)
+
+
+async def test_many_senders_at_once(tmp_path: Path) -> None:
+    async with opened(tmp_path) as made:
+        batches = [some(50) for _ in range(40)]
+        await asyncio.gather(*[made.send(batch) for batch in batches])
+        assert await made.spans() == ids_of([span for batch in batches for span in batch])
+
+
+async def test_a_span_that_is_sent_twice_is_there_once(tmp_path: Path) -> None:
+    spans = some(20)
+    async with opened(tmp_path) as made:
+        await made.send([*spans, *spans[:5]])
+        await made.send(spans)
+        await asyncio.gather(*[made.send(spans[5:]) for _ in range(5)])
+        assert await made.spans() == ids_of(spans)
+        assert await made.rows("SELECT span_count FROM now.traces") == [(20,)]
+    async with opened(tmp_path) as made:
+        await made.send([*spans, *some(3)])  # What was seen is known after a start.
+        assert len(await made.spans()) == 23
+
+
+async def test_a_reader_of_one_trace_waits_for_that_trace_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fake is a transaction that takes a while."""
+    apply = TelemetryBuild.apply
+
+    def slowly(self: TelemetryBuild, arrivals: Any) -> None:
+        time.sleep(0.3)
+        apply(self, arrivals)
+
+    async with opened(tmp_path) as made:
+        old, new = some(3), some(3)
+        await made.send(old)
+        await made.store.reached()
+        monkeypatch.setattr(TelemetryBuild, "apply", slowly)
+        await made.send(new)
+        began = time.monotonic()
+        await made.store.reached(trace=UUID(int=old[0].trace))
+        await made.store.reached(span=old[0].span)
+        assert time.monotonic() - began < 0.2
+        await made.store.reached(span=new[1].span)
+        await made.store.reached(trace=UUID(int=new[0].trace))
+        with made.warehouse.snapshot() as snapshot:
+            assert len(snapshot.rows("SELECT 1 FROM now.spans", {})) == 6
+
+
+async def test_recent_spans_move_and_nothing_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(span_store, "CHUNK", 100)
+    monkeypatch.setattr(upkeep, "CHUNK", 100)
+    async with opened(tmp_path) as made:
+        sent: list[PlainSpan] = []
+        for _ in range(30):
+            sent += some(20)
+            await made.send(sent[-20:])
+            assert await made.spans() == ids_of(sent)
+        for _ in range(100):
+            [(stored,)] = await made.rows("SELECT count(*) FROM now.spans_stored")
+            if stored >= 500:
+                break
+            await asyncio.sleep(0.05)
+        assert stored >= 500 and stored % 100 == 0
+        await made.send(sent)  # Of the moved ones it is known that they are there, too.
+        assert await made.spans() == ids_of(sent)
+
+
+async def filled(made: Opened) -> list[PlainSpan]:
+    sent: list[PlainSpan] = []
+    traces = [CHANCE.getrandbits(128) | 1 for _ in range(5)]
+    for number in range(12):
+        sent += some(10, traces[number % 5])
+        await made.send(sent[-10:])
+        await made.send_raw(
+            "metrics",
+            metrics_request(
+                [
+                    PlainPoint(
+                        metric=f"m{number % 3}",
+                        kind="sum",
+                        value=number,
+                        time_ns=BASE_NS + number,
+                        labels={"n": str(number % 2)},
+                    )
+                ]
+            ),
+        )
+    return sent
+
+
+@pytest.mark.parametrize("lost", ["file", "folder of the log's tables", "another version"])
+async def test_a_rebuild_equals_what_was_there(tmp_path: Path, lost: str) -> None:
+    async with opened(tmp_path) as made:
+        await filled(made)
+        before = await made.contents()
+        if lost == "another version":
+            with made.warehouse.write("telemetry") as transaction:
+                transaction.run("UPDATE telemetry.main.served SET schema_hash = 'old'")
+    if lost == "file":
+        (tmp_path / "telemetry.duckdb").unlink()
+    elif lost != "another version":
+        (tmp_path / "telemetry.duckdb").write_bytes(b"no database" * 1000)
+    async with opened(tmp_path) as made:
+        assert await made.contents() == before
+        await made.send(some(3))
+        assert len(await made.spans()) == len(before["spans"]) + 3
+
+
+async def test_another_log_makes_other_tables(tmp_path: Path) -> None:
+    async with opened(tmp_path) as made:
+        await made.send(some(3))
+        await made.spans()
+    shutil.rmtree(tmp_path / "telemetry")
+    async with opened(tmp_path) as made:
+        assert await made.spans() == []
+        spans = some(2)
+        await made.send(spans)
+        assert await made.spans() == ids_of(spans)
+
+
+async def test_what_is_removed_leaves_what_a_rebuild_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "TRIM_EVERY_S", 0.05)
+    async with opened(tmp_path) as made:
+        await filled(made)
+        all_of_it = await made.contents()
+    async with opened(tmp_path, Retention(10_000.0, 12_000)) as made:
+        await until(lambda: len(list((tmp_path / "telemetry").glob("*.otlp"))) <= 2)
+        await asyncio.sleep(0.3)
+        left = await made.contents()
+        assert 0 < len(left["spans"]) < len(all_of_it["spans"])
+        assert 0 < len(left["points"]) < len(all_of_it["points"])
+        assert sum(row[3] for row in left["traces"]) == len(left["spans"])
+        assert len(left["pairs"]) == 3 * len(left["spans"])
+    (tmp_path / "telemetry.duckdb").unlink()
+    async with opened(tmp_path) as made:
+        assert await made.contents() == left
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(200):
+        if condition():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it did not come to that")
+
+
+async def test_the_tables_come_back_from_a_failing_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fake is a disk that fails twice."""
+    apply, failures = TelemetryBuild.apply, [StorageFailed("I/O error"), StorageFailed("I/O error")]
+
+    def failing(self: TelemetryBuild, arrivals: Any) -> None:
+        if failures:
+            raise failures.pop()
+        apply(self, arrivals)
+
+    monkeypatch.setattr(TelemetryBuild, "apply", failing)
+    async with opened(tmp_path) as made:
+        spans = some(3)
+        await made.send(spans)
+        for _ in range(100):
+            try:
+                assert await made.spans() == ids_of(spans)
+                break
+            except Exception:
+                await asyncio.sleep(0.05)
+        assert not failures and await made.spans() == ids_of(spans)
+
+
+async def test_a_request_that_the_tables_refuse_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fake refuses one request as the database would."""
+    from projections.errors import StatementRefused
+
+    apply = TelemetryBuild.apply
+
+    def refusing(self: TelemetryBuild, arrivals: Any) -> None:
+        if any(arrival.position == 2 and arrival.batches for arrival in arrivals):
+            raise StatementRefused("no")
+        apply(self, arrivals)
+
+    monkeypatch.setattr(TelemetryBuild, "apply", refusing)
+    async with opened(tmp_path) as made:
+        first, second, third = some(2), some(2), some(2)
+        for spans in (first, second, third):
+            await made.send(spans)
+        assert await made.spans() == ids_of([*first, *third])
+
+
+async def test_what_is_too_much_to_keep_is_read_from_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projector, "MAX_KEPT_BYTES", 10_000)
+    async with opened(tmp_path) as made:
+        batches = [some(20) for _ in range(20)]
+        await asyncio.gather(*[made.send(batch) for batch in batches])
+        assert await made.spans() == ids_of([span for batch in batches for span in batch])
+
+
+async def test_a_refused_request_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(tmp_path) as made:
+        with pytest.raises(Malformed):
+            await made.send_raw("traces", b"\xff" * 100)
+
+        def failing(*_: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as disk:  # The fake is a full disk.
+            disk.setattr(segment_log.os, "fdatasync", failing)
+            with pytest.raises(LogFailed):
+                await made.send(some(2))
+        assert await made.spans() == []
+        spans = some(2)
+        await made.send(spans)
+        assert await made.spans() == ids_of(spans)
