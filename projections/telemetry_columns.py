@@ -117,4 +117,4 @@ NO_COUNT = -(2**63)
 NUMBER: Columns = {"number": "i64"}
 """The last column of rows that have one; see `projections/sql/tables/spans_recent.sql`."""
 NUMBERS_PER_POSITION = 1 << 20
-"""A request of 20 MiB has at most 700,000 spans that have ids, and other rows are no smaller."""
+"""Requests with more rows are refused (`telemetry/decoded.py`)."""
