@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from telemetry.message_count import check_values
 from telemetry.refusals import Malformed
 
 SEPARATOR = b"\x1e"
@@ -99,6 +100,7 @@ def _any(encoded: bytes) -> tuple[bytes, bytes]:
     from google.protobuf.message import DecodeError
     from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
+    check_values(encoded, is_attribute=True)
     try:
         attribute = KeyValue.FromString(encoded)
     except (DecodeError, RecursionError) as error:

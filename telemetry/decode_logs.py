@@ -9,8 +9,9 @@ from typing import Any
 from projections.column_batch import Batch
 from projections.telemetry_columns import LOGS
 from telemetry.attribute_json import joined
-from telemetry.decoded import MAX_TIME_NS, Decoded, Origin, Origins, Rejections, RowLimit
+from telemetry.decoded import MAX_TIME_NS, Decoded, Origin, Origins, Rejections
 from telemetry.row_columns import RowColumns
+from telemetry.row_limit import RowLimit
 
 _LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 SEVERITIES = (

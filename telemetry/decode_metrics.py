@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 from projections.telemetry_columns import HISTOGRAMS, POINTS, STREAMS
 from telemetry.attribute_json import joined
-from telemetry.decoded import MAX_TIME_NS, Decoded, Origin, Origins, Rejections, RowLimit, identity
+from telemetry.decoded import MAX_TIME_NS, Decoded, Origin, Origins, Rejections, identity
 from telemetry.histogram_points import ROWS
 from telemetry.refusals import Unfit
 from telemetry.row_columns import RowColumns
+from telemetry.row_limit import RowLimit
 
 KINDS = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
 TEMPORALITIES = (

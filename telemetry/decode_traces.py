@@ -13,9 +13,10 @@ from typing import Any
 from projections.column_batch import Batch
 from projections.telemetry_columns import NO_COUNT, SPANS
 from telemetry.attribute_json import SEPARATOR
-from telemetry.decoded import MAX_TIME_NS, Decoded, Origin, Origins, Rejections, RowLimit
+from telemetry.decoded import MAX_TIME_NS, Decoded, Origin, Origins, Rejections
 from telemetry.promoted import COUNTS, TEXTS, Promoted
 from telemetry.row_columns import RowColumns
+from telemetry.row_limit import RowLimit
 
 KINDS = (
     "SPAN_KIND_UNSPECIFIED",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import Any
 from uuid import UUID
@@ -11,16 +10,11 @@ from uuid import UUID
 from msgspec import Struct
 
 from projections.column_batch import Batch, numbers, texts
-from projections.telemetry_columns import NUMBERS_PER_POSITION, SPANS
+from projections.telemetry_columns import SPANS
 from telemetry.attribute_json import joined
-from telemetry.refusals import TooLarge
 
 MAX_TIME_NS = 2**63 - 1
 MAX_COUNT = 2**32 - 1
-MAX_ROWS = NUMBERS_PER_POSITION
-"""Of one request. A few compressed bytes can hold 10 million empty spans, which take gigabytes as messages."""
-
-_SLICE_ROWS = 4096
 
 _TRACES, _SPANS = list(SPANS).index("trace_id"), list(SPANS).index("span_id")
 
@@ -65,29 +59,6 @@ class Rejections:
     @property
     def reason(self) -> str:
         return "; ".join(f"{count} because {reason}" for reason, count in self._reasons.items())
-
-
-class RowLimit:
-    """Counts what a request has many of. Raises TooLarge for more than MAX_ROWS."""
-
-    def __init__(self) -> None:
-        self._count = 0
-
-    def add(self, count: int) -> None:
-        self._count += count
-        if self._count > MAX_ROWS:
-            raise TooLarge(f"The request has more than {MAX_ROWS} rows. Send less at a time.")
-
-    def slices(self, values: Sequence[Any] | None) -> Iterator[Sequence[Any]]:
-        """The values, some thousand at a time, so that what is made of them on the way stays small."""
-        if not values:
-            return
-        self.add(len(values))
-        if len(values) <= _SLICE_ROWS:
-            yield values
-            return
-        for first in range(0, len(values), _SLICE_ROWS):
-            yield values[first : first + _SLICE_ROWS]
 
 
 class Origins:

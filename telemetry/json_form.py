@@ -9,10 +9,11 @@ import msgspec
 
 from telemetry import otlp_json, row_json
 from telemetry.attribute_json import MAX_KNOWN, MAX_KNOWN_BYTES
-from telemetry.decoded import MAX_COUNT, MAX_ROWS
+from telemetry.decoded import MAX_COUNT
 from telemetry.json_values import real, value_json, whole, wholes, with_whole_characters
 from telemetry.log import Signal
 from telemetry.refusals import Malformed, TooLarge
+from telemetry.row_limit import MAX_ROWS
 
 _encode = msgspec.json.Encoder().encode
 _key_value = msgspec.json.Decoder(otlp_json.KeyValue).decode

@@ -22,8 +22,9 @@ _encode = msgspec.json.Encoder().encode
 _MAX_DIGITS = 20
 _REAL = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?").fullmatch
 _NO_REALS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+# Behind an even number of backslashes, which are characters: a pair, or half of one.
 _SURROGATES = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u([dD][89a-fA-F][0-9a-fA-F]{2})|\\."
+    rb"(?<!\\)((?:\\\\)*+)(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
 
 
@@ -110,7 +111,7 @@ def real(value: Any) -> float:
 def with_whole_characters(body: bytes) -> bytes:
     """JSON text in which halves of surrogate pairs are replaced by U+FFFD: JavaScript writes them where it has cut a
     text within a character."""
-    return _SURROGATES.sub(lambda found: rb"\ufffd" if found[1] else found[0], body)
+    return _SURROGATES.sub(lambda found: found[0] if found[2] else found[1] + rb"\ufffd", body)
 
 
 def _short(value: Any) -> str:

@@ -9,9 +9,8 @@ from google.protobuf.message import DecodeError
 
 from telemetry import row_json
 from telemetry.attribute_json import Attributes, text_json, value_json
-from telemetry.decoded import MAX_ROWS
 from telemetry.log import Signal
-from telemetry.message_count import check_count
+from telemetry.message_count import check_rows, check_values
 from telemetry.refusals import Malformed
 from telemetry.remembered import Remembered
 from telemetry.wire_schema import message_type, request_type
@@ -19,8 +18,6 @@ from telemetry.wire_schema import message_type, request_type
 _COMMON = "opentelemetry.proto.common.v1."
 _TRACE = "opentelemetry.proto.trace.v1."
 _MAX_KNOWN_BYTES = 4 << 20
-# On the wire a message takes at least so much.
-_MESSAGE_BYTES = 2
 
 
 class ProtobufForm:
@@ -34,8 +31,7 @@ class ProtobufForm:
         self._status_of = _remembered(self._status)
 
     def request(self, signal: Signal, body: bytes) -> Any:
-        if len(body) > MAX_ROWS * _MESSAGE_BYTES:
-            check_count(signal, body)
+        check_rows(signal, body)
         return _parsed(request_type(signal), body, "The body")
 
     def ids(self, values: Sequence[bytes]) -> Sequence[bytes]:
@@ -127,6 +123,7 @@ def _value(encoded: bytes) -> bytes:
         return b"null"
     if size > 1 and encoded[0] == 0x0A and encoded[1] < 0x80 and encoded[1] + 2 == size:
         return text_json(encoded[2:])
+    check_values(encoded)
     return value_json(_parsed(message_type(f"{_COMMON}AnyValue"), encoded, "A value"))
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, LogsData, SeverityNumber
 
-from telemetry import decoded
+from telemetry import row_limit
 from telemetry.decode_logs import SEVERITIES
 from telemetry.refusals import Malformed, TooLarge
 from tests.telemetry import otlp_strategies
@@ -132,7 +132,7 @@ def test_many_records_of_one_scope() -> None:
 
 
 def test_more_records_than_the_store_numbers_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoded, "MAX_ROWS", 10)
+    monkeypatch.setattr(row_limit, "MAX_ROWS", 10)
     with pytest.raises(TooLarge):
         in_both_forms("logs", request(*[LogRecord()] * 11))
 

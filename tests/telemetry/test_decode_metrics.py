@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, MetricsData
 
-from telemetry import decoded
+from telemetry import row_limit
 from telemetry.decoded import Decoded
 from telemetry.refusals import Malformed, TooLarge
 from tests.telemetry import otlp_strategies
@@ -190,7 +190,7 @@ def test_labels_with_a_key_twice() -> None:
 
 
 def test_more_points_than_the_store_numbers_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoded, "MAX_ROWS", 10)
+    monkeypatch.setattr(row_limit, "MAX_ROWS", 10)
     made = gauge()
     for _ in range(10):
         made.gauge.data_points.add(as_int=1, **TIMES)

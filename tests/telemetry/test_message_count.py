@@ -9,10 +9,11 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogsData
 from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
-from telemetry import decoded
+from telemetry import row_limit
 from telemetry.log import Signal
-from telemetry.message_count import check_count
+from telemetry.message_count import check_rows, check_values
 from telemetry.refusals import TooLarge
+from tests.telemetry.otlp_requests import any_value, key_values
 
 KINDS = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
 
@@ -42,11 +43,11 @@ def points(count: int, kind: str = "gauge") -> Any:
 
 def check(monkeypatch: pytest.MonkeyPatch, signal: Signal, body: bytes, rows: int) -> None:
     """The request counts for so many: with a lower limit it is too large."""
-    monkeypatch.setattr(decoded, "MAX_ROWS", rows)
-    check_count(signal, body)
-    monkeypatch.setattr(decoded, "MAX_ROWS", rows - 1)
+    monkeypatch.setattr(row_limit, "MAX_ROWS", rows)
+    check_rows(signal, body)
+    monkeypatch.setattr(row_limit, "MAX_ROWS", rows - 1)
     with pytest.raises(TooLarge):
-        check_count(signal, body)
+        check_rows(signal, body)
 
 
 def test_what_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,10 +73,49 @@ def test_data_that_is_there_several_times_adds_up(monkeypatch: pytest.MonkeyPatc
     check(monkeypatch, "metrics", twice, 20 + 5)
 
 
+def test_values_within_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    value = any_value([None] * 30 + [{"a": [1, 2, 3], "b": "x"}])
+    # The list and its 31 values; the object, its two attributes and their values; the list in there and its three.
+    count = 1 + 31 + 1 + 2 + 2 + 1 + 3
+    [attribute] = key_values({"k": [None] * 30 + [{"a": [1, 2, 3], "b": "x"}]})
+    for encoded, is_attribute, more in (
+        (value.SerializeToString(), False, 0),
+        (attribute.SerializeToString(), True, 1),
+    ):
+        monkeypatch.setattr(row_limit, "MAX_ROWS", count + more)
+        check_values(encoded, is_attribute=is_attribute)
+        monkeypatch.setattr(row_limit, "MAX_ROWS", count + more - 1)
+        with pytest.raises(TooLarge, match="values in one attribute"):
+            check_values(encoded, is_attribute=is_attribute)
+
+
+def test_a_long_text_is_one_value() -> None:
+    check_values(any_value("\x0a\x00" * (2 << 20)).SerializeToString())
+    [attribute] = key_values({"k": "\x12\x00" * (2 << 20)})
+    check_values(attribute.SerializeToString(), is_attribute=True)
+
+
 @pytest.mark.parametrize(
     "body",
     [b"", b"\x0a", b"\x0a\xff", b"\xff" * 50, b"\x0b\x0c\x0e\x0f", b"\x08", b"\x09\x01", b"\x0a\x05ab"],
 )
-def test_what_is_no_protobuf_is_left_to_others(body: bytes) -> None:
-    check_count("traces", body)
-    check_count("metrics", b"\x0a\x14" + b"\x12\x12" + body)
+def test_what_is_no_protobuf_is_left_to_others(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_limit, "MAX_ROWS", 10)
+    check_rows("traces", body * 10)
+    check_rows("metrics", b"\x0a\x14" + b"\x12\x12" + body * 20)
+    check_values(body * 10)
+
+
+def test_depth_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends where protobuf refuses anyway."""
+    encoded = b""
+    for _ in range(300):
+        inner = b"\x0a" + _length(encoded) + encoded
+        encoded = b"\x2a" + _length(inner) + inner
+    monkeypatch.setattr(row_limit, "MAX_ROWS", 150)
+    check_values(encoded)
+
+
+def _length(content: bytes) -> bytes:
+    size = len(content)
+    return bytes([size & 0x7F | 0x80, size >> 7 & 0x7F | 0x80, size >> 14])

@@ -121,14 +121,16 @@ def field(number, content):
     return bytes([number * 8 + 2]) + length + bytes([size]) + content
 
 empty = (8 << 20) // 2 - 20
+ids = field(1, b"1" * 16) + field(2, b"1" * 8)
 shapes = {
     ("traces", "protobuf"): field(1, field(2, b"\\x12\\x00" * empty)),
     ("logs", "protobuf"): b"\\x0a\\x00" * empty,
     ("metrics", "protobuf"): field(1, field(2, field(2, field(5, b"\\x0a\\x00" * (empty // 2)) + field(5, b"\\x0a\\x00" * (empty // 2))))),
+    ("traces", "protobuf", "values"): field(1, field(2, field(2, ids + field(9, field(1, b"k") + field(2, field(5, b"\\x0a\\x00" * empty)))))),
     ("traces", "json"): b'{"resourceSpans":[{"scopeSpans":[{"spans":[' + b"{}," * (empty * 2 // 3) + b"{}]}]}]}",
 }
 receive(Content("traces"), b"", 1)
-for (signal, encoding), body in shapes.items():
+for (signal, encoding, *_), body in shapes.items():
     packed = gzip.compress(body, 1)
     del body
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -143,7 +145,7 @@ def test_requests_of_nothing_but_empty_messages_take_no_memory() -> None:
     """8 MiB of them, which come in some KB, would take gigabytes."""
     shown = subprocess.run([sys.executable, "-c", _BOMB], capture_output=True, text=True, check=True).stdout
     lines = [line.split() for line in shown.splitlines()]
-    assert len(lines) == 4
+    assert len(lines) == 5
     for _, _, packed_kib, grown_mib in lines:
         assert int(packed_kib) < 200
         assert int(grown_mib) < 100, shown
