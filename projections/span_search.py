@@ -51,15 +51,15 @@ class Search:
         """For a WHERE over `spans_stored`."""
         return _all([*(f"s.number IN ({self._numbers(pair)})" for pair in self._pairs), *self._rest])
 
-    def newest_stored(self, limit: str) -> str:
-        """As `stored`, for the newest `limit` (a placeholder) and perhaps more: of equalities alone the pairs tell
-        which these are, without a look at the spans."""
+    def newest_stored(self, limit: int) -> str:
+        """As `stored`, for the newest `limit` and perhaps more: of equalities alone the pairs tell which these are,
+        without a look at the spans."""
         if not self._pairs or self._rest:
             return self.stored()
         first, *others = self._pairs
         common = "".join(f" AND number IN ({self._numbers(pair)})" for pair in others)
         newest = [
-            f"({numbers}{common} ORDER BY start_ns DESC LIMIT {limit})" for numbers in self._each(first)
+            f"({numbers}{common} ORDER BY start_ns DESC LIMIT {limit:d})" for numbers in self._each(first)
         ]
         return f"s.number IN ({' UNION ALL '.join(newest)})"
 

@@ -105,10 +105,11 @@ def _newest(
     snapshot: Snapshot, filters: Sequence[SpanFilter], limit: int, since: int | None
 ) -> list[SpanRow]:
     parameters = Parameters()
-    count = parameters.add(limit)
     search = Search(filters, parameters, since)
-    sql = f"{_select(RECENT, search.recent())} UNION ALL {_select(STORED, search.newest_stored(count))}"
-    return [SpanRow(*row) for row in snapshot.rows(f"{sql} {_NEWEST_FIRST} LIMIT {count}", parameters.values)]
+    sql = f"{_select(RECENT, search.recent())} UNION ALL {_select(STORED, search.newest_stored(limit))}"
+    # A number and no parameter: with that the database would sort all of them, with all their columns.
+    rows = snapshot.rows(f"{sql} {_NEWEST_FIRST} LIMIT {limit:d}", parameters.values)
+    return [SpanRow(*row) for row in rows]
 
 
 def keys_of_matching(snapshot: Snapshot, filters: Sequence[SpanFilter], limit: int) -> list[SpanKey]:

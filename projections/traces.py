@@ -64,7 +64,8 @@ def _found(snapshot: Snapshot, query: TraceQuery, limit: int, since: int | None)
         conditions.append(f"t.start_ns >= {parameters.add(since)}")
     sql = (
         f"SELECT {_COLUMNS} FROM now.traces AS t WHERE {' AND '.join(conditions) or 'true'} "
-        f"ORDER BY {_order(query.order)} LIMIT {parameters.add(limit)} OFFSET {parameters.add(query.offset)}"
+        # Numbers and no parameters: with these the database would sort all of them, with all their columns.
+        f"ORDER BY {_order(query.order)} LIMIT {limit:d} OFFSET {query.offset:d}"
     )
     return [TraceRow(*row) for row in snapshot.rows(sql, parameters.values)]
 

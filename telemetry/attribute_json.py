@@ -12,7 +12,6 @@ from base64 import b64encode
 from typing import Any
 
 import msgspec
-from google.protobuf.message import DecodeError
 
 from telemetry.refusals import Malformed
 
@@ -97,6 +96,7 @@ def _varint(encoded: bytes, start: int) -> int | None:
 
 
 def _any(encoded: bytes) -> tuple[bytes, bytes]:
+    from google.protobuf.message import DecodeError
     from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
     try:

@@ -38,5 +38,8 @@ def _announce(url: str, settings: Settings) -> None:
     click.echo(f"Replaystack serves {url}")
     click.echo(f"  data       {settings.data}")
     click.echo(f"  models     {', '.join(providers)}{found}")
+    ports = {"HTTP": settings.otlp_http_port, "gRPC": settings.otlp_grpc_port}
+    also = [f"{port} ({name})" for name, port in ports.items() if port]
+    click.echo(f"  telemetry  OTLP on this port{''.join(f', {one}' for one in also)}")
     click.echo(f"  try        curl {url}/v1/models")
     click.echo("  stop       Ctrl-C")
