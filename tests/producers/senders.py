@@ -18,14 +18,18 @@ OLDER = "1.20.0"
 """Of opentelemetry-sdk and its exporters, from 2023."""
 OLDEST_NODE = (18, 19)
 RUN_TIMEOUT_S = 60.0
-INSTALL_TIMEOUT_S = 300.0
+INSTALL_TIMEOUT_S = 180.0
 HERE = Path(__file__).parent
-_INSTALLING = threading.Lock()
 _UNREACHABLE = ("connect", "dns", "enotfound", "econn", "eai_again", "etimedout", "network", "timed out")
 
 
 class Unavailable(Exception):
     """This machine has not got what a sender needs, nor a way to get it."""
+
+
+_INSTALLING = threading.Lock()
+_UNAVAILABLE: dict[str, Unavailable] = {}
+"""What could not be installed is not tried again."""
 
 
 class Addresses(NamedTuple):
@@ -124,6 +128,7 @@ def _javascript() -> Path:
         folder.mkdir()
         shutil.copy(package, folder)
         quiet = ["--no-package-lock", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
+        quiet += ["--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
         _done(["npm", "install", "--ignore-scripts", *quiet], folder)
 
     return _installed(f"opentelemetry-js-{versions['@opentelemetry/sdk-trace-base']}", install)
@@ -135,21 +140,31 @@ def _installed(name: str, install: Callable[[Path], None]) -> Path:
     root.mkdir(exist_ok=True)
     folder = root / name
     with _INSTALLING:
+        if name in _UNAVAILABLE:
+            raise _UNAVAILABLE[name]
         if not folder.exists():
             partial = root / f"{name}.{os.getpid()}"
-            shutil.rmtree(partial, ignore_errors=True)
-            install(partial)
-            partial.rename(folder)
+            try:
+                install(partial)
+                partial.rename(folder)
+            except Unavailable as missing:
+                _UNAVAILABLE[name] = missing
+                raise
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 
 def _done(command: Sequence[str], folder: Path) -> None:
     """Runs it elsewhere than in the project, whose pins are for its own environment."""
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, timeout=INSTALL_TIMEOUT_S
-    )
+    try:
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=False, timeout=INSTALL_TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"{command[0]} does not come to an end") from None
     if done.returncode != 0 and any(word in done.stderr.lower() for word in _UNREACHABLE):
-        raise Unavailable(f"nothing can be installed: {done.stderr[-300:]}")
+        raise Unavailable(f"{command[0]} reaches no index: {done.stderr.strip().splitlines()[0]}")
     assert done.returncode == 0, f"{command}: {done.stderr}"
 
 

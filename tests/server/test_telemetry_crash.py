@@ -18,14 +18,14 @@ from tests.server.process import DidNotStart, Replaystack, wait_until
 from tests.server.span_senders import FILLED, SPANS_OF_A_TRACE, Senders, round_text
 from tests.server.telemetry import Telemetry, where
 
-KILLS = 52
-LOAD_S = 0.35
+KILLS = 50
+LOAD_S = 0.3
 """A kill comes at a random moment of this: requests take 10 to 100 ms, four senders have one each under way."""
 LONG_LOAD_S = 2.0
 """In one round of eight it comes at a random moment of this: moving old spans takes about a second."""
-START_S = 0.6
-"""Every other kill comes at a random moment of the start after another, or soon after it: the tables catch up."""
-CHECK_EVERY = 8
+START_S = 0.4
+"""One kill in four comes at a random moment of the start after another, or soon after it: the tables catch up."""
+CHECK_EVERY = 12
 SPANS_BEFORE = 125_000
 """Enough for spans to be moved from the recent ones to the stored ones, again after each start that was too short."""
 SAMPLE = 40
@@ -62,7 +62,7 @@ class Folder:
                 time.sleep(self.random.uniform(0.0, LONG_LOAD_S if is_long else LOAD_S))
                 self.kill()
                 self.senders.end()
-                while self.random.random() < 0.5:
+                while self.random.random() < 0.25:
                     self.kill_while_it_starts()
                 self.server.start()
                 if self.senders.round >= self._checked + CHECK_EVERY:
