@@ -106,7 +106,7 @@ def _newest(
 ) -> list[SpanRow]:
     parameters = Parameters()
     search = Search(filters, parameters, since)
-    sql = f"{_select(RECENT, search.recent())} UNION ALL {_select(STORED, search.newest_stored(limit))}"
+    sql = f"{search.recent(_ROW)} UNION ALL {search.stored(_ROW, limit)}"
     # A number and no parameter: with that the database would sort all of them, with all their columns.
     rows = snapshot.rows(f"{sql} {_NEWEST_FIRST} LIMIT {limit:d}", parameters.values)
     return [SpanRow(*row) for row in rows]
@@ -118,7 +118,7 @@ def keys_of_matching(snapshot: Snapshot, filters: Sequence[SpanFilter], limit: i
     count = parameters.add(limit)
     search = Search(filters, parameters)
     columns = "s.trace_id, s.span_id, s.parent_span_id, s.start_ns, s.number"
-    sql = f"{_select(RECENT, search.recent(), columns)} UNION ALL {_select(STORED, search.stored(), columns)}"
+    sql = f"{search.recent(columns)} UNION ALL {search.stored(columns)}"
     rows = snapshot.rows(f"{sql} ORDER BY start_ns, trace_id, span_id LIMIT {count}", parameters.values)
     return [SpanKey(*row) for row in rows]
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from projections.plan import ReadModel
 from projections.snapshot import Snapshot
 from projections.span_filter import Parameters
-from projections.span_search import RECENT, STORED, Search
+from projections.span_search import Search
 from projections.time_windows import windows
 from schemas.span_filter import OrderKey, SpanFilter, TraceOrder, TraceQuery
 
@@ -80,10 +80,7 @@ def one(snapshot: Snapshot, trace: UUID) -> TraceRow | None:
 
 def _with_a_span(one: SpanFilter, parameters: Parameters, since: int | None) -> str:
     search = Search([one], parameters, since)
-    return (
-        f"SELECT s.trace_id FROM {RECENT} AS s WHERE {search.recent()} "
-        f"UNION ALL SELECT s.trace_id FROM {STORED} AS s WHERE {search.stored()}"
-    )
+    return f"{search.recent('s.trace_id')} UNION ALL {search.stored('s.trace_id')}"
 
 
 def _order(keys: Sequence[OrderKey]) -> str:
