@@ -31,7 +31,7 @@ VIEWS_CHECKPOINT_BYTES = 32 << 20
 # While nothing is served: a rebuild of a million events spent 2.4 of 12 s in checkpoints at 32 MB.
 OFFLINE_CHECKPOINT_BYTES = 192 << 20
 # Bounds DuckDB's buffers, so that a rebuild of any length stays small. Not a bound on all memory.
-MEMORY_LIMIT = "192MB"
+MEMORY_LIMIT = "320MB"
 
 # Limits are known of each row group: a trace among 2 million spans takes 3 instead of 6 ms with small ones.
 _OPTIONS: dict[str, str] = {"telemetry": " (ROW_GROUP_SIZE 30720)"}
