@@ -27,7 +27,7 @@ MAX_KEPT_BYTES = 96 * 2**20
 BATCH_BYTES = 16 * 2**20
 """Of one transaction, about: 20,000 spans, a fifth of a second."""
 READ_BYTES = 8 * 2**20
-LINGER_S = 0.2
+LINGER_S = 0.5
 """How long requests wait for others while nobody asks for them: a transaction takes 10 ms, whatever it holds."""
 LINGER_BYTES = 8 * 2**20
 _OFFER_S = 0.05

@@ -23,6 +23,9 @@ from telemetry.intake import Intake
 
 logger = logging.getLogger("replaystack.server")
 
+GRPC_AFTER_S = 0.5
+"""Loading its library takes 0.2 s of the interpreter, and the first requests come now."""
+
 
 def receiving_only(app: ASGIApp) -> ASGIApp:
     """`app` without anything but the receiver."""
@@ -63,6 +66,7 @@ class OtlpPorts:
             self._opening = asyncio.create_task(self._open_grpc(host, self._settings.otlp_grpc_port))
 
     async def _open_grpc(self, host: str, port: int) -> None:
+        await asyncio.sleep(GRPC_AFTER_S)
         try:
             await asyncio.to_thread(self._grpc.start, host, port)
             logger.info("taking OTLP over gRPC on %s port %d", host, port)
