@@ -35,6 +35,8 @@ SPANS_SENT_OTHERWISE = 500_000
 """Over the other ways."""
 QUICK_SHARE = 8
 HALF_LOAD_PER_S = 20_000
+SETTLING_S = 5.0
+"""Between full and half load: what the full load has left to be moved is not the half load's."""
 TRACES_LOOKED_AT = 200
 WINDOWS = 10
 TURN_CLIENTS, CREATE_CLIENTS = 1, 8
@@ -67,6 +69,7 @@ def _sustained(spans: int, half_load_s: float) -> list[Result]:
             with _watched_memory(server) as memory_mb:
                 full = _ingested(server, server.port, "protobuf", spans)
                 memory_mb.append(server.memory_mb())
+            time.sleep(SETTLING_S)
             with span_load(server.port, "protobuf", full.requests, spans_per_s=HALF_LOAD_PER_S) as load:
                 load.begin()
                 time.sleep(half_load_s)
