@@ -134,6 +134,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     own_telemetry: Annotated[bool, _field("Keep the server's own traces and metrics in its own store.")] = (
         True
     )
+    database_memory_bytes: Annotated[
+        int,
+        Meta(ge=64 * 2**20),
+        _field(
+            "Most memory that the database of the read models takes for its buffers; it takes what it needs."
+        ),
+    ] = 512 * 2**20
     otlp_http_port: Annotated[
         int, Meta(ge=0, le=65535), _field("Port that takes telemetry over HTTP beside the API's; 0 for none.")
     ] = 4318

@@ -61,7 +61,8 @@ class Server:
         self.signals = Signals(VERSION, f"{node}-{boot}", settings.own_telemetry)
         self.tracing = self.signals.tracing
         self.store = EventStore.open(folder.path)
-        self.warehouse = Warehouse.open(folder.path)
+        memory = f"{settings.database_memory_bytes // 2**20}MiB"
+        self.warehouse = Warehouse.open(folder.path, memory_limit=memory)
         self.engine = Engine(
             self.warehouse,
             self.store.feed,

@@ -52,7 +52,7 @@ class TelemetryStore:
     ) -> None:
         self._log = SegmentLog(folder / "telemetry", segment_bytes=segment_bytes)
         self._decoder = Decoder()
-        self._upkeep = Upkeep(self._log, retention.max_age_days, retention.max_bytes)
+        self._upkeep = Upkeep(warehouse, self._log, retention.max_age_days, retention.max_bytes)
         self._projector = Projector(warehouse, self._log, self._decoder, self._upkeep.arrived)
         self.intake = Intake(self._log, self._decoder, self._projector)
 

@@ -12,25 +12,30 @@ import time
 
 from projections.errors import StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
 from projections.span_store import CHUNK
+from projections.warehouse import Warehouse
 from telemetry.log import TelemetryLog
 from telemetry.projector import Projector
 
 logger = logging.getLogger("replaystack.telemetry")
 
 TRIM_EVERY_S = 60.0
+QUIET_S = 2.0
+"""When nothing has come in for so long, the tables' file is put in order."""
 _DAY_US = 86_400_000_000
 
 
 class Upkeep:
     """`start` once, `stop` once. `max_age_days` counts from the receipt, `max_bytes` is of the log."""
 
-    def __init__(self, log: TelemetryLog, max_age_days: float, max_bytes: int) -> None:
+    def __init__(self, warehouse: Warehouse, log: TelemetryLog, max_age_days: float, max_bytes: int) -> None:
+        self._warehouse = warehouse
         self._log = log
         self._max_age_days = max_age_days
         self._max_bytes = max_bytes
         self._projector: Projector | None = None
         self._forgotten = 0
         self._since_move = CHUNK
+        self._arrived_at: float | None = None
         self._stopping = threading.Event()
         self._work = threading.Event()
         self._thread = threading.Thread(target=self._run, name="telemetry upkeep", daemon=True)
@@ -42,6 +47,7 @@ class Upkeep:
     def arrived(self, spans: int) -> None:
         """So many spans more are in the tables."""
         self._since_move += spans
+        self._arrived_at = time.monotonic()
         if self._since_move >= CHUNK // 4:
             self._work.set()
 
@@ -59,6 +65,9 @@ class Upkeep:
                 if self._since_move >= CHUNK // 4:
                     self._since_move = 0
                     self._move()
+                if self._arrived_at is not None and time.monotonic() >= self._arrived_at + QUIET_S:
+                    self._arrived_at = None
+                    self._warehouse.checkpoint_telemetry_if_due()
                 if time.monotonic() >= trim_at:
                     trim_at = time.monotonic() + TRIM_EVERY_S
                     self.trim()
@@ -69,7 +78,8 @@ class Upkeep:
                 return
             except Exception:
                 logger.exception("upkeep of telemetry failed")
-            self._work.wait(max(0.1, trim_at - time.monotonic()))
+            due = trim_at if self._arrived_at is None else min(trim_at, self._arrived_at + QUIET_S)
+            self._work.wait(max(0.1, due - time.monotonic()))
             self._work.clear()
 
     def _move(self) -> None:
