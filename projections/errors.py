@@ -4,6 +4,7 @@ ProjectionError
 ├── ViewBehind          the view does not hold what was asked for, yet; ask again after `retry_after_s`
 ├── PositionNotAhead    a tracked position that is not greater than the recorded one
 ├── StatementRefused    the database refused a statement or its data; the transaction is rolled back
+│   └── OutOfMemory         the statement takes more memory than the database may have
 ├── StorageFailed       the file or the instance failed: disk, damage, memory; open it again
 │   ├── FileDamaged         the file cannot be read as a database
 │   └── FileInUse           another process holds the file
@@ -37,6 +38,10 @@ class PositionNotAhead(ProjectionError):
 
 class StatementRefused(ProjectionError):
     """The database refused a statement or its data."""
+
+
+class OutOfMemory(StatementRefused):
+    """The statement takes more memory than the database may have."""
 
 
 class StorageFailed(ProjectionError):

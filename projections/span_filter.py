@@ -8,11 +8,15 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from schemas.api.telemetry import QueryConditionOp
 from schemas.span_filter import AttributeFilter, NameFilter, NumberFilter, SpanFilter
 
 _SIGNS: Mapping[QueryConditionOp, str] = {"eq": "=", "gt": ">", "lt": "<"}
 _LEAST, _MOST = -(2**63), 2**63 - 1
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Parameters:
@@ -49,6 +53,26 @@ def condition(one: SpanFilter, columns: Mapping[str, str], parameters: Parameter
 
 
 def _attribute(one: AttributeFilter, column: str, parameters: Parameters) -> str:
+    """JSON texts without the key are told by a look at the text: parsing all of them takes ten times as long, and
+    memory for each condition."""
+    is_met_without = (one.op == "eq") == (one.value is None) and one.op in ("eq", "ne")
+    otherwise = "true" if is_met_without else "false"
+    name = _name(one.key)
+    if not name:
+        return otherwise
+    has_key = f"contains({column}, {parameters.add(name)})"
+    return f"CASE WHEN {has_key} THEN {_where_it_is(one, column, parameters)} ELSE {otherwise} END"
+
+
+def _name(key: str) -> str:
+    """As it is in the JSON text of attributes that have the key; empty where none can."""
+    try:
+        return f"{_encode(key).decode()}:"
+    except UnicodeEncodeError:
+        return ""
+
+
+def _where_it_is(one: AttributeFilter, column: str, parameters: Parameters) -> str:
     place = _Place(column, pointer(one.key), parameters)
     if one.value is None:
         missing = f"coalesce({place.type()}, 'NULL') = 'NULL'"

@@ -50,17 +50,28 @@ class Search:
     def stored(self, columns: str, newest: int | None = None) -> str:
         """A select of stored spans; with `newest` of so many of the newest and perhaps more: of equalities alone the
         pairs tell which these are, without a look at the spans."""
-        if not self._pairs:
-            return f"SELECT {columns} FROM {STORED} AS s WHERE {_all(self._rest)}"
+        found = []
+        if self._pairs:
+            hits = self._hits(None if self._rest else newest)
+            found = [f"s.number IN (SELECT number FROM ({hits}))"]
+        return f"SELECT {columns} FROM {STORED} AS s WHERE {_all([*found, *self._rest])}"
+
+    @property
+    def is_of_pairs(self) -> bool:
+        """Whether the pairs tell all."""
+        return bool(self._pairs) and not self._rest
+
+    def newest_numbers(self, limit: int) -> str:
+        """A select of the numbers of the newest `limit` stored spans and perhaps more, where the pairs tell all."""
+        return f"SELECT number FROM ({self._hits(limit)})"
+
+    def _hits(self, newest: int | None) -> str:
+        """A select of the numbers and starts of stored spans that have all pairs."""
         first, *others = self._pairs
         common = "".join(f" AND number IN ({self._numbers(pair)})" for pair in others)
-        end = "" if newest is None or self._rest else f" ORDER BY start_ns DESC LIMIT {newest:d}"
-        hits = " UNION ALL ".join(f"({one}{common}{end})" for one in self._each(first))
-        # Two columns that say the same: the database looks for the values of each with a filter that is wrong once in a
-        # while, and then takes in all columns of 2,048 spans. Both are hardly ever wrong together: 8 instead of 150 ms.
-        found = "s.number IN (SELECT number FROM hits) AND s.start_ns IN (SELECT start_ns FROM hits)"
-        where = _all([found, *self._rest])
-        return f"(WITH hits AS MATERIALIZED ({hits}) SELECT {columns} FROM {STORED} AS s WHERE {where})"
+        # A number and no parameter: see `spans.py`.
+        end = "" if newest is None else f" ORDER BY start_ns DESC LIMIT {newest:d}"
+        return " UNION ALL ".join(f"({one}{common}{end})" for one in self._each(first))
 
     def _numbers(self, pairs: Sequence[str]) -> str:
         return " UNION ALL ".join(f"SELECT number FROM ({one})" for one in self._each(pairs))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import duckdb
 
-from projections.errors import FileDamaged, StatementRefused, StorageFailed
+from projections.errors import FileDamaged, OutOfMemory, StatementRefused, StorageFailed
 from projections.reader import Row
 
 File = Literal["views", "telemetry"]
@@ -142,5 +142,7 @@ def translated() -> Iterator[None]:
     except (duckdb.ConnectionException, duckdb.TransactionException) as error:
         # A commit that fails could not be written: no constraint waits for it, so it is not the data's fault.
         raise StorageFailed(str(error)) from error
+    except duckdb.OutOfMemoryException as error:
+        raise OutOfMemory(str(error)) from error
     except duckdb.Error as error:
         raise StatementRefused(str(error)) from error

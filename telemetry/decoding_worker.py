@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal
 
 import msgspec
@@ -70,7 +71,8 @@ def read_frame(read: Callable[[int], bytes]) -> bytes:
 
 
 def main() -> None:
-    with os.fdopen(0, "rb") as questions:
+    # Where the server is gone, so is whoever would read an answer.
+    with suppress(BrokenPipeError), os.fdopen(0, "rb") as questions:
         while frame := read_frame(questions.read):
             write_frame(1, encode(answer(_question_of(frame))))
 

@@ -37,12 +37,19 @@ def value_json(value: otlp_json.AnyValue | None, depth: int = 0) -> bytes:
     if value.bool_value is not None:
         return b"true" if value.bool_value else b"false"
     if value.int_value is not None:
-        return b"%d" % _int64(value.int_value)
+        return _integer_json(value.int_value)
     if value.double_value is not None:
         return float_json(real(value.double_value))
     if value.bytes_value is not None:
         return b'"%b"' % b64encode(_bytes(value.bytes_value))
     return _nested(value, depth + 1)
+
+
+def _integer_json(value: str | float) -> bytes:
+    """JavaScript has one kind of numbers, and its SDK calls all that are whole integers: 1e+21 is a float here."""
+    if not isinstance(value, str) and not -(2**63) <= value < 2**63:
+        return float_json(real(value))
+    return b"%d" % _int64(value)
 
 
 def _nested(value: otlp_json.AnyValue, depth: int) -> bytes:

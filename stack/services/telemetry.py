@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from projections import spans as span_views
 from projections import traces as trace_views
-from projections.errors import ViewBehind
+from projections.errors import OutOfMemory, ViewBehind
 from projections.snapshot import Snapshot
 from projections.warehouse import Warehouse
 from schemas.api.telemetry import (
@@ -33,7 +33,7 @@ from schemas.api.telemetry import (
 from stack.domain.metric_query import metric_query
 from stack.domain.span_filter import understood
 from stack.domain.span_query import checked_depth, trace_query, wanted_attributes
-from stack.errors import NotFound, Unavailable
+from stack.errors import Invalid, NotFound, Unavailable
 from stack.services import metric_reading, span_answers, span_reading
 
 P = ParamSpec("P")
@@ -193,6 +193,10 @@ class TelemetryService:
             return await asyncio.get_running_loop().run_in_executor(self._threads, run)
         except ViewBehind as error:
             raise Unavailable(f"Telemetry is not there yet: {error} Try again.", retry_after=2) from error
+        except OutOfMemory:
+            raise Invalid(
+                "To answer this takes more memory than database_memory_bytes allows: ask with fewer filters, or for less."
+            ) from None
 
     def close(self) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
