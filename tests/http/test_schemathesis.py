@@ -32,6 +32,8 @@ from tests.server.process import Replaystack
 from tests.servers.processes import RunningServer
 
 DOCUMENT = json.loads(as_json())
+# With it an answer has more than the contract's description allows; `tests/server/test_telemetry_trace.py` asks for it.
+DOCUMENT["paths"]["/v1alpha/telemetry/traces"]["post"]["parameters"] = []
 OPERATIONS: list[APIOperation[Any, Any, Any, Any]] = [
     found.ok() for found in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations()
 ]
