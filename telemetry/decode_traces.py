@@ -1,6 +1,6 @@
 """Spans of a request as rows.
 
-7 us a span of 12 attributes, of which 4 were never seen before (protobuf; JSON 10 us). Walking over messages that are
+9 us a span of 12 attributes (protobuf; JSON 11 us). Walking over messages that are
 decoded in full takes 14 us.
 """
 

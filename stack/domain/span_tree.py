@@ -53,11 +53,3 @@ def beneath(links: Iterable[Link[K]], tops: Sequence[K], max_depth: int | None, 
                 below.append(child.span)
         above = below
     return Beneath(levels, complete)
-
-
-def root_of(links: Sequence[Link[K]]) -> K:
-    """The earliest span of a trace whose parent is absent: it has none, or one that is not among `links`. Where every
-    parent is there (a cycle), the earliest span. Of several at one time the first that names no parent."""
-    known = {link.span for link in links}
-    orphans = [link for link in links if link.parent is None or link.parent not in known]
-    return min(orphans or links, key=lambda link: (link.start_ns, link.parent is not None)).span

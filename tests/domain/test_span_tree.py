@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stack.domain.span_tree import Link, beneath, root_of
+from stack.domain.span_tree import Link, beneath
 
 NAMES = "abcdefgh"
 links = st.dictionaries(
@@ -58,21 +58,3 @@ def test_a_long_chain_and_a_large_circle() -> None:
     circle = [Link(number, (number - 1) % 100_000, number) for number in range(100_000)]
     assert len(beneath(circle, [5], None, 200_000).levels) == 100_000
     assert len(beneath(circle, [5], 3, 200_000).levels) == 3
-
-
-@given(links)
-def test_a_root_is_the_earliest_whose_parent_is_absent(found: list[Link[str]]) -> None:
-    there = {link.span: link for link in found}
-    root = there[root_of(found)]
-    orphans = [link for link in found if link.parent not in there]
-    assert root.start_ns == min(link.start_ns for link in orphans or found)
-    assert not orphans or root in orphans
-
-
-def test_roots() -> None:
-    assert (
-        root_of([Link("late", None, 5), Link("early", "elsewhere", 1), Link("below", "late", 0)]) == "early"
-    )
-    assert root_of([Link("one", "elsewhere", 1), Link("two", None, 1)]) == "two"
-    assert root_of([Link("self", "self", 1)]) == "self"
-    assert root_of([Link("a", "b", 2), Link("b", "a", 1)]) == "b"
