@@ -7,6 +7,7 @@ input, so that it never outlives the server.
 from __future__ import annotations
 
 import os
+import resource
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +22,8 @@ from telemetry.receive import receive
 from telemetry.refusals import Malformed, TooLarge
 
 LENGTH_BYTES = 8
+MEMORY_BYTES = 2**30
+"""Of the process. A request of 20 MiB takes 200 MB; one of ten million nothings would take several times as much."""
 
 
 class Question(Struct, array_like=True):
@@ -56,6 +59,15 @@ def answer(question: Question) -> Answer:
         return Answer(refused="too large", reason=str(refusal))
 
 
+def bounded_answer(question: Question) -> Answer:
+    try:
+        return answer(question)
+    except MemoryError:
+        return Answer(
+            refused="too large", reason="To decode the request takes too much memory. Send less at a time."
+        )
+
+
 def write_frame(file: int, frame: bytes) -> None:
     """Raises OSError, BrokenPipeError where the other side is gone."""
     view = memoryview(len(frame).to_bytes(LENGTH_BYTES, "little") + frame)
@@ -71,10 +83,11 @@ def read_frame(read: Callable[[int], bytes]) -> bytes:
 
 
 def main() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     # Where the server is gone, so is whoever would read an answer.
     with suppress(BrokenPipeError), os.fdopen(0, "rb") as questions:
         while frame := read_frame(questions.read):
-            write_frame(1, encode(answer(_question_of(frame))))
+            write_frame(1, encode(bounded_answer(_question_of(frame))))
 
 
 if __name__ == "__main__":

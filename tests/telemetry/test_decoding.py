@@ -68,6 +68,28 @@ def test_a_request_that_no_process_survives_is_refused(
     assert decoder.decode(TRACES, LARGE, MAX_BYTES).result(20).accepted == 500
 
 
+@pytest.mark.parametrize(
+    ("content", "body"),
+    [
+        (
+            Content("traces", "json"),
+            b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"%032x","spanId":"%016x","attributes":['
+            % (1, 1)
+            + b"0," * 10_000_000
+            + b"0]}]}]}]}",
+        ),
+        (Content("logs", "json"), b'{"resourceLogs":[' + b"{}," * 6_000_000 + b"{}]}"),
+        (Content("metrics", "json"), b'{"resourceMetrics":' + b"[" * 10_000_000),
+    ],
+)
+def test_a_request_of_nothings_is_refused_within_bounds(
+    decoder: Decoder, content: Content, body: bytes
+) -> None:
+    with pytest.raises((Malformed, TooLarge)):
+        decoder.decode(content, body, 2**25).result(60)
+    assert decoder.decode(TRACES, LARGE, MAX_BYTES).result(20).accepted == 500
+
+
 def test_nothing_is_decoded_once_it_is_closed() -> None:
     decoder = Decoder()
     decoder.close()
