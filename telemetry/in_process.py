@@ -133,10 +133,10 @@ class InProcess(SpanProcessor):
             except Exception:
                 logger.exception("the server's own telemetry could not be encoded")
             self._busy = False
+            self._warn()
             for flushed, _ in flushes:
                 if flushed.set_running_or_notify_cancel():
                     flushed.set_result(None)
-            self._warn()
             if self._ending and not self._spans:
                 self._metrics.close(1.0)
                 return
