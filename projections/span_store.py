@@ -58,6 +58,7 @@ class SpanStore:
         if rows.rows:
             transaction.run_over(write_text("spans_arrive", self._schema), arriving=rows)
             transaction.run_over(write_text("traces_arrive", self._schema), arriving=rows.only(_OF_TRACES))
+            transaction.run(write_text("traces_merge", self._schema))
         self._added = hashes, last
 
     def committed(self) -> None:

@@ -119,6 +119,7 @@ class TelemetryBuild:
         with self._warehouse.write("telemetry") as transaction:
             transaction.run("CREATE OR REPLACE TEMP TABLE forgetting AS SELECT ?::BIGINT AS number", [number])
             transaction.run(write_text("telemetry_forget", self.schema))
+            transaction.run(write_text("traces_merge", self.schema))
             transaction.run("DROP TABLE forgetting")
             # Nobody knows any more which of them are left.
             self._known_origins.clear()
