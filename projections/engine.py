@@ -16,12 +16,14 @@ from msgspec import MsgspecError
 
 from projections.build import Build
 from projections.engine_state import EngineState
-from projections.errors import FileDamaged, StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
+from projections.errors import StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
 from projections.feed import Feed
 from projections.garbage import without_collecting
 from projections.linger import Linger
+from projections.mending import is_damage, pause_s
 from projections.plan import Plan
 from projections.read_models import current_plan
+from projections.transaction import File
 from projections.waiters import Waiters
 from projections.warehouse import Warehouse
 
@@ -29,9 +31,6 @@ _log = logging.getLogger(__name__)
 
 # Wake-ups come from the log; this only bounds the harm of a lost one.
 _IDLE_S = 1.0
-_BACKOFF_MAX_S = 5.0
-# Failures in a row, each after opening the file again, that count as damage.
-_FAILURES_OF_A_DAMAGED_FILE = 3
 
 
 class Engine:
@@ -354,31 +353,28 @@ class Engine:
             self._warehouse.checkpoint_views()
 
     def _mend(self, failure: StorageFailed) -> None:
-        """Opens the files again. What is damaged, or goes on failing, is set aside and built anew; a full disk
-        is neither."""
+        """Opens the files again; a damaged one is set aside and built anew."""
         _log.error("The views' file failed: %s", failure)
         self._in_trouble(failure)
         self._is_open = False
-        damaged = isinstance(failure, FileDamaged) or self._failures >= _FAILURES_OF_A_DAMAGED_FILE
-        damaged &= "No space left" not in str(failure)
         if self._is_stopping():
             return
+        damaged: File | None = "views" if is_damage(failure, self._failures) else None
         try:
-            self._warehouse.reopen(damaged="views" if damaged else None, generation=self._generation)
+            self._warehouse.reopen(damaged=damaged, generation=self._generation)
         except (StorageFailed, OSError) as error:
             self._in_trouble(error)
 
     def _in_trouble(self, error: BaseException) -> None:
-        """Says so, and pauses: 0.1 s at first, doubling."""
+        """Says so, and pauses."""
         self._failures += 1
-        pause_s = min(0.05 * 2 ** min(self._failures, 10), _BACKOFF_MAX_S)
         with self._lock:
             self._trouble = f"{type(error).__name__}: {error}"
             self._waiters.fail("The view is in trouble and being mended.")
             self._moved.notify_all()
             self._opened.set()
             if self._stop_at is None:
-                self._work.wait(pause_s)
+                self._work.wait(pause_s(self._failures))
 
     def _end(self) -> None:
         """Applies what is there, then ends all waiting."""

@@ -11,8 +11,10 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from projections.errors import FileDamaged, StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
+from projections.errors import StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
+from projections.mending import is_damage, pause_s
 from projections.telemetry_build import Arrival, TelemetryBuild
+from projections.transaction import File
 from projections.waiters import Waiters
 from projections.warehouse import Warehouse
 from telemetry.decoded import Decoded
@@ -33,8 +35,6 @@ LINGER_BYTES = 8 * 2**20
 _OFFER_S = 0.05
 ACCEPTED_BYTES = 2**31
 """What is in the log was checked against a limit when it came."""
-_FAILURES_OF_A_DAMAGED_FILE = 3
-_PAUSE_MAX_S = 5.0
 
 
 class _Kept(Struct):
@@ -278,24 +278,22 @@ class Projector:
             kept.applied()
 
     def _mend(self, failure: StorageFailed) -> None:
-        """Opens the files again. What is damaged, or goes on failing, is set aside and built anew from the log; a full
-        disk is neither."""
+        """Opens the files again; a damaged one is set aside and built anew from the log."""
         self._in_trouble(failure)
-        damaged = isinstance(failure, FileDamaged) or self._failures >= _FAILURES_OF_A_DAMAGED_FILE
-        damaged &= "No space left" not in str(failure)
         if self._stopping:
             return
+        damaged: File | None = "telemetry" if is_damage(failure, self._failures) else None
         try:
-            self._warehouse.reopen(damaged="telemetry" if damaged else None, generation=self._generation)
+            self._warehouse.reopen(damaged=damaged, generation=self._generation)
         except (StorageFailed, OSError) as error:
             self._in_trouble(error)
 
     def _in_trouble(self, error: Exception) -> None:
-        """Says so, and pauses: 0.1 s at first, doubling."""
+        """Says so, and pauses."""
         logger.error("telemetry does not reach its tables: %s: %s", type(error).__name__, error)
         self._failures += 1
         with self._lock:
             self._trouble = f"Its tables are in trouble ({type(error).__name__})."
             self._waiters.fail(self._trouble)
             if not self._stopping:
-                self._work.wait(min(0.05 * 2**self._failures, _PAUSE_MAX_S))
+                self._work.wait(pause_s(self._failures))

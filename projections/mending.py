@@ -1,0 +1,20 @@
+"""What the followers of a log go by when the warehouse fails: how long to pause, and whether a file is damaged."""
+
+from __future__ import annotations
+
+from projections.errors import FileDamaged, StorageFailed
+
+_FAILURES_OF_A_DAMAGED_FILE = 3
+"""In a row, each after opening the file again."""
+_PAUSE_MAX_S = 5.0
+
+
+def pause_s(failures: int) -> float:
+    """After so many failures in a row: 0.1 s at first, doubling."""
+    return min(0.05 * 2.0 ** min(failures, 10), _PAUSE_MAX_S)
+
+
+def is_damage(failure: StorageFailed, failures: int) -> bool:
+    """Whether a file is to be set aside and built anew: it cannot be read, or goes on failing. A full disk is neither."""
+    is_it = isinstance(failure, FileDamaged) or failures >= _FAILURES_OF_A_DAMAGED_FILE
+    return is_it and "No space left" not in str(failure)
