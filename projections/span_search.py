@@ -53,7 +53,7 @@ class Search:
         found = []
         if self._pairs:
             hits = self._hits(None if self._rest else newest)
-            found = [f"s.number IN (SELECT number FROM ({hits}))"]
+            found = [f"s.number IN ({hits})"]
         return f"SELECT {columns} FROM {STORED} AS s WHERE {_all([*found, *self._rest])}"
 
     @property
@@ -63,10 +63,10 @@ class Search:
 
     def newest_numbers(self, limit: int) -> str:
         """A select of the numbers of the newest `limit` stored spans and perhaps more, where the pairs tell all."""
-        return f"SELECT number FROM ({self._hits(limit)})"
+        return self._hits(limit)
 
     def _hits(self, newest: int | None) -> str:
-        """A select of the numbers and starts of stored spans that have all pairs."""
+        """A select of the numbers of stored spans that have all pairs."""
         first, *others = self._pairs
         common = "".join(f" AND number IN ({self._numbers(pair)})" for pair in others)
         # A number and no parameter: see `spans.py`.
@@ -74,14 +74,14 @@ class Search:
         return " UNION ALL ".join(f"({one}{common}{end})" for one in self._each(first))
 
     def _numbers(self, pairs: Sequence[str]) -> str:
-        return " UNION ALL ".join(f"SELECT number FROM ({one})" for one in self._each(pairs))
+        return " UNION ALL ".join(self._each(pairs))
 
     def _each(self, pairs: Sequence[str]) -> list[str]:
         """A select for each of several pairs: the limits of row groups tell nothing about a list of them."""
         since = f" AND {self._since}" if self._since else ""
         if not pairs:
-            return ["SELECT number, start_ns FROM now.span_pairs WHERE false"]
-        return [f"SELECT number, start_ns FROM now.span_pairs WHERE pair = {pair}{since}" for pair in pairs]
+            return ["SELECT number FROM now.span_pairs WHERE false"]
+        return [f"SELECT number FROM now.span_pairs WHERE pair = {pair}{since}" for pair in pairs]
 
 
 def _any_in_list(pairs: Sequence[str]) -> str:

@@ -46,26 +46,21 @@ class Transaction:
 
     def run_over(self, sql: str, **tables: Any) -> None:
         """Runs statements that read rows of this process (`Rows`, or numpy arrays by name) as tables."""
-        with self._over(tables):
-            self._writer.cursor.execute(sql)
-
-    def columns(self, sql: str, params: Sequence[Any] = ()) -> dict[str, Any]:
-        """The columns of a query by name, as numpy arrays."""
-        with translated():
-            return self._writer.cursor.execute(sql, params).fetchnumpy()
-
-    @contextmanager
-    def _over(self, tables: dict[str, Any]) -> Iterator[None]:
         cursor = self._writer.cursor
         with translated():
             for name, rows in tables.items():
                 cursor.register(name, rows)
             try:
-                yield
+                cursor.execute(sql)
             finally:
                 for name in tables:
                     with suppress(duckdb.Error):
                         cursor.unregister(name)
+
+    def columns(self, sql: str, params: Sequence[Any] = ()) -> dict[str, Any]:
+        """The columns of a query by name, as numpy arrays."""
+        with translated():
+            return self._writer.cursor.execute(sql, params).fetchnumpy()
 
     def load(self, columns: Columns) -> None:
         """Puts the rows into the temporary table `batch`, in place of what it held."""

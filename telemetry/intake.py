@@ -14,7 +14,7 @@ from functools import partial
 from telemetry.decoded import Decoded
 from telemetry.decoding import Decoder
 from telemetry.log import Content, LogFull, TelemetryLog
-from telemetry.projector import Projector
+from telemetry.projector import ACCEPTED_BYTES, Projector
 from telemetry.refusals import IntakeFull
 
 MAX_BYTES = 32 * 2**20
@@ -106,13 +106,11 @@ class Intake:
         else:
             give_back()
 
-    async def take_own(self, content: Content, body: bytes) -> Decoded:
-        """As `take`, for what is made here: there is always room for it, and no limit."""
-        return await self.take(content, body, 2**31, Room(self, 0))
-
     def take_from_thread(self, content: Content, body: bytes) -> None:
-        """As `take_own`, for another thread. Blocks until it is durable."""
-        asyncio.run_coroutine_threadsafe(self.take_own(content, body), self._loop).result(30.0)
+        """As `take`, in another thread, for what is made here: there is always room for it, and no limit. Blocks until
+        it is durable."""
+        taking = self.take(content, body, ACCEPTED_BYTES, Room(self, 0))
+        asyncio.run_coroutine_threadsafe(taking, self._loop).result(30.0)
 
     def give_back(self, size: int) -> None:
         """Whoever waits gets it in turn."""

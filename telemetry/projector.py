@@ -44,20 +44,13 @@ class _Kept(Struct):
 
 
 class Projector:
-    """`start` once, `stop` once; the rest from any thread. `applied_spans` is called after each transaction with how
-    many spans it took."""
+    """`start` once, `stop` once; the rest from any thread."""
 
-    def __init__(
-        self,
-        warehouse: Warehouse,
-        log: TelemetryLog,
-        decoder: Decoder,
-        applied_spans: Callable[[int], None] = lambda count: None,
-    ) -> None:
+    def __init__(self, warehouse: Warehouse, log: TelemetryLog, decoder: Decoder) -> None:
         self._warehouse = warehouse
         self._log = log
         self._decoder = decoder
-        self._applied_spans = applied_spans
+        self._applied_spans: Callable[[int], None] = lambda count: None
         self._build: TelemetryBuild | None = None
         self._generation = 0
         self._failures = 0
@@ -76,7 +69,9 @@ class Projector:
 
     # --- for whoever appends and reads -------------------------------------------------------------------
 
-    def start(self) -> None:
+    def start(self, applied_spans: Callable[[int], None] | None = None) -> None:
+        """`applied_spans` is called after each transaction with how many spans it took."""
+        self._applied_spans = applied_spans or self._applied_spans
         self._end_wakes = self._log.subscribe(self._wake)
         self._thread.start()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from pathlib import Path
 from typing import Literal
 from uuid import UUID
@@ -17,8 +16,6 @@ from telemetry.log import Content
 from telemetry.projector import Projector
 from telemetry.segment_log import SEGMENT_BYTES, SegmentLog
 from telemetry.upkeep import Upkeep
-
-logger = logging.getLogger("replaystack.telemetry")
 
 
 class Retention(Struct, frozen=True):
@@ -52,13 +49,15 @@ class TelemetryStore:
     ) -> None:
         self._log = SegmentLog(folder / "telemetry", segment_bytes=segment_bytes)
         self._decoder = Decoder()
-        self._upkeep = Upkeep(warehouse, self._log, retention.max_age_days, retention.max_bytes)
-        self._projector = Projector(warehouse, self._log, self._decoder, self._upkeep.arrived)
+        self._projector = Projector(warehouse, self._log, self._decoder)
+        self._upkeep = Upkeep(
+            warehouse, self._log, self._projector, retention.max_age_days, retention.max_bytes
+        )
         self.intake = Intake(self._log, self._decoder, self._projector)
 
     def start(self) -> None:
-        self._projector.start()
-        self._upkeep.start(self._projector)
+        self._projector.start(self._upkeep.arrived)
+        self._upkeep.start()
 
     def submit(self, signal: Literal["traces", "metrics"], request: bytes) -> None:
         """Takes a request in protobuf that was made here; another thread than the loop's. Blocks until it is durable."""

@@ -27,12 +27,19 @@ _DAY_US = 86_400_000_000
 class Upkeep:
     """`start` once, `stop` once. `max_age_days` counts from the receipt, `max_bytes` is of the log."""
 
-    def __init__(self, warehouse: Warehouse, log: TelemetryLog, max_age_days: float, max_bytes: int) -> None:
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        log: TelemetryLog,
+        projector: Projector,
+        max_age_days: float,
+        max_bytes: int,
+    ) -> None:
         self._warehouse = warehouse
         self._log = log
+        self._projector = projector
         self._max_age_days = max_age_days
         self._max_bytes = max_bytes
-        self._projector: Projector | None = None
         self._forgotten = 0
         self._since_move = CHUNK
         self._arrived_at: float | None = None
@@ -40,8 +47,7 @@ class Upkeep:
         self._work = threading.Event()
         self._thread = threading.Thread(target=self._run, name="telemetry upkeep", daemon=True)
 
-    def start(self, projector: Projector) -> None:
-        self._projector = projector
+    def start(self) -> None:
         self._thread.start()
 
     def arrived(self, spans: int) -> None:
@@ -83,18 +89,18 @@ class Upkeep:
             self._work.clear()
 
     def _move(self) -> None:
-        build = self._projector.build if self._projector is not None else None
+        build = self._projector.build
         while build is not None and not self._stopping.is_set() and build.move_chunk():
             pass
 
     def trim(self) -> None:
         """Removes from log and tables what is beyond the limits."""
-        projector = self._projector
-        if projector is None or projector.build is None:
+        build = self._projector.build
+        if build is None:
             return
         before_us = time.time_ns() // 1000 - int(self._max_age_days * _DAY_US)
-        self._log.trim(before_us, self._max_bytes, projector.position)
+        self._log.trim(before_us, self._max_bytes, self._projector.position)
         first = self._log.first()
         if first > max(1, self._forgotten):
-            projector.build.forget_before(first)
+            build.forget_before(first)
             self._forgotten = first

@@ -18,6 +18,7 @@ from stack.errors import Invalid, ReplaystackError, TooLarge
 from stack.http.access import Access, cors_headers, preflight_headers
 from stack.http.body_limit import BodyTooLarge, LimitedBody, drain
 from stack.http.error import LEFT, Headers, error_response_parts
+from stack.http.otlp import PATHS as OTLP_PATHS
 from telemetry import conventions
 from telemetry.tracing import ActiveSpan, Tracing
 
@@ -241,7 +242,7 @@ def is_recorded(path: str) -> bool:
     return path not in _UNRECORDED and not path.startswith(_UNRECORDED_BELOW)
 
 
-_UNRECORDED = frozenset(("/v1/traces", "/v1/metrics", "/v1/logs", "/v1/health"))
+_UNRECORDED = OTLP_PATHS | {"/v1/health"}
 _UNRECORDED_BELOW = ("/admin/", "/schema", "/v1alpha/telemetry/", "/v1/telemetry/")
 _LABELS = frozenset(("agent_id", "session_id", "turn_id", "step_id"))
 """Parts of a path by which existing users filter spans."""

@@ -16,6 +16,7 @@ from msgspec import Struct
 from stack.http.body_limit import drain
 from stack.http.services import Services
 from telemetry import response
+from telemetry.decoded import Decoded
 from telemetry.log import Compression, Content, Encoding, Signal, TelemetryLogError
 from telemetry.refusals import IntakeFull, Malformed, TooLarge
 
@@ -109,7 +110,7 @@ async def _taken(content: Content, request: Request[Any, Any, Any], services: Se
     return ASGIResponse(body=body, media_type=_MEDIA_TYPES[encoding])
 
 
-async def _body_taken(content: Content, request: Request[Any, Any, Any], services: Services) -> Any:
+async def _body_taken(content: Content, request: Request[Any, Any, Any], services: Services) -> Decoded:
     """Raises Malformed, TooLarge, IntakeFull, TelemetryLogError."""
     length = request.headers.get("content-length", "")
     expected = int(length) if length.isdigit() else MAX_BYTES

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from stack.errors import ReplaystackError
 from telemetry import response
+from telemetry.decoded import Decoded
 from telemetry.intake import Intake
 from telemetry.log import Content, Signal, TelemetryLogError
 from telemetry.refusals import IntakeFull, Malformed, TooLarge
@@ -109,7 +110,7 @@ class OtlpGrpc:
             logger.error("telemetry is refused: %s", error)
             return _later(context, str(error), RETRY_AFTER_S)
 
-    async def _take(self, signal: Signal, request: bytes) -> Any:
+    async def _take(self, signal: Signal, request: bytes) -> Decoded:
         room = await self._intake.room(len(request))
         return await self._intake.take(Content(signal), request, MAX_BYTES, room)
 
