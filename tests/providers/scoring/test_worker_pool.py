@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import psutil
@@ -31,7 +31,13 @@ async def pool(size: int = 1, cpu_s: int = 5) -> AsyncIterator[WorkerPool]:
 
 
 def workers() -> list[psutil.Process]:
-    return [one for one in psutil.Process().children() if "stack.providers.scoring.worker" in one.cmdline()]
+    found = []
+    for one in psutil.Process().children():
+        # One that was just killed has no command any more.
+        with suppress(psutil.NoSuchProcess):
+            if "stack.providers.scoring.worker" in one.cmdline():
+                found.append(one)
+    return found
 
 
 async def scored(pool: WorkerPool, name: str, expected: Any, generated: Any) -> dict[str, Any]:
