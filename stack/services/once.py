@@ -85,11 +85,16 @@ class Once:
             self._under_way[prefix] = (body_digest, ended)
         try:
             prior = await self._prior(post, prefix, body_digest) if repeatable else None
-            yield prior or Ticket(f"{prefix}{body_digest if post.key else new_id()}")
-        except ReplaystackError as error:
-            if post.key and 400 <= error.status < 500 and error.status != 429:
-                self._remember(prefix, body_digest, error)
-            raise
+            if prior is not None:
+                yield prior
+                return
+            try:
+                yield Ticket(f"{prefix}{body_digest if post.key else new_id()}")
+            except ReplaystackError as error:
+                # Of the work alone: a conflict that another body ran into above is not the key's answer.
+                if post.key and 400 <= error.status < 500 and error.status != 429:
+                    self._remember(prefix, body_digest, error)
+                raise
         finally:
             if first:
                 del self._under_way[prefix]

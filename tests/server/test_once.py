@@ -51,6 +51,14 @@ def test_the_same_key_makes_one_session(api: Api) -> None:
     check_error(api.http.post(path, json={"session_name": "y"}, headers=same), 409)
 
 
+def test_a_conflict_over_a_key_leaves_its_answer_as_it_was(api: Api) -> None:
+    same = key()
+    first = api.http.post("/v1alpha/agents", json=agent_body(), headers=same)
+    check_error(api.http.post("/v1alpha/agents", json=agent_body("two"), headers=same), 409)
+    again = api.http.post("/v1alpha/agents", json=agent_body(), headers=same)
+    assert again.status_code == 200 and again.content == first.content
+
+
 def test_a_key_counts_for_its_path_only(api: Api) -> None:
     same = key()
     first, second = api.conversation(), api.conversation()
