@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Container, Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import accumulate
 from typing import Any, Literal
@@ -103,14 +104,20 @@ class Rows:
         column_values = array(_CODES[kind], content)
         return [column_values[row] for row in rows]
 
-    def without(self, rows: Container[int]) -> Rows:
-        """All but these rows, which are counted through all batches."""
-        kept, first = [], 0
+    def without(self, rows: Collection[int]) -> Rows:
+        """All but these rows, which are counted through all batches. Batches that keep all of theirs stay as they are:
+        picking rows takes 10 us each, and nothing else runs meanwhile."""
+        dropped = sorted(rows)
+        kept, first, at = [], 0, 0
         for batch in self._batches:
-            wanted = [row for row in range(batch.rows) if first + row not in rows]
-            first += batch.rows
-            if wanted:
-                kept.append(_picked(self._columns, batch, wanted))
+            end = bisect_left(dropped, first + batch.rows, at)
+            if end > at:
+                here = {row - first for row in dropped[at:end]}
+                batch_rows = [row for row in range(batch.rows) if row not in here]
+                kept += [_picked(self._columns, batch, batch_rows)] if batch_rows else []
+            else:
+                kept.append(batch)
+            first, at = first + batch.rows, end
         return Rows(self._columns, kept)
 
     def _array(self, batch: Batch, schema: Any) -> Any:
