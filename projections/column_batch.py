@@ -146,9 +146,11 @@ def _offsets(parts: Sequence[bytes]) -> bytes:
     import numpy as np
 
     merged = [np.zeros(1, dtype=np.int32)]
+    end = 0
     for part in parts:
         offsets = np.frombuffer(part, dtype=np.int32)
-        merged.append(offsets[1:] + merged[-1][-1])
+        merged.append(offsets[1:] + np.int32(end))
+        end += int(offsets[-1])
     return np.concatenate(merged).tobytes()
 
 
