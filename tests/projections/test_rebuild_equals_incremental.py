@@ -227,7 +227,7 @@ def _catch_up(build: Build, feed: Feed, limit: int) -> None:
 moves = st.lists(st.tuples(st.sampled_from(MOVES), st.integers(0, 11)), min_size=15, max_size=90)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 @given(moves=moves, follow_every=st.integers(1, 9), batch=st.integers(1, 40))
 def test_a_rebuild_equals_what_was_followed(
     moves: list[tuple[str, int]], follow_every: int, batch: int

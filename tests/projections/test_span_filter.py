@@ -99,7 +99,7 @@ def operators(value: Any) -> list[str]:
     return ["eq", "ne", "gt", "lt"] if ordered else ["eq", "ne"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_it_is_what_the_plainest_reading_says(table: Table, data: st.DataObject) -> None:
     spans = [
@@ -125,7 +125,7 @@ def test_it_is_what_the_plainest_reading_says(table: Table, data: st.DataObject)
 @example(2**53 + 1, float(2**53))
 @example(-(2**63), -float(2**63))
 @example(2**63 - 1, float(2**63))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(numbers, st.one_of(numbers, st.integers(-(2**70), 2**70)))
 def test_numbers_compare_exactly(table: Table, found: float, value: float) -> None:
     span = PlainSpan(trace=1, span=0, attributes={"n": found})

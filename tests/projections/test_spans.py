@@ -93,9 +93,7 @@ def filled(store: StoredTelemetry, data: st.DataObject) -> list[PlainSpan]:
     return spans
 
 
-relaxed = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+relaxed = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def conditions(found: Sequence[dict[str, Any]]) -> Any:

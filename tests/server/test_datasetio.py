@@ -133,7 +133,7 @@ values = st.recursive(
 row_lists = st.lists(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), values), max_size=8)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(first=row_lists, then=row_lists)
 def test_whatever_rows_are_sent_come_back(datasets: Datasets, first: list[Any], then: list[Any]) -> None:
     dataset_id = datasets.registered(first)

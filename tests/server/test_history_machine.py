@@ -345,7 +345,6 @@ def test_histories_of_sessions(tmp_path: Path, scripted: RunningServer) -> None:
     limits = settings(
         max_examples=24 if CI else 60,
         stateful_step_count=25,
-        deadline=None,
         derandomize=CI,
         database=None,
         phases=[Phase.generate] if CI else [Phase.generate, Phase.shrink],

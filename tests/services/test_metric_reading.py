@@ -113,9 +113,7 @@ def labels_of(stream: Stream) -> tuple[tuple[str, str], ...]:
 
 
 times = st.tuples(st.integers(-3_000, 3_000), st.integers(0, 6_000), st.integers(1, 5_000))
-relaxed = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+relaxed = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def bucket(time_s: float, first: int, last: int, step: int | None) -> int | None:

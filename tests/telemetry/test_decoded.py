@@ -148,7 +148,7 @@ def check_metrics(store: StoredTelemetry, request: MetricsData) -> None:
     assert found == histograms
 
 
-FEW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=25, suppress_health_check=list(HealthCheck))
 
 
 @FEW

@@ -184,7 +184,7 @@ def test_a_request_that_was_damaged_is_refused_or_read(signal: Signal, encoding:
     assert taken > 20
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(st.binary(max_size=200), st.sampled_from(SIGNALS), st.sampled_from(["protobuf", "json"]))
 def test_random_bytes_are_refused_or_read(body: bytes, signal: Signal, encoding: Encoding) -> None:
     for compression in ("identity", "gzip", "deflate"):
