@@ -36,6 +36,8 @@ METRICS_EVERY_S = 10.0
 """Metrics that nobody reads are written this often, and only where something was counted."""
 SLICE = 64
 """Spans are encoded so many at a time, about 1 ms, and the event loop gets its turn in between."""
+REQUEST = 16 * SLICE
+"""Spans of one request."""
 ATTEMPTS_S = (0.2, 1.0, None)
 WARN_EVERY_S = 60.0
 
@@ -44,13 +46,10 @@ class InProcess(SpanProcessor):
     """A processor of spans and the thread behind it. Without a store (`submit` is None) only metrics are counted,
     for an external collector."""
 
-    def __init__(
-        self, metrics: Metrics, resource: Resource, version: str, linger_s: float = LINGER_S
-    ) -> None:
+    def __init__(self, metrics: Metrics, resource: Resource, version: str) -> None:
         self._metrics = metrics
         self._resource = resource
         self._version = version
-        self._linger_s = linger_s
         self._submit: Submit | None = None
         self._spans: deque[ReadableSpan] = deque()
         self._flushes: deque[tuple[Future[None], bool]] = deque()
@@ -118,7 +117,7 @@ class InProcess(SpanProcessor):
         while True:
             self._pending.wait(max(0.0, collect_at - time.monotonic()) if self._uncollected else None)
             if not self._ending:
-                self._hurry.wait(self._linger_s)
+                self._hurry.wait(LINGER_S)
             # Whatever comes from here on sets these again.
             self._busy = True
             self._pending.clear()
@@ -142,8 +141,11 @@ class InProcess(SpanProcessor):
                 return
 
     def _store_spans(self) -> None:
-        while self._spans:
-            spans = [self._spans.popleft() for _ in range(min(len(self._spans), 16 * SLICE))]
+        """What is there by now. What comes meanwhile waits for others again: a busy server never runs out of it."""
+        left = len(self._spans)
+        while left:
+            spans = [self._spans.popleft() for _ in range(min(left, REQUEST))]
+            left -= len(spans)
             if self._submit is not None:
                 self._hand_over("traces", _encoded(spans), len(spans))
 

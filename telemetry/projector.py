@@ -29,9 +29,10 @@ MAX_KEPT_BYTES = 96 * 2**20
 BATCH_BYTES = 16 * 2**20
 """Of one transaction, about: 20,000 spans, a fifth of a second."""
 READ_BYTES = 8 * 2**20
-LINGER_S = 0.5
-"""How long requests wait for others while nobody asks for them: a transaction takes 10 ms, whatever it holds."""
-LINGER_BYTES = 8 * 2**20
+LINGER_S = 2.0
+"""How long requests wait for others while nobody asks for them: a transaction takes 10 to 20 ms, whatever it holds."""
+LINGER_BYTES = 4 * 2**20
+"""With so many bytes, 5,000 spans, they wait no longer: who asks for one waits for all of them."""
 _OFFER_S = 0.05
 ACCEPTED_BYTES = 2**31
 """What is in the log was checked against a limit when it came."""
@@ -63,7 +64,7 @@ class Projector:
         self._catches_up_to: int | None = None
         self._waiters = Waiters()
         self._trouble = ""
-        self._stopping = False
+        self._draining = self._stopping = False
         self._end_wakes: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name="telemetry projector", daemon=True)
 
@@ -80,6 +81,8 @@ class Projector:
         self._end_wakes()
         deadline = time.monotonic() + timeout_s
         with self._lock:
+            self._draining = True
+            self._work.notify_all()
             while self._thread.is_alive() and self._position < self._log.head() and not self._trouble:
                 left = deadline - time.monotonic()
                 if left <= 0 or self._is_rebuilding():
@@ -225,10 +228,13 @@ class Projector:
                 if self._position < self._left_out or time.monotonic() > began + _OFFER_S:
                     return
                 self._work.wait(_OFFER_S)
-            elif len(self._waiters) or self._kept_bytes >= LINGER_BYTES or time.monotonic() >= due:
+            elif self._is_asked() or self._kept_bytes >= LINGER_BYTES or time.monotonic() >= due:
                 return
             else:
                 self._work.wait(due - time.monotonic())
+
+    def _is_asked(self) -> bool:
+        return self._draining or len(self._waiters) > 0
 
     def _decoded(self, entry: Entry) -> Arrival:
         """Raises TelemetryLogError for what can be tried again."""

@@ -28,9 +28,11 @@ class Store:
         self.refused = 0
         self.open = threading.Event()
         self.open.set()
+        self.meanwhile: Callable[[], None] = lambda: None
 
     def submit(self, signal: str, request: bytes) -> None:
         self.open.wait(10)
+        self.meanwhile()
         if self.broken:
             self.refused += 1
             raise OSError("the disk is full")
@@ -123,6 +125,26 @@ def test_many_come_in_few_requests_without_anybody_asking(start: Start) -> None:
     assert sorted(span.name for span in store.spans()) == sorted(f"span {number}" for number in range(300))
     assert len({span.span_id for span in store.spans()}) == 300
     assert len(store.requests) <= 2
+
+
+def test_what_ends_while_others_are_handed_over_waits_again(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a busy server would never come to the end of it, with a request for every few spans."""
+    monkeypatch.setattr(in_process, "LINGER_S", 60.0)
+    signals, store = start()
+
+    def end(name: str) -> None:
+        with signals.tracing.span(name):
+            pass
+
+    store.meanwhile = lambda: end("meanwhile")
+    for number in (1, 2):
+        end(f"span {number}")
+        flush(signals)
+        assert len(store.requests) == number
+    store.meanwhile = lambda: None
+    assert [span.name for span in store.spans()] == ["span 1", "meanwhile", "span 2"]
 
 
 def test_nothing_is_written_where_nothing_happens(start: Start) -> None:

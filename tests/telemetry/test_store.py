@@ -172,6 +172,19 @@ async def test_a_reader_of_one_trace_waits_for_that_trace_only(
             assert len(snapshot.rows("SELECT 1 FROM now.spans", {})) == 6
 
 
+async def test_an_orderly_end_does_not_wait_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projector, "LINGER_S", 60.0)
+    async with opened(tmp_path) as one:
+        await one.send(some(1))
+        assert one.store.state().position == 0
+        began = time.monotonic()
+        await one.store.stop()
+        assert one.store.state().position == one.store.state().head == 1
+        assert time.monotonic() - began < 5, "it was given up waiting for"
+
+
 async def test_recent_spans_move_and_nothing_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(span_store, "CHUNK", 100)
     monkeypatch.setattr(upkeep, "CHUNK", 100)
