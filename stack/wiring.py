@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from uuid import UUID
 
 from projections.engine import Engine
 from projections.reader import HydratingReader
@@ -45,6 +44,7 @@ from stack.services.telemetry import TelemetryService
 from stack.services.turn import TurnService
 from stack.services.turn_driver import TurnDriver, TurnLimits
 from stack.services.views import Views
+from telemetry.decoded import Wanted
 from telemetry.signals import Signals
 from telemetry.store import Retention, TelemetryStore
 
@@ -189,11 +189,9 @@ class Server:
         self.supervisor.spawn("models", self.models.prepare())
         self.supervisor.spawn("recovery", self._recover())
 
-    async def _telemetry_up_to_date(
-        self, *, trace: UUID | None = None, span: int | None = None, metrics: bool = False
-    ) -> None:
-        await self.signals.flushed(metrics)
-        await self.telemetry_store.reached(trace=trace, span=span)
+    async def _telemetry_up_to_date(self, wanted: Wanted | None) -> None:
+        await self.signals.flushed(metrics=wanted is not None and wanted.metrics)
+        await self.telemetry_store.reached(wanted)
 
     async def _recover(self) -> None:
         await self.turns.recover()

@@ -19,6 +19,14 @@ MAX_COUNT = 2**32 - 1
 _TRACES, _SPANS = list(SPANS).index("trace_id"), list(SPANS).index("span_id")
 
 
+class Wanted(Struct, frozen=True):
+    """What a reader is going to read: the spans of a trace, those with an id, or metrics."""
+
+    trace: UUID | None = None
+    span: int | None = None
+    metrics: bool = False
+
+
 class Decoded(Struct, array_like=True):
     """`batches` by the table they are for. `reason` says why `rejected` spans, points or records are not among them."""
 
@@ -31,15 +39,17 @@ class Decoded(Struct, array_like=True):
         """Bytes, about."""
         return sum([batch.size() for batch in self.batches.values()])
 
-    def holds(self, trace: UUID | None, span: int | None) -> bool:
-        """Whether it has spans of this trace, or with this id."""
+    def holds(self, wanted: Wanted) -> bool:
+        """Whether it has anything of what is wanted."""
+        if wanted.metrics and "streams" in self.batches:
+            return True
         batch = self.batches.get("spans")
         if batch is None:
             return False
         traces, spans = batch.buffers[_TRACES], batch.buffers[_SPANS]
-        if trace is not None:
-            return _has(traces, trace.bytes)
-        return span is not None and _has(spans, span.to_bytes(8, sys.byteorder))
+        if wanted.trace is not None and _has(traces, wanted.trace.bytes):
+            return True
+        return wanted.span is not None and _has(spans, wanted.span.to_bytes(8, sys.byteorder))
 
 
 class Rejections:

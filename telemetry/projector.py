@@ -7,7 +7,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from uuid import UUID
 
 from msgspec import Struct
 
@@ -17,7 +16,7 @@ from projections.telemetry_build import Arrival, TelemetryBuild
 from projections.transaction import File
 from projections.waiters import Waiters
 from projections.warehouse import Warehouse
-from telemetry.decoded import Decoded
+from telemetry.decoded import Decoded, Wanted
 from telemetry.decoding import Decoder
 from telemetry.log import Entry, TelemetryLog, TelemetryLogError
 from telemetry.refusals import Refused
@@ -122,17 +121,15 @@ class Projector:
             self._left_out = max(self._left_out, position)
         applied()
 
-    async def reached(
-        self, *, trace: UUID | None = None, span: int | None = None, timeout_s: float = 30.0
-    ) -> None:
-        """Returns once everything that is in the log by now is in the tables; with `trace`, or `span`, once everything
-        of that trace, or of spans with that id, is. Raises ViewBehind."""
+    async def reached(self, wanted: Wanted | None = None, timeout_s: float = 30.0) -> None:
+        """Returns once everything that is in the log by now is in the tables, or everything that is wanted of it.
+        Raises ViewBehind."""
         head = self._log.head()
         with self._lock:
-            wanted = self._last_with(head, trace, span)
-            if wanted <= self._position and self._build is not None:
+            last = self._last_with(head, wanted)
+            if last <= self._position and self._build is not None:
                 return
-            future = self._waiters.add(wanted)
+            future = self._waiters.add(last)
             self._work.notify_all()
         try:
             async with asyncio.timeout(timeout_s):
@@ -144,16 +141,16 @@ class Projector:
             with self._lock:
                 self._waiters.discard(future)
 
-    def _last_with(self, head: int, trace: UUID | None, span: int | None) -> int:
+    def _last_with(self, head: int, wanted: Wanted | None) -> int:
         """The last position of which a reader has to know."""
-        if trace is None and span is None:
+        if wanted is None:
             return head
         last = 0
         for position in range(self._position + 1, head + 1):
             kept = self._kept.get(position)
             if kept is None:
                 return head
-            if kept.decoded.holds(trace, span):
+            if kept.decoded.holds(wanted):
                 last = position
         return last
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from typing import Literal
-from uuid import UUID
 
 from msgspec import Struct
 
 from projections.warehouse import Warehouse
+from telemetry.decoded import Wanted
 from telemetry.decoding import Decoder
 from telemetry.intake import Intake
 from telemetry.log import Content
@@ -63,10 +63,10 @@ class TelemetryStore:
         """Takes a request in protobuf that was made here; another thread than the loop's. Blocks until it is durable."""
         self.intake.take_from_thread(Content(signal), request)
 
-    async def reached(self, *, trace: UUID | None = None, span: int | None = None) -> None:
-        """Returns once everything that is durable by now can be read, or everything of one trace, or of the spans with
-        one id. Raises ViewBehind."""
-        await self._projector.reached(trace=trace, span=span)
+    async def reached(self, wanted: Wanted | None = None) -> None:
+        """Returns once everything that is durable by now can be read, or everything that is wanted of it. Raises
+        ViewBehind."""
+        await self._projector.reached(wanted)
 
     def state(self) -> StoreState:
         return StoreState(

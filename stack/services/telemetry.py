@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -35,6 +35,7 @@ from stack.domain.span_filter import understood
 from stack.domain.span_query import checked_depth, trace_query, wanted_attributes
 from stack.errors import Invalid, NotFound, Unavailable
 from stack.services import metric_reading, span_answers, span_reading
+from telemetry.decoded import Wanted
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,13 +54,9 @@ class Answer(Struct, frozen=True):
     complete: bool = True
 
 
-class UpToDate(Protocol):
-    """Returns when the store holds everything that was acknowledged before, or everything of one trace, or of spans
-    with one id; with `metrics` also what the server has counted of itself. Raises ViewBehind."""
-
-    def __call__(
-        self, *, trace: UUID | None = None, span: int | None = None, metrics: bool = False
-    ) -> Awaitable[None]: ...
+UpToDate = Callable[[Wanted | None], Awaitable[None]]
+"""Returns when the store holds everything that was acknowledged before and that the server has observed of itself, or
+everything that is wanted of it; what the server has counted only where metrics are wanted. Raises ViewBehind."""
 
 
 class TelemetryService:
@@ -95,7 +92,7 @@ class TelemetryService:
                 raise _no_trace(trace_id)
             return Answer(_encode(span_answers.trace(row)))
 
-        return await self._read(answer, trace=trace)
+        return await self._read(answer, Wanted(trace=trace))
 
     async def trace_spans(self, trace_id: str) -> Answer:
         """All that is known of the spans of a trace. Raises NotFound."""
@@ -109,7 +106,7 @@ class TelemetryService:
             data = [span_answers.span_details(row, more[row.number]) for row in found.rows]
             return Answer(_encode(TraceSpansResponse(data)), found.complete)
 
-        return await self._read(answer, trace=trace)
+        return await self._read(answer, Wanted(trace=trace))
 
     async def span(self, trace_id: str, span_id: str) -> Answer:
         """Raises NotFound."""
@@ -123,7 +120,7 @@ class TelemetryService:
             span_views.fill(snapshot, [row], span_reading.MAX_ANSWER_BYTES)
             return Answer(_encode(span_answers.span(row)))
 
-        return await self._read(answer, trace=trace)
+        return await self._read(answer, Wanted(trace=trace))
 
     async def span_tree(self, span_id: str, request: GetSpanTreeRequest) -> Answer:
         """Raises Invalid, NotFound."""
@@ -138,14 +135,14 @@ class TelemetryService:
             return trace
 
         # What is on its way into the trace has to be there as well, and only its spans tell which one it is.
-        trace = await self._read(trace_of, span=number)
+        trace = await self._read(trace_of, Wanted(span=number))
 
         def answer(snapshot: Snapshot) -> Answer:
             found = span_reading.tree(snapshot, trace, number or 0, max_depth)
             data = {row.span_id: span_answers.span_with_status(row, wanted) for row in found.rows}
             return Answer(_encode(QuerySpanTreeResponse(data)), found.complete)
 
-        return await self._read(answer, trace=trace)
+        return await self._read(answer, Wanted(trace=trace))
 
     async def spans(self, request: QuerySpansRequest) -> Answer:
         """Raises Invalid."""
@@ -167,7 +164,7 @@ class TelemetryService:
         def answer(snapshot: Snapshot) -> Answer:
             return Answer(_encode(QueryMetricsResponse(metric_reading.read(snapshot, query))))
 
-        return await self._read(answer, metrics=True)
+        return await self._read(answer, Wanted(metrics=True))
 
     async def read(
         self, query: Callable[Concatenate[Snapshot, P], T], *args: P.args, **kwargs: P.kwargs
@@ -179,17 +176,14 @@ class TelemetryService:
     async def _read(
         self,
         query: Callable[[Snapshot], T],
-        *,
-        trace: UUID | None = None,
-        span: int | None = None,
-        metrics: bool = False,
+        wanted: Wanted | None = None,
     ) -> T:
         def run() -> T:
             with self._warehouse.snapshot() as snapshot:
                 return query(snapshot)
 
         try:
-            await self._up_to_date(trace=trace, span=span, metrics=metrics)
+            await self._up_to_date(wanted)
             return await asyncio.get_running_loop().run_in_executor(self._threads, run)
         except ViewBehind as error:
             raise Unavailable(f"Telemetry is not there yet: {error} Try again.", retry_after=2) from error

@@ -19,6 +19,7 @@ from projections.errors import StorageFailed
 from projections.telemetry_build import TelemetryBuild
 from projections.warehouse import Warehouse
 from telemetry import projector, segment_log, upkeep
+from telemetry.decoded import Wanted
 from telemetry.log import Content, LogFailed
 from telemetry.refusals import Malformed
 from telemetry.store import Retention, TelemetryStore
@@ -146,9 +147,7 @@ async def test_a_span_that_is_sent_twice_is_there_once(tmp_path: Path) -> None:
         assert len(await made.spans()) == 23
 
 
-async def test_a_reader_of_one_trace_waits_for_that_trace_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_reader_waits_only_for_what_it_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The fake is a transaction that takes a while."""
     apply = TelemetryBuild.apply
 
@@ -163,13 +162,18 @@ async def test_a_reader_of_one_trace_waits_for_that_trace_only(
         monkeypatch.setattr(TelemetryBuild, "apply", slowly)
         await made.send(new)
         began = time.monotonic()
-        await made.store.reached(trace=UUID(int=old[0].trace))
-        await made.store.reached(span=old[0].span)
+        await made.store.reached(Wanted(trace=UUID(int=old[0].trace)))
+        await made.store.reached(Wanted(span=old[0].span))
+        await made.store.reached(Wanted(metrics=True))
         assert time.monotonic() - began < 0.2
-        await made.store.reached(span=new[1].span)
-        await made.store.reached(trace=UUID(int=new[0].trace))
+        await made.store.reached(Wanted(span=new[1].span))
+        await made.store.reached(Wanted(trace=UUID(int=new[0].trace)))
         with made.warehouse.snapshot() as snapshot:
             assert len(snapshot.rows("SELECT 1 FROM now.spans", {})) == 6
+        await made.send_raw("metrics", metrics_request([PlainPoint(metric="m", value=1, time_ns=BASE_NS)]))
+        await made.store.reached(Wanted(metrics=True))
+        with made.warehouse.snapshot() as snapshot:
+            assert snapshot.rows("SELECT value FROM now.metric_points", {}) == [(1.0,)]
 
 
 async def test_an_orderly_end_does_not_wait_for_others(
