@@ -60,10 +60,19 @@ class _Refusal(Struct, frozen=True):
     at: float
 
 
+class _UnderWay:
+    """A request that has begun. `works_for` is the digest of its body once it is known to be the first of its key; until
+    then it may be the one that conflicts."""
+
+    def __init__(self) -> None:
+        self.works_for = ""
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+
 class Once:
     def __init__(self, store: EventStore) -> None:
         self._store = store
-        self._under_way: dict[str, tuple[str, asyncio.Future[None]]] = {}
+        self._under_way: dict[str, _UnderWay] = {}
         self._refusals: OrderedDict[str, _Refusal] = OrderedDict()
 
     @asynccontextmanager
@@ -74,20 +83,18 @@ class Once:
             raise Invalid(f"Idempotency-Key is longer than {MAX_KEY_CHARACTERS} characters.")
         prefix, body_digest = await _digests(post)
         repeatable = bool(post.key or post.retry)
-        while repeatable and prefix in self._under_way:
-            digest, first_ended = self._under_way[prefix]
-            if post.key and digest != body_digest:
+        while repeatable and (other := self._under_way.get(prefix)) is not None:
+            if post.key and other.works_for not in ("", body_digest):
                 raise _other_body(post.key)
-            await asyncio.shield(first_ended)
-        first = prefix not in self._under_way
-        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if first:
-            self._under_way[prefix] = (body_digest, ended)
+            await asyncio.shield(other.ended)
+        own = _UnderWay()
+        first = self._under_way.setdefault(prefix, own) is own
         try:
             prior = await self._prior(post, prefix, body_digest) if repeatable else None
             if prior is not None:
                 yield prior
                 return
+            own.works_for = body_digest
             try:
                 yield Ticket(f"{prefix}{body_digest if post.key else new_id()}")
             except ReplaystackError as error:
@@ -98,7 +105,7 @@ class Once:
         finally:
             if first:
                 del self._under_way[prefix]
-            ended.set_result(None)
+            own.ended.set_result(None)
 
     async def _prior(self, post: Post, prefix: str, body_digest: str) -> Ticket | None:
         refusal = self._refusals.get(prefix)
