@@ -19,6 +19,8 @@ from telemetry.projector import Projector
 logger = logging.getLogger("replaystack.telemetry")
 
 TRIM_EVERY_S = 60.0
+OPENING_S = 0.1
+"""How often it is looked whether the tables are open."""
 QUIET_S = 2.0
 """When nothing has come in for so long, the tables' file is put in order."""
 _DAY_US = 86_400_000_000
@@ -65,6 +67,9 @@ class Upkeep:
             self._thread.join()
 
     def _run(self) -> None:
+        # What a crash has left to be moved is moved once the tables are open: nothing need ever arrive again.
+        while self._projector.build is None and not self._stopping.is_set():
+            self._work.wait(OPENING_S)
         trim_at = time.monotonic()
         while not self._stopping.is_set():
             try:

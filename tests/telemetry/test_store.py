@@ -208,6 +208,33 @@ async def test_recent_spans_move_and_nothing_changes(tmp_path: Path, monkeypatch
         assert await made.spans() == ids_of(sent)
 
 
+async def test_what_an_early_end_has_left_to_move_is_moved_after_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fakes are an upkeep that does not get to it, and tables that take a while to open."""
+    monkeypatch.setattr(span_store, "CHUNK", 100)
+    with monkeypatch.context() as ended_early:
+        ended_early.setattr(TelemetryBuild, "move_chunk", lambda self: False)
+        async with opened(tmp_path) as made:
+            await made.send(some(120))
+            await made.store.reached()
+    open_tables = TelemetryBuild.open
+
+    def slowly(*args: Any) -> TelemetryBuild:
+        time.sleep(0.3)
+        return open_tables(*args)
+
+    monkeypatch.setattr(TelemetryBuild, "open", slowly)
+    async with opened(tmp_path) as made:
+        stored = 0
+        for _ in range(100):
+            [(stored,)] = await made.rows("SELECT count(*) FROM now.spans_stored")
+            if stored:
+                break
+            await asyncio.sleep(0.05)
+        assert stored == 100
+
+
 async def filled(made: Opened) -> list[PlainSpan]:
     sent: list[PlainSpan] = []
     traces = [CHANCE.getrandbits(128) | 1 for _ in range(5)]
