@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import grpc
 import pytest
 from msgspec import Struct
 
 from tests.producers.senders import SENDERS, Addresses, Sender, Unavailable
-from tests.server.process import Replaystack, wait_until
+from tests.server.process import Replaystack
 from tests.server.telemetry import Telemetry
 from tests.server.telemetry_samples import text_of
 from tests.telemetry.span_oracle import shown
@@ -55,9 +56,9 @@ def round_trips(tmp_path_factory: pytest.TempPathFactory) -> dict[Sender, RoundT
         addresses = Addresses(
             f"http://127.0.0.1:{settings['otlp_http_port']}", f"127.0.0.1:{settings['otlp_grpc_port']}"
         )
-        wait_until(
-            lambda: listens(settings["otlp_grpc_port"])
-        )  # It is opened a moment later than the others.
+        # It is opened a moment later than the others, and senders say on stderr what they have to repeat.
+        with grpc.insecure_channel(addresses.grpc) as channel:
+            grpc.channel_ready_future(channel).result(30)
         with ThreadPoolExecutor(3) as threads:
             found = dict(zip(SENDERS, threads.map(lambda one: run(one, addresses), SENDERS), strict=True))
         with server.http() as http:
@@ -104,11 +105,6 @@ def read_views(data: Path, trips: dict[Sender, RoundTrip]) -> None:
                     query = f"SELECT {columns} FROM {schema}.{view} WHERE trace_id = ?"
                     for row in file.execute(query, [trip.trace_id]).fetchall():
                         rows.append(dict(zip(columns.replace(" ", "").split(","), row, strict=True)))
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as asking:
-        return asking.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_port() -> int:
