@@ -1,0 +1,34 @@
+"""Data of every released version is opened and served as that version served it: see `tests/histories`."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.histories.story import answers
+from tests.server.process import Replaystack
+
+HISTORIES = sorted((Path(__file__).parents[1] / "histories").glob("*.zip"))
+SETTINGS = {"telemetry_retention_days": 36_500}
+"""Spans of a history are never too old to be shown."""
+
+
+@pytest.fixture(params=HISTORIES, ids=lambda archive: archive.stem)
+def history(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
+    """A data folder as a release left it, and what that release said of it."""
+    with zipfile.ZipFile(request.param) as packed:
+        packed.extractall(tmp_path)
+    return tmp_path / "data", json.loads((tmp_path / "answers.json").read_text(encoding="utf-8"))
+
+
+def test_a_release_is_served_as_before(history: tuple[Path, dict[str, Any]]) -> None:
+    data, said = history
+    with Replaystack(data, settings=SETTINGS) as server, server.http() as http:
+        now = answers(http)
+        differing = [path for path in said.keys() | now.keys() if now.get(path) != said.get(path)]
+        assert not differing, [(path, said.get(path), now.get(path)) for path in differing[:3]]
+        server.check_healthy()
