@@ -32,7 +32,7 @@ class Expect(NamedTuple):
 class Append(Struct, frozen=True):
     """One command's effect: all of it is recorded, or none.
 
-    A `command` id that the log already knows is not recorded again. The content of all *earlier* events of the
+    A `command` id is recorded once: an append whose id the log already has raises CommandKnown. The content of all *earlier* events of the
     streams in `redact` is physically removed in the same transaction.
     """
 
@@ -44,12 +44,21 @@ class Append(Struct, frozen=True):
 
 class Appended(NamedTuple):
     """Positions `first` to `last` are the events in the order given, recorded at `recorded_at` (microseconds
-    since 1970). `duplicate`: the command was known, this is its first answer and nothing was written."""
+    since 1970)."""
 
     first: int
     last: int
     recorded_at: tuple[int, ...]
-    duplicate: bool = False
+
+
+class CommandKnown(Exception):
+    """The log already has the command of an append, so nothing was written. `appended` is what was recorded under
+    that command: the events of another append, not of this one."""
+
+    def __init__(self, command: str, appended: Appended) -> None:
+        super().__init__(f"command {command!r} is recorded at positions {appended.first} to {appended.last}")
+        self.command = command
+        self.appended = appended
 
 
 class Recorded(NamedTuple):

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from projections.feed import Record
-from stack.eventstore.appends import Appended
+from stack.eventstore.appends import Appended, CommandKnown
 from stack.eventstore.codec import REDACTED_STATE
 from stack.eventstore.in_statement import InStatement
 from stack.eventstore.submission import Conflict, Submission
@@ -59,7 +59,7 @@ class Batch:
     def _decide(self, submission: Submission, expected: Iterable[tuple[str, int]]) -> None:
         command = submission.command
         if command and command in self._commands:
-            submission.outcome = self._commands[command]
+            submission.outcome = CommandKnown(command, self._commands[command])
             return
         versions = self._versions
         for stream, version in expected:
@@ -72,7 +72,7 @@ class Batch:
         appended = self._add(submission)
         submission.outcome = appended
         if command:
-            self._commands[command] = appended._replace(duplicate=True)
+            self._commands[command] = appended
 
     def _add(self, submission: Submission) -> Appended:
         first, position, at, times = self.head + 1, self.head, self.recorded_at, []
@@ -151,7 +151,7 @@ class Batch:
                 found.setdefault(command, []).append((position, recorded_at))
         for command, rows in found.items():
             times = tuple([recorded_at for _, recorded_at in rows])
-            self._commands[command] = Appended(rows[0][0], rows[-1][0], times, duplicate=True)
+            self._commands[command] = Appended(rows[0][0], rows[-1][0], times)
 
     def _look_up_versions(self, submissions: Iterable[Submission]) -> None:
         versions = self._versions

@@ -93,8 +93,8 @@ class EventStore:
 
     async def append(self, append: Append) -> Appended:
         """Records the events; durable on return. A caller that is cancelled meanwhile does not know whether
-        they were. Raises VersionConflict, Invalid, TooLarge, and Unavailable (disk full or failing, too many
-        waiting, closed)."""
+        they were. Raises VersionConflict, CommandKnown, Invalid, TooLarge, and Unavailable (disk full or failing,
+        too many waiting, closed)."""
         submission = self._encode(append)
         if any(map(may_need_markers, [row.state for row in submission.rows])):
             await self._extract_blobs(submission)
@@ -289,7 +289,7 @@ class EventStore:
             if isinstance(outcome, Conflict):
                 # Whoever decided on that state has to see the stream as it is.
                 self._cache.forget(outcome.stream)
-            elif not isinstance(outcome, Appended) or outcome.duplicate:
+            elif not isinstance(outcome, Appended):
                 continue
             elif append is None:
                 for row in submission.rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from litestar import Controller, Request, delete, get, post
@@ -14,6 +15,7 @@ from stack.errors import NotFound
 from stack.http.answer import empty_answer, json_answer
 from stack.http.body import caller_of, page_of, post_of, read_json
 from stack.http.services import Services
+from stack.services.once import Prior
 
 
 class AgentController(Controller):
@@ -22,12 +24,9 @@ class AgentController(Controller):
     @post(status_code=200)
     async def create(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         data, body = await read_json(request, CreateAgentRequest)
-        async with services.once.only(post_of(request, body)) as ticket:
-            if ticket.prior is not None:
-                agent_id = ticket.prior["agent"]
-            else:
-                agent_id = await services.agents.create(data.agent_config, caller_of(request), ticket.command)
-        return json_answer(AgentCreateResponse(agent_id))
+        create = partial(services.agents.create, data.agent_config, caller_of(request))
+        made = await services.once.perform(post_of(request, body), create)
+        return json_answer(AgentCreateResponse(made.ids["agent"] if isinstance(made, Prior) else made))
 
     @get()
     async def page(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from litestar import Controller, Request, delete, get, post
@@ -27,9 +28,8 @@ class BenchmarkController(Controller):
     @post(status_code=200)
     async def register(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         data, body = await read_json(request, RegisterBenchmarkRequest)
-        async with services.once.only(post_of(request, body)) as ticket:
-            if ticket.prior is None:
-                await services.benchmarks.register(data, caller_of(request), ticket.command)
+        register = partial(services.benchmarks.register, data, caller_of(request))
+        await services.once.perform(post_of(request, body), register)
         return empty_answer()
 
     @get("/{benchmark_id:str}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from litestar import Controller, Request, delete, get, post
@@ -17,6 +18,7 @@ from stack.http.body import caller_of, integer_of, page_of, post_of
 from stack.http.path import id_of
 from stack.http.rows_body import read_rows
 from stack.http.services import Services
+from stack.services.once import Prior
 
 VERSIONS = "/versions"
 DIFF = "/versions/diff"
@@ -36,13 +38,9 @@ class DatasetController(Controller):
     @post(status_code=200)
     async def register(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         data, blocks, body = await read_rows(request, services, RegisterDatasetRequest, ("source", "rows"))
-        async with services.once.only(post_of(request, body)) as ticket:
-            if ticket.prior is not None:
-                dataset_id = ticket.prior["dataset"]
-            else:
-                dataset_id = await services.datasets.register(
-                    data, blocks, caller_of(request), ticket.command
-                )
+        register = partial(services.datasets.register, data, blocks, caller_of(request))
+        made = await services.once.perform(post_of(request, body), register)
+        dataset_id = made.ids["dataset"] if isinstance(made, Prior) else made
         return json_answer(await services.datasets.show(dataset_id))
 
     @get("/{dataset_id:path}")

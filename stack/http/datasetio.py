@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -30,9 +31,8 @@ class DatasetIOController(Controller):
         self, request: Request[Any, Any, Any], dataset_id: str, services: Services
     ) -> ASGIResponse:
         _, blocks, body = await read_rows(request, services, AppendRowsRequest, ("rows",))
-        async with services.once.only(post_of(request, body)) as ticket:
-            if ticket.prior is None:
-                await services.datasets.append(id_of(dataset_id), blocks, caller_of(request), ticket.command)
+        append = partial(services.datasets.append, id_of(dataset_id), blocks, caller_of(request))
+        await services.once.perform(post_of(request, body), append)
         return empty_answer()
 
     @get("/iterrows/{dataset_id:path}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 from litestar import Controller, Request, delete, get, post
@@ -21,6 +22,8 @@ from stack.http.body import caller_of, page_of, post_of, read_json
 from stack.http.event_stream import EventStream
 from stack.http.services import Services
 from stack.services.evaljob import READ
+from stack.services.once import Prior
+from stack.services.running_job import RunningJob
 
 STATUS_HEADER = "x-job-status"
 ID_HEADER = "x-job-id"
@@ -43,13 +46,10 @@ class EvalJobController(Controller):
     ) -> ASGIResponse:
         name = id_in(benchmark_id)
         data, body = await read_json(request, RunEvalRequest)
-        async with services.once.only(post_of(request, body)) as ticket:
-            if ticket.prior is not None:
-                job_id = ticket.prior["evaljob"].rpartition("/")[2]
-                job = await services.evaljobs.running(name, job_id)
-            else:
-                job = await services.evaljobs.schedule(name, data, caller_of(request), ticket.command)
-                job_id = job.job_id
+        schedule = partial(services.evaljobs.schedule, name, data, caller_of(request))
+        job_id, job = await _job(
+            services, name, await services.once.perform(post_of(request, body), schedule)
+        )
         wait_s, applied = _wait(request)
         if job is None:
             view = await services.evaljobs.view(name, job_id)
@@ -117,18 +117,23 @@ class EvalJobController(Controller):
     ) -> ASGIResponse:
         name = id_in(benchmark_id)
         data, body = await read_json(request, EvaluateRowsRequest)
-        async with services.once.only(post_of(request, body)) as ticket:
-            if ticket.prior is not None:
-                job_id = ticket.prior["evaljob"].rpartition("/")[2]
-                job = await services.evaljobs.running(name, job_id)
-            else:
-                job = await services.evaljobs.evaluate(name, data, caller_of(request), ticket.command)
-                job_id = job.job_id
+        evaluate = partial(services.evaljobs.evaluate, name, data, caller_of(request))
+        job_id, job = await _job(
+            services, name, await services.once.perform(post_of(request, body), evaluate)
+        )
         if job is not None and not await job.ended():
             raise Unavailable("The server is shutting down; the evaluation goes on after its next start.")
         if job is not None and job.state.status == "cancelled":
             raise Conflict(f"The evaluation was cancelled. {job.state.cancel_reason}")
         return await _result(services, name, job_id)
+
+
+async def _job(services: Services, name: str, made: RunningJob | Prior) -> tuple[str, RunningJob | None]:
+    """The id of the job that a request made or repeats, and the job unless it has ended."""
+    if not isinstance(made, Prior):
+        return made.job_id, made
+    job_id = made.ids["evaljob"].rpartition("/")[2]
+    return job_id, await services.evaljobs.running(name, job_id)
 
 
 async def _result(services: Services, name: str, job_id: str) -> ASGIResponse:

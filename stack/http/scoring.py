@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from stack.http.answer import json_answer
 from stack.http.body import caller_of, post_of, read_json
 from stack.http.rows_body import read_rows
 from stack.http.services import Services
+from stack.services.once import Prior
 
 ENCODED_AT_ONCE = 5_000
 """Score rows that are encoded in one go, which takes 2 ms."""
@@ -37,13 +39,11 @@ class ScoringController(Controller):
         data, body = await read_json(request, ScoreBatchRequest)
         if not data.save_results_dataset:
             return await _batch(await services.row_scoring.score_batch(data, caller_of(request), ""))
-        async with services.once.only(post_of(request, body)) as ticket:
-            if ticket.prior is not None:
-                saved = ticket.prior["dataset"]
-                return await _batch(await services.row_scoring.saved(saved, data.scoring_functions))
-            return await _batch(
-                await services.row_scoring.score_batch(data, caller_of(request), ticket.command)
-            )
+        score = partial(services.row_scoring.score_batch, data, caller_of(request))
+        made = await services.once.perform(post_of(request, body), score)
+        if isinstance(made, Prior):
+            made = await services.row_scoring.saved(made.ids["dataset"], data.scoring_functions)
+        return await _batch(made)
 
 
 async def _batch(answer: ScoreBatchResponse) -> ASGIResponse:

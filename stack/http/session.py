@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from litestar import Controller, Request, delete, get, post
@@ -14,6 +15,7 @@ from stack.errors import NotFound
 from stack.http.answer import empty_answer, json_answer
 from stack.http.body import caller_of, page_of, post_of, read_json
 from stack.http.services import Services
+from stack.services.once import Prior
 
 READ = ("agent", "session", "turn")
 
@@ -29,13 +31,9 @@ class SessionController(Controller):
         services: Services,
     ) -> ASGIResponse:
         data, body = await read_json(request, CreateAgentSessionRequest)
-        async with services.once.only(post_of(request, body)) as ticket:
-            if ticket.prior is not None:
-                session_id = ticket.prior["session"]
-            else:
-                session_id = await services.sessions.create(
-                    agent_id, data.session_name, caller_of(request), ticket.command
-                )
+        create = partial(services.sessions.create, agent_id, data.session_name, caller_of(request))
+        made = await services.once.perform(post_of(request, body), create)
+        session_id = made.ids["session"] if isinstance(made, Prior) else made
         return json_answer(AgentSessionCreateResponse(session_id))
 
     @get("/sessions")

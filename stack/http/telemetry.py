@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from litestar import Controller, Request, get, post
@@ -59,9 +60,8 @@ class TelemetryController(Controller):
     @post("/spans/export", status_code=200)
     async def export(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         asked, body = await read_json(request, SaveSpansToDatasetRequest)
-        async with services.once.only(post_of(request, body)) as ticket:
-            if ticket.prior is None:
-                await services.telemetry_export.export(asked, caller_of(request), ticket.command)
+        export = partial(services.telemetry_export.export, asked, caller_of(request))
+        await services.once.perform(post_of(request, body), export)
         return empty_answer()
 
     @post("/metrics/{metric_name:path}", status_code=200)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 from litestar import Controller, Request, get, post
@@ -17,6 +18,7 @@ from stack.errors import Invalid, NotFound, Unavailable, of_status
 from stack.http.answer import TurnStream, empty_answer, json_answer
 from stack.http.body import caller_of, post_of, read_json
 from stack.http.services import Services
+from stack.services.once import Prior
 from stack.services.running_turn import RunningTurn
 
 READ = ("agent", "session", "turn")
@@ -37,13 +39,10 @@ class TurnController(Controller):
         services: Services,
     ) -> ASGIApp:
         data, body = await read_json(request, CreateAgentTurnRequest)
-        async with services.once.only(post_of(request, body)) as ticket:
-            if ticket.prior is not None:
-                turn = await services.turns.attach(session_id, ticket.prior["turn"])
-            else:
-                turn = await services.turns.create(
-                    agent_id, session_id, data, caller_of(request), ticket.command
-                )
+        create = partial(services.turns.create, agent_id, session_id, data, caller_of(request))
+        turn = await services.once.perform(post_of(request, body), create)
+        if isinstance(turn, Prior):
+            turn = await services.turns.attach(session_id, turn.ids["turn"])
         url = f"{request.url.path}/{turn.turn_id}"
         if data.stream:
             return await _streamed(turn, url, BEGINNING, services.settings)
@@ -59,15 +58,13 @@ class TurnController(Controller):
         services: Services,
     ) -> ASGIApp:
         data, body = await read_json(request, ResumeAgentTurnRequest)
-        async with services.once.only(post_of(request, body)) as ticket:
-            if ticket.prior is not None:
-                turn = await services.turns.attach(session_id, turn_id)
-                after = await services.turns.resumed_at(session_id, turn_id, ticket.position)
-            else:
-                caller = caller_of(request)
-                turn, after = await services.turns.resume(
-                    agent_id, session_id, turn_id, data, caller, ticket.command
-                )
+        resume = partial(services.turns.resume, agent_id, session_id, turn_id, data, caller_of(request))
+        resumed = await services.once.perform(post_of(request, body), resume)
+        if isinstance(resumed, Prior):
+            turn = await services.turns.attach(session_id, turn_id)
+            after = await services.turns.resumed_at(session_id, turn_id, resumed.position)
+        else:
+            turn, after = resumed
         url = request.url.path.removesuffix("/resume")
         if data.stream:
             return await _streamed(turn, url, after, services.settings)

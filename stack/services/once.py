@@ -1,13 +1,14 @@
-"""Never twice: a repeated POST gets the first one's answer and has no second effect.
+"""Performs a POST once: a repetition gets the first request's answer and has no second effect.
 
-Two ways a repetition is known: `Idempotency-Key` (kept 24 h; the same key with another body is a conflict), and
-`x-stainless-retry-count` above 0, which the Python clients send on their automatic retries (the same path and
-body within 10 minutes). What the log remembers is the command id of an append:
+A repetition is recognised in two ways: by `Idempotency-Key` (kept 24 h; the same key with another body is a
+conflict), and by `x-stainless-retry-count` above 0, which the Python clients send on their automatic retries (the
+same path and body within 10 minutes). The log remembers a POST by the command id of its append:
 
-    key/<digest of caller, method, path, key>/<digest of body>
-    req/<digest of caller, method, path, body>/<id>
+    key/<digest of caller, method, path, key>/<digest of body>[/<position of the key's previous, expired command>]
+    req/<digest of caller, method, path, body>/<UUIDv7>
 
-so a repetition is recognised after a crash too. Only refused requests (4xx) of a key are kept in memory.
+so a repetition is recognised after a crash too. Two processes that get one key at once make the same command id, and
+the log takes it from one of them. Only refused requests (4xx) of a key are kept in memory.
 """
 
 from __future__ import annotations
@@ -16,19 +17,22 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
+import uuid_utils
 from msgspec import Struct
 
 from stack.errors import Conflict, Invalid, ReplaystackError
-from stack.eventstore import EventStore, split_stream
+from stack.eventstore import Command, CommandKnown, EventStore, split_stream
 from stack.services.effects import new_id
 
 KEY_KEPT_S = 24 * 3600
 RETRY_KEPT_S = 600
 MAX_KEY_CHARACTERS = 255
 KEPT_REFUSALS = 4096
+
+T = TypeVar("T")
 
 
 class Post(Struct, frozen=True):
@@ -40,93 +44,127 @@ class Post(Struct, frozen=True):
     key: str = ""
     retry: int = 0
 
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether it may repeat an earlier POST."""
+        return bool(self.key or self.retry)
 
-class Ticket:
-    """The right to do what a POST asks for, once.
 
-    `prior` holds the streams that the first request wrote, by category (`{"turn": id, ...}`), when this one
-    repeats it, and `position` that of its first event; otherwise do the work under `command`.
-    """
+class Prior(Struct, frozen=True):
+    """What the first request recorded: the ids of the streams that it wrote by category (`{"turn": id, ...}`), and
+    the position of its first event."""
 
-    def __init__(self, command: str, prior: dict[str, str] | None = None, position: int = 0) -> None:
-        self.command = command
-        self.prior = prior
-        self.position = position
+    ids: dict[str, str]
+    position: int
 
 
 class _Refusal(Struct, frozen=True):
     body_digest: str
     error: ReplaystackError
-    at: float
+    at_s: float
 
 
-class _UnderWay:
-    """A request that has begun. `works_for` is the digest of its body once it is known to be the first of its key; until
-    then it may be the one that conflicts."""
+class _Running:
+    """A request that has begun. `body_digest` is set once it is known to be the first of its key; until then it may be
+    the one that conflicts."""
 
     def __init__(self) -> None:
-        self.works_for = ""
+        self.body_digest = ""
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
 class Once:
-    def __init__(self, store: EventStore) -> None:
+    """`clock_s` gives seconds since 1970."""
+
+    def __init__(self, store: EventStore, clock_s: Callable[[], float] | None = None) -> None:
         self._store = store
-        self._under_way: dict[str, _UnderWay] = {}
+        self._clock_s = clock_s or (lambda: time.time())
+        self._running: dict[str, _Running] = {}
         self._refusals: OrderedDict[str, _Refusal] = OrderedDict()
 
-    @asynccontextmanager
-    async def only(self, post: Post) -> AsyncIterator[Ticket]:
-        """Hold this around the work. Raises Conflict for a key that was used with another body, and repeats
-        the refusal that a key got before."""
+    async def perform(self, post: Post, work: Callable[[str], Awaitable[T]]) -> T | Prior:
+        """The result of `work`, or what the request recorded that `post` repeats.
+
+        `work` is called with the command id under which it has to append, at most once. Raises what it raises, the
+        refusal that the key got before, and Conflict for a key that was used with another body.
+        """
         if len(post.key) > MAX_KEY_CHARACTERS:
             raise Invalid(f"Idempotency-Key is longer than {MAX_KEY_CHARACTERS} characters.")
         prefix, body_digest = await _digests(post)
-        repeatable = bool(post.key or post.retry)
-        while repeatable and (other := self._under_way.get(prefix)) is not None:
-            if post.key and other.works_for not in ("", body_digest):
+        while post.is_repeatable and (other := self._running.get(prefix)) is not None:
+            if post.key and other.body_digest not in ("", body_digest):
                 raise _other_body(post.key)
             await asyncio.shield(other.ended)
-        own = _UnderWay()
-        first = self._under_way.setdefault(prefix, own) is own
+        own = _Running()
+        is_first = self._running.setdefault(prefix, own) is own
         try:
-            prior = await self._prior(post, prefix, body_digest) if repeatable else None
-            if prior is not None:
-                yield prior
-                return
-            own.works_for = body_digest
-            try:
-                yield Ticket(f"{prefix}{body_digest if post.key else new_id()}")
-            except ReplaystackError as error:
-                # Of the work alone: a conflict that another body ran into above is not the key's answer.
-                if post.key and 400 <= error.status < 500 and error.status != 429:
-                    self._remember(prefix, body_digest, error)
-                raise
+            command = f"{prefix}{body_digest}" if post.key else f"{prefix}{new_id()}"
+            if post.is_repeatable:
+                self._repeat_refusal(post, prefix, body_digest)
+                newest = await self._store.find_command(prefix)
+                if newest is not None and self._is_kept(post, newest):
+                    if post.key and newest.command.removeprefix(prefix).partition("/")[0] != body_digest:
+                        raise _other_body(post.key)
+                    return _prior(newest)
+                if newest is not None and post.key:
+                    # The log still has the command ids of expired keys, and takes none of them twice.
+                    command = f"{command}/{newest.first_position}"
+            own.body_digest = body_digest
+            return await self._perform(post, prefix, body_digest, command, work)
         finally:
-            if first:
-                del self._under_way[prefix]
+            if is_first:
+                del self._running[prefix]
             own.ended.set_result(None)
 
-    async def _prior(self, post: Post, prefix: str, body_digest: str) -> Ticket | None:
+    async def _perform(
+        self,
+        post: Post,
+        prefix: str,
+        body_digest: str,
+        command: str,
+        work: Callable[[str], Awaitable[T]],
+    ) -> T | Prior:
+        try:
+            return await work(command)
+        except CommandKnown:
+            # Another process has recorded the same request since the log was asked; `work` has recorded nothing.
+            recorded = await self._store.find_command(command)
+            if recorded is None:
+                raise
+            return _prior(recorded)
+        except ReplaystackError as error:
+            if post.key and 400 <= error.status < 500 and error.status != 429:
+                self._remember(prefix, body_digest, error)
+            raise
+
+    def _is_kept(self, post: Post, command: Command) -> bool:
+        """Whether `post` repeats the command if it is the same request. A command that is dated later than now was
+        recorded, or followed one that was, while the clock was ahead: its key is kept until the clock has caught up
+        (never twice), while a retry needs the time in the command's id too, which is the clock's."""
+        now_s = self._clock_s()
+        if post.key:
+            return now_s - command.recorded_at / 1e6 <= KEY_KEPT_S
+        made_s = uuid_utils.UUID(command.command.rpartition("/")[2]).timestamp / 1e3
+        return now_s - command.recorded_at / 1e6 <= RETRY_KEPT_S and abs(now_s - made_s) <= RETRY_KEPT_S
+
+    def _repeat_refusal(self, post: Post, prefix: str, body_digest: str) -> None:
         refusal = self._refusals.get(prefix)
-        if refusal is not None and time.monotonic() - refusal.at < KEY_KEPT_S:
-            if refusal.body_digest != body_digest:
-                raise _other_body(post.key)
-            raise refusal.error
-        kept_s = KEY_KEPT_S if post.key else RETRY_KEPT_S
-        command = await self._store.find_command(prefix, int((time.time() - kept_s) * 1e6))
-        if command is None:
-            return None
-        if post.key and command.command != prefix + body_digest:
+        if refusal is None or self._clock_s() - refusal.at_s > KEY_KEPT_S:
+            return
+        if refusal.body_digest != body_digest:
             raise _other_body(post.key)
-        streams = [split_stream(stream) for stream in command.streams]
-        prior = {category: stream_id for _, category, stream_id in streams}
-        return Ticket("", prior, command.first_position)
+        raise refusal.error
 
     def _remember(self, prefix: str, body_digest: str, error: ReplaystackError) -> None:
-        self._refusals[prefix] = _Refusal(body_digest, error, time.monotonic())
+        self._refusals[prefix] = _Refusal(body_digest, error, self._clock_s())
+        self._refusals.move_to_end(prefix)
         while len(self._refusals) > KEPT_REFUSALS:
             self._refusals.popitem(last=False)
+
+
+def _prior(command: Command) -> Prior:
+    streams = [split_stream(stream) for stream in command.streams]
+    return Prior({category: stream_id for _, category, stream_id in streams}, command.first_position)
 
 
 def _other_body(key: str) -> Conflict:

@@ -15,6 +15,7 @@ from schemas.events.session import SessionDeleted
 from stack.errors import Invalid, TooLarge, VersionConflict
 from stack.eventstore import (
     Append,
+    CommandKnown,
     EventStore,
     Expect,
     stream_name,
@@ -123,7 +124,8 @@ class ContentContract:
         stream = stream_name("session", odd)
         appended = await log.append(one(stream, 0, session(odd), command=f"k{odd}"))
         assert await texts(log, stream) == [odd]
-        assert (await log.append(one(stream, 0, command=f"k{odd}"))).duplicate
+        with pytest.raises(CommandKnown):
+            await log.append(one(stream, 0, command=f"k{odd}"))
         found = await log.find_command(f"k{odd}")
         assert found is not None
         assert (found.first_position, found.streams) == (appended.first, (stream,))

@@ -3,7 +3,7 @@
     python -m tests.server.prefork
 
 Reads one JSON object per line, `{"argv", "cwd", "env", "stdout", "stderr"}` (the last two are paths), forks a process
-that runs `replaystack` with these, and says `{"started": pid}`; later `{"ended": pid, "exit_code": code}`. Ends with
+that runs `replaystack` with these (its clock is ahead by the seconds in `TEST_CLOCK_AHEAD_S`), and says `{"started": pid}`; later `{"ended": pid, "exit_code": code}`. Ends with
 its input, and ends all that it has started. What is forked is the command as it is: only its imports are done.
 """
 
@@ -16,6 +16,7 @@ import os
 import select
 import signal
 import sys
+import time
 from typing import Any, NoReturn
 
 MODULES = (
@@ -75,6 +76,7 @@ def _become(wanted: dict[str, Any]) -> NoReturn:
     os.environ.clear()
     os.environ.update(wanted["env"])
     sys.argv = wanted["argv"]
+    _set_clock(float(os.environ.pop("TEST_CLOCK_AHEAD_S", "0")))
     exit_code: Any = 1
     try:
         from stack.cli import main
@@ -86,6 +88,14 @@ def _become(wanted: dict[str, Any]) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(exit_code if isinstance(exit_code, int) else int(exit_code is not None))
+
+
+def _set_clock(ahead_s: float) -> None:
+    true_ns = time.time_ns
+    if ahead_s:
+        ahead_ns = int(ahead_s * 1e9)
+        time.time_ns = lambda: true_ns() + ahead_ns
+        time.time = lambda: time.time_ns() / 1e9
 
 
 def _ended(children: set[int]) -> set[int]:

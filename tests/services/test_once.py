@@ -1,4 +1,4 @@
-"""Never twice: requests of one key that meet at awkward moments. The store is a fake whose lookups can be held."""
+"""Once: requests of one key that meet at awkward moments. The store is a fake whose lookups can be held."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 
 from stack.errors import Conflict, Invalid, ReplaystackError, Unavailable
 from stack.eventstore import Command, EventStore, stream_name
-from stack.services.once import Once, Post
+from stack.services.once import Once, Post, Prior
 
 pytestmark = pytest.mark.anyio
 
 
 class HeldStore:
-    """Knows the commands that tickets were given for; a lookup returns when `open` is set."""
+    """Knows the commands that were recorded; a lookup returns when `open` is set."""
 
     def __init__(self) -> None:
         self.commands: list[Command] = []
@@ -33,25 +33,26 @@ class HeldStore:
 class Requests:
     def __init__(self) -> None:
         self.store = HeldStore()
-        self.once = Once(cast(EventStore, self.store))
+        self.once = Once(cast(EventStore, self.store), clock_s=lambda: 1.0)
         self.done = 0
 
     async def post(self, body: str, error: ReplaystackError | None = None) -> Any:
         """The id of what the key's first request made, or the error that it ended with."""
+
+        async def work(command: str) -> str:
+            await asyncio.sleep(0)
+            if error is not None:
+                raise error
+            self.done += 1
+            made = f"{self.done:032x}"
+            self.store.commands.append(Command(command, 1, 1, (stream_name("turn", made),)))
+            return made
+
         try:
-            async with self.once.only(Post("me", "/path", body.encode(), key="a key")) as ticket:
-                if ticket.prior is not None:
-                    return ticket.prior["turn"]
-                await asyncio.sleep(0)
-                if error is not None:
-                    raise error
-                self.done += 1
-                made = f"{self.done:032x}"
-                stream = stream_name("turn", made)
-                self.store.commands.append(Command(ticket.command, 1, 1, (stream,)))
-                return made
+            made = await self.once.perform(Post("me", "/path", body.encode(), key="a key"), work)
         except ReplaystackError as refusal:
             return refusal
+        return made.ids["turn"] if isinstance(made, Prior) else made
 
 
 async def settle() -> None:
