@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import secrets
 import time
@@ -13,6 +14,9 @@ import msgspec
 from msgspec import Struct
 
 from stack.errors import ReplaystackError
+from stack.private_files import make_private, restrict_umask
+
+_log = logging.getLogger("replaystack.server")
 
 LOCK_WAITS_S = (0.02, 0.1, 0.0)
 
@@ -45,8 +49,12 @@ class DataFolder:
         self.path = path.expanduser().resolve()
         self.token = secrets.token_urlsafe(32)
         try:
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            restrict_umask()
+            self.path.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(self.path)
+            problem = make_private(self.path)
+            if problem:
+                _log.warning("%s. Use chown and chmod, or choose another folder with --data.", problem)
         except OSError as error:
             raise FolderUnusable(
                 f"{self.path} cannot be used: {error}. Choose another with --data."

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from stack import VERSION
+from stack.private_files import restrict_umask
 
 COMMANDS = {
     "serve": "Serve the HTTP API until stopped.",
@@ -83,3 +84,4 @@ def _told(error: Exception) -> str | None:
 @click.version_option(VERSION, prog_name="replaystack")
 def main() -> None:
     """Replaystack: an agent backend that forgets nothing."""
+    restrict_umask()

@@ -85,7 +85,12 @@ def _data_folder(data: Path) -> Iterator[Check]:
         yield Check("data", "problem", f"{data} is no folder that can be read and written", remedy)
         return
     elif data.stat().st_mode & 0o077:
-        remedy = f"chmod 700 {data}"
+        owner = data.stat().st_uid
+        remedy = (
+            f"chmod 700 {data}"
+            if owner == os.geteuid()
+            else f"Its owner is uid {owner}: chown it, or chmod 700."
+        )
         yield Check("data", "warning", f"other users of this machine can look into {data}", remedy)
     else:
         yield Check("data", "ok", str(data))

@@ -21,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from stack.cli.connection import Connection
 from stack.cli.dataset_tables import DATASETS, ROWS
 from stack.errors import Invalid
+from stack.private_files import user_umask
 from stack.providers.rows.local import local_rows
 from stack.providers.rows.port import RowBlock
 
@@ -133,7 +134,9 @@ def _opened(file: Path) -> Iterator[IO[bytes]]:
         return
     partial = file.with_name(f"{file.name}.partial")
     try:
-        with partial.open("wb") as out:
+        with user_umask():
+            out = partial.open("wb")
+        with out:
             yield out
         partial.replace(file)
     finally:

@@ -7,6 +7,7 @@ own, so that views built from one are never taken for views of the other.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
 import sqlite3
@@ -20,6 +21,9 @@ from msgspec import Struct
 from stack.errors import Conflict, NotFound, Unavailable
 from stack.eventstore.blobs import BlobStore, sync_folder
 from stack.eventstore.sqlite_schema import FILE_NAME, connect_reader
+from stack.private_files import make_private, restrict_umask
+
+_log = logging.getLogger(__name__)
 
 MANIFEST_NAME = "manifest.json"
 _RESTORED_NAME = "restored_from.json"
@@ -84,7 +88,11 @@ def changed_files(folder: Path) -> list[str]:
 
 
 def _copy(source: Path, target_folder: Path) -> Manifest:
+    restrict_umask()
     target_folder.mkdir(parents=True, exist_ok=True)
+    problem = make_private(target_folder)
+    if problem:
+        _log.warning("%s. Use chown and chmod, or choose another target.", problem)
     target = target_folder / FILE_NAME
     blobs, copies = BlobStore(source.parent / "blobs"), BlobStore(target_folder / "blobs")
     for attempt in range(_ATTEMPTS):

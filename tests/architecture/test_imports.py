@@ -10,6 +10,7 @@ from tests.architecture.sources import PACKAGES, module_of, modules
 LAYERS = {
     "errors": 0,
     "garbage": 0,
+    "private_files": 0,
     "domain": 1,
     "eventstore": 2,
     "providers": 2,
