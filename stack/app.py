@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
+import math
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -25,6 +26,7 @@ from stack.http.benchmark import BenchmarkController
 from stack.http.benchmark_path import escaping_benchmark_ids
 from stack.http.chat_completion import ChatCompletionController
 from stack.http.comparison import ComparisonController
+from stack.http.connections import Connections
 from stack.http.dataset import DatasetController
 from stack.http.datasetio import DatasetIOController
 from stack.http.edge import edge
@@ -35,7 +37,7 @@ from stack.http.model import ModelController
 from stack.http.openapi import OpenAPIController
 from stack.http.otlp import OtlpController
 from stack.http.otlp_ports import OtlpPorts, receiving_only
-from stack.http.protocol import Protocol
+from stack.http.protocol import protocol_factory
 from stack.http.provider import ProviderController
 from stack.http.scoring import ScoringController
 from stack.http.scoring_function import ScoringFunctionController
@@ -130,8 +132,15 @@ def _services(server: Server) -> Services:
 class _Process(uvicorn.Server):
     """uvicorn, told to end the streams before it waits for their connections."""
 
-    def __init__(self, config: uvicorn.Config, server: Server, announce: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server: Server,
+        connections: Connections,
+        announce: Callable[[str], None],
+    ) -> None:
         super().__init__(config)
+        self._connections = connections
         self._server = server
         self._announce = announce
         self._ports = OtlpPorts(server.settings, server.telemetry_store.intake, server.folder.token)
@@ -160,16 +169,19 @@ class _Process(uvicorn.Server):
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             self._announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")
             await self._ports.open(self._receiver_protocol())
+            self._connections.start()
 
     def _receiver_protocol(self) -> Callable[[], asyncio.Protocol]:
         config = copy.copy(self.config)
         config.loaded_app = receiving_only(self.config.loaded_app)
-        return lambda: Protocol(config, self.server_state, self.lifespan.state)
+        protocol = protocol_factory(self._connections)
+        return lambda: protocol(config, self.server_state, self.lifespan.state)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._ports.close()
         await self._server.park_turns()
         await super().shutdown(sockets)
+        self._connections.stop()
 
 
 def serve(settings: Settings, announced: Callable[[str], None] | None = None) -> int:
@@ -197,11 +209,13 @@ async def _serve(settings: Settings, folder: DataFolder, announced: Callable[[st
         if announced is not None:
             announced(url)
 
+    connections = Connections(settings)
     config = uvicorn.Config(
         build(server),
         host=settings.host,
         port=settings.port,
-        http=Protocol,
+        http=protocol_factory(connections),
+        timeout_keep_alive=math.ceil(settings.idle_timeout_s),
         lifespan="on",
         log_config=None,
         access_log=False,
@@ -210,7 +224,7 @@ async def _serve(settings: Settings, folder: DataFolder, announced: Callable[[st
         limit_concurrency=None,
         h11_max_incomplete_event_size=None,
     )
-    process = _Process(config, server, announce)
+    process = _Process(config, server, connections, announce)
     await process.serve()
     return 0 if process.started else 1
 

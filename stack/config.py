@@ -66,6 +66,48 @@ class Settings(Struct, frozen=True, kw_only=True):
         list[str], _field("Origins whose web pages may call, such as `https://app.example`.")
     ] = []
     max_body_bytes: Annotated[int, Meta(ge=1024), _field("Largest request body.")] = 32 * 2**20
+    max_bytes_in_flight: Annotated[
+        int,
+        Meta(ge=2**20),
+        _field(
+            "Request bodies that may be in memory at once, all requests together; beyond it requests get 503. "
+            "The first 64 KiB of each body do not count, and one request is always let in."
+        ),
+    ] = 128 * 2**20
+    body_timeout_s: Annotated[
+        float,
+        Meta(gt=0),
+        _field("A request body must keep arriving: within this time at the pace of `min_body_bytes_per_s`."),
+    ] = 20.0
+    min_body_bytes_per_s: Annotated[
+        int, Meta(ge=0), _field("Slowest pace of a request body; 0 asks for any byte in time.")
+    ] = 64
+    body_deadline_s: Annotated[
+        float, Meta(gt=0), _field("A request body must have arrived completely within this time.")
+    ] = 600.0
+    max_request_line_bytes: Annotated[
+        int, Meta(ge=256, le=60_000), _field("Longest path and query of a request.")
+    ] = 32 * 2**10
+    max_header_bytes: Annotated[
+        int, Meta(ge=1024), _field("Largest headers of a request, all names and values together.")
+    ] = 64 * 2**10
+    max_header_count: Annotated[int, Meta(ge=16), _field("Most headers of a request.")] = 256
+    header_timeout_s: Annotated[
+        float, Meta(gt=0), _field("A request line and its headers must arrive within this time.")
+    ] = 15.0
+    idle_timeout_s: Annotated[
+        float, Meta(gt=0), _field("A connection without a request is closed after this time.")
+    ] = 30.0
+    unread_timeout_s: Annotated[
+        float,
+        Meta(gt=0),
+        _field("A connection whose client reads nothing of an answer for this long is closed."),
+    ] = 60.0
+    max_connections: Annotated[
+        int,
+        Meta(ge=8),
+        _field("Most connections at once; fewer where the process may not open enough files."),
+    ] = 4096
     dataset_roots: Annotated[
         list[Path], _field("Folders beneath which `lsfs://` and `file://` datasets are read; none otherwise.")
     ] = []

@@ -6,11 +6,14 @@
     ├── Forbidden               403
     ├── NotFound                404
     ├── MethodNotAllowed        405
+    ├── RequestTimeout          408  the request did not arrive in time
     ├── Conflict                409  the request contradicts the state of things
     │   └── VersionConflict          another command changed the stream first (retried inside)
     ├── TooLarge                413
+    ├── UriTooLong              414
     ├── UnsupportedMediaType    415
     ├── TooManyRequests         429
+    ├── HeadersTooLarge         431
     ├── InternalError           500
     ├── NotOffered              501
     ├── UpstreamFailed          502  a model, tool or shield failed
@@ -67,6 +70,10 @@ class MethodNotAllowed(ReplaystackError):
     status, title = 405, "Method Not Allowed"
 
 
+class RequestTimeout(ReplaystackError):
+    status, title = 408, "Request Timeout"
+
+
 class Conflict(ReplaystackError):
     status, title = 409, "Conflict"
 
@@ -84,12 +91,20 @@ class TooLarge(ReplaystackError):
     status, title = 413, "Content Too Large"
 
 
+class UriTooLong(ReplaystackError):
+    status, title = 414, "URI Too Long"
+
+
 class UnsupportedMediaType(ReplaystackError):
     status, title = 415, "Unsupported Media Type"
 
 
 class TooManyRequests(ReplaystackError):
     status, title = 429, "Too Many Requests"
+
+
+class HeadersTooLarge(ReplaystackError):
+    status, title = 431, "Request Header Fields Too Large"
 
 
 class InternalError(ReplaystackError):

@@ -43,20 +43,31 @@ async def decoded(body: bytes, type: type[T]) -> T:
 
 async def read_optional(request: Request[Any, Any, Any], type: type[T]) -> tuple[T | None, bytes]:
     """As `read_json`, for a body that may be left out; then it is None."""
-    if not await request.body():
+    body = await _whole(request)
+    if not body:
         return None, b""
-    return await read_json(request, type)
+    _check_media_type(request)
+    return await decoded(body, type), body
 
 
 async def body_of(request: Request[Any, Any, Any]) -> bytes:
     """The body of a request that needs one. Raises UnsupportedMediaType and Invalid."""
-    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    body = await request.body()
-    if media_type != "application/json" and not media_type.endswith("+json"):
-        raise UnsupportedMediaType(f"Content-Type is {media_type!r}; send the body as application/json.")
+    body = await _whole(request)
+    _check_media_type(request)
     if not body:
         raise Invalid("The request has no body; it takes a JSON object.")
     return body
+
+
+async def _whole(request: Request[Any, Any, Any]) -> bytes:
+    # Not `request.body()`: it keeps the body for as long as the answer is streamed.
+    return b"".join([part async for part in request.stream()])
+
+
+def _check_media_type(request: Request[Any, Any, Any]) -> None:
+    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise UnsupportedMediaType(f"Content-Type is {media_type!r}; send the body as application/json.")
 
 
 def decode(body: bytes, type: type[T]) -> T:

@@ -12,15 +12,19 @@ import time
 from typing import Any
 
 from litestar.types import ASGIApp, Message, Receive, Send
+from msgspec import Struct
 
 from stack.config import Settings
-from stack.errors import Invalid, ReplaystackError, TooLarge
+from stack.errors import Invalid, ReplaystackError
 from stack.http.access import Access, cors_headers, preflight_headers
-from stack.http.body_limit import BodyTooLarge, LimitedBody, drain
+from stack.http.body_limit import BodyLimits, BodyRefused, BytesInFlight, IncomingBody, drain
 from stack.http.error import LEFT, Headers, error_response_parts
 from stack.http.otlp import PATHS as OTLP_PATHS
 from telemetry import conventions
 from telemetry.tracing import ActiveSpan, Tracing
+
+TELEMETRY_IN_FLIGHT = 64 * 2**20
+"""Bytes of OTLP bodies that are being received; what has arrived is bounded by the intake (`telemetry/intake.py`)."""
 
 logger = logging.getLogger("replaystack.http")
 access_logger = logging.getLogger("replaystack.access")
@@ -31,11 +35,17 @@ def edge(app: ASGIApp, settings: Settings, *, tracing: Tracing, admin_token: str
 
     `admin_token` is what commands on the server's own machine show; `/admin/` takes nothing else.
     """
-    access = Access(settings, admin_token)
+    gate = _Gate(
+        access=Access(settings, admin_token),
+        body_limits=BodyLimits.of(settings),
+        in_flight=BytesInFlight(settings.max_bytes_in_flight),
+        telemetry_in_flight=BytesInFlight(TELEMETRY_IN_FLIGHT),
+        tracing=tracing,
+    )
 
     async def at_the_edge(scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await _Exchange(app, access, settings, tracing, scope, receive, send).run()
+            await _Exchange(app, gate, scope, receive, send).run()
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": "There are no websockets here."})
         else:
@@ -44,39 +54,36 @@ def edge(app: ASGIApp, settings: Settings, *, tracing: Tracing, admin_token: str
     return at_the_edge
 
 
+class _Gate(Struct, frozen=True, kw_only=True):
+    """What all requests share."""
+
+    access: Access
+    body_limits: BodyLimits
+    in_flight: BytesInFlight
+    telemetry_in_flight: BytesInFlight
+    tracing: Tracing
+
+
 class _Exchange:
     """One request and its answer."""
 
     __slots__ = (
-        "_access",
         "_app",
         "_body",
         "_cors",
         "_dropped",
+        "_gate",
         "_receive",
         "_send",
-        "_settings",
         "_status",
-        "_tracing",
         "headers",
         "scope",
         "trace_id",
     )
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        access: Access,
-        settings: Settings,
-        tracing: Tracing,
-        scope: Any,
-        receive: Receive,
-        send: Send,
-    ) -> None:
+    def __init__(self, app: ASGIApp, gate: _Gate, scope: Any, receive: Receive, send: Send) -> None:
         self._app = app
-        self._access = access
-        self._settings = settings
-        self._tracing = tracing
+        self._gate = gate
         self.scope = scope
         self._receive = receive
         self._send = send
@@ -85,14 +92,14 @@ class _Exchange:
         self._cors: Headers = []
         self.headers: dict[bytes, bytes] = {}
         self.trace_id = b""
-        self._body: LimitedBody | None = None
+        self._body: IncomingBody | None = None
 
     async def run(self) -> None:
         began = time.perf_counter()
         scope = self.scope
         method, path = scope["method"], scope["path"]
         repeated = self._read_headers()
-        with self._tracing.server_span(
+        with self._gate.tracing.server_span(
             method,
             path,
             scope["scheme"],
@@ -105,10 +112,13 @@ class _Exchange:
                 await self._handle(span, repeated)
             except ReplaystackError as error:
                 await self._refuse(error)
-            except BodyTooLarge:
-                await self._too_large()
+            except BodyRefused as error:
+                await self._end_early(error.refusal)
             except Exception as error:
                 await self._failed(error, method, path)
+            finally:
+                if self._body is not None:
+                    self._body.release()
             self._finish(span, method)
             took_ms = (time.perf_counter() - began) * 1000
             access_logger.log(
@@ -142,31 +152,41 @@ class _Exchange:
         if repeated:
             raise Invalid(f"The header {repeated.decode()} is there twice.")
         origin = self._text(b"origin")
-        self._access.check_host(self._text(b"host"))
+        self._gate.access.check_host(self._text(b"host"))
         foreign = (
-            self._access.check_origin(origin, self._text(b"host")) if b"origin" in self.headers else False
+            self._gate.access.check_origin(origin, self._text(b"host"))
+            if b"origin" in self.headers
+            else False
         )
         if foreign:
             self._cors = cors_headers(origin)
             if scope["method"] == "OPTIONS" and b"access-control-request-method" in self.headers:
                 await self._answer(204, preflight_headers(self.headers), b"")
                 return
-        state["actor"] = self._access.actor(self._text(b"authorization"), scope["path"])
-        length = self._text(b"content-length")
-        if length.isdigit() and int(length) > self._settings.max_body_bytes:
-            raise BodyTooLarge
-        has_body = b"transfer-encoding" in self.headers or length not in ("", "0")
-        self._body = LimitedBody(self._receive, self._settings.max_body_bytes, has_body)
+        state["actor"] = self._gate.access.actor(self._text(b"authorization"), scope["path"])
+        self._body = self._incoming(scope["path"])
         await self._app(scope, self._limited, self._forward)
+
+    def _incoming(self, path: str) -> IncomingBody:
+        length = self._text(b"content-length")
+        announced: int | None = int(length) if length.isdigit() else 0
+        if b"transfer-encoding" in self.headers:
+            announced = None
+        gate = self._gate
+        in_flight = gate.telemetry_in_flight if path in OTLP_PATHS else gate.in_flight
+        return IncomingBody(self._receive, gate.body_limits, in_flight, announced)
 
     async def _limited(self) -> Any:
         body = self._body
         assert body is not None
         try:
             message = await body.receive()
-        except BodyTooLarge:
+        except BodyRefused as error:
+            if self._status:
+                # The answer does not depend on the rest of the body; the client is as good as gone.
+                return {"type": "http.disconnect"}
             # The application may turn this into an answer of its own: only ours goes out.
-            await self._too_large()
+            await self._end_early(error.refusal)
             raise
         if body.left:
             self.scope["state"][LEFT] = True
@@ -177,6 +197,8 @@ class _Exchange:
             return
         if message["type"] == "http.response.start":
             self._status = message["status"]
+            if self._body is not None:
+                self._body.release()
             headers = list(message.get("headers", ()))
             headers.append((b"x-trace-id", self.trace_id))
             headers.extend(self._cors)
@@ -196,17 +218,16 @@ class _Exchange:
             headers.append((b"www-authenticate", b"Bearer"))
         await self._answer(status, headers, body)
 
-    async def _too_large(self) -> None:
+    async def _end_early(self, refusal: ReplaystackError) -> None:
+        """Answers a request whose body will not be read to its end."""
         if self._status or self._dropped:
             return
-        error = TooLarge(
-            f"The body is larger than {self._settings.max_body_bytes} bytes. Send less at a time, or raise "
-            "max_body_bytes."
-        )
-        status, headers, body = error_response_parts(error, self.scope["path"])
+        if self._body is not None:
+            self._body.release()
+        status, headers, body = error_response_parts(refusal, self.scope["path"])
         await self._answer(status, [*headers, (b"connection", b"close")], body, more=True)
         self._dropped = True
-        if b"expect" not in self.headers:
+        if b"expect" not in self.headers or (self._body is not None and self._body.received):
             # Closing on a client that still sends would reset the connection before it reads the answer.
             await drain(self._receive)
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -23,7 +23,7 @@ from litestar.exceptions import (
 from schemas.api.chat_completion import OpenAIError, OpenAIErrorResponse
 from schemas.api.error import Error
 from stack.errors import InternalError, Invalid, MethodNotAllowed, NotFound, ReplaystackError, of_status
-from stack.http.body_limit import BodyTooLarge
+from stack.http.body_limit import BodyRefused
 
 logger = logging.getLogger("replaystack.http")
 
@@ -109,7 +109,7 @@ def _framework(request: Request[Any, Any, Any], error: HTTPException) -> Respons
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    if not (request.scope["state"].get(LEFT) or isinstance(error, BodyTooLarge)):
+    if not (request.scope["state"].get(LEFT) or isinstance(error, BodyRefused)):
         logger.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
     return _answer(request, error)
 
