@@ -16,7 +16,6 @@ from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
-from stack.config import Settings
 from stack.data_folder import DataFolder, FolderUnusable
 from stack.errors import Unavailable
 from stack.garbage import freeze_what_is_there
@@ -48,6 +47,7 @@ from stack.http.telemetry import TelemetryController
 from stack.http.tool import ToolController
 from stack.http.turn import TurnController
 from stack.http.vector_db import VectorDBController
+from stack.settings import Settings
 from stack.wiring import Server
 
 logger = logging.getLogger("replaystack.server")

@@ -11,7 +11,6 @@ from projections.reader import HydratingReader
 from projections.warehouse import Warehouse
 from schemas.events.turn import Owner
 from stack import VERSION
-from stack.config import Settings
 from stack.data_folder import DataFolder
 from stack.eventstore import EventStore
 from stack.providers.fetch.guarded import GuardedFetcher
@@ -44,6 +43,7 @@ from stack.services.telemetry import TelemetryService
 from stack.services.turn import TurnService
 from stack.services.turn_driver import TurnDriver, TurnLimits
 from stack.services.views import Views
+from stack.settings import Settings
 from telemetry.decoded import Wanted
 from telemetry.signals import Signals
 from telemetry.store import Retention, TelemetryStore

@@ -11,15 +11,14 @@ import pytest
 from stack.config import (
     MASK,
     SETTINGS,
-    ApiKey,
     ConfigError,
-    Settings,
     is_loopback,
     load,
     require_safe_listener,
     secrets_of,
     shown,
 )
+from stack.settings import ApiKey, Settings
 
 
 @pytest.fixture(autouse=True)

@@ -19,10 +19,11 @@ from projections.errors import ProjectionError
 from stack import VERSION
 from stack.cli.offline import has_log, view_position
 from stack.cli.running import server_state
-from stack.config import ConfigError, Settings, require_safe_listener
+from stack.config import ConfigError, require_safe_listener
 from stack.errors import ReplaystackError
 from stack.eventstore.verify import verify
 from stack.providers.inference.registry import Models
+from stack.settings import Settings
 
 LEAST_FREE_BYTES = 512 * 2**20
 LAG_WARNING_EVENTS = 10_000

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from stack.cli.options import loaded, settings_options
-from stack.config import Settings, require_safe_listener, secrets_of
+from stack.config import require_safe_listener, secrets_of
+from stack.settings import Settings
 
 
 @click.command(name="serve")

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from stack.config import ADMIN, Settings, is_loopback
+from stack.config import ADMIN, is_loopback
 from stack.errors import Forbidden, Unauthenticated
 from stack.http.error import Headers
+from stack.settings import Settings
 
 OPEN_PATHS = frozenset(("/v1/health",))
 ADMIN_PATHS = "/admin/"

@@ -8,8 +8,8 @@ from typing import Any
 from litestar.types import Receive
 from msgspec import Struct
 
-from stack.config import Settings
 from stack.errors import ReplaystackError, RequestTimeout, TooLarge, Unavailable
+from stack.settings import Settings
 
 DRAIN_S = 2.0
 DRAIN_BYTES = 64 * 2**20

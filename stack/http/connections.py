@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from stack.config import Settings
+from stack.settings import Settings
 
 if TYPE_CHECKING:
     from stack.http.protocol import Protocol

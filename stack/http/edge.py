@@ -14,12 +14,12 @@ from typing import Any
 from litestar.types import ASGIApp, Message, Receive, Send
 from msgspec import Struct
 
-from stack.config import Settings
 from stack.errors import Invalid, ReplaystackError
 from stack.http.access import Access, cors_headers, preflight_headers
 from stack.http.body_limit import BodyLimits, BodyRefused, BytesInFlight, IncomingBody, drain
 from stack.http.error import LEFT, Headers, error_response_parts
 from stack.http.otlp import PATHS as OTLP_PATHS
+from stack.settings import Settings
 from telemetry import conventions
 from telemetry.tracing import ActiveSpan, Tracing
 

@@ -13,12 +13,12 @@ from typing import Any
 
 from litestar.types import ASGIApp
 
-from stack.config import Settings
 from stack.errors import NotFound
 from stack.http.access import Access
 from stack.http.error import error_response_parts
 from stack.http.otlp import PATHS
 from stack.http.otlp_grpc import OtlpGrpc
+from stack.settings import Settings
 from telemetry.intake import Intake
 
 logger = logging.getLogger("replaystack.server")

@@ -6,7 +6,6 @@ from __future__ import annotations
 from msgspec import Struct
 
 from projections.engine import Engine
-from stack.config import Settings
 from stack.providers.inference.registry import Models
 from stack.providers.rows.port import RowReading
 from stack.services.agent import AgentService
@@ -26,6 +25,7 @@ from stack.services.state import States
 from stack.services.telemetry import TelemetryService
 from stack.services.turn import TurnService
 from stack.services.views import Views
+from stack.settings import Settings
 from telemetry.store import TelemetryStore
 
 

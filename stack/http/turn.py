@@ -12,7 +12,6 @@ from litestar.types import ASGIApp
 
 from projections import turn as turn_views
 from schemas.api.turn import AgentStepResponse, CreateAgentTurnRequest, ResumeAgentTurnRequest
-from stack.config import Settings
 from stack.domain.stream_position import BEGINNING, StreamPosition, parse
 from stack.errors import Invalid, NotFound, Unavailable, of_status
 from stack.http.answer import TurnStream, empty_answer, json_answer
@@ -20,6 +19,7 @@ from stack.http.body import caller_of, post_of, read_json
 from stack.http.services import Services
 from stack.services.once import Prior
 from stack.services.running_turn import RunningTurn
+from stack.settings import Settings
 
 READ = ("agent", "session", "turn")
 STATUS_HEADER = "x-turn-status"

@@ -14,6 +14,7 @@ LAYERS = {
     "domain": 1,
     "eventstore": 2,
     "providers": 2,
+    "settings": 3,
     "config": 3,
     "logs": 4,
     "data_folder": 4,
@@ -95,7 +96,7 @@ def test_a_layer_of_stack_imports_only_lower_ones() -> None:
             if target is None or not within(target, "stack") or not layer_of(target) or is_contract(target):
                 continue
             below = layer_of(target)
-            everyones = below in ("errors", "config", "garbage")
+            everyones = below in ("errors", "settings", "config", "garbage")
             if below != layer and not everyones and LAYERS[below] >= LAYERS[layer]:
                 wrong.append(f"{module.where}:{found.line} imports {found.name}")
     assert wrong == []

@@ -19,9 +19,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from stack.config import ApiKey, Settings
 from stack.errors import Unavailable
 from stack.http.edge import edge
+from stack.settings import ApiKey, Settings
 from telemetry import tracing
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"

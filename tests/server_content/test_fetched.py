@@ -16,12 +16,12 @@ import pytest
 from schemas.api.agent import AgentConfig
 from schemas.api.content import InputMessage
 from schemas.api.turn import CreateAgentTurnRequest, Document, ResumeAgentTurnRequest, ToolResponse
-from stack.config import Settings
 from stack.data_folder import DataFolder
 from stack.errors import Invalid, UpstreamFailed
 from stack.providers.inference.settings import InferenceSettings
 from stack.services.caller import Caller
 from stack.services.running_turn import RunningTurn
+from stack.settings import Settings
 from stack.wiring import Server
 from tests.servers.processes import RunningServer
 from tests.servers.scripted_https import HttpsServer, running_https
