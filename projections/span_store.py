@@ -12,11 +12,14 @@ from projections.column_batch import Batch, Rows
 from projections.plan import in_schema
 from projections.seen_spans import SPANS as PART_SPANS
 from projections.seen_spans import SeenSpans, hashes_of
-from projections.telemetry_columns import NUMBER, SPANS
+from projections.telemetry_columns import NO_COUNT, NUMBER, SPANS
+from projections.token_branches import LinkedSpans, counted
 from projections.transaction import Transaction
 
 CHUNK = 122_880
 """Spans that are moved at once: whole row groups."""
+MAX_COUNTED = 65_536
+"""Upper bound on the spans that are looked at for one batch to count the tokens of their traces."""
 
 _COLUMNS = {**SPANS, **NUMBER}
 _OF_TRACES = frozenset(
@@ -33,6 +36,7 @@ _OF_TRACES = frozenset(
         "response_model",
         "input_tokens",
         "output_tokens",
+        "number",
     )
 )
 
@@ -57,8 +61,8 @@ class SpanStore:
             rows = rows.without(self._repeated(transaction, rows, suspects))
         if rows.rows:
             transaction.run_over(write_text("spans_arrive", self._schema), arriving=rows)
-            transaction.run_over(write_text("traces_arrive", self._schema), arriving=rows.only(_OF_TRACES))
-            transaction.run(write_text("traces_merge", self._schema))
+            transaction.run_over(write_text("traces_arrive", self._schema), arriving=_with_counts(rows))
+            merge_traces(transaction, self._schema)
         self._added = hashes, last
 
     def committed(self) -> None:
@@ -91,6 +95,44 @@ class SpanStore:
         return repeated
 
 
+def merge_traces(transaction: Transaction, schema: str) -> None:
+    """Makes traces of the temporary table `touched`; their spans are in the tables of spans."""
+    transaction.run(write_text("traces_merge", schema))
+    [(known,)] = transaction.rows("SELECT count(*) FROM touched WHERE NOT is_counted")
+    if known:
+        transaction.run(write_text("traces_counting", schema), [MAX_COUNTED])
+        [(traces, first)] = transaction.rows("SELECT count(*), min(first_number) FROM counting")
+        if traces:
+            _count_tokens(transaction, schema, first)
+    transaction.run("DROP TABLE touched")
+
+
+def _count_tokens(transaction: Transaction, schema: str, first: int) -> None:
+    """Counts the tokens of the traces in the temporary table `counting`."""
+    spans = LinkedSpans.of(transaction.columns(write_text("traces_links", schema), [first]))
+    counts: dict[str, Any] = {"place": spans.trace}
+    for name, mask in zip(("input_tokens", "output_tokens"), counted(spans), strict=True):
+        tokens = getattr(spans, name).copy()
+        tokens[~mask] = NO_COUNT
+        counts[name] = tokens
+    transaction.run_over(write_text("traces_counted", schema), counts=counts)
+
+
+def _with_counts(rows: Rows) -> Rows:
+    """The columns of which traces are made, and which tokens count among these rows alone."""
+    import numpy as np
+
+    high, low = _halves(rows.content("trace_id"))
+    _, high_ranks = np.unique(high, return_inverse=True)
+    lows, low_ranks = np.unique(low, return_inverse=True)
+    kinds = {"span_id": np.uint64, "parent_span_id": np.uint64}
+    names = ("span_id", "parent_span_id", "start_ns", "input_tokens", "output_tokens")
+    columns = [np.frombuffer(rows.content(name), dtype=kinds.get(name, np.int64)) for name in names]
+    by_input, by_output = counted(LinkedSpans(high_ranks * len(lows) + low_ranks, *columns))
+    counts = by_input.astype(np.uint8) | by_output.astype(np.uint8) << 1
+    return rows.only(_OF_TRACES).beside("counts", counts.tobytes())
+
+
 def _load(transaction: Transaction, schema: str, seen: SeenSpans) -> None:
     """All spans that are there, about a million at a time."""
     import numpy as np
@@ -108,8 +150,16 @@ def _load(transaction: Transaction, schema: str, seen: SeenSpans) -> None:
 def _hashes(rows: Rows) -> Any:
     import numpy as np
 
-    traces = np.frombuffer(rows.content("trace_id"), dtype=">u8").astype(np.uint64).reshape(-1, 2)
+    traces = np.stack(_halves(rows.content("trace_id")), axis=1)
     return hashes_of(traces, np.frombuffer(rows.content("span_id"), dtype=np.uint64))
+
+
+def _halves(traces: bytes) -> tuple[Any, Any]:
+    """The upper and the lower 64 bits of trace ids: two arrays of uint64."""
+    import numpy as np
+
+    both = np.frombuffer(traces, dtype=">u8").astype(np.uint64).reshape(-1, 2)
+    return both[:, 0], both[:, 1]
 
 
 def move(transaction: Transaction, schema: str, first: int, last: int) -> None:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from projections import log_records, metrics, spans, traces
 from projections.column_batch import Batch, Rows, numbers
 from projections.plan import Plan, compile_plan, in_schema
-from projections.span_store import SpanStore, move_chunk, write_text
+from projections.span_store import SpanStore, merge_traces, move_chunk, write_text
 from projections.telemetry_columns import (
     HISTOGRAMS,
     LOGS,
@@ -119,7 +119,7 @@ class TelemetryBuild:
         with self._warehouse.write("telemetry") as transaction:
             transaction.run("CREATE OR REPLACE TEMP TABLE forgetting AS SELECT ?::BIGINT AS number", [number])
             transaction.run(write_text("telemetry_forget", self.schema))
-            transaction.run(write_text("traces_merge", self.schema))
+            merge_traces(transaction, self.schema)
             transaction.run("DROP TABLE forgetting")
             # Nobody knows any more which of them are left.
             self._known_origins.clear()

@@ -10,11 +10,15 @@ from msgspec import Struct
 from projections.plan import ReadModel
 from projections.snapshot import Snapshot
 from projections.span_filter import Parameters
-from projections.span_search import Search
+from projections.span_search import RECENT, STORED, Search
 from projections.time_windows import windows
+from projections.token_branches import counted, linked
 from schemas.span_filter import OrderKey, SpanFilter, TraceOrder, TraceQuery
 
 READ_MODEL = ReadModel(name="traces", tables=("traces",))
+
+MAX_COUNTED = 1_000_000
+"""Upper bound on the spans whose tokens are counted for one answer."""
 
 _ORDERS: Mapping[TraceOrder, str] = {
     "start_time": "t.start_ns",
@@ -25,7 +29,8 @@ _ORDERS: Mapping[TraceOrder, str] = {
     "span_count": "t.span_count",
 }
 _COLUMNS = """t.trace_id, t.start_ns, t.end_ns, t.span_count, t.error_count, t.first_span_id,
-    t.first_parent_span_id IS NULL, t.first_name, t.first_resource_id, t.input_tokens, t.output_tokens, t.models"""
+    t.first_parent_span_id IS NULL, t.first_name, t.first_resource_id, t.input_tokens, t.output_tokens, t.models,
+    t.is_counted, t.first_number"""
 
 
 class TraceRow(Struct):
@@ -43,6 +48,8 @@ class TraceRow(Struct):
     input_tokens: int | None
     output_tokens: int | None
     models: list[str]
+    is_counted: bool
+    first_number: int
 
 
 def found(snapshot: Snapshot, query: TraceQuery, limit: int) -> list[TraceRow]:
@@ -54,6 +61,7 @@ def found(snapshot: Snapshot, query: TraceQuery, limit: int) -> list[TraceRow]:
         if len(rows) >= limit:
             break
     _correct_roots(snapshot, rows)
+    _count_tokens(snapshot, rows)
     return rows
 
 
@@ -75,6 +83,7 @@ def one(snapshot: Snapshot, trace: UUID) -> TraceRow | None:
     sql = f"SELECT {_COLUMNS} FROM now.traces AS t WHERE t.trace_id = $trace"
     rows = [TraceRow(*row) for row in snapshot.rows(sql, {"trace": trace})]
     _correct_roots(snapshot, rows)
+    _count_tokens(snapshot, rows)
     return rows[0] if rows else None
 
 
@@ -116,6 +125,33 @@ def _correct_roots(snapshot: Snapshot, rows: Iterable[TraceRow]) -> None:
     for trace, root in snapshot.rows(_ROOTS, {"traces": list(doubtful)}):
         row = doubtful[trace]
         row.root_span, row.name, row.resource_id = root["span"], root["name"], root["resource"]
+
+
+_LINKS = """SELECT s.trace_id, s.span_id, s.parent_span_id, s.start_ns, s.input_tokens, s.output_tokens
+FROM {} AS s WHERE s.number >= $first AND s.trace_id IN (SELECT unnest($traces::UUID[]))"""
+
+
+def _count_tokens(snapshot: Snapshot, rows: Iterable[TraceRow]) -> None:
+    """Counts the tokens of traces that had too many spans to be counted when these arrived. Beyond `MAX_COUNTED` spans
+    in all they stay unknown."""
+    wanted: dict[UUID, TraceRow] = {}
+    left = MAX_COUNTED
+    for row in rows:
+        if not row.is_counted and row.span_count <= left:
+            left -= row.span_count
+            wanted[row.trace] = row
+    if not wanted:
+        return
+    params = {"traces": list(wanted), "first": min(row.first_number for row in wanted.values())}
+    sql = " UNION ALL ".join(_LINKS.format(table) for table in (RECENT, STORED))
+    found = snapshot.rows(sql, params)
+    traces = {trace: place for place, trace in enumerate(wanted)}
+    spans = linked([(traces[trace], *link) for trace, *link in found])
+    for name, counts in zip(("input_tokens", "output_tokens"), counted(spans), strict=True):
+        tokens = getattr(spans, name)
+        for place, row in enumerate(wanted.values()):
+            own = tokens[counts & (spans.trace == place)].tolist()
+            setattr(row, name, min(sum(own), 2**63 - 1) if own else None)
 
 
 def services(snapshot: Snapshot, resources: Iterable[int]) -> dict[int, str]:

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from projections import span_store, time_windows
 from projections import spans as span_views
-from projections import time_windows
 from projections import traces as trace_views
 from schemas.api.telemetry import QueryCondition
 from schemas.span_filter import OrderKey, TraceOrder, TraceQuery
 from stack.domain.span_filter import understood
 from tests.telemetry.otlp_requests import BASE_NS, PlainSpan
-from tests.telemetry.span_oracle import matching_traces, meets, root_of, shown
+from tests.telemetry.span_oracle import matching_traces, meets, root_of, shown, tokens_of
 from tests.telemetry.stored_telemetry import StoredTelemetry
 
 NEWEST_FIRST = (OrderKey("start_time", descending=True),)
@@ -236,3 +236,68 @@ def test_windows_grow_until_they_hold_everything(store: StoredTelemetry) -> None
     with store.warehouse.snapshot() as snapshot:
         found = list(time_windows.windows(snapshot))
     assert found == [BASE_NS + 1_000 - 90, BASE_NS + 1_000 - 270, BASE_NS + 1_000 - 810, None]
+
+
+INPUT, OUTPUT = "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"
+tokens = st.dictionaries(
+    st.sampled_from([INPUT, OUTPUT]), st.sampled_from([0, 1, 10, 100, 2**62, 2**63 - 1]), max_size=2
+)
+
+
+@relaxed
+@given(st.data(), st.sampled_from([0, 3, 10**6]))
+def test_tokens_count_once_along_each_branch(store: StoredTelemetry, data: st.DataObject, most: int) -> None:
+    """In whatever order and requests spans arrive, also when stored meanwhile, and whoever counts: for `most` spans
+    the writer, for the others the reader."""
+    spans = data.draw(populations())
+    for span in spans:
+        span.attributes = data.draw(tokens)
+        span.parent = data.draw(st.sampled_from([None, 1, 2, 3, 4, 5, 6, 99]))
+    store.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(span_store, "MAX_COUNTED", most)
+        at = 0
+        while at < len(spans):
+            count = data.draw(st.integers(1, 6))
+            store.add(spans[at : at + count])
+            store.move(data.draw(st.integers(0, 6)))
+            at += count
+        _check_tokens(store, spans)
+        kept = data.draw(st.integers(1, 4))
+        store.build.forget_before(kept)
+        with store.warehouse.snapshot() as snapshot:
+            left = set(snapshot.rows("SELECT trace_id, span_id FROM now.spans", {}))
+        _check_tokens(store, [span for span in spans if (span.trace_id, span.span_id) in left])
+
+
+def _check_tokens(store: StoredTelemetry, spans: Sequence[PlainSpan]) -> None:
+    with store.warehouse.snapshot() as snapshot:
+        rows = trace_views.found(snapshot, TraceQuery((), NEWEST_FIRST, None, 0), 100)
+        alone = [trace_views.one(snapshot, row.trace) for row in rows]
+    found = {row.trace.hex: (row.input_tokens, row.output_tokens) for row in rows}
+    assert found == {row.trace.hex: (row.input_tokens, row.output_tokens) for row in alone if row is not None}
+    by_trace: dict[str, list[PlainSpan]] = {}
+    for span in spans:
+        by_trace.setdefault(span.trace_id, []).append(span)
+    assert found == {
+        trace: (tokens_of(own, INPUT), tokens_of(own, OUTPUT)) for trace, own in by_trace.items()
+    }
+
+
+@pytest.mark.parametrize("order", ["downwards", "upwards", "mixed"])
+def test_tokens_of_a_deep_trace(store: StoredTelemetry, order: str) -> None:
+    """Each span of 3,000 repeats the tokens of the one call at the bottom."""
+    depth = 3_000
+    spans = [
+        PlainSpan(trace=1 << 90, span=level, parent=level - 1 or None, attributes={INPUT: 7})
+        for level in range(1, depth + 1)
+    ]
+    if order != "downwards":
+        spans.sort(key=lambda span: -span.span if order == "upwards" else span.span * 7 % 1000)
+    store.clear()
+    for at in range(0, depth, 500):
+        store.add(spans[at : at + 500])
+        store.move(250)
+    with store.warehouse.snapshot() as snapshot:
+        [row] = trace_views.found(snapshot, TraceQuery((), NEWEST_FIRST, None, 0), 100)
+    assert (row.input_tokens, row.output_tokens, row.span_count) == (7, None, depth)

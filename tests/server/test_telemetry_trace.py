@@ -89,6 +89,26 @@ def test_details(telemetry: Telemetry) -> None:
     }
 
 
+def test_tokens_that_are_repeated_upwards_count_once(telemetry: Telemetry) -> None:
+    """An agent's span repeats its calls' tokens, and a client's span those of the server that it asked. The parents
+    come after their children, as senders do it, and some spans come twice."""
+
+    def span(parent: int | None, tokens: tuple[int, int] | None) -> PlainSpan:
+        names = ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens")
+        attributes = dict(zip(names, tokens, strict=True)) if tokens else {}
+        return PlainSpan(trace=trace, span=new_id(), parent=parent, attributes=attributes)
+
+    trace = new_id(128)
+    agent = span(None, (113, 11))
+    client = span(agent.span, (56, 5))
+    server = span(client.span, None)
+    calls = [span(server.span, (56, 5)), span(agent.span, (57, 6))]
+    for sent in ([calls[0]], [calls[1], client], [client, agent, calls[0]], [server]):
+        telemetry.send(sent)
+    [found] = telemetry.details(where("trace_id", "eq", agent.trace_id))
+    assert (found["input_tokens"], found["output_tokens"]) == (113, 11)
+
+
 def test_spans_that_come_late_and_twice(telemetry: Telemetry) -> None:
     """A child before its parent, a span three days late, and everything a second time."""
     trace = new_id(128)

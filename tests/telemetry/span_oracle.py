@@ -98,3 +98,37 @@ def root_of(spans: Sequence[PlainSpan]) -> set[int]:
     first = min(span.start_ns for span in orphans)
     earliest = [span for span in orphans if span.start_ns == first]
     return {span.span for span in earliest if span.parent is None} or {span.span for span in earliest}
+
+
+def tokens_of(spans: Sequence[PlainSpan], key: str) -> int | None:
+    """The sum of what the lowest spans of each branch say; None where no span says anything."""
+    by_id = {span.span: span for span in spans}
+    own = {span.span: span.attributes[key] for span in spans if key in span.attributes}
+    counts = [tokens for span, tokens in own.items() if not any(_is_below(one, span, by_id) for one in own)]
+    return min(sum(counts), 2**63 - 1) if own else None
+
+
+def _is_below(span: int, other: int, by_id: dict[int, PlainSpan]) -> bool:
+    """Whether `other` is above `span`. The earliest span of a circle of parents has none."""
+    walked: list[int] = []
+    at: int | None = _parent(span, by_id)
+    while at is not None and at not in walked:
+        if at == other:
+            return span != other
+        walked.append(at)
+        at = _parent(at, by_id)
+    return False
+
+
+def _parent(span: int, by_id: dict[int, PlainSpan]) -> int | None:
+    parent = by_id[span].parent
+    if parent not in by_id or parent == span:
+        return None
+    circle, at = [span], parent
+    while at in by_id and at not in circle:
+        circle.append(at)
+        at = by_id[at].parent
+    if at != span:
+        return parent
+    first = min(circle, key=lambda one: (by_id[one].start_ns, one))
+    return None if first == span else parent

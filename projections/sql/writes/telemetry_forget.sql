@@ -50,7 +50,10 @@ SELECT
     END AS top,
     input_tokens,
     output_tokens,
-    [coalesce(response_model, request_model)] AS models
+    [coalesce(response_model, request_model)] AS models,
+    (input_tokens IS NOT NULL OR output_tokens IS NOT NULL)::BIGINT AS token_spans,
+    false AS is_counted,
+    number
 FROM (
     SELECT * EXCLUDE (pairs) FROM now.spans_recent
     WHERE trace_id IN (SELECT trace_id FROM thinned)

@@ -1,4 +1,5 @@
--- The spans of `arriving`, and in place of their traces what was known of these, for `traces_merge.sql`.
+-- The spans of `arriving`, and in place of their traces what was known of these, for `traces_merge.sql`. Of `counts` bit
+-- 0 tells whether a span's input tokens count among the spans that arrive, bit 1 whether its output tokens do.
 CREATE OR REPLACE TEMP TABLE touched AS
 SELECT
     trace_id::UUID AS trace_id,
@@ -16,9 +17,12 @@ SELECT
     CASE
         WHEN parent_span_id = 0 THEN {'id': span_id, 'name': name, 'resource': resource_id, 'start': start_ns}
     END AS top,
-    nullif(input_tokens, -9223372036854775808) AS input_tokens,
-    nullif(output_tokens, -9223372036854775808) AS output_tokens,
-    [coalesce(nullif(response_model, ''), nullif(request_model, ''))] AS models
+    CASE WHEN counts & 1 > 0 THEN input_tokens END AS input_tokens,
+    CASE WHEN counts & 2 > 0 THEN output_tokens END AS output_tokens,
+    [coalesce(nullif(response_model, ''), nullif(request_model, ''))] AS models,
+    (input_tokens <> -9223372036854775808 OR output_tokens <> -9223372036854775808)::BIGINT AS token_spans,
+    true AS is_counted,
+    number
 FROM arriving;
 
 INSERT INTO touched
@@ -41,7 +45,10 @@ SELECT
     END,
     input_tokens,
     output_tokens,
-    models
+    models,
+    token_spans,
+    false,
+    first_number
 FROM now.traces
 WHERE trace_id IN (SELECT trace_id FROM touched);
 

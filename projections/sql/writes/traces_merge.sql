@@ -1,4 +1,5 @@
 -- Makes traces of `touched`: of spans, and of what was known of these traces before. Of none of them is a row there.
+-- The tokens of a trace add up where all its spans were counted together, or where only one of them has any.
 INSERT INTO now.traces
 SELECT
     trace_id,
@@ -14,9 +15,12 @@ SELECT
     top.id,
     top.name,
     top.resource,
-    input_tokens,
-    output_tokens,
-    models
+    CASE WHEN is_counted THEN input_tokens END,
+    CASE WHEN is_counted THEN output_tokens END,
+    models,
+    token_spans,
+    is_counted,
+    first_number
 FROM (
     SELECT
         trace_id,
@@ -29,16 +33,15 @@ FROM (
         ) AS first,
         arg_min(top, {'start': top.start, 'id': top.id}) FILTER (WHERE top IS NOT NULL) AS top,
         CASE
-            WHEN count(input_tokens) > 0
-                THEN greatest(least(sum(input_tokens), 9223372036854775807), -9223372036854775807)::BIGINT
+            WHEN count(input_tokens) > 0 THEN least(sum(input_tokens), 9223372036854775807)::BIGINT
         END AS input_tokens,
         CASE
-            WHEN count(output_tokens) > 0
-                THEN greatest(least(sum(output_tokens), 9223372036854775807), -9223372036854775807)::BIGINT
+            WHEN count(output_tokens) > 0 THEN least(sum(output_tokens), 9223372036854775807)::BIGINT
         END AS output_tokens,
-        list_slice(list_sort(list_distinct(flatten(list(models)))), 1, 8) AS models
+        list_slice(list_sort(list_distinct(flatten(list(models)))), 1, 8) AS models,
+        sum(token_spans) AS token_spans,
+        bool_and(is_counted) OR sum(token_spans) < 2 AS is_counted,
+        min(number) AS first_number
     FROM touched
     GROUP BY trace_id
 );
-
-DROP TABLE touched;
