@@ -18,32 +18,48 @@ class LLMAsJudgeScoringFnParams(
     forbid_unknown_fields=True,
     kw_only=True,
 ):
-    """`prompt_template` holds `{input_query}`, `{expected_answer}` and `{generated_answer}`. The score is the first
-    group of the first of `judge_score_regexes` (RE2) that matches the judge's text. An empty list stands for the
-    function's own."""
+    """`prompt_template` holds `{input_query}`, `{expected_answer}` and `{generated_answer}`. The score is the
+    first group of the last match of the first of `judge_score_regexes` (RE2) that matches the judge's text. An empty
+    list means the function's defaults. Reasoning (`<think>...</think>`) is left out of the answer that is judged and
+    of the judge's own text unless `keep_reasoning` is true (not part of the Llama Stack specification)."""
 
     judge_model: str
     prompt_template: str | None = None
     judge_score_regexes: list[str]
     aggregation_functions: list[AggregationFunctionType]
+    keep_reasoning: bool = False
 
 
 class RegexParserScoringFnParams(
-    Struct, frozen=True, tag_field="type", tag="regex_parser", forbid_unknown_fields=True, kw_only=True
+    Struct,
+    frozen=True,
+    tag_field="type",
+    tag="regex_parser",
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
 ):
-    """The answer is the first group of the first of `parsing_regexes` (RE2) that matches. An empty list stands for
-    the function's own."""
+    """The answer is the first group of the first of `parsing_regexes` (RE2) that matches. An empty list means the
+    function's own rules. Reasoning is left out first unless `keep_reasoning` is true."""
 
     parsing_regexes: list[str]
     aggregation_functions: list[AggregationFunctionType]
+    keep_reasoning: bool = False
 
 
 class BasicScoringFnParams(
-    Struct, frozen=True, tag_field="type", tag="basic", forbid_unknown_fields=True, kw_only=True
+    Struct,
+    frozen=True,
+    tag_field="type",
+    tag="basic",
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
 ):
-    """An empty list stands for the function's own."""
+    """An empty list means the function's defaults. Reasoning is left out first unless `keep_reasoning` is true."""
 
     aggregation_functions: list[AggregationFunctionType]
+    keep_reasoning: bool = False
 
 
 ScoringFnParams = LLMAsJudgeScoringFnParams | RegexParserScoringFnParams | BasicScoringFnParams

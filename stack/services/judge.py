@@ -22,9 +22,9 @@ from stack.providers.inference.demo_extractive import DemoExtractive
 from stack.providers.inference.port import InferenceProvider, InferenceRequest, TextChunk
 from stack.providers.inference.registry import Models
 from stack.providers.scoring import judge
-from stack.providers.scoring.port import Definition, Row, RowFault, ScoreRow
+from stack.providers.scoring.port import FEEDBACK, Definition, Row, RowFault, ScoreRow
 from stack.providers.scoring.registry import has_own_patterns
-from stack.providers.scoring.scored import failed, scored
+from stack.providers.scoring.scored import failed, read_row, scored
 from stack.providers.scoring.worker_pool import WorkerPool
 from stack.services.effects import Effects
 
@@ -62,7 +62,7 @@ class Judge:
         """The score row, with what the judge said as `judge_feedback`. The parameters leave nothing out. A judge that
         fails for good is that row's error."""
         try:
-            asked = judge.prompt(params.prompt_template or "", row)
+            asked = judge.prompt(params.prompt_template or "", read_row(params, row))
             async with self._places:
                 said = await self._said(params.judge_model, asked, labels)
         except (RowFault, ReplaystackError) as error:
@@ -70,7 +70,7 @@ class Judge:
         except Exception:
             logger.exception("judge %s failed unexpectedly", params.judge_model)
             return failed("The judge failed inside the server. Its log has the details.")
-        return await self._graded(function, params, {judge.FEEDBACK: said}) | {judge.FEEDBACK: said}
+        return await self._graded(function, params, {FEEDBACK: said}) | {FEEDBACK: said}
 
     async def _graded(
         self, function: Definition, params: LLMAsJudgeScoringFnParams, said: Mapping[str, str]

@@ -179,7 +179,7 @@ def check_params(function: Definition, params: ScoringFnParams | None) -> None:
 def _complete(params: ScoringFnParams | None, own: ScoringFnParams) -> ScoringFnParams:
     """The parameters, with the function's own where they leave something out."""
     if isinstance(params, RegexParserScoringFnParams) and isinstance(own, RegexParserScoringFnParams):
-        return params if params.parsing_regexes else own
+        return replace(params, parsing_regexes=params.parsing_regexes or own.parsing_regexes)
     if isinstance(params, LLMAsJudgeScoringFnParams) and isinstance(own, LLMAsJudgeScoringFnParams):
         return replace(
             params,

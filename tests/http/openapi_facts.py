@@ -86,6 +86,7 @@ def _object(left: dict[str, Any]) -> Any:
     fields = {
         name + ("!" if name in required else ""): schema_facts(one)
         for name, one in sorted(left.pop("properties").items())
+        if not one.get("x-beside-the-contract")
     }
     closed = left.pop("additionalProperties", True) is False
     return {"fields" if closed else "open fields": fields}

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 from schemas.api.scoring import ScoreBatchRequest, ScoreBatchResponse, ScoreRequest, ScoreResponse
 from schemas.api.scoring_function import AggregationFunctionType, ScoringFnParams
 from stack.http.spec.components import ANY_OBJECT, PREFIX, Details, Schema
-from stack.http.spec.operation import Operation
+from stack.http.spec.operation import BESIDE, Operation
 
 ParamsType = Literal["llm_as_judge", "regex_parser", "basic"]
 
@@ -22,8 +22,17 @@ def _tag(kind: type) -> Schema:
     return {"$ref": PREFIX + "ScoringFnParamsType", "const": tag, "default": tag}
 
 
+_KEEP_REASONING: Schema = {
+    "default": False,
+    "description": "Score what stands in `<think>` blocks too. Not part of the Llama Stack specification.",
+    BESIDE: True,
+}
+
 DETAILS: dict[type, Details] = {
-    **{kind: Details(schemas={"type": _tag(kind)}) for kind in get_args(ScoringFnParams)},
+    **{
+        kind: Details(schemas={"type": _tag(kind)}, notes={"keep_reasoning": _KEEP_REASONING})
+        for kind in get_args(ScoringFnParams)
+    },
     ScoreRequest: Details(
         schemas={"input_rows": {"type": "array", "items": ANY_OBJECT}, "scoring_functions": _PARAMS}
     ),

@@ -11,10 +11,8 @@ from schemas.api.scoring_function import LLMAsJudgeScoringFnParams, ScoringFnPar
 from stack.errors import Invalid
 from stack.providers.scoring import patterns
 from stack.providers.scoring.fields import field, text
-from stack.providers.scoring.port import Definition, Row, RowFault, ScoreRow
+from stack.providers.scoring.port import FEEDBACK, Definition, Row, RowFault, ScoreRow
 
-FEEDBACK = "judge_feedback"
-"""What the judge said: a field of the row that it is read from, and of the score row."""
 PLACEHOLDERS = ("input_query", "expected_answer", "generated_answer")
 MAX_CHARACTERS = 200_000
 """Of each text that is put into a prompt."""
@@ -67,9 +65,18 @@ Answer to grade: {generated_answer}
 
 Grade (A, B or C):"""
 
-BASE_PATTERNS = [r"(?i)score\W{0,10}?(-?\d+(?:\.\d+)?)"]
-# A letter that stands alone on the last line, or with the name of its grade. An A within a sentence is none.
-SIMPLEQA_PATTERNS = [r"(?:^|\n)\W*(A|B|C)\b(?:\W+(?:CORRECT|INCORRECT|NOT[_ ]ATTEMPTED))?\W*$"]
+_GRADE = r"(?:score|grade|rating)(?:\s+(?:is|of|would be))?(?:\W|\\(?:boxed|text|textbf|mathbf)\b){0,24}?"
+_NUMBER_SAID = r"(-?\d+(?:\.\d+)?)"
+# A line that announces the grade, else the last mention of one; of several the last counts.
+BASE_PATTERNS = [
+    rf"(?im)^\W*(?:(?:the|my|final|overall|total)\s+)*{_GRADE}{_NUMBER_SAID}",
+    rf"(?i){_GRADE}{_NUMBER_SAID}",
+]
+# A letter that stands alone on a line, or with the name of its grade. An A within a sentence is none.
+SIMPLEQA_PATTERNS = [
+    r"(?m)^\W*(?:(?i:(?:(?:the|my|final)\s+)*(?:grade|answer|verdict|score)(?:\s+is)?)\b(?:\W|\\(?:boxed|text)\b)*)?"
+    r"(?:\\(?:boxed|text)\W*)*(A|B|C)\b(?:\W+(?:CORRECT|INCORRECT|NOT[_ ]ATTEMPTED))?\W*$",
+]
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{(" + "|".join(PLACEHOLDERS) + r")\}")
 _NAMED = re.compile(r"\{([A-Za-z_]\w*)\}")
@@ -127,9 +134,9 @@ def _shown(row: Row, name: str) -> str:
 
 
 def grade(params: ScoringFnParams, row: Row) -> ScoreRow:
-    """The score row of what a judge said: the grade that the patterns find, as a number where it is one."""
+    """The score row of a judge's text: the last grade that the patterns find, as a number if it is one."""
     assert isinstance(params, LLMAsJudgeScoringFnParams)
-    found = patterns.first_match(params.judge_score_regexes, text(row, FEEDBACK))
+    found = patterns.last_match(params.judge_score_regexes, text(row, FEEDBACK))
     if not found:
         raise RowFault("The judge gave no grade that the patterns find.")
     return {"score": _number(found)}

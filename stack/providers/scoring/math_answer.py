@@ -7,31 +7,47 @@ answers are the same if their texts are, in a normal form, or if math-verify fin
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from schemas.api.scoring_function import RegexParserScoringFnParams, ScoringFnParams
 from stack.providers.scoring.fields import field, kind, text
+from stack.providers.scoring.number import number
+from stack.providers.scoring.number import same as number_same
 from stack.providers.scoring.patterns import first_match
 from stack.providers.scoring.port import Definition, Row, RowFault, ScoreRow
 
-PATTERNS = [r".*final answer is:?\s*\$\\boxed{(?P<X>.*)}\$"]
 MAX_CHARACTERS = 200_000
 MAX_EXPRESSION = 4_000
 """Characters of an answer that is given to math-verify; a longer one is compared as text."""
 
 _BOX = re.compile(r"\\f?boxed\s*")
-_MARKUP = re.compile(r"\\(?:left|right|displaystyle|[,;!: ])|\\(?:text|mbox|mathrm|textbf)\s*(?=\{)|[${}\s]")
-_GROUPED = re.compile(r"(?<=\d),(?=\d{3}(?:\D|$))")
+_ANNOUNCED = re.compile(r"(?:\banswer\b[^\S\n]*(?:is\b|:|=)[^\S\n]*:?|####)[^\S\n]*(\S[^\n]*)", re.IGNORECASE)
+_MARKUP = re.compile(r"\\(?:left|right|displaystyle)\b|\\[,;!: ]|\$")
+_TEXT = re.compile(r"\\(?:text|mbox|textbf)\s*\{([^{}]*)\}")
+_SPACE = re.compile(r"\s+")
+_SPACES_OF_MARKS = re.compile(r"(?<=[^\w]) | (?=[^\w])")
 _QUOTED = re.compile(r"\\(?:text|mbox|mathrm|textbf)\s*\{[^{}]*\}")
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 _IN_MATHS = re.compile(r"\$|\\\(|\\\[|\\begin")
+_CONSTANT = re.compile(
+    r"\\(?:mathrm|operatorname|text|mathit|mathbf)\s*\{\s*(e|i|d|\\pi)\s*\}|\{\\rm\s+(e|i|d)\}"
+)
+_SCIENTIFIC = re.compile(r"(?<![A-Za-z\\\d.])(\d+(?:\.\d+)?)[eE]([+-]?\d+)(?![\d.A-Za-z])")
+_TIMES_TEN = re.compile(r"(?<=\d)\s*(?:[\u00d7x*·]|\\cdot)\s*10\s*(?:\^|\*\*)\s*\{?([+-]?\d+)\}?")
+_PI = re.compile(r"(?<![A-Za-z\\])pi(?![A-Za-z])")
+_ROOT = re.compile(r"(?<![A-Za-z\\])sqrt\s*\(([^()]*)\)")
+_SIGNS = str.maketrans({
+    "\u2212": "-", "π": r"\pi ", "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "\u222a": r"\cup ", "÷": "/", "·": r"\cdot ",
+})  # fmt: skip
+# A dollar that closes nothing and is not closed is a sign of currency.
+_DOLLARS = re.compile(r"(\$\$.*?\$\$|\$(?!\s)[^$\n]*[^\s$]\$(?!\d))|\$", re.DOTALL)
 
 
 def math_response(params: ScoringFnParams, row: Row) -> ScoreRow:
     assert isinstance(params, RegexParserScoringFnParams)
     generated = answer_in(text(row, "generated_answer", MAX_CHARACTERS), params.parsing_regexes)
     expected = answer_in(_expected(row), params.parsing_regexes)
-    same = normal(generated) == normal(expected) or equal(expected, generated)
-    return {"score": 1.0 if same else 0.0}
+    return {"score": 1.0 if same(expected, generated) else 0.0}
 
 
 def _expected(row: Row) -> str:
@@ -44,10 +60,14 @@ def _expected(row: Row) -> str:
 
 
 def answer_in(said: str, patterns: list[str]) -> str:
-    """The answer that a text ends in."""
+    """The answer that a text ends in: what a pattern finds, else the last box, else a number that is announced as the
+    answer, else the whole text."""
     found = first_match(patterns, said)
     if found is None:
         found = last_boxed(said)
+    if found is None:
+        announced = _ANNOUNCED.findall(said)
+        found = announced[-1] if announced and number(announced[-1]) else None
     return (said if found is None else found).strip()
 
 
@@ -67,35 +87,71 @@ def last_boxed(said: str) -> str | None:
     return None
 
 
+def same(expected: str, generated: str) -> bool:
+    """Whether two answers mean the same. Numbers are compared exactly, other expressions by math-verify, whose
+    agreement counts if the values of the two do not contradict it. That may take long: call it where it can be
+    ended."""
+    if normal(expected) == normal(generated):
+        return True
+    numbers = number(expected), number(generated)
+    if numbers[0] is not None and numbers[1] is not None:
+        return number_same(numbers[0], numbers[1])
+    if max(len(expected), len(generated)) > MAX_EXPRESSION:
+        return False
+    return equal(expected, generated)
+
+
 def normal(answer: str) -> str:
-    """An answer as text, without markup that changes no meaning."""
-    plain = _MARKUP.sub("", answer.replace("dfrac", "frac").replace("tfrac", "frac"))
-    return _GROUPED.sub("", plain).rstrip(".")
+    """An answer as text, without markup that changes no meaning. Braces are meaning: \\frac{1}{23} is not
+    \\frac{12}{3}."""
+    plain = _TEXT.sub(r"\1", answer.replace("dfrac", "frac").replace("tfrac", "frac"))
+    plain = _SPACE.sub(" ", _MARKUP.sub("", plain.replace("\\$", ""))).strip()
+    return _SPACES_OF_MARKS.sub("", plain).rstrip(".")
 
 
 def equal(expected: str, generated: str) -> bool:
-    """Whether math-verify can tell that the two are equal. It may take for ever: call it where that can be ended."""
-    if max(len(expected), len(generated)) > MAX_EXPRESSION:
-        return False
-    from math_verify import parse, verify  # type: ignore[import-untyped]
+    """Whether math-verify can tell that the two are equal, and their values do not differ."""
+    from math_verify import verify  # type: ignore[import-untyped]
 
-    gold, target = (parse(_as_maths(one), parsing_timeout=None) for one in (expected, generated))
-    return bool(gold and target and verify(gold, target, timeout_seconds=None))
+    from stack.providers.scoring.math_values import contradict
+
+    return any(
+        verify(gold, target, timeout_seconds=None) and not contradict(gold, target)
+        for gold in _parsed(expected)
+        for target in _parsed(generated)
+    )
+
+
+def _parsed(answer: str) -> list[Any]:
+    """What math-verify reads in an answer. Where there is mathematics in it, numbers in the text around it and
+    fragments of it are not taken instead."""
+    from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
+
+    written = _as_maths(answer)
+    if _IN_MATHS.search(written):
+        return list(parse(written, [LatexExtractionConfig()], parsing_timeout=None))
+    return list(parse(written, [LatexExtractionConfig(), ExprExtractionConfig()], parsing_timeout=None))
 
 
 def _as_maths(answer: str) -> str:
-    """Prose is left for math-verify to find an expression in: as LaTeX, words are products of their letters, and
-    `listen` equals `silent`."""
-    if _IN_MATHS.search(answer) or _WORD.search(_QUOTED.sub("", answer)):
-        return answer
-    return f"${answer}$"
+    """The answer as LaTeX that math-verify reads. Prose is left for it to find an expression in: as LaTeX, words are
+    products of their letters, and `listen` equals `silent`."""
+    plain = _CONSTANT.sub(lambda found: found[1] or found[2], answer.replace("\\$", ""))
+    plain = _PI.sub(r"\\pi ", _DOLLARS.sub(lambda found: found[1] or "", plain.translate(_SIGNS)))
+    plain = _ROOT.sub(r"\\sqrt{\1}", plain)
+    plain = _TIMES_TEN.sub(r"\\times 10^{\1}", plain)
+    prose = not _IN_MATHS.search(plain) and _WORD.search(_QUOTED.sub("", plain))
+    if prose:
+        return _SCIENTIFIC.sub(r"$\1\\times 10^{\2}$", plain)
+    plain = _SCIENTIFIC.sub(r"\1\\times 10^{\2}", plain)
+    return plain if _IN_MATHS.search(plain) else f"${plain}$"
 
 
 DEFINITIONS = (
     Definition(
         id="basic::regex_parser_math_response",
         description="1 if the generated answer means the same as the expected one in mathematics, else 0.",
-        params=RegexParserScoringFnParams(parsing_regexes=PATTERNS, aggregation_functions=["accuracy"]),
+        params=RegexParserScoringFnParams(parsing_regexes=[], aggregation_functions=["accuracy"]),
         place="worker",
         libraries=("math_verify",),
         score_row=math_response,

@@ -1,45 +1,36 @@
-"""`basic::regex_parser_multiple_choice_answer`: finds the letter that was chosen, in many languages."""
+"""`basic::regex_parser_multiple_choice_answer`: whether the chosen letter is the expected one."""
 
 from __future__ import annotations
 
 from schemas.api.scoring_function import RegexParserScoringFnParams, ScoringFnParams
+from stack.providers.scoring.choice import chosen_letter, letter_of
 from stack.providers.scoring.fields import field, text
 from stack.providers.scoring.patterns import first_match
 from stack.providers.scoring.port import Definition, Row, ScoreRow
 
-# What answers are announced with. `_` stands for any space, also of the wide and the invisible kinds.
-_ANNOUNCEMENTS = (
-    "The best answer is ",
-    "Answer_:",
-    "উত্তর_:", "उत्तर_:", "উত্তরঃ",
-    "Antwort_:",
-    "답변_:", "정답_:", "답_:",
-    "答案_\uff1a", "答案_:", "答_\uff1a", "答_:", "答复_\uff1a", "答曰_\uff1a",
-    "الإجابة:", "الجواب:", "إجابة:", "الإجابة النهائية:", "الإجابة الصحيحة:", "الإجابة الصحيحة هي:", "الإجابة هي:",
-    "Respuesta_:", "Risposta_:",
-    "答え_:", "答え_\uff1a", "回答_:", "回答_\uff1a", "解答_:",
-    "Jawaban_:", "Réponse_:", "Resposta_:", "Jibu_:",
-    "Idahun_:", "Ìdáhùn_:", "Idáhùn_:", "Àmọ̀nà_:", "Àdáhùn_:", "Ànúgọ_:", "Àṣàyàn_:",
-)  # fmt: skip
-_SPACE = r"[\s\p{Z}\x{200B}]*"
-_LETTER = "([A-J]|[أ-د]|[অ]|[ব]|[ড]|[ঢ]|[Ａ]|[Ｂ]|[Ｃ]|[Ｄ])"  # noqa: RUF001
-
-PATTERNS = [f"(?i){said.replace('_', _SPACE)}{_SPACE}{_LETTER}" for said in _ANNOUNCEMENTS]
-
 
 def multiple_choice(params: ScoringFnParams, row: Row) -> ScoreRow:
-    """1 where what the patterns find in the generated answer is exactly the expected one."""
+    """1 if the answer chooses the expected letter, in either case. Patterns of the caller replace the grammar of
+    `choice.py`: what they find must then equal the expected answer, or be the same letter."""
     assert isinstance(params, RegexParserScoringFnParams)
     expected, generated = field(row, "expected_answer"), text(row, "generated_answer")
-    found = first_match(params.parsing_regexes, generated)
-    return {"score": 1.0 if found and found == expected else 0.0}
+    letter = letter_of(expected) if isinstance(expected, str) else None
+    if params.parsing_regexes:
+        found = first_match(params.parsing_regexes, generated)
+        same = found == expected or (letter is not None and letter_of(found or "") == letter)
+        return {"score": 1.0 if found and same else 0.0}
+    return {"score": 1.0 if letter is not None and chosen_letter(generated) == letter else 0.0}
 
 
 DEFINITIONS = (
     Definition(
         id="basic::regex_parser_multiple_choice_answer",
-        description="1 if the letter that the generated answer chooses is the expected one, else 0.",
-        params=RegexParserScoringFnParams(parsing_regexes=PATTERNS, aggregation_functions=["accuracy"]),
+        description=(
+            "1 if the letter that the generated answer chooses is the expected one, in either case, else 0. The last "
+            "announcement counts (`Answer: B`, `The answer is (b).`, `\\boxed{B}`, in many languages), without one a "
+            "line that is only a letter. `parsing_regexes` replace these rules."
+        ),
+        params=RegexParserScoringFnParams(parsing_regexes=[], aggregation_functions=["accuracy"]),
         score_row=multiple_choice,
     ),
 )

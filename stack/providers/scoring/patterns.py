@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from stack.errors import Invalid
@@ -39,16 +40,44 @@ def check(patterns: Sequence[str], where: str) -> None:
 
 
 def first_match(patterns: Sequence[str], text: str) -> str | None:
-    """What the first pattern that matches found: its first group, or all of it where it has no group."""
+    """The first match of the first pattern that matches: its first group, or all of it if it has no group."""
+    return next(_found(patterns, text), None)
+
+
+def last_match(patterns: Sequence[str], text: str) -> str | None:
+    """The last match of the first pattern that matches: its first group, or all of it if it has no group."""
+    found = deque(_found(patterns, text), maxlen=1)
+    return found[0] if found else None
+
+
+def _found(patterns: Sequence[str], text: str) -> Iterator[str]:
     # Encoded once: given a str, RE2 would do that for each pattern.
     encoded = text.encode()
     for pattern in patterns:
-        compiled = _compiled(pattern, MATCH_BYTES)
-        found = compiled.search(encoded)
-        answer: bytes | None = found.group(1 if compiled.groups else 0) if found is not None else None
-        if answer is not None:
-            return answer.decode()
-    return None
+        program = compiled(pattern)
+        group = 1 if program.groups else 0
+        matched = False
+        for found in program.finditer(encoded):
+            if found.group(group) is not None:
+                matched = True
+                yield found.group(group).decode()
+        if matched:
+            return
+
+
+def spans(pattern: str, text: str) -> Iterator[tuple[int, int]]:
+    """Start and end of each match, in characters."""
+    encoded = text.encode()
+    characters = position = 0
+    for found in compiled(pattern).finditer(encoded):
+        start = characters + len(encoded[position : found.start()].decode())
+        position, characters = found.end(), start + len(found.group().decode())
+        yield start, characters
+
+
+def compiled(pattern: str) -> Any:
+    """The pattern as RE2 has it, to be matched against UTF-8. Raises ValueError."""
+    return _compiled(pattern, MATCH_BYTES)
 
 
 @functools.lru_cache(1024)

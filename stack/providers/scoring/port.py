@@ -13,6 +13,11 @@ Row = Mapping[str, Any]
 ScoreRow = dict[str, Any]
 """`{score, ...}`; of a row that failed `{score: 0, error}`."""
 
+FEEDBACK = "judge_feedback"
+"""The judge's text: a field of the row that the grade is read from, and of the score row."""
+GENERATED = ("generated_answer", FEEDBACK)
+"""Fields whose text a model has written."""
+
 Place = Literal["here", "worker", "judge"]
 
 

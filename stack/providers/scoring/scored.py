@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from schemas.api.scoring_function import ScoringFnParams
-from stack.providers.scoring.port import Definition, Row, RowFault, ScoreRow
+from stack.providers.scoring.port import GENERATED, Definition, Row, RowFault, ScoreRow
+from stack.providers.scoring.reasoning import without_reasoning
 
 
 def scored(function: Definition, params: ScoringFnParams, row: Row) -> ScoreRow:
     """The score row; `{score: 0, error}` for a row that cannot be scored. Raises MemoryError only."""
     try:
-        return function.score_row(params, row)
+        return function.score_row(params, read_row(params, row))
     except RowFault as fault:
         return failed(fault.detail, fault.weight)
     except RecursionError:
@@ -19,6 +20,14 @@ def scored(function: Definition, params: ScoringFnParams, row: Row) -> ScoreRow:
     except Exception as error:
         # Libraries for mathematics and languages fail in many ways on strange text; one row must not end a job.
         return failed(f"The row cannot be scored: {type(error).__name__}: {str(error)[:200]}")
+
+
+def read_row(params: ScoringFnParams, row: Row) -> Row:
+    """The row as functions and judges read it: without the model's reasoning, unless the parameters keep it."""
+    if params.keep_reasoning:
+        return row
+    said = {name: without_reasoning(value) for name in GENERATED if isinstance(value := row.get(name), str)}
+    return {**row, **said}
 
 
 def failed(detail: str, weight: float | None = None) -> ScoreRow:

@@ -105,6 +105,12 @@ def test_those_of_the_functions_are_fine() -> None:
         ("score = 8.5", 8.5),
         ("Score: -1", -1),
         ("It would score well. Score: 3", 3),
+        ("Score: 3 would be harsh.\n\nScore: 8", 8),
+        ("A score of 10 would need more. I give a score of 6.", 6),
+        ("Score: 4\n\n(For a score of 10 it would have to say more.)", 4),
+        ("**Final score:** **9**", 9),
+        ("Score: $\\boxed{7}$", 7),
+        ("The score is 5.", 5),
     ],
 )
 def test_the_base_judge_ends_in_a_number(said: str, grade: float) -> None:
@@ -121,6 +127,12 @@ def test_the_base_judge_ends_in_a_number(said: str, grade: float) -> None:
         ("A: CORRECT", "A"),
         ("C (NOT_ATTEMPTED)", "C"),
         ("A good answer would name both.\n\nB", "B"),
+        ("A\n\nOn second thought:\n\nB", "B"),
+        ("Grade: C", "C"),
+        ("**Grade:** A (CORRECT)", "A"),
+        ("The grade is B.", "B"),
+        ("$\\boxed{A}$", "A"),
+        ("A\n\nIt says the same.", "A"),
     ],
 )
 def test_the_simpleqa_judge_ends_in_a_letter(said: str, grade: str) -> None:

@@ -33,10 +33,17 @@ def test_it_is_found_in_many_languages(said: str, letter: str) -> None:
     assert score(NAME, "F", said) == 0
 
 
-@pytest.mark.parametrize("said", ["", "B", "Answer: none", "Answer: K", "The answer: maybe"])
+@pytest.mark.parametrize("said", ["", "Answer: none", "Answer: K", "The answer: maybe", "Answer: Because"])
 def test_nothing_is_found_where_nothing_is_chosen(said: str) -> None:
     assert score(NAME, "B", said) == 0
     assert score(NAME, "", said) == 0
+
+
+def test_case_and_marks_do_not_matter() -> None:
+    assert score(NAME, "B", "b") == 1
+    assert score(NAME, "(b)", "The answer is **B**.") == 1
+    assert score(NAME, "C", "Answer: A is wrong.\nAnswer: C") == 1
+    assert score(NAME, "A", "Answer: A is wrong.\nAnswer: C") == 0
 
 
 def test_own_patterns_take_the_place_of_all() -> None:
@@ -44,6 +51,12 @@ def test_own_patterns_take_the_place_of_all() -> None:
     assert score(NAME, "yes", "Answer: B <yes>", params) == 1
     assert score(NAME, "B", "Answer: B <yes>", params) == 0
     assert score(NAME, "B", "Answer: B <yes>") == 1
+
+
+def test_a_letter_that_own_patterns_find_may_be_in_either_case() -> None:
+    params = RegexParserScoringFnParams(parsing_regexes=[r"=> (\S+)"], aggregation_functions=[])
+    assert score(NAME, "B", "=> (b)", params) == 1
+    assert score(NAME, "B", "=> c", params) == 0
 
 
 def test_an_answer_that_is_no_text_is_the_rows_fault() -> None:
