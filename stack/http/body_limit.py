@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from litestar.types import Receive
 from msgspec import Struct
@@ -16,6 +17,13 @@ DRAIN_BYTES = 64 * 2**20
 UNCOUNTED_BYTES = 64 * 2**10
 """The start of a body that takes no share of what may be in flight: small requests always find room."""
 RETRY_AFTER_S = 2
+ROOM_WAIT_S = 2.0
+"""How long bytes that have arrived wait for room."""
+MAKES_WAY_AFTER_S = 1.0
+"""A sender that has been waited for less than this, all together, is not slow."""
+_LOOK_AGAIN_S = 0.05
+
+T = TypeVar("T")
 
 
 class BodyRefused(Exception):
@@ -26,18 +34,97 @@ class BodyRefused(Exception):
         self.refusal = refusal
 
 
-class BytesInFlight:
-    """The bytes of request bodies that are in memory, counted as they arrive. Used on one event loop."""
+class NoRoom(Exception):
+    """What is in flight leaves no room, or others needed the room while this sender was waited for."""
 
-    __slots__ = ("held", "most")
+
+class BytesInFlight:
+    """The bytes of request bodies that are in memory, counted as they arrive. Used on one event loop.
+
+    While they fill the room, the sender that has been waited for longest makes way for the others, so that slow
+    senders never keep out fast ones. One body at a time may exceed the room: bodies that are all incomplete would
+    wait for each other otherwise.
+    """
+
+    __slots__ = ("awaited", "exceeding", "held", "most")
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.held = 0
+        self.awaited: set[Share] = set()
+        self.exceeding: Share | None = None
 
-    def has_room(self, size: int) -> bool:
-        """One request is let in however large it is."""
-        return self.held == 0 or self.held + size <= self.most
+    def make_room(self, size: int, share: Share) -> bool:
+        """Whether there is room for `size` bytes more of `share`."""
+        while self.held + size > self.most:
+            slow = [one for one in self.awaited if one.counted and one.waited_s() >= MAKES_WAY_AFTER_S]
+            if not slow:
+                if self.exceeding not in (None, share):
+                    return False
+                self.exceeding = share
+                break
+            max(slow, key=Share.waited_s).make_way()
+        return True
+
+
+class Share:
+    """What one sender has in flight, and the time for which it was waited for."""
+
+    __slots__ = ("_in_flight", "_made_way", "_since", "_timeout", "_waited_s", "counted")
+
+    def __init__(self, in_flight: BytesInFlight) -> None:
+        self._in_flight = in_flight
+        self._made_way = False
+        self._since: float | None = None
+        self._timeout: asyncio.Timeout | None = None
+        self._waited_s = 0.0
+        self.counted = 0
+
+    async def wait(self, read: Callable[[], Awaitable[T]], timeout_s: float) -> T:
+        """What the sender sends next. Raises TimeoutError, and NoRoom if others needed the room meanwhile."""
+        loop = asyncio.get_running_loop()
+        self._since = loop.time()
+        self._in_flight.awaited.add(self)
+        try:
+            async with asyncio.timeout(timeout_s) as self._timeout:
+                return await read()
+        except TimeoutError:
+            if self._made_way:
+                raise NoRoom from None
+            raise
+        finally:
+            self._in_flight.awaited.discard(self)
+            self._waited_s += loop.time() - self._since
+            self._since = self._timeout = None
+
+    async def count(self, size: int) -> None:
+        """Counts `size` bytes more as soon as there is room for them. Raises NoRoom if there is none in time."""
+        until = asyncio.get_running_loop().time() + ROOM_WAIT_S
+        while self._made_way or not self._in_flight.make_room(size, self):
+            if self._made_way or asyncio.get_running_loop().time() >= until:
+                raise NoRoom
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        self.counted += size
+        self._in_flight.held += size
+
+    def release(self) -> None:
+        """Nothing is held any more. Calling it again does nothing."""
+        self._in_flight.held -= self.counted
+        self.counted = 0
+        if self._in_flight.exceeding is self:
+            self._in_flight.exceeding = None
+
+    def waited_s(self) -> float:
+        """Seconds for which the sender has been waited for, all together."""
+        now_s = asyncio.get_running_loop().time() - self._since if self._since is not None else 0.0
+        return self._waited_s + now_s
+
+    def make_way(self) -> None:
+        """Ends the wait for the sender, and gives its room to others."""
+        self._made_way = True
+        self.release()
+        if self._timeout is not None:
+            self._timeout.reschedule(asyncio.get_running_loop().time())
 
 
 class BodyLimits(Struct, frozen=True):
@@ -66,10 +153,9 @@ class IncomingBody:
     """
 
     __slots__ = (
-        "_counted",
-        "_in_flight",
         "_left_s",
         "_limits",
+        "_share",
         "_upstream",
         "_window_bytes",
         "_window_s",
@@ -85,8 +171,7 @@ class IncomingBody:
         Raises BodyRefused."""
         self._upstream = receive
         self._limits = limits
-        self._in_flight = in_flight
-        self._counted = 0
+        self._share = Share(in_flight)
         self._left_s = limits.deadline_s
         self._window_s = limits.timeout_s
         self._window_bytes = 0
@@ -94,12 +179,9 @@ class IncomingBody:
         self.complete = announced == 0
         # The client went away before its body was complete.
         self.left = False
-        if announced is not None:
-            if announced > limits.max_bytes:
-                raise self._too_large()
-            # Nothing is held for what is only announced.
-            if announced > UNCOUNTED_BYTES and not in_flight.has_room(announced - UNCOUNTED_BYTES):
-                raise _no_room()
+        # Nothing is held for what is only announced.
+        if announced is not None and announced > limits.max_bytes:
+            raise self._too_large()
 
     async def receive(self) -> Any:
         """The next ASGI message. Raises BodyRefused."""
@@ -108,36 +190,34 @@ class IncomingBody:
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
-            async with asyncio.timeout(min(self._window_s, self._left_s)):
-                message = await self._upstream()
+            message = await self._share.wait(self._upstream, min(self._window_s, self._left_s))
         except TimeoutError:
             raise self._too_slow() from None
+        except NoRoom:
+            raise _no_room() from None
         if message["type"] != "http.request":
             self.left = True
             return message
         self.complete = not message.get("more_body", False)
-        self._count(len(message.get("body", b"")))
         self._pace(loop.time() - began, len(message.get("body", b"")))
+        await self._count(len(message.get("body", b"")))
         return message
 
     def release(self) -> None:
         """The body is not held any more. Calling it again does nothing."""
-        self._in_flight.held -= self._counted
-        self._counted = 0
+        self._share.release()
 
-    def _count(self, size: int) -> None:
+    async def _count(self, size: int) -> None:
         self.received += size
         if self.received > self._limits.max_bytes:
             raise self._too_large()
-        counted = self.received - UNCOUNTED_BYTES - self._counted
+        counted = self.received - UNCOUNTED_BYTES - self._share.counted
         if counted > 0:
-            in_flight = self._in_flight
-            in_flight.held -= self._counted
-            if not in_flight.has_room(self._counted + counted):
-                self._counted = 0
-                raise _no_room()
-            self._counted += counted
-            in_flight.held += self._counted
+            try:
+                await self._share.count(counted)
+            except NoRoom:
+                self.release()
+                raise _no_room() from None
 
     def _pace(self, waited_s: float, size: int) -> None:
         limits = self._limits

@@ -111,21 +111,17 @@ async def _taken(content: Content, request: Request[Any, Any, Any], services: Se
 
 
 async def _body_taken(content: Content, request: Request[Any, Any, Any], services: Services) -> Decoded:
-    """Raises Malformed, TooLarge, IntakeFull, TelemetryLogError."""
+    """Raises Malformed, TooLarge, IntakeFull, TelemetryLogError, and BodyRefused, which the edge answers."""
     length = request.headers.get("content-length", "")
-    expected = int(length) if length.isdigit() else MAX_BYTES
-    if length and expected > MAX_BYTES:
-        raise TooLarge(f"The body has {expected} bytes; at most {MAX_BYTES} are taken. Send less at a time.")
+    if length.isdigit() and int(length) > MAX_BYTES:
+        raise TooLarge(f"The body has {length} bytes; at most {MAX_BYTES} are taken. Send less at a time.")
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MAX_BYTES:
+            raise TooLarge(f"The body has more than {MAX_BYTES} bytes. Send less at a time.")
+        parts.append(part)
     intake = services.telemetry_store.intake
-    room = await intake.room(expected, content.compression != "identity")
-    try:
-        parts, size = [], 0
-        async for part in request.stream():
-            size += len(part)
-            if size > MAX_BYTES:
-                raise TooLarge(f"The body has more than {MAX_BYTES} bytes. Send less at a time.")
-            parts.append(part)
-    except BaseException:
-        room.give_back()
-        raise
+    # Only for what has arrived: a sender that stalls must not keep others out.
+    room = await intake.room(size, content.compression != "identity")
     return await intake.take(content, b"".join(parts), MAX_BYTES, room)

@@ -1,14 +1,19 @@
-"""Takes OTLP over gRPC: the `Export` methods of traces, metrics and logs, with messages left as they came."""
+"""Takes OTLP over gRPC: the `Export` methods of traces, metrics and logs, with messages left as they came.
+
+The server has an event loop in a thread of its own, since gRPC's polling does not go well with uvloop. Methods are
+served as streams of requests, of which the first one is read: so a call whose message does not come has a deadline.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
 from stack.errors import ReplaystackError
+from stack.http.body_limit import BytesInFlight, NoRoom, Share
 from telemetry import response
 from telemetry.decoded import Decoded
 from telemetry.intake import Intake
@@ -22,9 +27,11 @@ logger = logging.getLogger("replaystack.telemetry")
 
 MAX_BYTES = 4 * 2**20
 """Of a message, unpacked."""
-MAX_CALLS = 128
-THREADS = 16
+MAX_ARRIVING = 64
+"""Messages that may be arriving at once: they take 256 MiB if all of them are as large as they may be."""
+MAX_CALLS = 4096
 RETRY_AFTER_S = 5
+START_S = 10.0
 STOP_S = 2.0
 _SERVICES: dict[str, Signal] = {
     "opentelemetry.proto.collector.trace.v1.TraceService": "traces",
@@ -37,21 +44,47 @@ Admit = Callable[[str], object]
 
 
 class OtlpGrpc:
-    """Of one event loop, in which requests are taken; calls wait in threads of their own."""
+    """Made in the event loop in which requests are taken. The message of a call has to arrive within `timeout_s`."""
 
-    def __init__(self, intake: Intake, admit: Admit) -> None:
+    def __init__(self, intake: Intake, admit: Admit, timeout_s: float) -> None:
         self._intake = intake
         self._admit = admit
-        self._loop = asyncio.get_running_loop()
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="otlp-grpc")
-        self._server: grpc.Server | None = None
+        self._taking_loop = asyncio.get_running_loop()
+        self._timeout_s = timeout_s
+        # Counted in messages: their sizes are not known before they are there.
+        self._arriving = BytesInFlight(MAX_ARRIVING)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._server: grpc.aio.Server | None = None
 
     def start(self, host: str, port: int) -> int:
         """Listens; returns the port. Blocks for 0.2 s, which importing grpc takes. Raises OSError where it cannot."""
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=_run, args=(loop,), name="otlp-grpc", daemon=True)
+        thread.start()
+        try:
+            bound = asyncio.run_coroutine_threadsafe(self._started(host, port), loop).result(START_S)
+        except BaseException as error:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            if isinstance(error, RuntimeError | TimeoutError):
+                raise OSError(str(error)) from None
+            raise
+        self._loop, self._thread = loop, thread
+        return bound
+
+    def stop(self) -> None:
+        """Blocks until what is under way has ended, for 2 s at most."""
+        if self._loop is None or self._thread is None or self._server is None:
+            return
+        asyncio.run_coroutine_threadsafe(self._server.stop(STOP_S), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    async def _started(self, host: str, port: int) -> int:
         import grpc
 
-        server = grpc.server(
-            self._threads,
+        server = grpc.aio.server(
             handlers=[self._handlers(service, signal) for service, signal in _SERVICES.items()],
             options=[
                 ("grpc.max_receive_message_length", MAX_BYTES),
@@ -60,40 +93,31 @@ class OtlpGrpc:
             ],
             maximum_concurrent_rpcs=MAX_CALLS,
         )
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        try:
-            bound = server.add_insecure_port(address)
-        except RuntimeError as error:
-            raise OSError(str(error)) from None
-        server.start()
+        bound = server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        await server.start()
         self._server = server
         return int(bound)
-
-    def stop(self) -> None:
-        """Blocks until what is under way has ended, for 2 s at most."""
-        if self._server is not None:
-            self._server.stop(STOP_S).wait()
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _handlers(self, service: str, signal: Signal) -> Any:
         import grpc
 
-        def export(request: bytes, context: grpc.ServicerContext) -> bytes:
-            return self._export(signal, request, context)
+        async def export(requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> bytes:
+            return await self._export(signal, requests, context)
 
         # Without serializers messages are bytes.
         return grpc.method_handlers_generic_handler(
-            service, {"Export": grpc.unary_unary_rpc_method_handler(export)}
+            service, {"Export": grpc.stream_unary_rpc_method_handler(export)}
         )
 
-    def _export(self, signal: Signal, request: bytes, context: grpc.ServicerContext) -> bytes:
+    async def _export(self, signal: Signal, requests: AsyncIterator[bytes], context: Any) -> bytes:
         import grpc
 
         code = grpc.StatusCode
         try:
             self._admit(_authorization(context))
-            taken = asyncio.run_coroutine_threadsafe(self._take(signal, request), self._loop)
-            return response.success(signal, "protobuf", taken.result())
+            request = await self._arrived(requests)
+            taking = asyncio.run_coroutine_threadsafe(self._take(signal, request), self._taking_loop)
+            return response.success(signal, "protobuf", await asyncio.wrap_future(taking))
         except ReplaystackError as refusal:
             unknown = refusal.status == 401
             return _refused(
@@ -103,6 +127,16 @@ class OtlpGrpc:
             return _refused(context, code.INVALID_ARGUMENT, str(refusal))
         except TooLarge as refusal:
             return _refused(context, code.RESOURCE_EXHAUSTED, str(refusal))
+        except TimeoutError:
+            problem = (
+                f"The message did not arrive within {self._timeout_s:g} s. Send it again, or less at a time."
+            )
+            return _refused(context, code.DEADLINE_EXCEEDED, problem)
+        except NoRoom:
+            problem = (
+                f"More calls send at once than there is room for. Send again in {IntakeFull.retry_after_s} s."
+            )
+            return _later(context, problem, IntakeFull.retry_after_s)
         except IntakeFull as refusal:
             return _later(context, str(refusal), refusal.retry_after_s)
         except (TelemetryLogError, RuntimeError) as error:
@@ -110,18 +144,39 @@ class OtlpGrpc:
             logger.error("telemetry is refused: %s", error)
             return _later(context, str(error), RETRY_AFTER_S)
 
+    async def _arrived(self, requests: AsyncIterator[bytes]) -> bytes:
+        """The call's message. Raises Malformed, TimeoutError, NoRoom."""
+        share = Share(self._arriving)
+        try:
+            await share.count(1)
+            request = await share.wait(lambda: anext(requests, None), self._timeout_s)
+        finally:
+            share.release()
+        if request is None:
+            raise Malformed("The call has no message.")
+        return request
+
     async def _take(self, signal: Signal, request: bytes) -> Decoded:
         room = await self._intake.room(len(request))
         return await self._intake.take(Content(signal), request, MAX_BYTES, room)
 
 
-def _refused(context: grpc.ServicerContext, code: grpc.StatusCode, message: str) -> bytes:
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+def _refused(context: Any, code: grpc.StatusCode, message: str) -> bytes:
     context.set_code(code)
     context.set_details(message)
     return b""
 
 
-def _later(context: grpc.ServicerContext, message: str, delay_s: int) -> bytes:
+def _later(context: Any, message: str, delay_s: int) -> bytes:
     """Ends the call so that senders come back."""
     import grpc
 
@@ -130,7 +185,7 @@ def _later(context: grpc.ServicerContext, message: str, delay_s: int) -> bytes:
     return _refused(context, grpc.StatusCode.UNAVAILABLE, message)
 
 
-def _authorization(context: grpc.ServicerContext) -> str:
+def _authorization(context: Any) -> str:
     for key, value in context.invocation_metadata() or ():
         if key == "authorization":
             return value if isinstance(value, str) else value.decode("latin-1")

@@ -48,7 +48,11 @@ class OtlpPorts:
     def __init__(self, settings: Settings, intake: Intake, admin_token: str) -> None:
         self._settings = settings
         access = Access(settings, admin_token)
-        self._grpc = OtlpGrpc(intake, lambda authorization: access.actor(authorization, "/v1/traces"))
+        self._grpc = OtlpGrpc(
+            intake,
+            lambda authorization: access.actor(authorization, "/v1/traces"),
+            settings.body_timeout_s,
+        )
         self._http: asyncio.Server | None = None
         self._opening: asyncio.Task[None] | None = None
 
