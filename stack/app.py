@@ -144,6 +144,7 @@ class _Process(uvicorn.Server):
         self._server = server
         self._announce = announce
         self._ports = OtlpPorts(server.settings, server.telemetry_store.intake, server.folder.token)
+        server.state.ports = self._ports.state
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -56,6 +56,7 @@ def examine(settings: Settings) -> list[Check]:
         *(() if served else _listener(settings)),
         *_providers(state["providers"] if state else asyncio.run(_ask_providers(settings))),
         *(_telemetry(state["telemetry"]) if state else ()),
+        *(_ports(state) if state else ()),
         *(_tasks(state) if state else ()),
         _versions(),
     ]
@@ -212,6 +213,14 @@ def _telemetry(state: dict[str, Any]) -> Iterator[Check]:
         )
     else:
         yield Check("telemetry", "ok", told)
+
+
+def _ports(state: dict[str, Any]) -> Iterator[Check]:
+    for port in state["ports"]:
+        if not port["is_open"] and port["problem"]:
+            detail = f"port {port['number']} does not take telemetry: {port['problem']}"
+            remedy = f"Free it or choose another with {port['setting']} (0 for none); raise `ulimit -n` if files ran out."
+            yield Check(port["setting"], "warning", detail, remedy)
 
 
 def _tasks(state: dict[str, Any]) -> Iterator[Check]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import urlsplit
 
 from stack.config import ADMIN, is_loopback
-from stack.errors import Forbidden, Unauthenticated
+from stack.errors import Forbidden, Invalid, Unauthenticated
 from stack.http.error import Headers
 from stack.settings import Settings
 
@@ -19,6 +20,7 @@ ADMIN_PATHS = "/admin/"
 _EXPOSED = b"x-trace-id, x-turn-id, x-turn-status, x-should-retry, retry-after"
 _PREFLIGHT_MAX_AGE_S = b"600"
 _PORTS = {"http": 80, "https": 443}
+_MAX_PORT = 65_535
 
 
 class Access:
@@ -33,6 +35,7 @@ class Access:
         self._host_is_known = lru_cache(128)(self._is_known)
 
     def check_host(self, host: str) -> None:
+        """Raises Invalid for a malformed one, and Forbidden for one that is not ours."""
         if not self._host_is_known(host):
             raise Forbidden(
                 f"Host {host[:100]!r} is not served here. Call this server by a loopback name, or add the name to "
@@ -40,8 +43,10 @@ class Access:
             )
 
     def _is_known(self, host: str) -> bool:
-        name = _name_of(host)
-        return bool(name) and (is_loopback(name) or not self._hosts.isdisjoint((name, host.lower(), "*")))
+        name, _ = _name_and_port(host)
+        if not name or any(sign in name for sign in "/@ \t,"):
+            return False
+        return is_loopback(name) or not self._hosts.isdisjoint((name, host.lower(), "*"))
 
     def check_origin(self, origin: str, host: str) -> bool:
         """Whether a page of another, allowed origin asks: its answer needs CORS headers."""
@@ -99,14 +104,23 @@ def _digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
 
 
-def _name_of(host: str) -> str:
-    """The name in a `Host` header, without port, lower case; empty when it is malformed."""
+def _name_and_port(host: str) -> tuple[str, str]:
+    """The name in a `Host` header, lower case and without brackets, and its port (empty where it has none). Raises
+    Invalid."""
     name, colon, port = host.lower().rpartition(":")
     if not colon or host.endswith("]"):
         name, port = host.lower(), ""
-    if (port and not port.isdigit()) or any(sign in name for sign in "/@ \t,"):
-        return ""
-    return name[1:-1] if name.startswith("[") and name.endswith("]") else name
+    elif not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= _MAX_PORT):
+        raise Invalid(f"Host is {host[:100]!r}; what follows the colon must be a port from 0 to {_MAX_PORT}.")
+    if not (name.startswith("[") and name.endswith("]")):
+        return name, port
+    try:
+        # A zone, such as in [::1%lo], has a meaning on the client's machine only.
+        if ipaddress.IPv6Address(name[1:-1]).scope_id is None:
+            return name[1:-1], port
+        raise ValueError
+    except ValueError:
+        raise Invalid(f"Host is {host[:100]!r}; there is no IPv6 address in its brackets.") from None
 
 
 def _same_origin(origin: str, host: str) -> bool:
@@ -120,5 +134,5 @@ def _same_origin(origin: str, host: str) -> bool:
 
 
 def _endpoint(host: str, default: int) -> tuple[str, int]:
-    port = host.rpartition(":")[2]
-    return _name_of(host), int(port) if port.isdigit() else default
+    name, port = _name_and_port(host)
+    return name, int(port) if port else default

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,9 @@ MAX_CALLS = 4096
 RETRY_AFTER_S = 5
 START_S = 10.0
 STOP_S = 2.0
+HANDSHAKE_TIMEOUT_MS = 15_000
+MAX_IDLE_MS = 600_000
+"""A sender that is quiet for this long connects again."""
 _SERVICES: dict[str, Signal] = {
     "opentelemetry.proto.collector.trace.v1.TraceService": "traces",
     "opentelemetry.proto.collector.metrics.v1.MetricsService": "metrics",
@@ -58,7 +62,9 @@ class OtlpGrpc:
         self._server: grpc.aio.Server | None = None
 
     def start(self, host: str, port: int) -> int:
-        """Listens; returns the port. Blocks for 0.2 s, which importing grpc takes. Raises OSError where it cannot."""
+        """Listens; returns the port. Blocks for 0.2 s, which importing grpc takes. Raises OSError when it cannot; it
+        may be called again then."""
+        _check_free(host, port)
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=_run, args=(loop,), name="otlp-grpc", daemon=True)
         thread.start()
@@ -67,7 +73,8 @@ class OtlpGrpc:
         except BaseException as error:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
-            if isinstance(error, RuntimeError | TimeoutError):
+            # An import fails for want of descriptors too.
+            if isinstance(error, ImportError | RuntimeError | TimeoutError):
                 raise OSError(str(error)) from None
             raise
         self._loop, self._thread = loop, thread
@@ -90,6 +97,8 @@ class OtlpGrpc:
                 ("grpc.max_receive_message_length", MAX_BYTES),
                 # Else a second server on the port would be given every other call.
                 ("grpc.so_reuseport", 0),
+                ("grpc.server_handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS),
+                ("grpc.max_connection_idle_ms", MAX_IDLE_MS),
             ],
             maximum_concurrent_rpcs=MAX_CALLS,
         )
@@ -168,6 +177,15 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
     finally:
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
+
+
+def _check_free(host: str, port: int) -> None:
+    """Raises OSError with its number when the port cannot be bound: gRPC's own error does not say why."""
+    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+        probe.listen(1)
 
 
 def _refused(context: Any, code: grpc.StatusCode, message: str) -> bytes:

@@ -6,12 +6,14 @@ A collector often has them already, so a port that is taken is a warning: the sa
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
 from litestar.types import ASGIApp
+from msgspec import Struct
 
 from stack.errors import NotFound
 from stack.http.access import Access
@@ -23,8 +25,11 @@ from telemetry.intake import Intake
 
 logger = logging.getLogger("replaystack.server")
 
-GRPC_AFTER_S = 0.5
-"""Loading its library takes 0.2 s of the interpreter, and the first requests come now."""
+OPEN_AFTER_S = 0.5
+"""Loading gRPC takes 0.2 s of the interpreter, and the first requests come now."""
+RETRY_MAX_S = 60.0
+_FOR_GOOD = frozenset((errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES))
+"""Not tried again: a collector that has the port now must find it free after its own restart."""
 
 
 def receiving_only(app: ASGIApp) -> ASGIApp:
@@ -42,11 +47,23 @@ def receiving_only(app: ASGIApp) -> ASGIApp:
     return receiver
 
 
+class Port(Struct):
+    """A port on which telemetry is taken, over HTTP or gRPC. `problem` says why it is not open."""
+
+    over: str
+    setting: str
+    number: int
+    is_open: bool = False
+    problem: str = ""
+
+
 class OtlpPorts:
     """Opened once the server serves; `close` once."""
 
     def __init__(self, settings: Settings, intake: Intake, admin_token: str) -> None:
-        self._settings = settings
+        self._host = settings.host
+        self._http_port = Port("HTTP", "otlp_http_port", settings.otlp_http_port)
+        self._grpc_port = Port("gRPC", "otlp_grpc_port", settings.otlp_grpc_port)
         access = Access(settings, admin_token)
         self._grpc = OtlpGrpc(
             intake,
@@ -54,40 +71,62 @@ class OtlpPorts:
             settings.body_timeout_s,
         )
         self._http: asyncio.Server | None = None
-        self._opening: asyncio.Task[None] | None = None
+        self._opening: list[asyncio.Task[None]] = []
+        self._closing = asyncio.Event()
+
+    def state(self) -> list[Port]:
+        """The ports that the settings ask for."""
+        return [port for port in (self._http_port, self._grpc_port) if port.number]
 
     async def open(self, protocol: Callable[[], asyncio.Protocol]) -> None:
         """Listens where the settings say so; gRPC a moment later, since its library takes a while to load. `protocol`
-        makes the HTTP connections."""
-        host, port = self._settings.host, self._settings.otlp_http_port
-        if port:
-            try:
-                self._http = await asyncio.get_running_loop().create_server(protocol, host, port)
-                logger.info("taking OTLP over HTTP on %s port %d", host, port)
-            except OSError as error:
-                _warn("otlp_http_port", port, error)
-        if self._settings.otlp_grpc_port:
-            self._opening = asyncio.create_task(self._open_grpc(host, self._settings.otlp_grpc_port))
+        makes the HTTP connections. A port that finds no descriptors is tried again."""
+        if self._http_port.number and not await self._opened(self._http_port, self._open_http, protocol):
+            self._opening.append(asyncio.create_task(self._retry(self._http_port, self._open_http, protocol)))
+        if self._grpc_port.number:
+            self._opening.append(asyncio.create_task(self._retry(self._grpc_port, self._open_grpc)))
 
-    async def _open_grpc(self, host: str, port: int) -> None:
-        await asyncio.sleep(GRPC_AFTER_S)
+    async def _open_http(self, protocol: Callable[[], asyncio.Protocol]) -> None:
+        loop = asyncio.get_running_loop()
+        self._http = await loop.create_server(protocol, self._host, self._http_port.number)
+
+    async def _open_grpc(self) -> None:
+        await asyncio.to_thread(self._grpc.start, self._host, self._grpc_port.number)
+
+    async def _opened(self, port: Port, start: Callable[..., Awaitable[None]], *args: Any) -> bool:
+        """Tries once. True when there is nothing more to try: it is open, or belongs to somebody else."""
         try:
-            await asyncio.to_thread(self._grpc.start, host, port)
-            logger.info("taking OTLP over gRPC on %s port %d", host, port)
+            await start(*args)
         except OSError as error:
-            _warn("otlp_grpc_port", port, error)
+            port.problem = str(error)
+            if error.errno in _FOR_GOOD:
+                logger.warning(
+                    "port %d is not opened for OTLP: %s. Choose another with %s, or 0 for none.",
+                    port.number,
+                    error,
+                    port.setting,
+                )
+                return True
+            logger.warning("port %d cannot be opened for OTLP yet: %s. Trying again.", port.number, error)
+            return False
+        port.is_open, port.problem = True, ""
+        logger.info("taking OTLP over %s on %s port %d", port.over, self._host, port.number)
+        return True
+
+    async def _retry(self, port: Port, start: Callable[..., Awaitable[None]], *args: Any) -> None:
+        pause_s = OPEN_AFTER_S
+        while not await self._closed_within(pause_s) and not await self._opened(port, start, *args):
+            pause_s = min(max(2 * pause_s, 1.0), RETRY_MAX_S)
+
+    async def _closed_within(self, pause_s: float) -> bool:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), pause_s)
+        return self._closing.is_set()
 
     async def close(self) -> None:
         """Takes no more."""
+        self._closing.set()
         if self._http is not None:
             self._http.close()
-        if self._opening is not None:
-            with suppress(Exception):
-                await self._opening
+        await asyncio.gather(*self._opening, return_exceptions=True)
         await asyncio.to_thread(self._grpc.stop)
-
-
-def _warn(setting: str, port: int, error: OSError) -> None:
-    logger.warning(
-        "port %d is not opened for OTLP: %s. Choose another with %s, or 0 for none.", port, error, setting
-    )

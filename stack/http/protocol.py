@@ -63,10 +63,10 @@ class Protocol(HttpToolsProtocol):
             return
         self.transport = transport
         self.flow = FlowControl(transport)
-        if not self._all.may_refuse_politely():
-            transport.abort()
-            return
+        lingers = self._all.may_refuse_politely()
         self._refuse(Unavailable("The server has as many connections as it may have.", retry_after=5))
+        if not lingers:
+            transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._all.forget(self)

