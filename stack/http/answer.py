@@ -11,12 +11,13 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
 from stack.domain.stream_position import StreamPosition
+from stack.http.event_stream import KEEP_ALIVE, stream_start
 from stack.services.live_turn import TurnReader
 from stack.services.running_turn import RunningTurn
 
 _encode = msgspec.json.Encoder().encode
 
-KEEP_ALIVE = b": \n"
+TURN_ID_HEADER = "x-turn-id"
 
 
 def json_answer(value: Any, headers: dict[str, str] | None = None) -> ASGIResponse:
@@ -44,13 +45,7 @@ class TurnStream:
         self._gone = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [
-            (b"content-type", b"text/event-stream; charset=utf-8"),
-            (b"cache-control", b"no-cache"),
-            (b"x-accel-buffering", b"no"),
-            (b"x-turn-id", self._turn.turn_id.encode()),
-        ]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send(stream_start({TURN_ID_HEADER: self._turn.turn_id}))
         reader = self._turn.live.reader(self._after)
         watch = asyncio.ensure_future(self._watch(receive, reader))
         try:

@@ -12,7 +12,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from stack.errors import ReplaystackError
 from stack.http.body import body_of
 from stack.http.error import openai_error_body
-from stack.http.event_stream import until_left
+from stack.http.event_stream import UNBUFFERED, until_left
 from stack.http.services import Services
 from stack.services.chat_completion import PassedAnswer
 
@@ -53,7 +53,7 @@ class _Passing:
                 return
             # Until there is an event, a failure still has its true status.
             first = await anext(answer.pieces, b"")
-            await _begin(send, answer.status, {"cache-control": "no-cache", **answer.headers})
+            await _begin(send, answer.status, {**answer.headers, **UNBUFFERED})
             try:
                 await _send(send, first)
                 async for piece in answer.pieces:

@@ -19,7 +19,7 @@ from stack.errors import Conflict, Unavailable
 from stack.http.answer import empty_answer, json_answer
 from stack.http.benchmark_path import id_in
 from stack.http.body import caller_of, page_of, post_of, read_json
-from stack.http.event_stream import EventStream
+from stack.http.event_stream import EventStream, nothing_follows
 from stack.http.services import Services
 from stack.services.evaljob import READ
 from stack.services.once import Prior
@@ -106,7 +106,10 @@ class EvalJobController(Controller):
         after = parse(request.headers.get("last-event-id"))
         job = await services.evaljobs.running(name, job_id)
         if job is None:
-            await services.evaljobs.view(name, job_id)
+            view = await services.evaljobs.view(name, job_id)
+            frames_of = services.evaljob_frames
+            if view.has_ended and not await frames_of.has_frames(name, job_id, after.version):
+                return nothing_follows({ID_HEADER: job_id})
         keep_alive_s = services.settings.keep_alive_s
         frames = services.evaljob_frames.follow(name, job_id, job, after.version, keep_alive_s)
         return EventStream(frames, {ID_HEADER: job_id})

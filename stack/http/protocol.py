@@ -18,6 +18,7 @@ from uvicorn.server import ServerState
 from stack.errors import HeadersTooLarge, Invalid, ReplaystackError, RequestTimeout, Unavailable, UriTooLong
 from stack.http.connections import FAREWELL_BYTES, FAREWELL_S, Connections
 from stack.http.error import error_response_parts
+from stack.http.http_1_0 import send_unchunked
 
 
 class _Refused(Exception):
@@ -173,6 +174,8 @@ class Protocol(HttpToolsProtocol):
         self._in_body = True
         self._head_since = 0.0
         super().on_headers_complete()
+        if self.scope["http_version"] == "1.0" and self.cycle is not None and self.cycle.scope is self.scope:
+            send_unchunked(self.cycle)
 
     def on_body(self, body: bytes) -> None:
         self._untold = 0

@@ -14,8 +14,9 @@ from projections import turn as turn_views
 from schemas.api.turn import AgentStepResponse, CreateAgentTurnRequest, ResumeAgentTurnRequest
 from stack.domain.stream_position import BEGINNING, StreamPosition, parse
 from stack.errors import Invalid, NotFound, Unavailable, of_status
-from stack.http.answer import TurnStream, empty_answer, json_answer
+from stack.http.answer import TURN_ID_HEADER, TurnStream, empty_answer, json_answer
 from stack.http.body import caller_of, post_of, read_json
+from stack.http.event_stream import nothing_follows
 from stack.http.services import Services
 from stack.services.once import Prior
 from stack.services.running_turn import RunningTurn
@@ -99,10 +100,13 @@ class TurnController(Controller):
         services: Services,
     ) -> ASGIApp:
         """Follows a running turn or replays a finished one. `?speed=1` replays at the recorded pace."""
+        speed = _speed(request)
         await services.states.session(agent_id, session_id)
         after = parse(request.headers.get("last-event-id"))
         turn = await services.turns.attach(session_id, turn_id)
-        return TurnStream(turn, after, services.settings.keep_alive_s, _speed(request))
+        if after != BEGINNING and turn.state.status != "running" and turn.live.reader(after).ended:
+            return nothing_follows({TURN_ID_HEADER: turn_id})
+        return TurnStream(turn, after, services.settings.keep_alive_s, speed)
 
     @post("/{turn_id:str}/cancel", status_code=200)
     async def cancel(self, agent_id: str, session_id: str, turn_id: str, services: Services) -> ASGIResponse:

@@ -48,6 +48,11 @@ class EvalJobFrames:
     def __init__(self, store: EventStore) -> None:
         self._store = store
 
+    async def has_frames(self, benchmark_id: str, job_id: str, after_version: int) -> bool:
+        """Whether the log has events of the job after this version."""
+        stream = stream_of(benchmark_id, job_id)
+        return bool(await self._store.read_stream(stream, after_version, after_version + 1))
+
     async def follow(
         self, benchmark_id: str, job_id: str, job: RunningJob | None, after_version: int, keep_alive_s: float
     ) -> AsyncGenerator[bytes, None]:

@@ -30,7 +30,7 @@ def test_a_streamed_turn(conversation: Conversation) -> None:
     answer = conversation.post("Hello", stream=True, headers={"accept": "application/json"})
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/event-stream")
-    assert answer.headers["cache-control"] == "no-cache"
+    assert answer.headers["cache-control"] == "no-cache, no-transform"
     assert re.fullmatch(r"[0-9a-f]{32}", answer.headers["x-trace-id"])
     frames = parse(answer.content)
     assert kinds(frames) == ORDER

@@ -87,7 +87,8 @@ def test_the_stream_is_byte_for_byte_what_the_server_said(
     assert passed.content == direct.content
     assert passed.content.endswith(b"data: [DONE]\n\n")
     assert passed.headers["content-type"] == "text/event-stream"
-    assert passed.headers["cache-control"] == "no-cache"
+    assert passed.headers["cache-control"] == "no-cache, no-transform"
+    assert passed.headers["x-accel-buffering"] == "no"
 
 
 def test_the_body_goes_on_as_it_is_but_for_the_name(http: httpx.Client, scripted: RunningServer) -> None:

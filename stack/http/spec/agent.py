@@ -45,7 +45,7 @@ from schemas.api.turn import (
     TurnOutcome,
 )
 from stack.http.spec.components import ANY_OBJECT, PREFIX, Details, Schema, plain_default
-from stack.http.spec.operation import PAGE, Operation, Parameter
+from stack.http.spec.operation import LAST_EVENT_ID, PAGE, Operation, Parameter
 
 TAG = "Agents"
 
@@ -281,12 +281,7 @@ OPERATIONS = (
                 description="1 replays at the recorded pace, 2 at twice that, 0.01 is the slowest; 0, the default, "
                 "does not wait.",
             ),
-            Parameter(
-                name="Last-Event-ID",
-                kind=str,
-                description="The id of the last frame that was seen: the stream goes on behind it.",
-                place="header",
-            ),
+            LAST_EVENT_ID,
         ),
         frames=AgentTurnResponseStreamChunk,
         says="The frames.",

@@ -11,7 +11,7 @@ from schemas.api.evaljob import Job, JobOutcome, JobStreamChunk
 from schemas.api.page import PaginatedResponse
 from stack.http.spec.components import ANY_OBJECT, Details, Schema
 from stack.http.spec.dataset import resource_type
-from stack.http.spec.operation import PAGE, Operation, Parameter
+from stack.http.spec.operation import LAST_EVENT_ID, PAGE, Operation, Parameter
 
 TAG = "Benchmarks and evaluation"
 
@@ -169,14 +169,7 @@ OPERATIONS = (
         tag=TAG,
         summary="Follow a job row by row, or read all of one that has ended.",
         description=_BESIDE,
-        parameters=(
-            Parameter(
-                name="Last-Event-ID",
-                kind=str,
-                description="The id of the last frame that was seen: the stream goes on behind it.",
-                place="header",
-            ),
-        ),
+        parameters=(LAST_EVENT_ID,),
         frames=JobStreamChunk,
         says="The frames.",
     ),

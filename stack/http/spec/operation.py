@@ -67,6 +67,14 @@ PAGE = (
 )
 
 
+LAST_EVENT_ID = Parameter(
+    name="Last-Event-ID",
+    kind=str,
+    description="The id of the last frame that was seen: the stream continues after it.",
+    place="header",
+)
+
+
 class Operation(Struct, frozen=True, kw_only=True):
     """`answer` is the type of the JSON answer, None for an empty one; `frames` that of a streamed one; `failures` that
     of an answer which is no success, where it is not the contract's.
@@ -106,6 +114,8 @@ def described(operation: Operation, components: Components) -> Schema:
         made["responses"] = {"501": {"$ref": "#/components/responses/NotOffered501"}}
     else:
         made["responses"] = {"200": _success(operation, components)}
+    if any(parameter.name == LAST_EVENT_ID.name for parameter in operation.parameters):
+        made["responses"]["204"] = {"description": "The stream has ended, and nothing follows that id."}
     if operation.failures is not None:
         content = {"application/json": {"schema": components.of(operation.failures)}}
         made["responses"]["default"] = {"description": _ERROR_TEXTS["DefaultError"], "content": content}
