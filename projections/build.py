@@ -22,7 +22,7 @@ FAILED_EVENTS_KEPT = 1000
 _ERROR_CHARS = 500
 # A redacted event carries at most an actor and a trace id.
 _REDACTED_BYTES = 512
-_NAME = 4  # the column of a batch
+_NAME, _STATE = 4, 6  # columns of a batch
 
 _SERVED = """CREATE TABLE IF NOT EXISTS views.main.served (
     schema_name VARCHAR NOT NULL, schema_hash VARCHAR NOT NULL, epoch VARCHAR NOT NULL, plan VARCHAR NOT NULL)"""
@@ -198,6 +198,8 @@ class Build:
         self.position = self._stored_position = last
 
     def _write_down(self, row: Columns, error: str) -> None:
+        if row[_STATE][0] is None:
+            error = "Its content in the log is damaged. `replaystack verify` tells more; restore a backup."
         failed = FailedEvent(row[0][0], row[1][0], row[_NAME][0], error[:_ERROR_CHARS])
         with self._warehouse.write() as transaction:
             if len(self.failed) < FAILED_EVENTS_KEPT:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
+# The content of a record that is not what was recorded: it has no JSON, and no follower can apply it.
+DAMAGED = b"\xff damaged"
+
 
 class Record(NamedTuple):
     """One recorded event.

@@ -106,7 +106,13 @@ def _data_folder(data: Path) -> Iterator[Check]:
 
 
 def _served_log(state: dict[str, Any]) -> Iterator[Check]:
-    yield Check("log", "ok", f"{state['log']['head']} events, epoch {state['log']['epoch'][:8]}")
+    told, damage = f"{state['log']['head']} events, epoch {state['log']['epoch'][:8]}", state["log"]["damage"]
+    if damage:
+        detail = f"{told}; damaged in {len(damage)} known places, the first: {damage[0]}"
+        remedy = "`replaystack verify` lists all damage. Restore a backup."
+        yield Check("log", "problem", detail, remedy)
+    else:
+        yield Check("log", "ok", told)
     view = state["view"]
     told = f"at position {view['position']} of {view['head']}"
     if view["failed_events"]:

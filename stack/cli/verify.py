@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from stack.cli.options import loaded, settings_options
 
+if TYPE_CHECKING:
+    from stack.eventstore.verify import VerifyReport
+
 
 @click.command(name="verify")
 @settings_options("data")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(as_json: bool, **options: Any) -> None:
-    """Read the whole log and check order, content and blobs; tell where the read models stand.
+    """Read the whole log and check its order, hash chain, content and blobs; tell where the read models stand.
 
     Works while a server runs. The exit code is 1 when something is wrong.
     """
@@ -32,6 +35,7 @@ def command(as_json: bool, **options: Any) -> None:
     else:
         click.echo(f"log    {data}: {report.events} events in {report.streams} streams, head {report.head}")
         click.echo(f"       {report.redacted} redacted, {report.unknown} of a newer version")
+        click.echo(f"chain  {_chain(report)}")
         click.echo(f"blobs  {report.blobs} with {report.blob_bytes} bytes")
         click.echo(f"view   {_told(view)}")
         for problem in problems:
@@ -41,6 +45,19 @@ def command(as_json: bool, **options: Any) -> None:
             click.echo(f"WRONG  and {unlisted} more")
         click.echo("Nothing is missing or changed." if not problems else "Restore a backup, or ask for help.")
     sys.exit(1 if problems else 0)
+
+
+def _chain(report: VerifyReport) -> str:
+    """What the hash chain says about the log."""
+    if not report.chained:
+        return "none yet; the next start adds it"
+    told = f"covers {report.chained} of {report.events} events"
+    for added in report.chained_later:
+        which = f"events {added.first} to {added.last} were recorded without it"
+        told += f"; {which}, so changes of them before {added.at} cannot be found"
+    if report.chained < report.events:
+        told += "; the next start adds the rest"
+    return told
 
 
 def _view(data: Path, epoch: str, head: int) -> tuple[dict[str, Any] | None, list[str]]:

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from stack.errors import Conflict, NotFound, Unavailable
+from stack.eventstore import chain
 from stack.eventstore.blobs import BlobStore, sync_folder
 from stack.eventstore.sqlite_schema import FILE_NAME, connect_reader
 from stack.private_files import make_private, restrict_umask
@@ -122,7 +123,7 @@ def _copy_log(source: Path, target: Path) -> tuple[str, str, int, list[str]]:
         source_epoch = copy.execute("SELECT value FROM log_info WHERE key = 'epoch'").fetchone()[0]
         epoch = uuid4().hex
         with copy:
-            copy.execute("UPDATE log_info SET value = ? WHERE key = 'epoch'", (epoch,))
+            chain.set_epoch(copy, epoch)
         head = copy.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()[0]
         digests = [row[0] for row in copy.execute("SELECT DISTINCT digest FROM blob_refs ORDER BY digest")]
     return source_epoch, epoch, head, digests

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from projections.feed import Record
+from stack.eventstore import chain
 from stack.eventstore.appends import Appended, CommandKnown
 from stack.eventstore.codec import REDACTED_STATE
 from stack.eventstore.in_statement import InStatement
@@ -27,11 +28,18 @@ class Batch:
     """Use within a transaction, once. `versions` maps streams to the version of their last event; it is filled
     and carried forward, and right for the log as soon as the transaction is committed.
 
-    `records` are the new events in order; `unreferenced` the blobs that redactions may have orphaned.
+    `records` are the new events in order; `unreferenced` the blobs that redactions may have orphaned; `chain_hash` is
+    that of the last link of the hash chain.
     """
 
     def __init__(
-        self, db: sqlite3.Connection, head: int, recorded_at: int, now: int, versions: dict[str, int]
+        self,
+        db: sqlite3.Connection,
+        head: int,
+        recorded_at: int,
+        now: int,
+        versions: dict[str, int],
+        chain_hash: bytes,
     ) -> None:
         self._db = db
         self._now = now
@@ -41,6 +49,7 @@ class Batch:
         self._blob_refs: list[tuple[str, int]] = []
         self.head = head
         self.recorded_at = recorded_at
+        self.chain_hash = chain_hash
         self.records: list[Record] = []
         self.unreferenced: set[str] = set()
         self.redacted = False
@@ -95,6 +104,7 @@ class Batch:
         """The recorder's rows may have any version, so only the table knows whether they are free."""
         self._flush()
         head, recorded_at, known = self.head, self.recorded_at, len(self.records)
+        chain_hash = self.chain_hash
         self._db.execute("SAVEPOINT unchecked")
         appended = self._add(submission)
         try:
@@ -104,7 +114,7 @@ class Batch:
             self._db.execute("ROLLBACK TO unchecked")
             self._pending.clear()
             del self.records[known:]
-            self.head, self.recorded_at = head, recorded_at
+            self.head, self.recorded_at, self.chain_hash = head, recorded_at, chain_hash
             submission.outcome = VersionTaken(str(error))
         finally:
             self._db.execute("RELEASE unchecked")
@@ -116,6 +126,7 @@ class Batch:
     def _flush(self) -> None:
         if self._pending:
             self._db.executemany(_INSERT, self._pending)
+            self.chain_hash = chain.append_link(self._db, self.chain_hash, self._pending)
             self._pending.clear()
         if self._blob_refs:
             self._db.executemany("INSERT OR IGNORE INTO blob_refs VALUES (?, ?)", self._blob_refs)

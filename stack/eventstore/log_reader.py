@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any, NamedTuple
 
-from projections.feed import Record
+from projections.feed import DAMAGED, Record
+from stack.errors import InternalError
 from stack.eventstore.appends import Command
+from stack.eventstore.chain import DIGEST_OF_EVENT
+from stack.eventstore.codec import REDACTED_STATE
+from stack.eventstore.damage import Damage
 from stack.eventstore.in_statement import InStatement
 from stack.eventstore.readers import Readers
 
-_RECORD = "position, stream, version, name, recorded_at, state"
+_RECORD = f"position, stream, version, name, recorded_at, state, {DIGEST_OF_EVENT}"
+_STATE, _DIGEST = 5, 6
 _STREAMS = InStatement(f"SELECT {_RECORD} FROM events WHERE stream IN ({{}}) ORDER BY stream, version")
 _ALWAYS_LAST = "\U0010ffff"
 # Of one read by position: events hold up to 64 KiB of rows each, and a rebuild asks for 50,000 events at once.
@@ -27,22 +33,24 @@ class NamedRecords(NamedTuple):
 
 
 class LogReader:
-    """Blocks; any thread. Raises Unavailable when the log cannot be read."""
+    """Blocks; any thread. Raises Unavailable when the log cannot be read, and InternalError for an event whose content
+    is not what was recorded."""
 
-    def __init__(self, readers: Readers) -> None:
+    def __init__(self, readers: Readers, damage: Damage) -> None:
         self._readers = readers
+        self._damage = damage
 
     def head(self) -> int:
         rows = self._readers.query("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
         return int(rows[0][0]) if rows else 0
 
     def after(self, position: int, limit: int) -> list[Record]:
-        """At most `limit` records, fewer once they have 64 MiB together."""
+        """At most `limit` records, fewer once they have 64 MiB together. A damaged one has `DAMAGED` as its content."""
         size = 0
 
         def enough(row: tuple[Any, ...]) -> bool:
             nonlocal size
-            size += len(row[-1])
+            size += len(row[_STATE])
             return size >= _READ_BYTES
 
         rows = self._readers.query(
@@ -50,7 +58,9 @@ class LogReader:
             (position, limit),
             enough,
         )
-        return [Record._make(row) for row in rows]
+        return [
+            Record._make(row[:_DIGEST] if self._is_intact(row) else (*row[:_STATE], DAMAGED)) for row in rows
+        ]
 
     def selected(self, wanted: NamedRecords) -> list[Record]:
         condition, parameters = "position BETWEEN ? AND ?", [wanted.first, wanted.last]
@@ -60,7 +70,7 @@ class LogReader:
             f"SELECT {_RECORD} FROM events WHERE {condition} ORDER BY position LIMIT ?",
             (*parameters, *wanted.names, wanted.limit),
         )
-        return [Record._make(row) for row in rows]
+        return [self._intact(row) for row in rows]
 
     def stream(
         self,
@@ -84,13 +94,13 @@ class LogReader:
         if limit is not None:
             sql += " LIMIT ?"
             bounds.append(limit)
-        return [Record._make(row) for row in self._readers.query(sql, (*parameters, *bounds))]
+        return [self._intact(row) for row in self._readers.query(sql, (*parameters, *bounds))]
 
     def streams(self, streams: Sequence[str]) -> list[Record]:
         """The events of many streams: 200 streams in one query, by stream and version."""
         found: list[Record] = []
         for sql, chunk in _STREAMS.over(dict.fromkeys(streams)):
-            found.extend([Record._make(row) for row in self._readers.query(sql, chunk)])
+            found.extend([self._intact(row) for row in self._readers.query(sql, chunk)])
         return found
 
     def command(self, prefix: str, since_us: int) -> Command | None:
@@ -113,3 +123,20 @@ class LogReader:
 
     def referenced(self, digest: str) -> bool:
         return bool(self._readers.query("SELECT 1 FROM blob_refs WHERE digest = ? LIMIT 1", (digest,)))
+
+    def _intact(self, row: tuple[Any, ...]) -> Record:
+        if self._is_intact(row):
+            return Record._make(row[:_DIGEST])
+        raise InternalError(
+            f"Event {row[0]} of the log ({row[3]} of {row[1]}) is damaged: its content is not what was recorded. "
+            "`replaystack verify` lists all damage; restore a backup."
+        )
+
+    def _is_intact(self, row: tuple[Any, ...]) -> bool:
+        state, digest = row[_STATE], row[_DIGEST]
+        if digest is None or state == REDACTED_STATE:
+            return True
+        if isinstance(state, bytes) and sha256(state).digest() == digest:
+            return True
+        self._damage.note(f"event {row[0]}: its content is not what was recorded")
+        return False

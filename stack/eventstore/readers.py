@@ -10,6 +10,7 @@ from typing import Any
 from weakref import WeakSet
 
 from stack.errors import Unavailable
+from stack.eventstore.damage import Damage
 from stack.eventstore.sqlite_schema import connect_reader
 
 
@@ -34,8 +35,9 @@ class _Connection:
 class Readers:
     """Queries from any thread. Raises Unavailable once closed, or when the file cannot be read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, damage: Damage) -> None:
         self._path = path
+        self._damage = damage
         self._lock = Lock()
         self._local = local()
         self._connections: WeakSet[_Connection] = WeakSet()
@@ -55,10 +57,26 @@ class Readers:
             with connection.lock:
                 if connection.db is None:
                     raise Unavailable("The event log is closed.", retry_after=5)
-                cursor = connection.db.execute(sql, parameters)
-                return cursor.fetchall() if enough is None else _taken(cursor, enough)
+                try:
+                    return _rows(connection.db, sql, parameters, enough)
+                except sqlite3.OperationalError as error:
+                    if "decode" not in str(error):
+                        raise
+                    # A damaged text must not keep anyone from the events around it.
+                    connection.db.text_factory = _legible
+                    try:
+                        return _rows(connection.db, sql, parameters, enough)
+                    finally:
+                        connection.db.text_factory = str
         except sqlite3.DatabaseError as error:
-            raise Unavailable(f"The event log could not be read: {error}.", retry_after=5) from error
+            if isinstance(error, sqlite3.OperationalError):
+                raise Unavailable(f"The event log could not be read: {error}.", retry_after=5) from error
+            self._damage.note(f"the file is damaged ({error})")
+            raise Unavailable(
+                f"The file of the event log is damaged ({error}). `replaystack verify` lists the damage; restore a "
+                "backup.",
+                retry_after=60,
+            ) from error
 
     def close(self) -> None:
         with self._lock:
@@ -77,7 +95,15 @@ class Readers:
         return connection
 
 
-def _taken(cursor: sqlite3.Cursor, enough: Callable[[tuple[Any, ...]], bool]) -> list[tuple[Any, ...]]:
+def _rows(
+    db: sqlite3.Connection,
+    sql: str,
+    parameters: Sequence[Any],
+    enough: Callable[[tuple[Any, ...]], bool] | None,
+) -> list[tuple[Any, ...]]:
+    cursor = db.execute(sql, parameters)
+    if enough is None:
+        return cursor.fetchall()
     rows = []
     for row in cursor:
         rows.append(row)
@@ -85,3 +111,7 @@ def _taken(cursor: sqlite3.Cursor, enough: Callable[[tuple[Any, ...]], bool]) ->
             break
     cursor.close()
     return rows
+
+
+def _legible(text: bytes) -> str:
+    return text.decode(errors="replace")

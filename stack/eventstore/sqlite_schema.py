@@ -7,7 +7,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from stack.errors import Unavailable
+from stack.eventstore import chain
 from stack.eventstore.blobs import sync_folder
+from stack.eventstore.chain_check import tail_problems
 
 FORMAT_VERSION = "1"
 FILE_NAME = "events.sqlite"
@@ -70,8 +72,9 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     return db
 
 
-def create(path: Path) -> str:
-    """Creates the log where there is none and returns its epoch. Raises Unavailable when it cannot be used."""
+def create(path: Path) -> tuple[str, list[str]]:
+    """Creates the log where there is none. Returns its epoch and what is wrong with its newest events. A log without a
+    hash chain gets one. Raises Unavailable when the log cannot be used."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         db = connect_writer(path)
@@ -83,12 +86,17 @@ def create(path: Path) -> str:
             finally:
                 if db.in_transaction:
                     db.execute("ROLLBACK")
+            db.execute("PRAGMA wal_autocheckpoint = 1000")
+            chain.add_missing(db)
+            problems = tail_problems(db)
         finally:
             db.close()
         sync_folder(path.parent)
     except (OSError, sqlite3.Error) as error:
-        raise Unavailable(f"The event log {path} cannot be opened: {error}.") from error
-    return epoch
+        damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+        remedy = " The file is damaged: restore a backup, or serve it with --data." if damaged else ""
+        raise Unavailable(f"The event log {path} cannot be opened: {error}.{remedy}") from error
+    return epoch, problems
 
 
 def _create_tables(db: sqlite3.Connection) -> str:
@@ -105,4 +113,5 @@ def _create_tables(db: sqlite3.Connection) -> str:
             f"The event log has format {info['format']}; this version reads format {FORMAT_VERSION}. "
             "Start the version of replaystack that wrote it."
         )
+    chain.create(db, info["epoch"])
     return str(info["epoch"])

@@ -20,6 +20,7 @@ from stack.eventstore.backup import mark_restored
 from stack.eventstore.blob_markers import dehydrate, hydrate, hydrated_bytes, may_need_markers
 from stack.eventstore.blobs import BlobStore
 from stack.eventstore.codec import Codec
+from stack.eventstore.damage import Damage
 from stack.eventstore.fold_cache import FoldCache
 from stack.eventstore.intake import Intake
 from stack.eventstore.log_feed import LogFeed
@@ -53,12 +54,13 @@ class EventStore:
 
     def __init__(self, folder: Path, cache_bytes: int, clock_us: Callable[[], int]) -> None:
         path = folder / sqlite_schema.FILE_NAME
-        self.epoch = sqlite_schema.create(path)
+        self.epoch, problems = sqlite_schema.create(path)
+        self._damage = Damage(problems)
         mark_restored(folder)
         self.blobs = BlobStore(folder / "blobs")
         self._codec = Codec()
-        self._readers = Readers(path)
-        self._reader = LogReader(self._readers)
+        self._readers = Readers(path, self._damage)
+        self._reader = LogReader(self._readers, self._damage)
         self._feed = LogFeed(self._reader, self._codec, self.epoch, self._others_wrote)
         self.feed: Feed = self._feed
         self._opened_at_head = self._feed.head()
@@ -146,6 +148,11 @@ class EventStore:
     def head(self) -> int:
         """The last committed position. No I/O."""
         return self._feed.head()
+
+    def damage(self) -> tuple[str, ...]:
+        """What is known to be wrong with the log, in words: found at opening in its newest events, or since then by
+        those who read it. No I/O."""
+        return self._damage.problems()
 
     def category_head(self, category: str) -> int:
         """The last position that this process wrote in a category, or the head found at opening. No I/O."""

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 from msgspec import Struct
 
 from schemas.events.base import Redacted, Unknown
 from stack.errors import InternalError, NotFound, Unavailable
+from stack.eventstore import chain
 from stack.eventstore.backup import changed_files
 from stack.eventstore.blob_markers import digests_in, hydrate
 from stack.eventstore.blobs import BlobStore
+from stack.eventstore.chain import Added
+from stack.eventstore.chain_check import EPOCH_CHANGED, ChainCheck, links, without_link
 from stack.eventstore.codec import Codec
 from stack.eventstore.named_blobs import named_blobs
 from stack.eventstore.sqlite_schema import FILE_NAME, connect_reader
+
+T = TypeVar("T")
 
 _PAGE_ROWS = 1_000
 _MAX_PROBLEMS_LISTED = 100
@@ -24,7 +30,9 @@ _MAX_PROBLEMS_LISTED = 100
 
 class VerifyReport(Struct, frozen=True, kw_only=True):
     """What is in a log and what is wrong with it. `head` is the last position, `blob_bytes` the size of the
-    blob files. At most 100 problems are listed; `problem_count` counts them all."""
+    blob files. `chained` events are covered by the hash chain; of those, `chained_later` were recorded before there was
+    one, so it says nothing about the time before they got it. At most 100 problems are listed; `problem_count` counts
+    them all."""
 
     epoch: str
     head: int
@@ -32,6 +40,8 @@ class VerifyReport(Struct, frozen=True, kw_only=True):
     streams: int
     redacted: int
     unknown: int
+    chained: int
+    chained_later: tuple[Added, ...]
     blobs: int
     blob_bytes: int
     problems: tuple[str, ...]
@@ -50,10 +60,11 @@ def verify(folder: Path) -> VerifyReport:
         raise NotFound(f"There is no event log in {folder}.")
     try:
         with closing(connect_reader(path)) as db:
+            db.text_factory = chain.readable_text
             db.execute("BEGIN")
             return _Verification(db, BlobStore(folder / "blobs")).report(changed_files(folder))
     except sqlite3.Error as error:
-        raise Unavailable(f"The event log {path} cannot be read: {error}.") from error
+        raise Unavailable(f"The event log {path} cannot be read: {error}. Restore a backup.") from error
 
 
 class _Verification:
@@ -63,22 +74,29 @@ class _Verification:
         self._codec = Codec()
         self._problems: list[str] = []
         self._problem_count = 0
-        self._redacted = self._unknown = 0
+        self._redacted = self._unknown = self._events_read = 0
+        self._chained_later: tuple[Added, ...] = ()
+        self._chain: ChainCheck | None = None
 
     def report(self, changed: list[str]) -> VerifyReport:
-        for problem in (*changed, *self._file_problems()):
+        for problem in changed:
             self._add(problem)
-        head = self._check_positions()
-        self._check_versions()
-        self._check_events()
-        blobs, blob_bytes = self._check_blobs()
+        epoch = str(self._one("SELECT value FROM log_info WHERE key = 'epoch'"))
+        # A damaged page ends one check; the others may still say where the damage is.
+        self._attempt(self._check_file, None)
+        head = self._attempt(self._check_positions, 0)
+        self._attempt(self._check_versions, None)
+        self._attempt(self._check_events, None)
+        blobs, blob_bytes = self._attempt(self._check_blobs, (0, 0))
         return VerifyReport(
-            epoch=str(self._one("SELECT value FROM log_info WHERE key = 'epoch'")),
+            epoch=epoch,
             head=head,
-            events=self._one("SELECT count(*) FROM events"),
-            streams=self._one("SELECT count(DISTINCT stream) FROM events"),
+            events=self._events_read,
+            streams=self._attempt(lambda: self._one("SELECT count(DISTINCT stream) FROM events"), 0),
             redacted=self._redacted,
             unknown=self._unknown,
+            chained=self._chain.covered if self._chain else 0,
+            chained_later=self._chained_later,
             blobs=blobs,
             blob_bytes=blob_bytes,
             problems=tuple(self._problems),
@@ -94,10 +112,17 @@ class _Verification:
         value: int = self._db.execute(sql).fetchone()[0]
         return value
 
-    def _file_problems(self) -> Iterator[str]:
+    def _attempt(self, check: Callable[[], T], otherwise: T) -> T:
+        try:
+            return check()
+        except sqlite3.Error as error:
+            self._add(f"the file is damaged: {error}")
+            return otherwise
+
+    def _check_file(self) -> None:
         for (line,) in self._db.execute("PRAGMA integrity_check"):
             if line != "ok":
-                yield f"the file is damaged: {line}"
+                self._add(f"the file is damaged: {line}")
 
     def _check_positions(self) -> int:
         sequence = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
@@ -129,7 +154,12 @@ class _Verification:
             self._add(f"stream {stream} has {count} events with versions {first} to {last}")
 
     def _check_events(self) -> None:
-        for position, name, state in self._events():
+        check = self._chain = self._begun_chain()
+        for row in self._events():
+            position, _, _, name, _, state, _ = row
+            self._events_read += 1
+            if check is not None:
+                check.take(row)
             if not isinstance(state, bytes):
                 self._add(f"event {position}: its content is of type {type(state).__name__}")
                 continue
@@ -145,11 +175,24 @@ class _Verification:
                     "SELECT 1 FROM blob_refs WHERE digest = ? AND position = ?", (digest, position)
                 ).fetchone():
                     self._add(f"event {position} names blob {digest} without a reference to it")
+        if check is not None:
+            check.end()
+            if chain.is_complete(self._db):
+                for events in check.without:
+                    self._add(without_link(events))
 
-    def _events(self) -> Iterator[tuple[int, str, object]]:
+    def _begun_chain(self) -> ChainCheck | None:
+        if not chain.exists(self._db):
+            return None
+        if not chain.epoch_is_sealed(self._db):
+            self._add(EPOCH_CHANGED)
+        self._chained_later = tuple(chain.added(self._db))
+        return ChainCheck(links(self._db), chain.start(self._db), self._add)
+
+    def _events(self) -> Iterator[chain.Row]:
         after = 0
         while rows := self._db.execute(
-            "SELECT position, name, state FROM events WHERE position > ? ORDER BY position LIMIT ?",
+            f"SELECT {chain.ROW} FROM events WHERE position > ? ORDER BY position LIMIT ?",
             (after, _PAGE_ROWS),
         ).fetchall():
             yield from rows

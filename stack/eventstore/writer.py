@@ -10,6 +10,7 @@ from threading import Thread
 
 from projections.feed import Record
 from stack.errors import Unavailable
+from stack.eventstore import chain
 from stack.eventstore.batch import Batch
 from stack.eventstore.blobs import BlobStore
 from stack.eventstore.intake import Intake
@@ -60,6 +61,7 @@ class Writer:
         self._versions: dict[str, int] = {}
         self._head = -1
         self._recorded_at = 0
+        self._chain_hash = b""
         self._unchecked_bytes = 0
         self._removals_left = True
         self._truncate = False
@@ -113,13 +115,14 @@ class Writer:
         try:
             db.execute("BEGIN IMMEDIATE")
             self._catch_up(db)
-            batch = Batch(db, self._head, self._recorded_at, self._clock_us(), self._versions)
+            now = self._clock_us()
+            batch = Batch(db, self._head, self._recorded_at, now, self._versions, self._chain_hash)
             batch.write(submissions)
             db.execute("COMMIT")
         except BaseException:
             self._roll_back(db)
             raise
-        self._head, self._recorded_at = batch.head, batch.recorded_at
+        self._head, self._recorded_at, self._chain_hash = batch.head, batch.recorded_at, batch.chain_hash
         self._unchecked_bytes += 4 * _PAGE_BYTES + 2 * sum([s.size + 200 * len(s.rows) for s in submissions])
         if len(self._versions) > _MAX_KNOWN_VERSIONS:
             self._versions.clear()
@@ -135,6 +138,10 @@ class Writer:
             self._versions.clear()
             row = db.execute("SELECT recorded_at FROM events WHERE position = ?", (head,)).fetchone()
             self._head, self._recorded_at = head, row[0] if row else 0
+            if chain.tip(db).last < head:  # written by a process of a release without a chain
+                while chain.add_some(db):
+                    pass
+            self._chain_hash = chain.tip(db).hash
 
     def _roll_back(self, db: sqlite3.Connection) -> None:
         """Forgets everything that was assumed of the log; after an error of the disk the connection too."""

@@ -46,7 +46,11 @@ class ServerState:
             "pid": os.getpid(),
             "started_at": self._started_at,
             "data": self._data,
-            "log": {"epoch": self._store.epoch, "head": self._store.head()},
+            "log": {
+                "epoch": self._store.epoch,
+                "head": self._store.head(),
+                "damage": self._store.damage(),
+            },
             "view": msgspec.to_builtins(self._engine.state()),
             "providers": msgspec.to_builtins(await self._models.state()),
             "tasks": msgspec.to_builtins(self._supervisor.state()),

@@ -13,6 +13,7 @@ from stack.errors import Conflict, NotFound, Unavailable
 from stack.eventstore import Append, EventStore, StreamWrite
 from stack.eventstore.backup import backup
 from stack.eventstore.verify import VerifyReport, verify
+from tests.eventstore.earlier_release import remove_chain
 
 pytestmark = pytest.mark.anyio
 
@@ -149,5 +150,6 @@ async def test_verify_finds_damaged_blobs_and_files(tmp_path: Path) -> None:
 
 async def test_an_unknown_event_is_counted_and_no_problem(tmp_path: Path) -> None:
     (await filled(tmp_path)).close()
+    remove_chain(tmp_path)
     report = _after(tmp_path, "UPDATE events SET name = 'from.the.future.1' WHERE position = 1")
     assert (report.ok, report.unknown) == (True, 1)

@@ -1,0 +1,32 @@
+"""What is known to be wrong with an open log: found at its start, or by those who read it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from threading import Lock
+
+_log = logging.getLogger(__name__)
+
+_KEPT = 100
+
+
+class Damage:
+    """Any thread. Each problem is logged once; at most 100 are kept, for `replaystack doctor`."""
+
+    def __init__(self, problems: Iterable[str] = ()) -> None:
+        self._lock = Lock()
+        self._problems: dict[str, None] = {}
+        for problem in problems:
+            self.note(problem)
+
+    def note(self, problem: str) -> None:
+        with self._lock:
+            if problem in self._problems or len(self._problems) >= _KEPT:
+                return
+            self._problems[problem] = None
+        _log.error("The event log is damaged: %s. `replaystack verify` lists all damage.", problem)
+
+    def problems(self) -> tuple[str, ...]:
+        with self._lock:
+            return tuple(self._problems)
