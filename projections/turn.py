@@ -156,7 +156,7 @@ def _fold(reader: Reader, session_id: str, rows: list[Row]) -> TurnView:
     turn_id, started_us, start = rows[0][1], rows[0][4], rows[0][6]
     steps: list[Step] = []
     steps_started_us: dict[str, int] = {}
-    input_tokens = output_tokens = 0
+    usage = TurnUsage()
     status: TurnStatus = "running"
     error: TurnError | None = None
     output_message = _NOTHING_YET
@@ -166,8 +166,7 @@ def _fold(reader: Reader, session_id: str, rows: list[Row]) -> TurnView:
         if change == "step_started":
             steps_started_us[step_id] = at_us
         elif change == "step_completed":
-            input_tokens += tokens_in or 0
-            output_tokens += tokens_out or 0
+            usage = usage.plus(TurnUsage(tokens_in, tokens_out))
             done = _step_completed.decode(reader.hydrate(event.encode()))
             began_us = steps_started_us.setdefault(step_id, at_us)
             if (completed := _step(turn_id, step_id, step_type, began_us, at_us, done)) is not None:
@@ -187,9 +186,7 @@ def _fold(reader: Reader, session_id: str, rows: list[Row]) -> TurnView:
         started_at=rfc3339(started_us),
         completed_at=completed_at,
     )
-    return TurnView(
-        turn, TurnOutcome(status=status, usage=TurnUsage(input_tokens, output_tokens), error=error)
-    )
+    return TurnView(turn, TurnOutcome(status=status, usage=usage, error=error))
 
 
 def _step(

@@ -114,11 +114,22 @@ class Turn(Struct, frozen=True, omit_defaults=True, kw_only=True):
     completed_at: str | None = None
 
 
-class TurnUsage(Struct, frozen=True):
-    """Tokens over all inferences of the turn, as the models reported them."""
+class TurnUsage(Struct, frozen=True, omit_defaults=True):
+    """Tokens over all inferences of the turn, as the models reported them. A count of which no model said anything
+    is absent."""
 
-    input_tokens: int = 0
-    output_tokens: int = 0
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+    def plus(self, more: TurnUsage) -> TurnUsage:
+        """The sum of what is known."""
+        return TurnUsage(
+            _sum(self.input_tokens, more.input_tokens), _sum(self.output_tokens, more.output_tokens)
+        )
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one if other is None else one + other
 
 
 class TurnError(Struct, frozen=True):

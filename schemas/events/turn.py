@@ -74,7 +74,9 @@ class TurnStepStarted(Event, frozen=True, tag="turn.step_started.1"):
 
 
 class TurnStepCompleted(Event, frozen=True, tag="turn.step_completed.1"):
-    """An inference has `output`, `usage` and `trace`; a tool execution `tool_calls` and `tool_responses`."""
+    """An inference has `output`, `usage` and `trace`; a tool execution `tool_calls` and `tool_responses`.
+    `reasoning` is the start of what the model thought before its answer, where its server says it; `usage` lacks
+    what the server did not say."""
 
     step_id: str
     step_type: StepType
@@ -85,6 +87,7 @@ class TurnStepCompleted(Event, frozen=True, tag="turn.step_completed.1"):
     response_model: str = ""
     tool_calls: list[ToolCall] | None = None
     tool_responses: list[ToolResponse] | None = None
+    reasoning: str = ""
 
 
 class TurnStepFailed(Event, frozen=True, tag="turn.step_failed.1"):
@@ -95,6 +98,7 @@ class TurnStepFailed(Event, frozen=True, tag="turn.step_failed.1"):
     error: TurnError
     output: CompletionMessage | None = None
     trace: StreamTrace | None = None
+    reasoning: str = ""
 
 
 class TurnAwaitingInput(Event, frozen=True, tag="turn.awaiting_input.1"):

@@ -62,7 +62,7 @@ def turn_changes_table(reader: Reader, agent_id: str, session_id: str) -> Table:
     table = _table("pos", "change", "turn", "recorded at", "tokens", "content")
     for row in reader.read("session_with_turns", wanted):
         change, turn_id, _, _, recorded_us, _, event, tokens_in, tokens_out, *_, position = row
-        tokens = f"{tokens_in}/{tokens_out}" if tokens_in is not None else ""
+        tokens = "" if tokens_in is None or tokens_out is None else f"{tokens_in}/{tokens_out}"
         table.add_row(
             str(position), change, _tail(turn_id), _clock(recorded_us), tokens, _text(_content(event))
         )

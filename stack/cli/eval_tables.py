@@ -102,7 +102,8 @@ def _shown(aggregate: str, values: Mapping[str, Any]) -> str:
 
 
 def _tokens(outcome: Mapping[str, Any]) -> str:
-    return f"{outcome['usage']['input_tokens']}/{outcome['usage']['output_tokens']}"
+    usage = outcome["usage"]
+    return f"{usage.get('input_tokens', '?')}/{usage.get('output_tokens', '?')}"
 
 
 def _seconds(outcome: Mapping[str, Any]) -> float:

@@ -79,14 +79,13 @@ def evolve(state: EvalJobState, event: Event, recorded_at: int, version: int) ->
 
 
 def _row_evaluated(state: EvalJobState, event: EvalJobRowEvaluated) -> EvalJobState:
-    used, more = state.usage, event.usage
     return replace(
         state,
         barren=0,
         done=state.done.added(event.row),
         failed=state.failed + (event.error is not None),
         first_error=state.first_error or event.error,
-        usage=TurnUsage(used.input_tokens + more.input_tokens, used.output_tokens + more.output_tokens),
+        usage=state.usage.plus(event.usage),
     )
 
 

@@ -153,7 +153,6 @@ def _started(event: TurnStarted, recorded_at: int) -> TurnState:
 
 
 def _step_completed(state: TurnState, event: TurnStepCompleted, recorded_at: int) -> TurnState:
-    usage = event.usage or TurnUsage()
     return replace(
         state,
         steps=_with_step(
@@ -165,9 +164,7 @@ def _step_completed(state: TurnState, event: TurnStepCompleted, recorded_at: int
             tool_calls=tuple(event.tool_calls or ()),
             tool_responses=tuple(event.tool_responses or ()),
         ),
-        usage=TurnUsage(
-            state.usage.input_tokens + usage.input_tokens, state.usage.output_tokens + usage.output_tokens
-        ),
+        usage=state.usage.plus(event.usage or TurnUsage()),
     )
 
 

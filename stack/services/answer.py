@@ -13,6 +13,8 @@ from stack.services.turn_frames import Frame, TurnFrames
 # Beyond this an answer is refused: what is streamed is also kept in memory until the turn ends.
 MAX_ANSWER_CHARACTERS = 16 * 2**20
 MAX_CALLS = 128
+MAX_REASONING_CHARACTERS = 256 * 1024
+"""Of a model's reasoning the start is kept."""
 
 
 class Answer:
@@ -33,12 +35,20 @@ class Answer:
         self._lengths: list[int] = []
         self._delays_ms: list[int] = []
         self._sources: list[int] = []
+        self._reasoning: list[str] = []
+        self._reasoning_room = MAX_REASONING_CHARACTERS
 
     def text(self, text: str) -> Frame:
         self._check_room(len(text))
         self._parts.append(text)
         number, delay_ms = self._traced(len(text), -1)
         return self._frames.text(self.step_id, number, text, delay_ms)
+
+    def reason(self, text: str) -> None:
+        """Keeps a piece of the model's reasoning. It has no frame: the contract has no place for it."""
+        if self._reasoning_room > 0:
+            self._reasoning.append(text[: self._reasoning_room])
+            self._reasoning_room -= len(text)
 
     def call_chunk(self, chunk: ToolCallChunk) -> list[Frame]:
         """The frames of a piece of a call; the first piece of the next call completes the one before it."""
@@ -74,6 +84,10 @@ class Answer:
         """What has come so far, as a message. Of an answer that broke off the last call may be a part only."""
         calls = [call.wire() for call in self._calls.values()]
         return CompletionMessage(content="".join(self._parts), stop_reason=reason, tool_calls=calls or None)
+
+    @property
+    def reasoning(self) -> str:
+        return "".join(self._reasoning)
 
     @property
     def trace(self) -> StreamTrace:

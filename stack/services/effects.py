@@ -19,6 +19,7 @@ from stack.providers.inference.port import (
     InferenceProvider,
     InferenceRequest,
     Opened,
+    Retrying,
     TextChunk,
     ToolCallChunk,
 )
@@ -67,7 +68,7 @@ class RealEffects:
                         _describe(call, event)
                         if shown is not None:
                             call.show([bytes(one) for one in request.messages], shown.messages(event.reason))
-                    elif not begun and not isinstance(event, Opened):
+                    elif not begun and not isinstance(event, Opened | Retrying):
                         begun = True
                         call.first_chunk()
                     if shown is not None:

@@ -47,10 +47,19 @@ class RunningTurn:
             await asyncio.wait([self.task])
 
     async def shows_life(self, hold_back_s: float) -> None:
-        """Returns when the first inference was answered, the turn has ended, or the time is over."""
+        """Returns when the first inference was answered, the turn has ended, or the time is over. The time begins
+        again with each repetition of a request that the model server refused."""
         if self.task is None or self.runner is None:
             return
-        await asyncio.wait([self.task, self.runner.alive], timeout=hold_back_s, return_when="FIRST_COMPLETED")
+        now = asyncio.get_running_loop().time
+        until, seen = now() + hold_back_s, 0
+        while True:
+            waited_for = [self.task, self.runner.alive]
+            done, _ = await asyncio.wait(waited_for, timeout=until - now(), return_when="FIRST_COMPLETED")
+            retries = self.runner.retries
+            if done or len(retries) == seen:
+                return
+            until, seen = now() + retries[-1] + hold_back_s, len(retries)
 
     def request_stop(self, reason: Stop, detail: str) -> None:
         """Only a task that has begun can be cancelled and still record the end; one that has not sees

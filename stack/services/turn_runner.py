@@ -42,9 +42,12 @@ from stack.domain.turn import Await, Complete, Infer, Next, Respond, TurnState
 from stack.errors import InternalError, ReplaystackError, UpstreamFailed, UpstreamTimeout
 from stack.providers.inference.port import (
     Finished,
+    FinishReason,
     InferenceProvider,
     InferenceRequest,
     Opened,
+    ReasoningChunk,
+    Retrying,
     TextChunk,
     ToolCallChunk,
 )
@@ -56,11 +59,10 @@ from stack.services.turn_frames import TurnFrames
 
 logger = logging.getLogger("replaystack.turn")
 
-STOP_REASONS: dict[str, StopReason] = {
+STOP_REASONS: dict[FinishReason, StopReason] = {
     "stop": "end_of_turn",
     "length": "out_of_tokens",
     "tool_calls": "end_of_message",
-    "content_filter": "end_of_turn",
 }
 
 _encode = msgspec.json.Encoder().encode
@@ -114,6 +116,8 @@ class TurnRunner:
         self._model_ran = False
         self.alive: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the first inference showed life: the upstream answered."""
+        self.retries: list[float] = []
+        """The pauses (seconds) before each repetition of a request that the model server refused."""
         self.failure: ReplaystackError | None = None
 
     @property
@@ -188,6 +192,7 @@ class TurnRunner:
             trace=answer.trace,
             response_id=finished.response_id,
             response_model=finished.response_model,
+            reasoning=answer.reasoning,
         )
         await self._record_inference(done)
 
@@ -203,8 +208,12 @@ class TurnRunner:
                         self._live.publish([answer.text(text)])
                     case ToolCallChunk():
                         self._live.publish(answer.call_chunk(event))
+                    case ReasoningChunk(text=text):
+                        answer.reason(text)
                     case Opened():
                         self._shows_life()
+                    case Retrying(wait_s=wait_s):
+                        self.retries.append(wait_s)
                     case Finished():
                         finished = event
         finally:
@@ -273,6 +282,7 @@ class TurnRunner:
                 error=error,
                 output=answer.message("end_of_turn") if answer else None,
                 trace=answer.trace if answer else None,
+                reasoning=answer.reasoning if answer else "",
             )
         ]
 

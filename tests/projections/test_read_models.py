@@ -254,7 +254,7 @@ def test_the_views_for_sql_say_the_same(view: View, feed: ListFeed) -> None:
         )
     assert turns == [
         ("t1", "s1", "a1", "completed", 2, 1, 6),
-        ("t2", "s1", "a1", "running", 0, 2, 0),
+        ("t2", "s1", "a1", "running", 0, 2, None),
     ]
     model = "demo/extractive"
     assert steps == [

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from schemas.events.base import Event
+from schemas.events.turn import TurnStepCompleted, TurnStepFailed
 from stack.domain import session as sessions
 from stack.domain import turn as turns
 from stack.domain.session import SessionState
@@ -38,6 +39,11 @@ class FoldedLog:
         for event, recorded_at, version in self._events(f"turn/{turn_id}"):
             state = turns.evolve(state, event, recorded_at, version)
         return _json(turn_wire(turn_id, state)), _json(outcome_wire(state))
+
+    def reasoning(self, turn_id: str) -> list[str]:
+        """What the model thought in each inference of a turn that has ended, as its event has it."""
+        events = [event for event, *_ in self._events(f"turn/{turn_id}")]
+        return [event.reasoning for event in events if isinstance(event, TurnStepCompleted | TurnStepFailed)]
 
     def names(self, turn_id: str) -> list[str]:
         """The names of a turn's events, in order."""

@@ -211,7 +211,7 @@ def test_messages_that_no_turn_begins_with(
         ("scripted/cut;chunks=2;gap_ms=30", 502),
         ("scripted/malformed;chunks=2", 502),
         ("scripted/error;chunks=2", 502),
-        ("scripted/no-finish;chunks=2", 502),
+        ("scripted/text;chunks=2;reason=content_filter", 502),
         ("scripted/huge-line", 502),
     ],
 )
@@ -252,7 +252,9 @@ def test_an_answer_cut_at_its_limit_says_so(api: Api) -> None:
     assert turn["output_message"] == {"role": "assistant", "content": ANSWER, "stop_reason": "out_of_tokens"}
 
 
-@pytest.mark.parametrize("model", ["scripted/no-usage", "scripted/no-done", "scripted/text;coalesce=1"])
+@pytest.mark.parametrize(
+    "model", ["scripted/no-usage", "scripted/no-done", "scripted/no-finish", "scripted/text;coalesce=1"]
+)
 def test_servers_that_leave_something_out_are_understood(api: Api, model: str) -> None:
     assert api.conversation(model).turn()["output_message"]["content"] == ANSWER
 

@@ -27,6 +27,7 @@ milliseconds, counts are whole numbers. The behaviours:
 | huge-line | one line of `bytes` bytes (default 9 MiB) |
 | flood | pieces of 64 KiB until the reader leaves (at most 1 GiB) |
 | redirect | 307 to `location` |
+| wire | exactly `body` (base64) with the content type `type` (none without it), in pieces of `size` bytes, ended by closing the connection; to a request that streams or not |
 
 Settings of all: `headers_ms` (before the headers), `first_ms` (before the first chunk), `gap_ms` (between chunks),
 `times` (behave so only for that many requests of this very name, then as text), `coalesce` (all chunks in one
@@ -38,6 +39,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import contextlib
 import signal
 from collections import Counter, deque
@@ -227,6 +229,9 @@ class Connection(asyncio.Protocol):
     async def answer(self, script: Script, request: dict[str, Any], body: bytes) -> None:
         if script.behaviour == "mute":
             await asyncio.Event().wait()
+        if script.behaviour == "wire":
+            await self.wire(script)
+            return
         if not request.get("stream"):
             self.send_json(answer_json(request, script.number("chunks", 3)))
             return
@@ -244,6 +249,17 @@ class Connection(asyncio.Protocol):
                 await self.flood()
             case _:
                 self.transport.write(b"0\r\n\r\n")
+
+    async def wire(self, script: Script) -> None:
+        kind = script.settings.get("type")
+        named = f"content-type: {kind}\r\n" if kind else ""
+        self.transport.write(f"HTTP/1.1 200 OK\r\n{named}connection: close\r\n\r\n".encode())
+        body = base64.b64decode(script.settings["body"])
+        size = script.number("size", len(body)) or 1
+        for start in range(0, len(body), size):
+            self.transport.write(body[start : start + size])
+            await asyncio.sleep(script.number("gap_ms") / 1000)
+        self.transport.close()
 
     async def stream(self, script: Script, chunks: list[bytes]) -> None:
         gap_s = script.number("gap_ms") / 1000

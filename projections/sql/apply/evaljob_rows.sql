@@ -15,8 +15,8 @@ SELECT
     e[4] AS error_detail,
     e[5]::INTEGER AS attempts,
     e[6]::BIGINT AS duration_ms,
-    coalesce(e[7]::BIGINT, 0) AS input_tokens,
-    coalesce(e[8]::BIGINT, 0) AS output_tokens,
+    e[7]::BIGINT AS input_tokens,
+    e[8]::BIGINT AS output_tokens,
     e[9] AS session_id,
     e[10] AS turn_id
 FROM (

@@ -1,10 +1,10 @@
--- Of one job: rows that are done, rows that failed, tokens in and out, the highest row number (-1 for none).
+-- Of one job: rows that are done, rows that failed, tokens in and out (NULL where unknown), the highest row number (-1 for none).
 -- The job's positions bound the scan: of 10 M rows it looks at those row groups only.
 SELECT
     count(*),
     count(*) FILTER (failed),
-    coalesce(sum(input_tokens), 0)::BIGINT,
-    coalesce(sum(output_tokens), 0)::BIGINT,
+    sum(input_tokens)::BIGINT,
+    sum(output_tokens)::BIGINT,
     coalesce(max(row_number), -1)
 FROM now.evaljob_rows
 WHERE

@@ -19,8 +19,8 @@ CREATE TABLE now.evaljob_rows (
     error_detail VARCHAR,
     attempts INTEGER NOT NULL,
     duration_ms BIGINT NOT NULL,
-    input_tokens BIGINT NOT NULL,
-    output_tokens BIGINT NOT NULL,
+    input_tokens BIGINT,
+    output_tokens BIGINT,
     session_id VARCHAR,
     turn_id VARCHAR
 );

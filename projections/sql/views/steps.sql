@@ -19,6 +19,7 @@ SELECT
     e.event ->> '$.response_model' AS response_model,
     e.input_tokens AS input_tokens,
     e.output_tokens AS output_tokens,
+    e.event ->> '$.reasoning' AS reasoning,
     e.event -> '$.output' AS output,
     e.event -> '$.tool_calls' AS tool_calls,
     e.event -> '$.tool_responses' AS tool_responses,

@@ -161,8 +161,5 @@ def _call_piece(chunk: ToolCallChunk) -> dict[str, Any]:
 
 
 def _usage(usage: TurnUsage) -> dict[str, int]:
-    return {
-        "prompt_tokens": usage.input_tokens,
-        "completion_tokens": usage.output_tokens,
-        "total_tokens": usage.input_tokens + usage.output_tokens,
-    }
+    sent, received = usage.input_tokens or 0, usage.output_tokens or 0
+    return {"prompt_tokens": sent, "completion_tokens": received, "total_tokens": sent + received}

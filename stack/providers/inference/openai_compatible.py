@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from schemas.api.model import Model
 from stack.errors import ReplaystackError, UpstreamFailed
-from stack.providers.inference.openai_client import OpenAIClient, Refused, body_of, drain, kind_of, read
-from stack.providers.inference.openai_errors import quota_is_spent, retry_after_s
+from stack.providers.inference.openai_client import OpenAIClient, Refused, body_of, drain, read
+from stack.providers.inference.openai_errors import may_refuse_options, quota_is_spent, retry_after_s
 from stack.providers.inference.openai_relay import relayed
 from stack.providers.inference.openai_request import encode_request
 from stack.providers.inference.openai_stream import AnswerStream
@@ -25,6 +25,7 @@ from stack.providers.inference.port import (
     Opened,
     RelayedAnswer,
     RelayedRequest,
+    Retrying,
 )
 from stack.providers.inference.settings import InferenceSettings, capabilities_of
 
@@ -61,6 +62,7 @@ class OpenAICompatible:
         self.base_url = self._client.base_url
         self._where = self._client.where
         self._capabilities = capabilities_of(settings)
+        self._takes_options = True
 
     @property
     def id(self) -> str:
@@ -98,13 +100,19 @@ class OpenAICompatible:
     ) -> AsyncGenerator[InferenceEvent]:
         """Streams one answer; see the port. Opened comes with the first chunk, so that a server that fails
         before it is reported with a true status."""
-        body = encode_request(request, self.flavour)
         loop = asyncio.get_running_loop()
         first_token_by = loop.time() + self.settings.first_token_timeout_s
-        response = await self._open(request.model, body, headers, first_token_by)
+        response: httpx2.Response | None = None
+        async with aclosing(self._opened(request, headers, first_token_by)) as attempts:
+            async for attempt in attempts:
+                if isinstance(attempt, Retrying):
+                    yield attempt
+                else:
+                    response = attempt
+        assert response is not None
         # One iterator to the very end: giving up one before it ends closes the connection.
         pieces = body_of(response).__aiter__()
-        answer = AnswerStream(self._where)
+        answer = AnswerStream(self._where, request.tools, self._client.without_key)
         try:
             opened = False
             async with aclosing(self._chunks(pieces, answer, first_token_by)) as chunks:
@@ -114,7 +122,16 @@ class OpenAICompatible:
                         yield Opened()
                     for event in events:
                         yield event
-            yield answer.finished()
+            last = answer.end()
+            if last and not opened:
+                opened = True
+                yield Opened()
+            for event in last:
+                yield event
+            finished = answer.finished()
+            if not opened:
+                yield Opened()
+            yield finished
             await drain(pieces)
         finally:
             await response.aclose()
@@ -142,9 +159,9 @@ class OpenAICompatible:
                 async with asyncio.timeout_at(deadline):
                     piece = await pieces.__anext__()
             except StopAsyncIteration:
-                piece = b""
+                return
             except TimeoutError:
-                if answer.finish_reason is not None:
+                if answer.ending:
                     return
                 if begun:
                     raise self._client.timeout("stopped sending", self.settings.stall_timeout_s) from None
@@ -154,36 +171,43 @@ class OpenAICompatible:
             except ReplaystackError:
                 raise
             except Exception as error:
-                if answer.finish_reason is not None:
+                if answer.ending:
                     return
                 raise self._client.broken(error) from None
-            count, events = answer.feed(piece or b"\n")
+            count, events = answer.feed(piece)
             if count:
                 begun = True
                 yield events
                 if answer.failure is not None:
                     raise answer.failure
                 left_s = self.settings.stall_timeout_s
-                deadline = now() + (left_s if answer.finish_reason is None else min(left_s, ENDING_S))
-            if not piece:
-                return
+                deadline = now() + (min(left_s, ENDING_S) if answer.ending else left_s)
 
-    async def _open(
-        self, model: str, body: bytes, headers: Mapping[str, str], deadline: float
-    ) -> httpx2.Response:
-        """Sends the request until the server begins an answer, at most `max_retries` times again."""
+    async def _opened(
+        self, request: InferenceRequest, headers: Mapping[str, str], deadline: float
+    ) -> AsyncGenerator[httpx2.Response | Retrying]:
+        """Sends the request until the server begins an answer, at most `max_retries` times again. The response
+        comes last, before it what is waited for."""
         attempt = 0
+        usage = self._takes_options
         while True:
             failure: ReplaystackError
             retriable = attempt < self.settings.max_retries
             wait_s = 0.2 * 2**attempt * random.uniform(0.75, 1.25)  # noqa: S311
+            body = encode_request(request, self.flavour, usage=usage)
             try:
                 async with asyncio.timeout_at(deadline):
-                    return await self._post(body, headers, attempt)
+                    response = await self._post(body, headers, attempt)
+                self._takes_options = usage
+                yield response
+                return
             except TimeoutError:
                 raise self._client.timeout("did not answer", self.settings.first_token_timeout_s) from None
             except Refused as refused:
-                failure = self._client.error(refused, model)
+                if usage and may_refuse_options(refused.status, refused.body):
+                    usage = False
+                    continue
+                failure = self._client.error(refused, request.model)
                 asked_s = retry_after_s(refused.headers)
                 wait_s = max(wait_s, asked_s or 0.0)
                 if (
@@ -198,22 +222,16 @@ class OpenAICompatible:
                 failure = self._client.broken(error)
             if not retriable or asyncio.get_running_loop().time() + wait_s > deadline:
                 raise failure from None
+            yield Retrying(wait_s)
             await asyncio.sleep(wait_s)
             attempt += 1
 
     async def _post(self, body: bytes, headers: Mapping[str, str], attempt: int) -> httpx2.Response:
-        response = await self._client.post(
+        return await self._client.post(
             "/chat/completions",
             body,
             {**_STREAM_HEADERS, **headers, "x-stainless-retry-count": str(attempt)},
         )
-        kind = kind_of(response)
-        if kind in ("text/html", "application/json"):
-            await response.aclose()
-            raise UpstreamFailed(
-                f"{self._where}: it answered with {kind} instead of an event stream. Check base_url."
-            )
-        return response
 
     def _model(self, entry: _ListedModel) -> Model:
         identifier = f"{self.id}/{entry.id}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import html
+import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
-
-import msgspec
 
 from stack.errors import (
     Invalid,
@@ -16,28 +17,77 @@ from stack.errors import (
     UpstreamFailed,
     UpstreamTimeout,
 )
+from stack.providers.inference.lenient_json import NotJSON, clean, decode
 
 MAX_MESSAGE_CHARACTERS = 1000
 DEFAULT_RETRY_AFTER_S = 5
 
 
+SAID = ("error", "errors", "detail", "details", "message", "msg", "error_message", "error_msg", "status_msg",
+        "error_description", "description", "title", "reason", "fault", "faultstring")  # fmt: skip
+"""The keys under which servers put the words of an error, the most telling first."""
+_DEEPEST = 6
+_UNKNOWN_FIELD = re.compile(
+    rb"(unknown|unrecogni[sz]ed|unexpected|unsupported|extra|additional) (request )?"
+    rb"(field|param|argument|propert|key|input|option|body)",
+    re.IGNORECASE,
+)
+_CODE = re.compile(r"<(script|style|head)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title\s*>", re.DOTALL | re.IGNORECASE)
+_TAG = re.compile(r"<[^>]{0,1000}>")
+
+
 def message_of(body: bytes) -> str:
     """The human part of an error's body, in any of the forms in use, at most 1,000 characters."""
+    body = body.removeprefix(b"\xef\xbb\xbf").strip()
     try:
-        value: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        text = body.decode("utf-8", "replace").strip()
-        # A proxy's error page says nothing that its status does not.
-        return "" if text.startswith("<") else _bounded(text)
-    for key in ("error", "message", "detail"):
-        if isinstance(value, dict) and value.get(key):
-            value = value[key]
-    return _bounded(value if isinstance(value, str) else msgspec.json.encode(value).decode())
+        value = decode(body)
+    except NotJSON:
+        text = body[: 64 * 1024].decode("utf-8", "replace")
+        return bounded(_page_text(text) if text.startswith("<") else text)
+    return words_of(value)
 
 
-def _bounded(text: str) -> str:
-    text = " ".join(text.split())
+def words_of(value: Any) -> str:
+    """As `message_of`, of a value that is decoded already."""
+    return bounded(clean(_words_in(value, 0)))
+
+
+def _words_in(value: Any, depth: int) -> str:
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) and "loc" not in value[0]:
+        value = value[0]
+    if isinstance(value, dict) and depth < _DEEPEST:
+        said = [
+            value[key] for key in SAID if value.get(key) and not isinstance(value[key], bool | int | float)
+        ]
+        if len(said) > 1 and isinstance(said[0], str) and isinstance(said[1], str):
+            return f"{said[0]}: {said[1]}"
+        if said:
+            return _words_in(said[0], depth + 1)
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _page_text(page: str) -> str:
+    """The words of an HTML page: its title and text."""
+    title = _TITLE.search(page)
+    parts = [title.group(1) if title else "", _TAG.sub(" ", _CODE.sub(" ", page))]
+    return html.unescape(" ".join(parts))
+
+
+def bounded(text: str) -> str:
+    """The text on one line, at most 1,000 characters."""
+    text = " ".join(text[: 16 * MAX_MESSAGE_CHARACTERS].split())
     return text if len(text) <= MAX_MESSAGE_CHARACTERS else text[: MAX_MESSAGE_CHARACTERS - 1] + "…"
+
+
+def may_refuse_options(status: int, body: bytes) -> bool:
+    """Whether a refusal may be about `stream_options`, which several servers do not know: then it is worth asking
+    once without."""
+    if b"stream_options" in body or b"include_usage" in body:
+        return 400 <= status <= 599 and status not in (401, 403, 407, 429)
+    return status in (400, 422) and _UNKNOWN_FIELD.search(body) is not None
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -87,6 +137,6 @@ def error_of(
     if 300 <= status < 400:
         target = headers.get("location", "elsewhere")
         return UpstreamFailed(
-            f"{where} redirects to {_bounded(target)}; redirects are not followed. Set base_url of {provider!r}."
+            f"{where} redirects to {bounded(target)}; redirects are not followed. Set base_url of {provider!r}."
         )
     return UpstreamFailed(f"{where} failed ({status}){quoted}")

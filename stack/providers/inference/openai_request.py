@@ -21,7 +21,7 @@ class _Body(Struct, omit_defaults=True, kw_only=True):
     model: str
     messages: list[Raw]
     stream: bool
-    stream_options: Raw
+    stream_options: Raw | None = None
     tools: list[Raw] = []
     tool_choice: Raw | str | None = None
     response_format: Raw | None = None
@@ -55,14 +55,14 @@ _format = msgspec.json.Decoder(_ResponseFormat).decode
 _tool_name = msgspec.json.Decoder(_ToolName).decode
 
 
-def encode_request(request: InferenceRequest, flavour: Flavour) -> bytes:
-    """The request's JSON in the dialect of a server. Raises Invalid for a grammar that has no text and for a
+def encode_request(request: InferenceRequest, flavour: Flavour, *, usage: bool = True) -> bytes:
+    """The request's JSON in the dialect of a server; `usage` asks for the tokens. Raises Invalid for a grammar that has no text and for a
     `tool_choice` that names no tool."""
     body = _Body(
         model=request.model,
         messages=request.messages,
         stream=True,
-        stream_options=_USAGE,
+        stream_options=_USAGE if usage else None,
         temperature=request.temperature,
         top_p=request.top_p,
         top_k=request.top_k,

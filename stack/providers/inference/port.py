@@ -15,7 +15,8 @@ from msgspec import Raw, Struct
 from schemas.api.model import Model
 from schemas.api.turn import TurnUsage
 
-FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+FinishReason = Literal["stop", "length", "tool_calls"]
+"""How an answer ended that is whole, or that a limit of tokens cut off. Any other end is a failure."""
 
 
 class InferenceRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -38,8 +39,14 @@ class InferenceRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
     stop: list[str] = []
 
 
+class Retrying(Struct, frozen=True):
+    """The request failed in a way that may pass and is repeated in `wait_s` seconds. Nothing was answered yet."""
+
+    wait_s: float
+
+
 class Opened(Struct, frozen=True):
-    """The upstream accepted the request: its answer has begun. Always the first event."""
+    """The upstream accepted the request: its answer has begun. The first event, but for `Retrying`."""
 
 
 class TextChunk(Struct, frozen=True):
@@ -48,9 +55,15 @@ class TextChunk(Struct, frozen=True):
     text: str
 
 
+class ReasoningChunk(Struct, frozen=True):
+    """A non-empty piece of what the model thought before it answered. It is no part of the answer."""
+
+    text: str
+
+
 class ToolCallChunk(Struct, frozen=True):
     """A piece of a tool call. `call_id` and `name` come with the first piece of a call (else empty);
-    `arguments` is the next fragment of its JSON text."""
+    `arguments` is the next fragment of its JSON text. Calls come one after the other, never interleaved."""
 
     index: int
     call_id: str = ""
@@ -59,7 +72,7 @@ class ToolCallChunk(Struct, frozen=True):
 
 
 class Finished(Struct, frozen=True):
-    """Always the last event of an answer that ended as it should."""
+    """Always the last event of an answer that ended as it should. `usage` has what the server said about it."""
 
     reason: FinishReason
     usage: TurnUsage
@@ -67,7 +80,7 @@ class Finished(Struct, frozen=True):
     response_model: str = ""
 
 
-InferenceEvent = Opened | TextChunk | ToolCallChunk | Finished
+InferenceEvent = Retrying | Opened | TextChunk | ReasoningChunk | ToolCallChunk | Finished
 
 
 class RelayedRequest(Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from stack.errors import UpstreamFailed
-from stack.providers.inference.openai_stream import MAX_LINE_BYTES
+from stack.providers.inference.event_lines import MAX_LINE_BYTES
 
 MAX_KEPT_CHARACTERS = 256 * 1024
 """Of an answer's text, where it is kept at all."""

@@ -114,8 +114,8 @@ class ProviderContract:
     @pytest.mark.anyio
     async def test_usage_and_response_names_are_given(self, provider: InferenceProvider, model: str) -> None:
         finished = (await answer_of(provider, request(model, max_tokens=40))).finished
-        assert finished.usage.input_tokens > 0
-        assert finished.usage.output_tokens > 0
+        assert finished.usage.input_tokens
+        assert finished.usage.output_tokens
         assert finished.response_id
         assert finished.response_model
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from schemas.api.turn import TurnUsage
 from stack.errors import (
     Invalid,
     ReplaystackError,
@@ -97,15 +98,26 @@ async def test_how_chunks_arrive_does_not_matter(upstream: OpenAICompatible, scr
 
 @pytest.mark.anyio
 async def test_usage_and_done_may_be_missing(upstream: OpenAICompatible) -> None:
-    for script in ("no-usage", "no-done"):
+    for script in ("no-usage", "no-done", "no-finish"):
         finished = (await answer_of(upstream, request(script))).finished
-        assert (finished.reason, finished.usage.output_tokens) == ("stop", 0)
+        assert (finished.reason, finished.usage) == ("stop", TurnUsage())
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("reason", ["length", "content_filter"])
-async def test_finish_reasons_are_kept(upstream: OpenAICompatible, reason: str) -> None:
-    assert (await answer_of(upstream, request(f"text;reason={reason}"))).finished.reason == reason
+async def test_finish_reasons_are_kept(upstream: OpenAICompatible) -> None:
+    assert (await answer_of(upstream, request("text;reason=length"))).finished.reason == "length"
+    with pytest.raises(UpstreamFailed, match="'content_filter'"):
+        await answer_of(upstream, request("text;reason=content_filter"))
+
+
+@pytest.mark.anyio
+async def test_a_server_that_refuses_stream_options_is_asked_once(
+    upstream: OpenAICompatible, scripted: RunningServer
+) -> None:
+    for _ in range(2):
+        assert (await answer_of(upstream, request("no-options"))).finished.usage == TurnUsage()
+    bodies = [seen["body"] for seen in scripted.requests()]
+    assert ["stream_options" in body for body in bodies] == [True, False, False]
 
 
 @pytest.mark.anyio
@@ -177,10 +189,9 @@ async def test_without_a_key_no_credentials_are_sent(scripted: RunningServer) ->
         ("status;code=502", UpstreamFailed, "failed (502)"),
         ("status;code=504", UpstreamTimeout, "(504)"),
         ("redirect", UpstreamFailed, "redirects to http://example.invalid/"),
-        ("html", UpstreamFailed, "text/html instead of an event stream"),
+        ("html", UpstreamFailed, "else than an event stream: 502 Bad Gateway. Check base_url."),
         ("drop", UpstreamFailed, "broke off"),
         ("cut", UpstreamFailed, "broke off"),
-        ("no-finish", UpstreamFailed, "without a finish reason"),
         ("malformed", UpstreamFailed, "a chunk of the answer is malformed"),
         ("error", UpstreamFailed, "an error inside the answer: scripted failure"),
         ("huge-line", UpstreamFailed, "longer than 8 MiB"),

@@ -120,7 +120,7 @@ async def test_an_answer_that_is_packed_all_the_same_is_unpacked(upstream: Upstr
         ({"detail": "Not Found"}, False, "status 404: Not Found"),
         ({"object": "error", "message": "Too long", "code": 400}, False, "status 404: Too long"),
         ({"error": "plain words"}, False, "status 404: plain words"),
-        ("<html>Bad</html>", False, "answered with status 404."),
+        ("<html>Bad</html>", False, "answered with status 404: Bad"),
         ("", False, "answered with status 404."),
         ("x" * 100_000, False, "status 404: xxx"),
         ("\udcff", False, "status 404"),

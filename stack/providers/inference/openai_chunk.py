@@ -1,0 +1,155 @@
+"""What one object of a chat completion says: a chunk of a stream, or a whole completion. Nothing is refused here:
+what has another type than the API's is read as far as it makes sense, and otherwise is as if it were absent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from stack.providers.inference.lenient_json import count_in, name_in
+from stack.providers.inference.openai_errors import SAID
+from stack.providers.inference.port import FinishReason
+
+_GOOD: dict[str, FinishReason] = {
+    **dict.fromkeys(
+        ("stop", "eos", "eos_token", "end", "end_turn", "endoftext", "stop_sequence", "stop_token",
+         "stop_word", "complete", "completed", "finish", "finished", "done"),
+        "stop",
+    ),
+    **dict.fromkeys(("tool_calls", "tool_call", "tool_use", "function_call", "function_calls"), "tool_calls"),
+    **dict.fromkeys(
+        ("length", "max_length", "max_tokens", "max_token", "max_new_tokens", "max_output_tokens",
+         "max_completion_tokens", "token_limit", "model_length", "max_model_len", "max_context_length",
+         "context_length", "context_length_exceeded", "context_window_exceeded",
+         "model_context_window_exceeded"),
+        "length",
+    ),
+}  # fmt: skip
+"""The finish reasons of answers that can be used, as servers word them. Any other is a failure: who does not know
+what `insufficient_system_resource` means must not take half an answer for a whole one."""
+
+_INPUT = ("prompt_tokens", "input_tokens", "prompt_eval_count", "promptTokenCount", "prompt_token_count")
+_OUTPUT = (
+    "completion_tokens", "output_tokens", "eval_count", "candidatesTokenCount", "candidates_token_count",
+)  # fmt: skip
+_USAGES = ("usage", "usageMetadata", "usage_metadata")
+_SUCCESSES = (None, 0, "0", 200, "200", "")
+
+
+def finish_of(reason: str) -> FinishReason | None:
+    """What a finish reason means; None for one that is not known to be good."""
+    return _GOOD.get(reason.strip().lower().replace("-", "_"))
+
+
+class Tokens:
+    """The tokens that an answer says it took. Counts that are repeated are cumulative: the highest is kept, so that
+    a null, a part or a zero that comes later takes nothing back."""
+
+    __slots__ = ("input", "output")
+
+    def __init__(self) -> None:
+        self.input: int | None = None
+        self.output: int | None = None
+
+    def note(self, chunk: dict[str, Any]) -> bool:
+        """Reads the usage of a chunk, wherever it is. Returns whether there was any."""
+        noted = False
+        for usage in _usages(chunk):
+            noted = True
+            self.input = _more(self.input, _count(usage, _INPUT))
+            self.output = _more(self.output, _count(usage, _OUTPUT))
+        return noted
+
+
+def _usages(chunk: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for key in _USAGES:
+        if isinstance(usage := chunk.get(key), dict):
+            yield usage
+    if "prompt_eval_count" in chunk or "eval_count" in chunk:
+        yield chunk
+    if isinstance(own := chunk.get("x_groq"), dict) and isinstance(usage := own.get("usage"), dict):
+        yield usage
+    for choice in choices_of(chunk):
+        if isinstance(usage := choice.get("usage"), dict):
+            yield usage
+
+
+def _count(usage: dict[str, Any], names: tuple[str, ...]) -> int | None:
+    for name in names:
+        if (count := count_in(usage.get(name))) is not None:
+            return count
+    return None
+
+
+def _more(known: int | None, said: int | None) -> int | None:
+    return said if known is None else known if said is None else max(known, said)
+
+
+def choices_of(chunk: dict[str, Any]) -> list[dict[str, Any]]:
+    """The choices that are objects."""
+    choices = chunk.get("choices")
+    if isinstance(choices, dict):
+        return [choices]
+    return [one for one in choices if isinstance(one, dict)] if isinstance(choices, list) else []
+
+
+def index_of(choice: dict[str, Any]) -> int:
+    """The choice's number; 0 where it has none."""
+    return count_in(choice.get("index")) or 0
+
+
+def delta_of(choice: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """What a choice adds to the answer, and whether it came as a `message` (a whole answer, or one that stands
+    where a delta belongs)."""
+    for key in ("delta", "message"):
+        if isinstance(said := choice.get(key), dict) and said:
+            return said, key == "message"
+    if isinstance(text := choice.get("text"), str):
+        return {"content": text}, False
+    return {}, False
+
+
+def reason_of(choice: dict[str, Any]) -> str:
+    """The finish reason, empty where there is none yet."""
+    reason = choice.get("finish_reason")
+    if reason is None or reason is False:
+        return ""
+    return reason.strip() if isinstance(reason, str) else name_in(reason) or f"{reason!r:.100}"
+
+
+def error_in(chunk: dict[str, Any]) -> Any:
+    """The error that an object reports, in any of the forms in use; None where it reports none."""
+    for one in (chunk, *choices_of(chunk)):
+        if _says(error := one.get("error")):
+            return one if isinstance(error, str | bool) else error
+    if choices_of(chunk):
+        return None
+    if _says(chunk.get("errors")) or "error" in (chunk.get("object"), chunk.get("type")):
+        return chunk
+    base = chunk.get("base_resp")
+    if isinstance(base, dict) and base.get("status_code") not in _SUCCESSES:
+        return base
+    return chunk if status_in(chunk, None) else None
+
+
+def remark_in(chunk: dict[str, Any]) -> bool:
+    """Whether an object holds words and nothing of an answer: an error, unless the answer goes on to its end."""
+    if choices_of(chunk) or any(key in chunk for key in _USAGES):
+        return False
+    return any(isinstance(said := chunk.get(key), str | list) and said for key in SAID)
+
+
+def status_in(chunk: dict[str, Any], error: Any) -> int | None:
+    """The HTTP status that an error names, in any of the places in use."""
+    for one in (error, chunk):
+        if isinstance(one, dict):
+            for key in ("status", "status_code", "code", "http_status"):
+                status = count_in(one.get(key))
+                if status is not None and 400 <= status <= 599:
+                    return status
+    return None
+
+
+def _says(error: Any) -> bool:
+    """Whether a value reports an error: some servers send an empty one with each success."""
+    return any(map(_says, error.values())) if isinstance(error, dict) else bool(error)
