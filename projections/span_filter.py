@@ -1,4 +1,4 @@
-"""Conditions on spans as SQL. Keys and values are parameters, never text of the statement; arrays and objects are
+"""Conditions on spans and log records as SQL. Keys and values are parameters, never text of the statement; arrays and objects are
 compared part by part."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from schemas.api.telemetry import QueryConditionOp
-from schemas.span_filter import AttributeFilter, NameFilter, NumberFilter, SpanFilter
+from schemas.span_filter import AttributeFilter, MissingFilter, NumberFilter, SpanFilter, TextFilter
 
 _SIGNS: Mapping[QueryConditionOp, str] = {"eq": "=", "gt": ">", "lt": "<"}
 _LEAST, _MOST = -(2**63), 2**63 - 1
@@ -33,22 +33,26 @@ class Parameters:
 
 
 def condition(one: SpanFilter, columns: Mapping[str, str], parameters: Parameters) -> str:
-    """The condition as SQL, never NULL. `columns` has the expressions for `name`, the fields of `NumberFilter`, and
-    `span` and `resource`: the attributes of these as JSON text."""
+    """The condition as SQL; NULL counts as not met. `columns` has the expressions for the fields of the filters, and
+    for `own`, `resource` and `body`: JSON texts."""
     match one:
-        case NameFilter(op="ne", value=value):
-            return f"{columns['name']} <> {parameters.add(value)}"
-        case NameFilter(op=op, value=value):
-            return f"{columns['name']} {_SIGNS[op]} {parameters.add(value)}"
+        case TextFilter(field=text, op="ne", value=value):
+            return f"{columns[text]} IS DISTINCT FROM {parameters.add(value)}"
+        case TextFilter(field=text, op=op, value=value):
+            return f"{columns[text]} {_SIGNS[op]} {parameters.add(value)}"
+        case MissingFilter(field=field, inverted=inverted):
+            return f"{columns[field]} IS {'NOT ' if inverted else ''}NULL"
         case NumberFilter(field=field, low=low, high=high, inverted=inverted):
             if low > high:
                 return "true" if inverted else "false"
             column = columns[field]
             first, last = (UUID(int=one) if field == "trace_id" else one for one in (low, high))
             if low == high:
-                return f"{column} {'<>' if inverted else '='} {parameters.add(first)}"
+                return f"{column} {'IS DISTINCT FROM' if inverted else '='} {parameters.add(first)}"
             within = f"{column} BETWEEN {parameters.add(first)} AND {parameters.add(last)}"
-            return f"NOT ({within})" if inverted else f"({within})"
+            return f"({within}) IS NOT true" if inverted else f"({within})"
+    if one.of == "body" and not one.key:
+        return _where_it_is(one, _Place(columns["body"], "", parameters), parameters)
     return _attribute(one, columns[one.of], parameters)
 
 
@@ -60,8 +64,9 @@ def _attribute(one: AttributeFilter, column: str, parameters: Parameters) -> str
     name = _name(one.key)
     if not name:
         return otherwise
+    place = _Place(column, pointer(one.key), parameters)
     has_key = f"contains({column}, {parameters.add(name)})"
-    return f"CASE WHEN {has_key} THEN {_where_it_is(one, column, parameters)} ELSE {otherwise} END"
+    return f"CASE WHEN {has_key} THEN {_where_it_is(one, place, parameters)} ELSE {otherwise} END"
 
 
 def _name(key: str) -> str:
@@ -72,8 +77,7 @@ def _name(key: str) -> str:
         return ""
 
 
-def _where_it_is(one: AttributeFilter, column: str, parameters: Parameters) -> str:
-    place = _Place(column, pointer(one.key), parameters)
+def _where_it_is(one: AttributeFilter, place: _Place, parameters: Parameters) -> str:
     if one.value is None:
         missing = f"coalesce({place.type()}, 'NULL') = 'NULL'"
         return missing if one.op == "eq" else f"NOT ({missing})"
@@ -93,13 +97,13 @@ def pointer(key: str, above: str = "") -> str:
 
 
 class _Place:
-    """A value within a JSON column."""
+    """A value within a JSON column, by its JSON pointer; the empty one is the whole."""
 
     def __init__(self, column: str, path: str, parameters: Parameters) -> None:
         self.column = column
         self.path = path
         self.parameters = parameters
-        self._placeholder = parameters.add(path)
+        self._placeholder = parameters.add(path or "$")
 
     def beneath(self, key: str) -> _Place:
         return _Place(self.column, pointer(key, self.path), self.parameters)

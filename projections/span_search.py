@@ -11,7 +11,7 @@ from schemas.span_filter import AttributeFilter, SpanFilter
 RECENT, STORED = "now.spans_recent", "now.spans_stored"
 
 _COLUMNS = {
-    "span": "s.attributes",
+    "own": "s.attributes",
     "resource": "r.attributes",
     "name": "s.name",
     "trace_id": "s.trace_id",
@@ -94,7 +94,7 @@ def is_looked_up(one: SpanFilter) -> bool:
 
 
 def _texts(one: SpanFilter) -> list[str] | None:
-    if isinstance(one, AttributeFilter) and one.of == "span" and one.op == "eq":
+    if isinstance(one, AttributeFilter) and one.of == "own" and one.op == "eq":
         return fragments_of(one.key, one.value)
     return None
 

@@ -203,9 +203,15 @@ class SpanDetailsRow(NamedTuple):
     scope_name: str | None
     scope_version: str | None
     scope_attributes: str | None
+    operation: str | None
+    provider: str | None
+    model: str | None
+    input_tokens: int | None
+    output_tokens: int | None
 
 
-_DETAILS = """SELECT d.number, d.kind, d.status_message, d.events, d.links, r.attributes, c.name, c.version, c.attributes
+_DETAILS = """SELECT d.number, d.kind, d.status_message, d.events, d.links, r.attributes, c.name, c.version, c.attributes,
+    d.operation_name, d.provider_name, coalesce(d.response_model, d.request_model), d.input_tokens, d.output_tokens
 FROM ({}) AS d
 LEFT JOIN now.telemetry_resources AS r ON d.resource_id = r.resource_id
 LEFT JOIN now.telemetry_scopes AS c ON d.scope_id = c.scope_id"""
@@ -213,7 +219,10 @@ LEFT JOIN now.telemetry_scopes AS c ON d.scope_id = c.scope_id"""
 
 def details(snapshot: Snapshot, wanted: Sequence[int]) -> dict[int, SpanDetailsRow]:
     """By number."""
-    columns = "s.number, s.kind, s.status_message, s.events, s.links, s.resource_id, s.scope_id"
+    columns = (
+        "s.number, s.kind, s.status_message, s.events, s.links, s.resource_id, s.scope_id, s.operation_name, "
+        "s.provider_name, s.response_model, s.request_model, s.input_tokens, s.output_tokens"
+    )
     rows: list[Row] = []
     for some in _in_parts(wanted):
         rows += snapshot.rows(_DETAILS.format(_both(_is_one_of(some), columns)), {})

@@ -12,15 +12,18 @@ FIRST_SPANS = 65_536
 GROWTH = 8
 
 
-def windows(snapshot: Snapshot) -> Iterator[int | None]:
-    """Beginnings of windows that end with the newest span, in nanoseconds; the last one, None, has no beginning.
+SPANS = "SELECT min(start_ns), max(start_ns), sum(span_count)::BIGINT FROM now.traces"
+
+
+def windows(snapshot: Snapshot, sql: str = SPANS) -> Iterator[int | None]:
+    """Beginnings of windows that end with the newest span, in nanoseconds; the last one, None, has no beginning. `sql`
+    tells the first and last time of what is searched, and how many there are.
 
     All spans of a trace begin with it or later, so a window holds the whole of each trace that begins in it.
     """
-    sql = "SELECT min(start_ns), max(start_ns), sum(span_count)::BIGINT FROM now.traces"
-    [(first, last, spans)] = snapshot.rows(sql, {})
-    if spans:
-        length = (last - first) * FIRST_SPANS // spans
+    [(first, last, count)] = snapshot.rows(sql, {})
+    if count and first is not None:
+        length = (last - first) * FIRST_SPANS // count
         while 0 < length < (last - first):
             yield last - length
             length *= GROWTH

@@ -119,7 +119,11 @@ class SpanLink(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class SpanDetails(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A span with what the contract's `Span` cannot hold. Beside the contract: `GET .../traces/{trace_id}/spans`."""
+    """A span with what the contract's `Span` cannot hold. Not part of the Llama Stack specification:
+    `GET .../traces/{trace_id}/spans`.
+
+    `operation`, `provider`, `model` and the tokens are read from the attributes of any known convention.
+    """
 
     span_id: str
     trace_id: str
@@ -135,12 +139,54 @@ class SpanDetails(Struct, frozen=True, omit_defaults=True, kw_only=True):
     links: list[SpanLink] = []
     resource: Raw | None = None
     scope: SpanScope | None = None
+    operation: str = ""
+    provider: str = ""
+    model: str = ""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
 
 
-class TraceSpansResponse(Struct, frozen=True):
-    """The spans of a trace, in the order of time."""
+class TraceSpansResponse(Struct, frozen=True, omit_defaults=True):
+    """The spans of a trace, in the order of time, and the tokens of the trace."""
 
     data: list[SpanDetails]
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+class QueryLogsRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Log records that meet all filters. `limit` is 100 where absent, -1 for all."""
+
+    attribute_filters: list[QueryCondition] | None = None
+    limit: int | None = None
+    offset: int | None = None
+    order_by: list[str] | None = None
+
+
+class LogRecord(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A log record as it was sent; what was not sent is absent. Not part of the Llama Stack specification.
+
+    `time` is the time of its observation if the sender gave no other. `severity_number` is OpenTelemetry's: 1 to 4
+    trace, 5 debug, 9 info, 13 warn, 17 error, 21 fatal. `body` is any JSON value; bytes in it are base64.
+    """
+
+    time: str | None = None
+    observed_time: str | None = None
+    severity_number: int = 0
+    severity_text: str = ""
+    event_name: str = ""
+    body: Raw | None = None
+    attributes: Raw | None = None
+    dropped_attributes_count: int = 0
+    flags: int = 0
+    trace_id: str | None = None
+    span_id: str | None = None
+    resource: Raw | None = None
+    scope: SpanScope | None = None
+
+
+class QueryLogsResponse(Struct, frozen=True):
+    data: list[LogRecord]
 
 
 class QuerySpansRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

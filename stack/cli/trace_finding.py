@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -11,7 +12,19 @@ from stack.cli.connection import Connection
 from stack.errors import Invalid, NotFound
 
 TRACES = "/v1alpha/telemetry/traces"
+LOGS = "/v1alpha/telemetry/logs"
 SHOWN = 5
+MAX_LOGS = 1_000
+
+
+class Trace(NamedTuple):
+    """Spans, input and output tokens, and log records of a trace; and whether the server has more of them."""
+
+    spans: list[dict[str, Any]]
+    tokens: tuple[int | None, int | None] = (None, None)
+    logs: Sequence[dict[str, Any]] = ()
+    more_spans: bool = False
+    more_logs: bool = False
 
 
 def whole_id(server: Connection, beginning: str) -> str:
@@ -38,7 +51,13 @@ def whole_id(server: Connection, beginning: str) -> str:
     return str(found[0]["trace_id"])
 
 
-def spans_of(server: Connection, trace_id: str) -> tuple[list[dict[str, Any]], bool]:
-    """The spans of a trace, and whether there are more than were sent. Raises AnswerError."""
+def trace_of(server: Connection, trace_id: str) -> Trace:
+    """Raises AnswerError."""
     headers, content = server.fetch(f"{TRACES}/{trace_id}/spans")
-    return msgspec.json.decode(content)["data"], headers.get("x-truncated") == "true"
+    found = msgspec.json.decode(content)
+    own = {"key": "trace_id", "op": "eq", "value": trace_id}
+    logs = server.ask("POST", LOGS, {"attribute_filters": [own], "order_by": ["time"], "limit": MAX_LOGS + 1})
+    tokens = (found.get("input_tokens"), found.get("output_tokens"))
+    records = logs["data"]
+    truncated = headers.get("x-truncated") == "true"
+    return Trace(found["data"], tokens, records[:MAX_LOGS], truncated, len(records) > MAX_LOGS)

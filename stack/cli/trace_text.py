@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 Span = Mapping[str, Any]
+Record = Mapping[str, Any]
+"""A log record as the API shows it."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-MODELS = ("gen_ai.response.model", "gen_ai.request.model", "llm.model_name")
-INPUT_TOKENS = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt")
-OUTPUT_TOKENS = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion")
 
 
 def microseconds(text: str) -> int:
@@ -42,24 +41,19 @@ def _three_digits(value: float) -> str:
     return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"
 
 
-def first_of(attributes: Mapping[str, Any], names: tuple[str, ...]) -> Any:
-    return next((attributes[name] for name in names if attributes.get(name) is not None), None)
-
-
 def tokens_text(span: Span) -> str:
     """Tokens in and out of a model call; empty for other spans."""
-    attributes = span.get("attributes") or {}
-    return in_and_out(first_of(attributes, INPUT_TOKENS), first_of(attributes, OUTPUT_TOKENS))
+    return in_and_out(span.get("input_tokens"), span.get("output_tokens"))
 
 
-def in_and_out(tokens_in: Any, tokens_out: Any) -> str:
+def in_and_out(tokens_in: int | None, tokens_out: int | None) -> str:
     if tokens_in is None and tokens_out is None:
         return ""
     return f"{_count(tokens_in)} → {_count(tokens_out)}"
 
 
-def _count(tokens: Any) -> str:
-    return f"{tokens:,}" if isinstance(tokens, int | float) else "?"
+def _count(tokens: int | None) -> str:
+    return "?" if tokens is None else f"{tokens:,}"
 
 
 def error_text(span: Span) -> str:
@@ -77,3 +71,20 @@ def error_text(span: Span) -> str:
                 str(of_event[key]) for key in ("exception.type", "exception.message") if of_event.get(key)
             ]
     return ": ".join(dict.fromkeys(said)) or "error"
+
+
+LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
+
+
+def level_of(record: Mapping[str, Any]) -> str:
+    """The severity of a log record as one word; empty where it has none."""
+    number = record.get("severity_number", 0)
+    return LEVELS[(number - 1) // 4] if 1 <= number <= 24 else str(record.get("severity_text", ""))
+
+
+def said_by(record: Mapping[str, Any]) -> str:
+    """What a log record says: its event's name and its body."""
+    body = record.get("body")
+    text = body if isinstance(body, str) else "" if body is None else json.dumps(body, ensure_ascii=False)
+    event = record.get("event_name") or (record.get("attributes") or {}).get("event.name")
+    return ": ".join(one for one in (str(event) if event else "", text) if one) or "(empty)"

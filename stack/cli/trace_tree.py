@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from itertools import chain
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
 from stack.cli.plain_text import plain
+from stack.cli.trace_finding import Trace
 from stack.cli.trace_layout import DEEP, Line, laid_out
 from stack.cli.trace_text import (
-    INPUT_TOKENS,
-    MODELS,
-    OUTPUT_TOKENS,
+    Record,
     Span,
     duration_text,
     error_text,
-    first_of,
     in_and_out,
+    level_of,
     microseconds,
+    said_by,
     times_of,
     tokens_text,
 )
@@ -30,8 +31,12 @@ WIDE = 120
 """From so many columns on, models and the time from the start have columns of their own."""
 WIDE_WITHOUT_TERMINAL = 160
 ERROR_CHARACTERS = 1_000
+LOG_CHARACTERS = 1_000
 LEVEL_CELLS = 16
 """A level is drawn for so many columns each."""
+
+
+_LEVEL_STYLES = {"WARN": "yellow", "ERROR": "red", "FATAL": "bold red"}
 
 
 def console() -> Console:
@@ -40,30 +45,40 @@ def console() -> Console:
     return made if made.is_terminal else Console(highlight=False, width=WIDE_WITHOUT_TERMINAL)
 
 
-def show_trace(out: Console, trace_id: str, spans: Sequence[Span], truncated: bool) -> None:
-    """Prints the trace. `spans` are as `GET .../traces/{trace_id}/spans` has them, one at least."""
+def show_trace(out: Console, trace_id: str, trace: Trace) -> None:
+    """Prints the trace, which has one span at least."""
     width = max(MIN_WIDTH, out.width)
-    times = [times_of(span) for span in spans]
+    times = [times_of(span) for span in trace.spans]
     begin, end = min(start for start, _ in times), max(end for _, end in times)
-    _show_head(out, trace_id, spans, begin, end)
-    lines = laid_out(spans, width // LEVEL_CELLS)
+    _show_head(out, trace_id, trace, begin, end)
+    lines = laid_out(trace.spans, width // LEVEL_CELLS)
     columns = _Columns(lines, width, begin, end)
+    logs: defaultdict[str, list[Record]] = defaultdict(list)
+    for one in trace.logs:
+        logs[one.get("span_id", "")].append(one)
     out.print()
     for line in lines:
         _print(out, columns.of(line), width)
         for said in _below(out, line, width):
             _print(out, said, width)
-    if truncated:
+        for record in logs.pop(line.span["span_id"], ()):
+            _print(out, _logged(record, _drawn(line), begin), width)
+    if logs:
         out.print()
-        _print(out, Text("There are more spans than were sent; the latest are missing.", "yellow"), width)
+        _print(out, Text("log records without a span here", "dim"), width)
+        for record in sorted(chain(*logs.values()), key=lambda one: str(one.get("time", ""))):
+            _print(out, _logged(record, "", begin), width)
+    for more, what in ((trace.more_spans, "spans"), (trace.more_logs, "log records")):
+        if more:
+            out.print()
+            _print(
+                out, Text(f"There are more {what} than were sent; the latest are missing.", "yellow"), width
+            )
 
 
-def _show_head(out: Console, trace_id: str, spans: Sequence[Span], begin: int, end: int) -> None:
+def _show_head(out: Console, trace_id: str, trace: Trace, begin: int, end: int) -> None:
+    spans = trace.spans
     errors = sum(span.get("status") == "error" for span in spans)
-    calls = [span.get("attributes") or {} for span in spans]
-    counted = [
-        sum(_whole(first_of(call, names)) for call in calls) for names in (INPUT_TOKENS, OUTPUT_TOKENS)
-    ]
     first = min(spans, key=lambda span: microseconds(span["start_time"]))
     services = dict.fromkeys(str((span.get("resource") or {}).get("service.name", "")) for span in spans)
     head = Text("trace ", "dim") + Text(trace_id, "bold")
@@ -73,8 +88,8 @@ def _show_head(out: Console, trace_id: str, spans: Sequence[Span], begin: int, e
     facts.append(f"  {len(spans):,} span{'s' if len(spans) != 1 else ''}")
     if errors:
         facts.append(f"  {errors:,} error{'s' if errors != 1 else ''}", "bold red")
-    if any(counted):
-        facts.append(f"  tokens {in_and_out(*counted)}")
+    if any(trace.tokens):
+        facts.append(f"  tokens {in_and_out(*trace.tokens)}")
     named = ", ".join(name for name in services if name)
     if named:
         facts.append("  ").append_text(_styled(plain(named, 200), "dim"))
@@ -132,12 +147,29 @@ def _below(out: Console, line: Line, width: int) -> list[Text]:
     said = error_text(line.span)
     if not said:
         return []
-    drawn = line.guides.replace("├─ ", "│  ").replace("└─ ", "   ").replace(DEEP, "   ")
+    drawn = _drawn(line)
     folded = plain(said, ERROR_CHARACTERS).wrap(out, max(8, width - len(drawn) - 2))
     return [
         Text(drawn, "dim") + Text("  " if number else "! ", "red") + _styled(piece, "red")
         for number, piece in enumerate(folded)
     ]
+
+
+def _drawn(line: Line) -> str:
+    """The guides of what is written beneath a span."""
+    return line.guides.replace("├─ ", "│  ").replace("└─ ", "   ").replace(DEEP, "   ")
+
+
+def _logged(record: Record, drawn: str, begin: int) -> Text:
+    """A log record on one line, with its time from the start of the trace."""
+    level = level_of(record)
+    made = Text(drawn, "dim") + Text("· ", "dim")
+    if "time" in record:
+        since = microseconds(record["time"]) - begin
+        made.append(("+" if since >= 0 else "-") + duration_text(abs(since)) + " ", "dim")
+    if level:
+        made.append_text(_styled(plain(level, 20), _LEVEL_STYLES.get(level, "default"))).append(" ")
+    return made.append_text(plain(said_by(record), LOG_CHARACTERS))
 
 
 def _name(line: Line) -> Text:
@@ -172,7 +204,7 @@ def _name_style(span: Span) -> str:
 def _colour(span: Span) -> str:
     if span.get("status") == "error":
         return "red"
-    operation = (span.get("attributes") or {}).get("gen_ai.operation.name")
+    operation = span.get("operation")
     if operation == "execute_tool":
         return "yellow"
     return "cyan" if tokens_text(span) or operation == "chat" else "blue"
@@ -184,12 +216,7 @@ def _duration(span: Span) -> str:
 
 
 def _model(span: Span) -> Text:
-    model = first_of(span.get("attributes") or {}, MODELS)
-    return plain(str(model), 100) if model is not None else Text("")
-
-
-def _whole(tokens: Any) -> int:
-    return int(tokens) if isinstance(tokens, int | float) else 0
+    return plain(span.get("model", ""), 100)
 
 
 def _print(out: Console, text: Text, width: int) -> None:

@@ -1,14 +1,15 @@
-"""Understands the filters of a request: which field they are about, and what it is compared with."""
+"""Parses the filters of a request: which field each is about, and what it is compared with."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
 
 import msgspec
 
 from schemas.api.telemetry import QueryCondition
-from schemas.span_filter import AttributeFilter, NameFilter, NumberField, NumberFilter, SpanFilter
+from schemas.span_filter import AttributeFilter, NumberField, NumberFilter, SpanFilter, TextFilter
 from stack.domain.moment import moment
 from stack.errors import Invalid
 
@@ -24,15 +25,8 @@ KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
 STATUSES = ("ok", "error")
 ID_DIGITS: dict[NumberField, int] = {"trace_id": 32, "span_id": 16}
 
-OWN_FIELDS = (
-    "span.name",
-    "span.kind",
-    "span.status",
-    "span.duration_ms",
-    "span.start_time",
-    "trace_id",
-    "span_id",
-)
+NamedField = Callable[[QueryCondition, str], SpanFilter]
+"""Parses the condition on one field; the text says where it stands in the request. Raises Invalid."""
 
 _ATTRIBUTES, _RESOURCE = "attributes.", "resource."
 _DIGITS = "0123456789abcdef"
@@ -40,8 +34,14 @@ _LEAST, _MOST = -(2**63), 2**63 - 1
 _NS = 1_000_000_000
 
 
-def understood(conditions: Sequence[QueryCondition] | None) -> tuple[SpanFilter, ...]:
-    """The filters of a request. Raises Invalid, naming the filter by its place."""
+def parse_filters(
+    conditions: Sequence[QueryCondition] | None,
+    own: Mapping[str, NamedField] | None = None,
+    prefixes: Mapping[str, Literal["body"]] | None = None,
+) -> tuple[SpanFilter, ...]:
+    """The filters of a request. `own` are the fields that have names of their own, those of spans by default; a key
+    that begins with one of `prefixes` is a key within that field. Raises Invalid, naming the filter by its place."""
+    own = FIELDS if own is None else own
     if conditions is None:
         return ()
     if len(conditions) > MAX_FILTERS:
@@ -49,7 +49,8 @@ def understood(conditions: Sequence[QueryCondition] | None) -> tuple[SpanFilter,
             f"attribute_filters holds {len(conditions)} filters; at most {MAX_FILTERS} can be used."
         )
     filters = tuple(
-        _understood(condition, f"attribute_filters[{number}]") for number, condition in enumerate(conditions)
+        _parsed(condition, f"attribute_filters[{number}]", own, prefixes or {})
+        for number, condition in enumerate(conditions)
     )
     parts = sum(_parts(condition.value) for condition in conditions)
     if parts > MAX_PARTS:
@@ -57,25 +58,34 @@ def understood(conditions: Sequence[QueryCondition] | None) -> tuple[SpanFilter,
     return filters
 
 
-def _understood(condition: QueryCondition, where: str) -> SpanFilter:
+def _parsed(
+    condition: QueryCondition,
+    where: str,
+    own: Mapping[str, NamedField],
+    prefixes: Mapping[str, Literal["body"]],
+) -> SpanFilter:
     key = condition.key
     if not key or len(key) > MAX_KEY_CHARACTERS:
         raise Invalid(f"{where}.key has {len(key)} characters; it must have 1 to {MAX_KEY_CHARACTERS}.")
-    if key in OWN_FIELDS:
-        return _own(key, condition, where)
-    _check_value(condition, where)
+    if key in own:
+        return own[key](condition, where)
+    check_value(condition, where)
     if key.startswith(_ATTRIBUTES) and len(key) > len(_ATTRIBUTES):
-        return AttributeFilter("span", key.removeprefix(_ATTRIBUTES), condition.op, condition.value)
+        return AttributeFilter("own", key.removeprefix(_ATTRIBUTES), condition.op, condition.value)
     if key.startswith(_RESOURCE) and len(key) > len(_RESOURCE):
         return AttributeFilter("resource", key.removeprefix(_RESOURCE), condition.op, condition.value)
-    return AttributeFilter("span", key, condition.op, condition.value)
+    for prefix, field in prefixes.items():
+        if key.startswith(prefix) and len(key) > len(prefix):
+            return AttributeFilter(field, key.removeprefix(prefix), condition.op, condition.value)
+    return AttributeFilter("own", key, condition.op, condition.value)
 
 
-def _check_value(condition: QueryCondition, where: str) -> None:
+def check_value(condition: QueryCondition, where: str) -> None:
+    """Raises Invalid for a value that cannot be compared with this operator, or is too large."""
     value = condition.value
     if condition.op in ("gt", "lt") and (isinstance(value, bool) or not isinstance(value, int | float | str)):
         raise Invalid(
-            f"{where}.value: `{condition.op}` compares numbers and texts; {_kind(value)} has no order."
+            f"{where}.value: `{condition.op}` compares numbers and texts; {kind_of(value)} has no order."
         )
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 1_000:
         raise Invalid(f"{where}.value is out of the range of numbers.")
@@ -98,24 +108,20 @@ def _parts(value: Any) -> int:
     return count
 
 
-def _own(key: str, condition: QueryCondition, where: str) -> SpanFilter:
-    """A filter on one of the span's own fields. None of them is ever missing."""
-    if condition.value is None:
-        if condition.op in ("gt", "lt"):
-            raise Invalid(f"{where}.value: `{condition.op}` compares numbers and texts; null has no order.")
+def _always(parsed: NamedField) -> NamedField:
+    """For a field that is never missing: a null value is met by none, or with `ne` by all."""
+
+    def parsed_or_null(condition: QueryCondition, where: str) -> SpanFilter:
+        if condition.value is not None:
+            return parsed(condition, where)
+        check_value(condition, where)
         return NumberFilter("kind", 1, 0, inverted=condition.op == "ne")
-    match key:
-        case "span.name":
-            return NameFilter(condition.op, _text(condition.value, where, key))
-        case "span.kind":
-            return _of_names("kind", KINDS, condition, where)
-        case "span.status":
-            return _of_names("failed", STATUSES, condition, where)
-        case "span.duration_ms":
-            return _duration(condition, where)
-        case "span.start_time":
-            return _start(condition, where)
-    return _id("trace_id" if key == "trace_id" else "span_id", condition, where)
+
+    return parsed_or_null
+
+
+def _name(condition: QueryCondition, where: str) -> TextFilter:
+    return TextFilter("name", condition.op, text_of(condition.value, where, condition.key))
 
 
 def _of_names(
@@ -125,7 +131,7 @@ def _of_names(
     name = str(value).lower().removeprefix("span_kind_").removeprefix("status_code_")
     if not isinstance(value, str) or name not in names:
         raise Invalid(
-            f"{where}.value: {condition.key} is one of {', '.join(names)}; {_shown(value)} is none of them."
+            f"{where}.value: {condition.key} is one of {', '.join(names)}; {shown(value)} is none of them."
         )
     if condition.op in ("gt", "lt"):
         raise Invalid(f"{where}.op: {condition.key} has no order; compare it with `eq` or `ne`.")
@@ -136,23 +142,24 @@ def _of_names(
 def _duration(condition: QueryCondition, where: str) -> NumberFilter:
     value = condition.value
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Invalid(f"{where}.value: span.duration_ms is a number of milliseconds, not {_kind(value)}.")
+        raise Invalid(f"{where}.value: span.duration_ms is a number of milliseconds, not {kind_of(value)}.")
     # A duration in whole nanoseconds, divided by 10^6, comes back from its nearest float by rounding.
     return _compared("duration", condition, *_bounded(_scaled(value, 1_000_000), 1))
 
 
-def _start(condition: QueryCondition, where: str) -> NumberFilter:
+def compared_time(field: NumberField, condition: QueryCondition, where: str) -> NumberFilter:
+    """A filter on a time in nanoseconds. Raises Invalid for a value that is not a time."""
     value = condition.value
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return _compared("start_time", condition, *_bounded(_scaled(value, _NS), 1_000))
+        return _compared(field, condition, *_bounded(_scaled(value, _NS), 1_000))
     found = moment(value) if isinstance(value, str) else None
     if found is None:
         raise Invalid(
-            f"{where}.value: span.start_time is a time such as '2026-01-31T12:00:00.000000Z' or a number of seconds "
-            f"since 1970, not {_shown(value)}."
+            f"{where}.value: {condition.key} is a time such as '2026-01-31T12:00:00.000000Z' or a number of seconds "
+            f"since 1970, not {shown(value)}."
         )
     # Times are shown with microseconds: what is equal to one that was shown began within that microsecond.
-    return _compared("start_time", condition, *_bounded(found.ns - found.ns % found.open_ns, found.open_ns))
+    return _compared(field, condition, *_bounded(found.ns - found.ns % found.open_ns, found.open_ns))
 
 
 def _scaled(value: float, factor: int) -> int:
@@ -173,9 +180,9 @@ def _compared(field: NumberField, condition: QueryCondition, first: int, last: i
     return NumberFilter(field, first, last, inverted=condition.op == "ne")
 
 
-def _id(field: NumberField, condition: QueryCondition, where: str) -> NumberFilter:
+def id_filter(field: NumberField, condition: QueryCondition, where: str) -> NumberFilter:
     """Ids compare as their lower-case hexadecimal text; all are of one length, so that is a range of numbers."""
-    text = _text(condition.value, where, condition.key).lower()
+    text = text_of(condition.value, where, condition.key).lower()
     digits = ID_DIGITS[field]
     most = 16**digits - 1
     whole = len(text) == digits and all(digit in _DIGITS for digit in text)
@@ -202,19 +209,22 @@ def _ids_below(text: str, digits: int) -> int:
     return number + (len(text) > digits)
 
 
-def _text(value: Any, where: str, key: str) -> str:
+def text_of(value: Any, where: str, key: str) -> str:
+    """A value that has to be a text. Raises Invalid."""
     if not isinstance(value, str):
-        raise Invalid(f"{where}.value: {key} is a text, not {_kind(value)}.")
+        raise Invalid(f"{where}.value: {key} is a text, not {kind_of(value)}.")
     if len(value.encode()) > MAX_VALUE_BYTES:
         raise Invalid(f"{where}.value has {len(value)} characters; that is more than can be compared.")
     return value
 
 
-def _shown(value: Any) -> str:
-    return repr(value[:60]) if isinstance(value, str) else _kind(value)
+def shown(value: Any) -> str:
+    """A value for an error text."""
+    return repr(value[:60]) if isinstance(value, str) else kind_of(value)
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """The JSON type of a value, for an error text."""
     match value:
         case None:
             return "null"
@@ -227,3 +237,15 @@ def _kind(value: Any) -> str:
         case list():
             return "an array"
     return "an object"
+
+
+FIELDS: Mapping[str, NamedField] = {
+    "span.name": _always(_name),
+    "span.kind": _always(lambda condition, where: _of_names("kind", KINDS, condition, where)),
+    "span.status": _always(lambda condition, where: _of_names("failed", STATUSES, condition, where)),
+    "span.duration_ms": _always(_duration),
+    "span.start_time": _always(partial(compared_time, "start_time")),
+    "trace_id": _always(partial(id_filter, "trace_id")),
+    "span_id": _always(partial(id_filter, "span_id")),
+}
+"""A span's own fields."""

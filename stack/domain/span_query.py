@@ -8,7 +8,7 @@ from typing import cast, get_args
 
 from schemas.api.telemetry import QueryTracesRequest
 from schemas.span_filter import OrderKey, TraceOrder, TraceQuery
-from stack.domain.span_filter import MAX_KEY_CHARACTERS, understood
+from stack.domain.span_filter import MAX_KEY_CHARACTERS, parse_filters
 from stack.errors import Invalid
 
 TRACES = 100
@@ -21,18 +21,28 @@ _FAR = 2**31
 
 def trace_query(request: QueryTracesRequest) -> TraceQuery:
     """Raises Invalid."""
-    limit = TRACES if request.limit is None else request.limit
-    offset = request.offset or 0
+    return TraceQuery(
+        filters=parse_filters(request.attribute_filters),
+        order=_order(request.order_by),
+        limit=checked_limit(request.limit, TRACES),
+        offset=checked_offset(request.offset),
+    )
+
+
+def checked_limit(limit: int | None, default: int) -> int | None:
+    """How many to return; None for all. Raises Invalid."""
+    if limit is None:
+        return default
     if limit < -1:
         raise Invalid(f"limit is {limit}; it must be 0 or more, or -1 for all.")
-    if offset < 0:
+    return None if limit == -1 else min(limit, _FAR)
+
+
+def checked_offset(offset: int | None) -> int:
+    """How many to skip. Raises Invalid."""
+    if offset is not None and offset < 0:
         raise Invalid(f"offset is {offset}; it must be 0 or more.")
-    return TraceQuery(
-        filters=understood(request.attribute_filters),
-        order=_order(request.order_by),
-        limit=None if limit == -1 else min(limit, _FAR),
-        offset=min(offset, _FAR),
-    )
+    return min(offset or 0, _FAR)
 
 
 def _order(names: Sequence[str] | None) -> tuple[OrderKey, ...]:

@@ -1,4 +1,4 @@
-"""Traces, spans and metrics over HTTP."""
+"""Traces, spans, metrics and logs over HTTP."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from litestar.response.base import ASGIResponse
 
 from schemas.api.telemetry import (
     GetSpanTreeRequest,
+    QueryLogsRequest,
     QueryMetricsRequest,
     QuerySpansRequest,
     QueryTracesRequest,
@@ -63,6 +64,11 @@ class TelemetryController(Controller):
         export = partial(services.telemetry_export.export, asked, caller_of(request))
         await services.once.perform(post_of(request, body), export)
         return empty_answer()
+
+    @post("/logs", status_code=200)
+    async def logs(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
+        asked, _ = await read_optional(request, QueryLogsRequest)
+        return _answer(await services.telemetry.logs(asked or QueryLogsRequest()))
 
     @post("/metrics/{metric_name:path}", status_code=200)
     async def metrics(

@@ -8,10 +8,12 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from projections.log_records import LogRow
 from projections.reader import rfc3339
 from projections.spans import SpanDetailsRow, SpanRow
 from projections.traces import TraceRow
 from schemas.api.telemetry import (
+    LogRecord,
     Span,
     SpanDetails,
     SpanEvent,
@@ -105,6 +107,30 @@ def span_details(row: SpanRow, more: SpanDetailsRow) -> SpanDetails:
             for link in (_links.decode(more.links) if more.links else ())
         ],
         resource=_raw(more.resource),
+        scope=scope if scope != SpanScope() else None,
+        operation=more.operation or "",
+        provider=more.provider or "",
+        model=more.model or "",
+        input_tokens=more.input_tokens,
+        output_tokens=more.output_tokens,
+    )
+
+
+def log_record(row: LogRow) -> LogRecord:
+    scope = SpanScope(row.scope_name or "", row.scope_version or "", _raw(row.scope_attributes))
+    return LogRecord(
+        time=None if row.time_ns is None else moment(row.time_ns),
+        observed_time=None if row.observed_ns is None else moment(row.observed_ns),
+        severity_number=row.severity,
+        severity_text=row.severity_text or "",
+        event_name=row.event_name or "",
+        body=None if row.body == "null" else Raw(row.body.encode()),
+        attributes=Raw(row.attributes.encode()),
+        dropped_attributes_count=row.dropped_attributes,
+        flags=row.flags,
+        trace_id=row.trace_id,
+        span_id=row.span_id,
+        resource=_raw(row.resource),
         scope=scope if scope != SpanScope() else None,
     )
 

@@ -14,7 +14,7 @@ from projections.spans import SpanRow
 from schemas.api.dataset import RegisterDatasetRequest, RowsDataSource
 from schemas.api.telemetry import SaveSpansToDatasetRequest
 from stack.domain import dataset as datasets
-from stack.domain.span_filter import understood
+from stack.domain.span_filter import parse_filters
 from stack.domain.span_query import checked_depth, wanted_attributes
 from stack.errors import Conflict, Invalid, NotFound
 from stack.providers.rows.port import RowBlock
@@ -93,7 +93,7 @@ class SpanExport:
         await self._datasets.append(dataset_id, self._blocks(numbers, columns), caller, command)
 
     async def _numbers(self, request: SaveSpansToDatasetRequest) -> list[int]:
-        filters = understood(request.attribute_filters)
+        filters = parse_filters(request.attribute_filters)
         max_depth = checked_depth(request.max_depth)
         keys = await self._telemetry.read(span_reading.matching_keys, filters, max_depth, MAX_SPANS)
         if len(keys) > MAX_SPANS:

@@ -1,4 +1,4 @@
-"""The telemetry operations: traces, spans and metrics as they are asked for, with all that was acknowledged before."""
+"""The telemetry operations: traces, spans, metrics and logs, including everything that was acknowledged before."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
+from projections import log_records
 from projections import spans as span_views
 from projections import traces as trace_views
 from projections.errors import OutOfMemory, ViewBehind
@@ -20,6 +21,8 @@ from projections.snapshot import Snapshot
 from projections.warehouse import Warehouse
 from schemas.api.telemetry import (
     GetSpanTreeRequest,
+    QueryLogsRequest,
+    QueryLogsResponse,
     QueryMetricsRequest,
     QueryMetricsResponse,
     QuerySpansRequest,
@@ -30,8 +33,9 @@ from schemas.api.telemetry import (
     TraceDetailsResponse,
     TraceSpansResponse,
 )
+from stack.domain.log_filter import log_query
 from stack.domain.metric_query import metric_query
-from stack.domain.span_filter import understood
+from stack.domain.span_filter import parse_filters
 from stack.domain.span_query import checked_depth, trace_query, wanted_attributes
 from stack.errors import Invalid, NotFound, Unavailable
 from stack.services import metric_reading, span_answers, span_reading
@@ -41,6 +45,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 READERS = 2
+MAX_LOGS = 10_000
+"""Log records in one answer, also where all are asked for."""
 
 _encode = msgspec.json.Encoder().encode
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
@@ -104,7 +110,9 @@ class TelemetryService:
                 raise _no_trace(trace_id)
             more = span_views.details(snapshot, [row.number for row in found.rows])
             data = [span_answers.span_details(row, more[row.number]) for row in found.rows]
-            return Answer(_encode(TraceSpansResponse(data)), found.complete)
+            row = trace_views.one(snapshot, trace)
+            tokens = (row.input_tokens, row.output_tokens) if row is not None else (None, None)
+            return Answer(_encode(TraceSpansResponse(data, *tokens)), found.complete)
 
         return await self._read(answer, Wanted(trace=trace))
 
@@ -146,7 +154,7 @@ class TelemetryService:
 
     async def spans(self, request: QuerySpansRequest) -> Answer:
         """Raises Invalid."""
-        filters = understood(request.attribute_filters)
+        filters = parse_filters(request.attribute_filters)
         max_depth = checked_depth(request.max_depth)
         wanted = wanted_attributes(request.attributes_to_return, "attributes_to_return")
 
@@ -154,6 +162,19 @@ class TelemetryService:
             found = span_reading.newest(snapshot, filters, max_depth, self._max_spans)
             data = [span_answers.span(row, wanted) for row in found.rows]
             return Answer(_encode(QuerySpansResponse(data)), found.complete)
+
+        return await self.read(answer)
+
+    async def logs(self, request: QueryLogsRequest) -> Answer:
+        """Raises Invalid."""
+        query = log_query(request)
+        limit = MAX_LOGS if query.limit is None else min(query.limit, MAX_LOGS)
+
+        def answer(snapshot: Snapshot) -> Answer:
+            rows, complete = log_records.found(snapshot, query, limit, span_reading.MAX_ANSWER_BYTES)
+            return Answer(
+                _encode(QueryLogsResponse([span_answers.log_record(row) for row in rows])), complete
+            )
 
         return await self.read(answer)
 

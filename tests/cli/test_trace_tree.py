@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from stack.cli.trace_finding import Trace
 from stack.cli.trace_layout import laid_out
 from stack.cli.trace_table import show_traces
 from stack.cli.trace_text import duration_text, microseconds, tokens_text
@@ -40,11 +42,16 @@ def span(
 
 
 def shown(
-    spans: list[dict[str, Any]], width: int = 100, truncated: bool = False, colour: bool = False
+    spans: list[dict[str, Any]],
+    width: int = 100,
+    truncated: bool = False,
+    colour: bool = False,
+    tokens: tuple[int | None, int | None] = (None, None),
+    logs: Sequence[dict[str, Any]] = (),
 ) -> str:
     out = io.StringIO()
     console = Console(file=out, width=width, force_terminal=colour, highlight=False, color_system="standard" if colour else None)  # fmt: skip
-    show_trace(console, TRACE, spans, truncated)
+    show_trace(console, TRACE, Trace(spans, tokens, logs, truncated))
     return out.getvalue()
 
 
@@ -53,12 +60,10 @@ CALL = span(
     "turn",
     100_000,
     900_000,
-    attributes={
-        "gen_ai.operation.name": "chat",
-        "gen_ai.response.model": "gpt-x-2026",
-        "gen_ai.usage.input_tokens": 1024,
-        "gen_ai.usage.output_tokens": 55,
-    },
+    operation="chat",
+    model="gpt-x-2026",
+    input_tokens=1024,
+    output_tokens=55,
 )
 TOOL = span(
     "execute_tool look",
@@ -74,7 +79,7 @@ TURN = span("turn", None, 0, 1_000_000, resource={"service.name": "shipping"})
 
 
 def test_a_trace_says_what_happened() -> None:
-    text = shown([TOOL, CALL, TURN])
+    text = shown([TOOL, CALL, TURN], tokens=(1024, 55))
     lines = text.splitlines()
     assert lines[0].startswith(f"trace {TRACE}  2026-11-25 18:00:00.000 UTC")
     assert lines[1] == "1.00 s  3 spans  1 error  tokens 1,024 → 55  shipping"
@@ -83,6 +88,24 @@ def test_a_trace_says_what_happened() -> None:
     assert lines[5].startswith("└─ execute_tool look ") and lines[5].endswith(" 500 µs")
     assert lines[6] == "   ! ToolFailed: the harbour is closed: no ship"
     assert len(lines) == 7
+
+
+def log(body: Any, **more: Any) -> dict[str, Any]:
+    return {"time": time_of(500_000), "trace_id": TRACE, "body": body} | more
+
+
+def test_log_records_stand_beneath_their_spans() -> None:
+    logs = [
+        log("calling", span_id="chat gpt", severity_number=10),
+        log({"content": "hi"}, span_id="chat gpt", event_name="gen_ai.user.message"),
+        log("too late", span_id="turn", severity_number=17, time=time_of(1_500_000)),
+        log("elsewhere", span_id="gone"),
+        {"body": "whenever", "severity_text": "notice"},
+    ]
+    lines = [line.rstrip() for line in shown([CALL, TURN], logs=logs).splitlines()]
+    assert lines[4] == "· +1.50 s ERROR too late"
+    assert lines[6:8] == ["   · +500 ms INFO calling", '   · +500 ms gen_ai.user.message: {"content": "hi"}']
+    assert lines[9:] == ["log records without a span here", "· notice whenever", "· +500 ms elsewhere"]
 
 
 def test_a_wide_terminal_has_models_and_offsets() -> None:
@@ -158,11 +181,13 @@ def test_hostile_text_neither_styles_nor_breaks_the_terminal(text: str, width: i
         status="error",
         span_id="x",
         status_message=text * 30,
-        attributes={"error.type": text, "gen_ai.response.model": text, "gen_ai.usage.input_tokens": text},
+        attributes={"error.type": text},
+        model=text,
         resource={"service.name": text},
     )
     for colour in (False, True):
-        printed = shown([TURN, hostile], width, colour=colour)
+        logged = [log(text, span_id="x", severity_text=text, event_name=text), log({"said": text})]
+        printed = shown([TURN, hostile], width, colour=colour, logs=logged)
         # Only styles that were meant, each ended by a reset.
         left = re.sub("\x1b\\[[0-9;]*m", "", printed) if colour else printed
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u202e\ufeff]", left), left
@@ -213,12 +238,7 @@ def test_times_are_exact() -> None:
     assert microseconds("2262-04-11T23:47:16.854775Z") == 9_223_372_036_854_775
 
 
-def test_tokens_of_other_conventions() -> None:
-    assert tokens_text(span("x", attributes={"llm.token_count.prompt": 7})) == "7 → ?"
-    assert (
-        tokens_text(
-            span("x", attributes={"gen_ai.usage.prompt_tokens": 7, "gen_ai.usage.completion_tokens": 0})
-        )
-        == "7 → 0"
-    )
+def test_tokens() -> None:
+    assert tokens_text(span("x", input_tokens=7)) == "7 → ?"
+    assert tokens_text(span("x", input_tokens=0, output_tokens=1_000)) == "0 → 1,000"
     assert tokens_text(span("x")) == ""

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogsData, SeverityNumber
 
 from stack.cli.trace_filter import filters_of
 from stack.data_folder import running_server
 from stack.errors import Invalid
 from tests.cli.folders import converse, replaystack, served
 from tests.server.telemetry import Telemetry
-from tests.telemetry.otlp_requests import BASE_NS, PlainSpan
+from tests.telemetry.otlp_requests import BASE_NS, PlainSpan, any_value
 
 SHOP = 0x4BF92F3577B34DA6A3CE929D0E0E4736
 TWIN = SHOP ^ 1
@@ -64,6 +65,19 @@ def spans_of_the_shop() -> list[PlainSpan]:
     return [root, call, tool, twin, evil]
 
 
+def log_of_the_shop() -> bytes:
+    """Of the tool's span."""
+    made = LogsData()
+    made.resource_logs.add().scope_logs.add().log_records.add(
+        time_unix_nano=BASE_NS + 910_000_000,
+        severity_number=SeverityNumber.SEVERITY_NUMBER_WARN,
+        body=any_value("paying"),
+        trace_id=SHOP.to_bytes(16, "big"),
+        span_id=(3).to_bytes(8, "big"),
+    )
+    return bytes(made.SerializeToString())
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("traces") / "data"
@@ -72,6 +86,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         assert server is not None
         with httpx.Client(base_url=server.url, trust_env=False) as http:
             Telemetry(http).send(spans_of_the_shop())
+            Telemetry(http).send_raw("logs", log_of_the_shop())
         converse(connection)
         yield folder
 
@@ -124,6 +139,7 @@ def test_a_trace_as_a_tree(data: Path) -> None:
     assert lines[3].startswith("POST /order")
     assert lines[4].startswith("├─ chat gpt-x") and "899 ms" in lines[4]
     assert lines[5].startswith("└─ execute_tool pay") and "! card refused" in lines[6]
+    assert lines[7].strip() == "· +910 ms WARN paying"
 
 
 def test_the_beginning_of_an_id_will_do(data: Path) -> None:
@@ -137,7 +153,9 @@ def test_the_beginning_of_an_id_will_do(data: Path) -> None:
 
 
 def test_a_trace_as_json(data: Path) -> None:
-    found = json.loads(told(data, "trace", f"{SHOP:032x}", "--json"))["data"]
+    both = json.loads(told(data, "trace", f"{SHOP:032x}", "--json"))
+    assert [record["body"] for record in both["logs"]] == ["paying"]
+    found = both["data"]
     assert [span["name"] for span in found] == ["POST /order", "chat gpt-x", "execute_tool pay"]
     assert found[2]["status_message"] == "card refused" and found[0]["kind"] == "server"
 

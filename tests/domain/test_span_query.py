@@ -25,7 +25,7 @@ def test_what_is_said() -> None:
             order_by=["-span_count", "name"],
         )
     )
-    assert query.filters == (AttributeFilter("span", "a", "eq", 1),)
+    assert query.filters == (AttributeFilter("own", "a", "eq", 1),)
     assert (query.limit, query.offset) == (7, 3)
     assert query.order == (OrderKey("span_count", descending=True), OrderKey("name", descending=False))
     assert trace_query(QueryTracesRequest(limit=-1)).limit is None

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from projections.span_filter import Parameters, condition, pointer
 from schemas.api.telemetry import QueryCondition
-from stack.domain.span_filter import understood
+from stack.domain.span_filter import parse_filters
 from tests.telemetry.otlp_requests import PlainSpan
 from tests.telemetry.span_oracle import meets, shown
 
 COLUMNS = {
-    "span": "s.attributes",
+    "own": "s.attributes",
     "resource": "s.resource",
     "name": "s.name",
     "kind": "s.kind",
@@ -83,7 +83,7 @@ class Table:
         parameters = Parameters()
         tests = [
             condition(one, COLUMNS, parameters)
-            for one in understood([QueryCondition(**given) for given in filters])
+            for one in parse_filters([QueryCondition(**given) for given in filters])
         ]
         sql = f"SELECT n FROM spans AS s WHERE {' AND '.join(f'({one})' for one in tests)}"
         return {number for (number,) in self._db.execute(sql, parameters.values).fetchall()}
@@ -168,7 +168,7 @@ def test_statements_hold_no_text_of_the_caller() -> None:
         for op, value in (("eq", poison), ("gt", poison), ("ne", [poison, {poison: poison}]), ("eq", None))
     ]
     conditions.append(QueryCondition("span.name", "eq", poison))
-    for one in understood(conditions):
+    for one in parse_filters(conditions):
         assert "DROP" not in condition(one, COLUMNS, parameters)
     assert parameters.values
 

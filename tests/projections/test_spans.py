@@ -16,7 +16,7 @@ from projections import spans as span_views
 from projections import traces as trace_views
 from schemas.api.telemetry import QueryCondition
 from schemas.span_filter import OrderKey, TraceOrder, TraceQuery
-from stack.domain.span_filter import understood
+from stack.domain.span_filter import parse_filters
 from tests.telemetry.otlp_requests import BASE_NS, PlainSpan
 from tests.telemetry.span_oracle import matching_traces, meets, root_of, shown, tokens_of
 from tests.telemetry.stored_telemetry import StoredTelemetry
@@ -97,7 +97,7 @@ relaxed = settings(max_examples=40, suppress_health_check=[HealthCheck.function_
 
 
 def conditions(found: Sequence[dict[str, Any]]) -> Any:
-    return understood([QueryCondition(**one) for one in found])
+    return parse_filters([QueryCondition(**one) for one in found])
 
 
 @relaxed

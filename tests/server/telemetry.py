@@ -67,6 +67,9 @@ class Telemetry:
         asked = {"attribute_filters": list(filters), "attributes_to_return": list(returning)} | body
         return self._data(self.post("spans", asked))
 
+    def logs(self, *filters: dict[str, Any], **body: Any) -> list[dict[str, Any]]:
+        return self._data(self.post("logs", {"attribute_filters": list(filters)} | body))
+
     def metric(self, name: str, **asked: Any) -> list[dict[str, Any]]:
         return self._data(self.post(f"metrics/{name}", asked))
 

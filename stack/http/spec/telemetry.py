@@ -1,4 +1,4 @@
-"""Traces, spans and metrics as the document describes them."""
+"""Traces, spans, metrics and logs as the document describes them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from typing import Any
 
 from schemas.api.telemetry import (
     GetSpanTreeRequest,
+    LogRecord,
     MetricDataPoint,
     MetricLabelMatcher,
     QueryConditionOp,
+    QueryLogsRequest,
+    QueryLogsResponse,
     QueryMetricsRequest,
     QueryMetricsResponse,
     QuerySpansRequest,
@@ -28,7 +31,7 @@ from schemas.api.telemetry import (
     TraceDetails,
     TraceSpansResponse,
 )
-from stack.http.spec.components import ANY_OBJECT, Details, Schema, plain_default
+from stack.http.spec.components import ANY_OBJECT, ANY_VALUE, Details, Schema, plain_default
 from stack.http.spec.operation import Operation, Parameter
 
 TAG = "Telemetry"
@@ -42,6 +45,10 @@ DETAILS: dict[type, Details] = {
     Span: Details(notes=_TIMES, schemas=_ATTRIBUTES),
     SpanWithStatus: Details(notes=_TIMES, schemas=_ATTRIBUTES),
     SpanDetails: Details(notes=_TIMES, schemas=_ATTRIBUTES | {"resource": ANY_OBJECT}),
+    LogRecord: Details(
+        notes={"time": _MOMENT, "observed_time": _MOMENT},
+        schemas=_ATTRIBUTES | {"resource": ANY_OBJECT, "body": ANY_VALUE},
+    ),
     SpanScope: Details(schemas=_ATTRIBUTES),
     SpanEvent: Details(notes={"time": _MOMENT}, schemas=_ATTRIBUTES),
     SpanLink: Details(schemas=_ATTRIBUTES),
@@ -106,7 +113,8 @@ OPERATIONS = (
         id="list_trace_spans",
         tag=TAG,
         summary="Read the spans of a trace with all that is known of them.",
-        description=f"Beside the contract. With kinds, events, links, resource and scope, in the order of time. {_CUT}",
+        description="Not part of the Llama Stack specification. With kinds, events, links, resource, scope and tokens, in "
+        f"the order of time. {_CUT}",
         answer=TraceSpansResponse,
         says="The spans.",
     ),
@@ -154,6 +162,24 @@ OPERATIONS = (
         "are to be saved, null where a span has none of that name.",
         body=SaveSpansToDatasetRequest,
         says=_WITHOUT_A_BODY,
+    ),
+    Operation(
+        method="post",
+        path=_TELEMETRY + "/logs",
+        id="query_logs",
+        tag=TAG,
+        summary="Query log records, the newest first.",
+        description="Not part of the Llama Stack specification. Returns records that meet all filters. `order_by` takes "
+        "`time` or `-time`; records without a time come last. `limit` is 100 where absent, -1 for all. A filter's key is "
+        "an attribute's name exactly as it was sent, `resource.<name>`, or one of the record's own fields: "
+        "`log.severity` (a level, such as `warn`), `log.severity_number`, `log.severity_text`, `log.body`, "
+        "`log.body.<key>`, `log.event_name`, `log.time`, `log.observed_time`, `trace_id`, `span_id`, `scope.name`, "
+        "`scope.version`. An attribute that is named like one of these is `attributes.<name>`. Numbers compare with "
+        "numbers and texts with texts; `ne` also matches where the key is missing, and a null value means that it is "
+        f"missing. {_CUT}",
+        body=QueryLogsRequest,
+        answer=QueryLogsResponse,
+        says="The log records.",
     ),
     Operation(
         method="post",

@@ -1,0 +1,155 @@
+"""The fields of a log record that filters can name, besides its attributes, and what a query of records asks for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from schemas.api.telemetry import QueryCondition, QueryLogsRequest
+from schemas.span_filter import (
+    AttributeFilter,
+    LogQuery,
+    MissingFilter,
+    NumberField,
+    NumberFilter,
+    SpanFilter,
+    TextField,
+    TextFilter,
+)
+from stack.domain.span_filter import (
+    NamedField,
+    check_value,
+    compared_time,
+    id_filter,
+    kind_of,
+    parse_filters,
+    shown,
+    text_of,
+)
+from stack.domain.span_query import checked_limit, checked_offset
+from stack.errors import Invalid
+
+RECORDS = 100
+"""Records that are returned where no limit is given."""
+ORDERS = ("time", "-time")
+LEVELS = ("trace", "debug", "info", "warn", "error", "fatal")
+"""Each stands for four severity numbers, from 1 for `trace` on."""
+_OTHER_NAMES = {"warning": "warn", "critical": "fatal"}
+_BODY = "log.body"
+
+
+def log_query(request: QueryLogsRequest) -> LogQuery:
+    """Raises Invalid."""
+    return LogQuery(
+        filters=parse_filters(request.attribute_filters, FIELDS, {f"{_BODY}.": "body"}),
+        oldest_first=_oldest_first(request.order_by),
+        limit=checked_limit(request.limit, RECORDS),
+        offset=checked_offset(request.offset),
+    )
+
+
+def _oldest_first(names: Sequence[str] | None) -> bool:
+    if not names:
+        return False
+    if len(names) > 1 or names[0] not in ORDERS:
+        named = ", ".join(repr(name[:60]) for name in names[:3])
+        raise Invalid(
+            f"order_by is [{named}]; log records are sorted by `time`, or `-time` for the newest first."
+        )
+    return names[0] == "time"
+
+
+def _text(field: TextField) -> NamedField:
+    def parsed(condition: QueryCondition, where: str) -> SpanFilter:
+        if condition.value is None:
+            return _missing(field, condition, where)
+        return TextFilter(field, condition.op, text_of(condition.value, where, condition.key))
+
+    return parsed
+
+
+def _id(field: NumberField) -> NamedField:
+    def parsed(condition: QueryCondition, where: str) -> SpanFilter:
+        if condition.value is None:
+            return _missing(field, condition, where)
+        return id_filter(field, condition, where)
+
+    return parsed
+
+
+def _time(field: NumberField) -> NamedField:
+    def parsed(condition: QueryCondition, where: str) -> SpanFilter:
+        if condition.value is None:
+            return _missing(field, condition, where)
+        return compared_time(field, condition, where)
+
+    return parsed
+
+
+def _missing(field: NumberField | TextField, condition: QueryCondition, where: str) -> MissingFilter:
+    check_value(condition, where)
+    return MissingFilter(field, inverted=condition.op == "ne")
+
+
+def _severity_number(condition: QueryCondition, where: str) -> SpanFilter:
+    value = condition.value
+    if value is None:
+        return _missing("severity", condition, where)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Invalid(
+            f"{where}.value: log.severity_number is a number from 1 (trace) to 24 (fatal), not {kind_of(value)}."
+        )
+    number = max(-1.0, min(100.0, float(value)))
+    if condition.op == "gt":
+        return NumberFilter("severity", math.floor(number) + 1, 100)
+    if condition.op == "lt":
+        return NumberFilter("severity", 0, math.ceil(number) - 1)
+    low, high = (int(number), int(number)) if number == int(number) else (1, 0)
+    return NumberFilter("severity", low, high, inverted=condition.op == "ne")
+
+
+def _severity(condition: QueryCondition, where: str) -> SpanFilter:
+    """By level: `error` is all of 17 to 20, `error2` only 18."""
+    value = condition.value
+    if not isinstance(value, str):
+        return _severity_number(condition, where)
+    first, last = _levels(value, where)
+    match condition.op:
+        case "gt":
+            return NumberFilter("severity", last + 1, 100)
+        case "lt":
+            return NumberFilter("severity", 0, first - 1)
+    return NumberFilter("severity", first, last, inverted=condition.op == "ne")
+
+
+def _levels(value: str, where: str) -> tuple[int, int]:
+    name = value.lower().removeprefix("severity_number_")
+    digit = name[-1:] if name[-1:] in ("2", "3", "4") else ""
+    level = name.removesuffix(digit)
+    level = _OTHER_NAMES.get(level, level)
+    if level not in LEVELS:
+        raise Invalid(f"{where}.value: log.severity is one of {', '.join(LEVELS)}, not {shown(value)}.")
+    first = 4 * LEVELS.index(level) + 1
+    if digit:
+        return first + int(digit) - 1, first + int(digit) - 1
+    return first, first + 3
+
+
+def _body(condition: QueryCondition, where: str) -> SpanFilter:
+    check_value(condition, where)
+    return AttributeFilter("body", "", condition.op, condition.value)
+
+
+FIELDS: Mapping[str, NamedField] = {
+    _BODY: _body,
+    "log.severity": _severity,
+    "log.severity_number": _severity_number,
+    "log.severity_text": _text("severity_text"),
+    "log.event_name": _text("event_name"),
+    "log.time": _time("time"),
+    "log.observed_time": _time("observed_time"),
+    "trace_id": _id("trace_id"),
+    "span_id": _id("span_id"),
+    "scope.name": _text("scope_name"),
+    "scope.version": _text("scope_version"),
+}
