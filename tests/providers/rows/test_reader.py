@@ -64,7 +64,7 @@ async def refusal(reader: RowReader, uri: str, kind: type[ReplaystackError] = In
         ("json", b"[" + LINES.replace(b"\n", b",") + b"]"),
         ("application/json", b"[" + LINES.replace(b"\n", b",") + b"]"),
         ("jsonl", LINES),
-        ("application/x-ndjson", gzip.compress(LINES)),
+        ("application/x-ndjson", gzip.compress(LINES, mtime=0)),
         ("", b"[" + LINES.replace(b"\n", b",") + b"]"),
     ],
 )
