@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from msgspec import DecodeError, Struct, json
 
 from projections.errors import StatementRefused
-from projections.feed import Record
+from projections.feed import Record, unversioned
 from projections.plan import Plan, in_schema
 from projections.transaction import Columns, Transaction
 from projections.turn_sessions import TurnSessions
@@ -161,7 +161,11 @@ class Build:
         sessions: list[str | None] = []
         known, session_of = self.plan.events, self._turn_sessions.session_of
         for record in records:
-            position, stream, version, name, recorded_at, state = record
+            position, stream, version, stored_name, recorded_at, state = record
+            name = unversioned(stored_name)
+            if name not in known and stored_name in known:
+                # A plan of version 0.1.0, whose SQL has versions in its names, is followed until it is replaced.
+                name = stored_name
             if name not in known or (len(state) <= _REDACTED_BYTES and _is_redacted(state)):
                 continue
             counts, session_id = session_of(record)

@@ -24,6 +24,12 @@ class Record(NamedTuple):
     state: bytes
 
 
+def unversioned(name: str) -> str:
+    """The name of an event without its schema version: `turn.started` of `turn.started.1`. Read models go by these
+    names: every record of a feed has its event's present version, whichever that is."""
+    return name.rpartition(".")[0]
+
+
 class Feed(Protocol):
     @property
     def epoch(self) -> str:

@@ -14,6 +14,9 @@ from importlib.resources import files
 
 from msgspec import Struct, json
 
+from projections.feed import unversioned
+from schemas.events import REGISTRY
+
 _PLACEHOLDER = re.compile(r"\bnow\.(?=[a-z_])")
 _EVENTS = re.compile(r"\A-- on: (.+)\n")
 
@@ -32,7 +35,7 @@ class ReadModel(Struct, frozen=True, kw_only=True):
 
 
 class Statement(Struct, frozen=True):
-    """Runs once per batch that holds one of `events` (stored names)."""
+    """Runs once per batch that holds one of `events`, which are names without a version."""
 
     name: str
     events: tuple[str, ...]
@@ -91,7 +94,16 @@ def _statement(name: str) -> Statement:
         raise ValueError(
             f"apply/{name}.sql does not say on its first line which events it is for: '-- on: ...'"
         )
-    return Statement(name, tuple(event.strip() for event in found[1].split(",")), sql)
+    events = tuple(event.strip() for event in found[1].split(","))
+    if unknown := sorted(set(events) - event_names()):
+        raise ValueError(f"apply/{name}.sql is for events that do not exist: {', '.join(unknown)}")
+    return Statement(name, events, sql)
+
+
+@cache
+def event_names() -> frozenset[str]:
+    """The names of all events, without their versions."""
+    return frozenset(map(unversioned, REGISTRY))
 
 
 @cache

@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from msgspec import DecodeError, Struct
 from msgspec.json import Decoder
 
-from projections.feed import Record
+from projections.feed import Record, unversioned
 
-_STARTED = "turn.started.1"
-_ENDS = frozenset(("turn.completed.1", "turn.failed.1", "turn.cancelled.1", "turn.abandoned.1"))
-_DELETED = "session.deleted.1"
+_STARTED = "turn.started"
+_ENDS = frozenset(("turn.completed", "turn.failed", "turn.cancelled", "turn.abandoned"))
+_DELETED = "session.deleted"
 
 
 class _Started(Struct, frozen=True):
@@ -41,7 +41,7 @@ class TurnSessions:
         An event of a turn that is not open does not count: its start was redacted, or it came after its session
         was deleted. A start that cannot be read does, so that it fails where failures are written down.
         """
-        name = record.name
+        name = unversioned(record.name)
         if name == _DELETED:
             self._forget_session(record.stream.rpartition("/")[2])
             return True, None

@@ -1,4 +1,4 @@
--- on: agent.created.1
+-- on: agent.created
 -- A created agent becomes a row.
 INSERT INTO now.agents BY NAME
 SELECT
@@ -17,5 +17,5 @@ FROM (
         id,
         json_transform(state, '{"config": "JSON", "actor": "VARCHAR", "trace_id": "VARCHAR"}') AS e
     FROM batch
-    WHERE name = 'agent.created.1'
+    WHERE name = 'agent.created'
 );

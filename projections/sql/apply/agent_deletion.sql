@@ -1,4 +1,4 @@
--- on: agent.deleted.1
+-- on: agent.deleted
 -- The tombstone of an agent.
 INSERT INTO now.agent_deletions BY NAME
 SELECT
@@ -8,4 +8,4 @@ SELECT
     state ->> '$.actor' AS actor,
     state ->> '$.trace_id' AS trace_id
 FROM batch
-WHERE name = 'agent.deleted.1';
+WHERE name = 'agent.deleted';

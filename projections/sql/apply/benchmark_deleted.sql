@@ -1,8 +1,8 @@
--- on: benchmark.unregistered.1
+-- on: benchmark.unregistered
 -- Nothing of a benchmark stays that came before its tombstone; its id may have been registered anew behind it.
 DELETE FROM now.benchmarks
 USING batch
 WHERE
-    batch.name = 'benchmark.unregistered.1'
+    batch.name = 'benchmark.unregistered'
     AND batch.id = benchmarks.benchmark_id
     AND batch.position > benchmarks.position;

@@ -1,8 +1,8 @@
--- on: benchmark.unregistered.1
+-- on: benchmark.unregistered
 -- Nothing of its jobs stays, nor of their rows; its id may have been registered anew behind the tombstone.
 DELETE FROM now.evaljob_changes
 USING batch
 WHERE
-    batch.name = 'benchmark.unregistered.1'
+    batch.name = 'benchmark.unregistered'
     AND batch.id = evaljob_changes.benchmark_id
     AND batch.position > evaljob_changes.position;

@@ -1,8 +1,8 @@
--- on: benchmark.unregistered.1
+-- on: benchmark.unregistered
 -- The same for the rows of the jobs.
 DELETE FROM now.evaljob_rows
 USING batch
 WHERE
-    batch.name = 'benchmark.unregistered.1'
+    batch.name = 'benchmark.unregistered'
     AND batch.id = evaljob_rows.benchmark_id
     AND batch.position > evaljob_rows.position;

@@ -1,4 +1,4 @@
--- on: benchmark.unregistered.1
+-- on: benchmark.unregistered
 -- The tombstone of a benchmark.
 INSERT INTO now.benchmark_deletions BY NAME
 SELECT
@@ -8,4 +8,4 @@ SELECT
     state ->> '$.actor' AS actor,
     state ->> '$.trace_id' AS trace_id
 FROM batch
-WHERE name = 'benchmark.unregistered.1';
+WHERE name = 'benchmark.unregistered';

@@ -1,4 +1,4 @@
--- on: benchmark.registered.1
+-- on: benchmark.registered
 -- A registered benchmark becomes a row.
 INSERT INTO now.benchmarks BY NAME
 SELECT
@@ -21,5 +21,5 @@ FROM (
             '{"dataset_id": "VARCHAR", "scoring_functions": ["VARCHAR"], "actor": "VARCHAR", "trace_id": "VARCHAR"}'
         ) AS e
     FROM batch
-    WHERE name = 'benchmark.registered.1'
+    WHERE name = 'benchmark.registered'
 );

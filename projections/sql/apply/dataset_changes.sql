@@ -1,4 +1,4 @@
--- on: dataset.registered.1, dataset.rows_appended.1
+-- on: dataset.registered, dataset.rows_appended
 -- Each change of a dataset becomes a row. The rows stay in the log: JSON here would not keep every digit.
 INSERT INTO now.dataset_changes BY NAME
 SELECT
@@ -6,7 +6,7 @@ SELECT
     make_timestamp(recorded_at) AS recorded_at,
     id AS dataset_id,
     version,
-    substr(name, 9, length(name) - 10) AS change,
+    substr(name, 9) AS change,
     coalesce(e.first_row, 0) AS first_row,
     e.row_count AS row_count,
     list_transform(e.chunks, lambda chunk: chunk.count) AS chunk_counts,
@@ -28,5 +28,5 @@ FROM (
               "actor": "VARCHAR", "trace_id": "VARCHAR"}'
         ) AS e
     FROM batch
-    WHERE name IN ('dataset.registered.1', 'dataset.rows_appended.1')
+    WHERE name IN ('dataset.registered', 'dataset.rows_appended')
 );

@@ -1,4 +1,4 @@
--- on: dataset.unregistered.1
+-- on: dataset.unregistered
 -- The tombstone of a dataset.
 INSERT INTO now.dataset_deletions BY NAME
 SELECT
@@ -8,4 +8,4 @@ SELECT
     state ->> '$.actor' AS actor,
     state ->> '$.trace_id' AS trace_id
 FROM batch
-WHERE name = 'dataset.unregistered.1';
+WHERE name = 'dataset.unregistered';

@@ -1,4 +1,4 @@
--- on: evaljob.scheduled.1, evaljob.started.1, evaljob.cancel_requested.1, evaljob.completed.1, evaljob.failed.1, evaljob.cancelled.1
+-- on: evaljob.scheduled, evaljob.started, evaljob.cancel_requested, evaljob.completed, evaljob.failed, evaljob.cancelled
 -- Every event of a job that is not about one row becomes a row. The rows that came with a request are left out.
 INSERT INTO now.evaljob_changes BY NAME
 SELECT
@@ -6,10 +6,10 @@ SELECT
     make_timestamp(recorded_at) AS recorded_at,
     regexp_extract(id, '^(.*)/[^/]*$', 1) AS benchmark_id,
     split_part(id, '/', -1) AS job_id,
-    substr(name, 9, length(name) - 10) AS change,
+    substr(name, 9) AS change,
     e[1] AS actor,
     e[2] AS trace_id,
-    CASE WHEN name = 'evaljob.scheduled.1' THEN json_merge_patch(state, '{"rows": null}') ELSE state END AS event
+    CASE WHEN name = 'evaljob.scheduled' THEN json_merge_patch(state, '{"rows": null}') ELSE state END AS event
 FROM (
     SELECT
         position,
@@ -19,5 +19,5 @@ FROM (
         state,
         state ->> ['$.actor', '$.trace_id'] AS e
     FROM batch
-    WHERE name LIKE 'evaljob.%' AND name <> 'evaljob.row_evaluated.1'
+    WHERE name LIKE 'evaljob.%' AND name <> 'evaljob.row_evaluated'
 );

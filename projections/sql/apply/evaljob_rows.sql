@@ -1,4 +1,4 @@
--- on: evaljob.row_evaluated.1
+-- on: evaljob.row_evaluated
 -- An evaluated row becomes a row.
 INSERT INTO now.evaljob_rows BY NAME
 SELECT
@@ -30,5 +30,5 @@ FROM (
             '$.usage.input_tokens', '$.usage.output_tokens', '$.session_id', '$.turn_id'
         ] AS e
     FROM batch
-    WHERE name = 'evaljob.row_evaluated.1'
+    WHERE name = 'evaljob.row_evaluated'
 );

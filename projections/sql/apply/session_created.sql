@@ -1,4 +1,4 @@
--- on: session.created.1
+-- on: session.created
 -- A created session becomes a row.
 INSERT INTO now.sessions BY NAME
 SELECT
@@ -19,5 +19,5 @@ FROM (
             '{"agent_id": "VARCHAR", "session_name": "VARCHAR", "actor": "VARCHAR", "trace_id": "VARCHAR"}'
         ) AS e
     FROM batch
-    WHERE name = 'session.created.1'
+    WHERE name = 'session.created'
 );

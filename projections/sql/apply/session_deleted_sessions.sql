@@ -1,4 +1,4 @@
--- on: session.deleted.1
+-- on: session.deleted
 -- Nothing of a deleted session stays but its tombstone.
 DELETE FROM now.sessions
-WHERE session_id IN (SELECT id FROM batch WHERE name = 'session.deleted.1');
+WHERE session_id IN (SELECT id FROM batch WHERE name = 'session.deleted');

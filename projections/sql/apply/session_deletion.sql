@@ -1,4 +1,4 @@
--- on: session.deleted.1
+-- on: session.deleted
 -- The tombstone of a session.
 INSERT INTO now.session_deletions BY NAME
 SELECT
@@ -8,4 +8,4 @@ SELECT
     state ->> '$.actor' AS actor,
     state ->> '$.trace_id' AS trace_id
 FROM batch
-WHERE name = 'session.deleted.1';
+WHERE name = 'session.deleted';

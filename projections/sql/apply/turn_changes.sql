@@ -1,11 +1,11 @@
--- on: turn.started.1, turn.restarted.1, turn.awaiting_input.1, turn.resumed.1, turn.completed.1, turn.failed.1, turn.cancelled.1, turn.abandoned.1, turn.step_started.1, turn.step_completed.1, turn.step_failed.1
+-- on: turn.started, turn.restarted, turn.awaiting_input, turn.resumed, turn.completed, turn.failed, turn.cancelled, turn.abandoned, turn.step_started, turn.step_completed, turn.step_failed
 -- Every event of a turn becomes a row: one statement, because planning one costs about 1 ms per flush.
 INSERT INTO now.turn_changes BY NAME
 SELECT
     position,
     make_timestamp(recorded_at) AS recorded_at,
     id AS turn_id,
-    substr(name, 6, length(name) - 7) AS change,
+    substr(name, 6) AS change,
     session_id,
     e[1] AS agent_id,
     e[2] AS step_id,
