@@ -15,10 +15,12 @@ from msgspec.structs import replace
 from opentelemetry.util.types import AttributeValue
 
 from stack.errors import NotFound, ReplaystackError, Unavailable
+from stack.providers.inference.noted_answer import Noted
+from stack.providers.inference.openai_errors import OptionsRefused, may_refuse_options
 from stack.providers.inference.port import InferenceProvider, RelayedAnswer, RelayedRequest
 from stack.providers.inference.registry import Models, UnknownModel
 from stack.providers.inference.relayed_request import ReadRequest, read_request
-from stack.providers.inference.relayed_stream import Noted, RelayedStream
+from stack.providers.inference.relayed_stream import RelayedStream
 from telemetry import conventions as names
 from telemetry.model_call import ModelCall, ModelCalls
 from telemetry.tracing import upstream_headers
@@ -43,7 +45,6 @@ _COUNTS = {
     "n": names.GEN_AI_REQUEST_CHOICE_COUNT,
 }
 _OUTPUT_TYPES = {"json_object": "json", "json_schema": "json", "text": "text"}
-_REFUSED = (400, 422)
 
 
 class _Format(Struct):
@@ -67,6 +68,7 @@ class ChatCompletions:
         self._calls = calls
         self._limit = limit
         self._running = 0
+        self._options_refused = OptionsRefused()
 
     @asynccontextmanager
     async def passed(
@@ -89,14 +91,49 @@ class ChatCompletions:
                 raise NotFound(error.detail) from None
             with self._calls.begin(provider.id, model, provider.base_url, _attributes(read)) as call:
                 sent = {**headers, **upstream_headers()}
-                async with _asked(provider, read, model, len(body), sent) as (answer, strips):
+                async with self._asked(provider, read, model, len(body), sent) as (answer, strips):
                     noted = Noted(self._calls.captures)
-                    stream = RelayedStream(noted, without_usage=strips, without_done=without_done)
+                    stream = RelayedStream(
+                        noted,
+                        without_usage=strips,
+                        without_done=without_done,
+                        where=f"The model server {provider.id!r}",
+                        quote=answer.quote,
+                    )
                     observed = await self._observed(answer, stream, noted, read, call)
                     async with aclosing(observed.pieces):
                         yield observed
         finally:
             self._running -= 1
+
+    @asynccontextmanager
+    async def _asked(
+        self,
+        provider: InferenceProvider,
+        read: ReadRequest,
+        model: str,
+        size: int,
+        headers: Mapping[str, str],
+    ) -> AsyncGenerator[tuple[RelayedAnswer, bool]]:
+        """The provider's answer, and whether its event about tokens is one that only we asked for. A server that
+        does not know how to be asked for it is asked without, and never with it again."""
+        known = (provider.id, model)
+        asking = None if known in self._options_refused else read.asking_for_usage()
+        body = await _off_the_loop(size, (asking or read).body, model)
+        request = RelayedRequest(body=body, model=model, streamed=read.streamed)
+        async with provider.relay(request, headers=headers) as answer:
+            if asking is None or answer.status < 400:
+                yield answer, asking is not None
+                return
+            refusal = b"".join([piece async for piece in answer.pieces])
+        if not may_refuse_options(answer.status, refusal):
+            yield replace(answer, pieces=_one(refusal)), False
+            return
+        body = await _off_the_loop(size, read.body, model)
+        async with provider.relay(replace(request, body=body), headers=headers) as answer:
+            if answer.status < 400:
+                self._options_refused.remember(known)
+            yield answer, False
 
     async def _observed(
         self, answer: RelayedAnswer, stream: RelayedStream, noted: Noted, read: ReadRequest, call: ModelCall
@@ -149,28 +186,6 @@ class ChatCompletions:
         if self._calls.captures:
             messages = read.value("messages", list[Raw]) or []
             call.show([bytes(message) for message in messages], noted.said())
-
-
-@asynccontextmanager
-async def _asked(
-    provider: InferenceProvider, read: ReadRequest, model: str, size: int, headers: Mapping[str, str]
-) -> AsyncGenerator[tuple[RelayedAnswer, bool]]:
-    """The provider's answer, and whether its event about tokens is one that only we asked for. A server that does
-    not know how to be asked for it is asked without."""
-    asking = read.asking_for_usage()
-    body = await _off_the_loop(size, (asking or read).body, model)
-    request = RelayedRequest(body=body, model=model, streamed=read.streamed)
-    async with provider.relay(request, headers=headers) as answer:
-        if asking is None or answer.status not in _REFUSED:
-            yield answer, asking is not None
-            return
-        refusal = b"".join([piece async for piece in answer.pieces])
-    if b"stream_options" not in refusal:
-        yield replace(answer, pieces=_one(refusal)), False
-        return
-    body = await _off_the_loop(size, read.body, model)
-    async with provider.relay(replace(request, body=body), headers=headers) as answer:
-        yield answer, False
 
 
 def _attributes(read: ReadRequest) -> dict[str, AttributeValue | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -240,3 +241,51 @@ def test_the_example_of_the_readme(gateway: Replaystack, capsys: pytest.CaptureF
     )
     exec(example.replace("http://127.0.0.1:8321", gateway.url), {})
     assert "I was given" in capsys.readouterr().out
+
+
+HEL, LO = (b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"%s"},"finish_reason":null}]}\n\n' % text for text in (b"Hel", b"lo"))  # fmt: skip
+END = b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+
+
+def wire(body: bytes, kind: str, **settings: int) -> str:
+    said = {"body": base64.b64encode(body).decode(), **({"type": kind} if kind else {}), **settings}
+    return ";".join(["wire", *(f"{name}={value}" for name, value in said.items())])
+
+
+@pytest.mark.parametrize("kind", ["text/plain; charset=utf-8", "application/json", "application/octet-stream", "", "text/html"])  # fmt: skip
+def test_a_stream_passes_as_it_comes_whatever_its_type(
+    http: httpx.Client, scripted: RunningServer, kind: str
+) -> None:
+    # The second piece never comes: the first one has to pass all the same.
+    scripted.queue(wire(HEL + LO, kind, size=len(HEL), gap_ms=10_000))
+    with http.stream("POST", PATHS[0], json=body(stream=True)) as answer:
+        assert answer.headers["content-type"] == "text/event-stream"
+        assert next(answer.iter_raw()) == HEL
+
+
+@pytest.mark.parametrize(
+    ("sent", "kind"),
+    [
+        (HEL + b": ping\r\n\r\n" + LO + END, "text/event-stream"),
+        (HEL + LO + END, "application/json"),
+        (json.dumps({"choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}]}).encode(), "application/json"),
+    ],
+)  # fmt: skip
+def test_streams_are_read_by_the_client_whatever_the_server_wrote(
+    client: openai.OpenAI, scripted: RunningServer, sent: bytes, kind: str
+) -> None:
+    scripted.queue(wire(sent, kind))
+    chunks = list(client.chat.completions.create(model=TEXT, messages=HELLO, stream=True))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "Hello"
+    assert chunks[-1].choices[0].finish_reason == "stop"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("code", "status"), [(402, {False: 402, True: 502}), (429, {False: 429, True: 429})])
+def test_an_error_with_status_200_is_an_error(
+    http: httpx.Client, scripted: RunningServer, stream: bool, code: int, status: dict[bool, int]
+) -> None:
+    error = json.dumps({"error": {"message": "No credits left", "code": code}}).encode()
+    scripted.queue(wire(error, "application/json"))
+    answer = post(http, stream=stream)
+    assert answer.status_code == status[stream] and "No credits left" in answer.json()["error"]["message"]

@@ -15,9 +15,11 @@ class LineTooLong(ValueError):
 
 
 class EventLines:
-    """Bytes are fed in, complete lines come out, each with its end. A byte order mark at the start is left out."""
+    """Bytes are fed in, complete lines come out, each with its end. A byte order mark at the start is left out.
+    `continued` says that the bytes fed last began with a LF that belongs to the CR before them."""
 
     def __init__(self) -> None:
+        self.continued = False
         self._rest = bytearray()
         self._after_cr = False
         self._begun = False
@@ -25,9 +27,11 @@ class EventLines:
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that `data` completed. A CR at the end of `data` ends its line at once; a LF that follows it
         belongs to it and is left out. Raises LineTooLong."""
+        self.continued = False
         if self._after_cr and data:
             self._after_cr = False
             if data[0] == 10:
+                self.continued = True
                 data = data[1:]
         if b"\n" not in data and b"\r" not in data:
             # Grown in place: a long line comes in hundreds of pieces.

@@ -14,7 +14,12 @@ from msgspec import Struct
 from schemas.api.model import Model
 from stack.errors import ReplaystackError, UpstreamFailed
 from stack.providers.inference.openai_client import OpenAIClient, Refused, body_of, drain, read
-from stack.providers.inference.openai_errors import may_refuse_options, quota_is_spent, retry_after_s
+from stack.providers.inference.openai_errors import (
+    OptionsRefused,
+    may_refuse_options,
+    quota_is_spent,
+    retry_after_s,
+)
 from stack.providers.inference.openai_relay import relayed
 from stack.providers.inference.openai_request import encode_request
 from stack.providers.inference.openai_stream import AnswerStream
@@ -62,7 +67,7 @@ class OpenAICompatible:
         self.base_url = self._client.base_url
         self._where = self._client.where
         self._capabilities = capabilities_of(settings)
-        self._takes_options = True
+        self._options_refused = OptionsRefused()
 
     @property
     def id(self) -> str:
@@ -189,7 +194,9 @@ class OpenAICompatible:
         """Sends the request until the server begins an answer, at most `max_retries` times again. The response
         comes last, before it what is waited for."""
         attempt = 0
-        usage = self._takes_options
+        known = (self.id, request.model)
+        usage = known not in self._options_refused
+        asks_without = False
         while True:
             failure: ReplaystackError
             retriable = attempt < self.settings.max_retries
@@ -198,14 +205,15 @@ class OpenAICompatible:
             try:
                 async with asyncio.timeout_at(deadline):
                     response = await self._post(body, headers, attempt)
-                self._takes_options = usage
+                if asks_without:
+                    self._options_refused.remember(known)
                 yield response
                 return
             except TimeoutError:
                 raise self._client.timeout("did not answer", self.settings.first_token_timeout_s) from None
             except Refused as refused:
                 if usage and may_refuse_options(refused.status, refused.body):
-                    usage = False
+                    usage, asks_without = False, True
                     continue
                 failure = self._client.error(refused, request.model)
                 asked_s = retry_after_s(refused.headers)

@@ -21,6 +21,7 @@ from stack.providers.inference.lenient_json import NotJSON, clean, decode
 
 MAX_MESSAGE_CHARACTERS = 1000
 DEFAULT_RETRY_AFTER_S = 5
+MAX_REMEMBERED = 1000
 
 
 SAID = ("error", "errors", "detail", "details", "message", "msg", "error_message", "error_msg", "status_msg",
@@ -88,6 +89,22 @@ def may_refuse_options(status: int, body: bytes) -> bool:
     if b"stream_options" in body or b"include_usage" in body:
         return 400 <= status <= 599 and status not in (401, 403, 407, 429)
     return status in (400, 422) and _UNKNOWN_FIELD.search(body) is not None
+
+
+class OptionsRefused:
+    """For which models servers refused `stream_options`; one server may have several kinds of models."""
+
+    def __init__(self) -> None:
+        self._models: set[tuple[str, str]] = set()
+
+    def __contains__(self, model: tuple[str, str]) -> bool:
+        """A model is the provider's id and its own name of the model."""
+        return model in self._models
+
+    def remember(self, model: tuple[str, str]) -> None:
+        if len(self._models) >= MAX_REMEMBERED:
+            self._models.clear()
+        self._models.add(model)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -15,7 +15,9 @@ from msgspec import Struct
 
 from schemas.api.chat_completion import OpenAIError, OpenAIErrorResponse
 from stack.errors import ReplaystackError, UpstreamFailed
-from stack.providers.inference.openai_client import OpenAIClient, Refused, body_of, kind_of
+from stack.providers.inference.lenient_json import NotJSON, decode
+from stack.providers.inference.openai_chunk import error_in, remark_in, status_in
+from stack.providers.inference.openai_client import MAX_ERROR_BYTES, OpenAIClient, Refused, body_of, kind_of
 from stack.providers.inference.openai_errors import message_of
 from stack.providers.inference.openai_stream import MAX_ANSWER_BYTES
 from stack.providers.inference.port import RelayedAnswer, RelayedRequest
@@ -84,14 +86,22 @@ async def relayed(
     pieces = body_of(response).__aiter__()
     try:
         kind = kind_of(response)
-        if kind == "text/html":
-            raise UpstreamFailed(f"{client.where}: it answered with a web page. Check base_url.")
         own = _for_the_caller(response.headers)
-        if kind == EVENT_STREAM:
+        if request.streamed or kind == EVENT_STREAM:
+            # Whatever it is called: a stream is told from its bytes, and goes on as they come.
+            own |= {} if kind == EVENT_STREAM else {"content-type": EVENT_STREAM}
             async with aclosing(_streamed(client, pieces, deadline)) as streamed:
-                yield RelayedAnswer(status=200, headers=own, pieces=streamed, streamed=True)
+                yield RelayedAnswer(
+                    status=200, headers=own, pieces=streamed, streamed=True, quote=client.without_key
+                )
+            return
+        body = await _whole(client, pieces, deadline, allowed_s)
+        if kind == "text/html":
+            said = client.without_key(message_of(body))
+            raise UpstreamFailed(f"{client.where}: it answered with a web page: {said} Check base_url.")
+        if (status := _status_of_error(body)) is not None:
+            yield _refusal(client, request.model, Refused(status, response.headers, body))
         else:
-            body = await _whole(client, pieces, deadline, allowed_s)
             yield RelayedAnswer(status=200, headers=own, pieces=_one(body))
     finally:
         await response.aclose()
@@ -176,6 +186,23 @@ def _refusal(client: OpenAIClient, model: str, refused: Refused) -> RelayedAnswe
         body = msgspec.json.encode(OpenAIErrorResponse(OpenAIError(message, "upstream_error")))
     headers = _for_the_caller(refused.headers) | {"content-type": "application/json"}
     return RelayedAnswer(status=refused.status, headers=headers, pieces=_one(body))
+
+
+def _status_of_error(body: bytes) -> int | None:
+    """The status of an error that came with status 200; None for an answer."""
+    if (b'"choices"' in body and b'"error"' not in body) or len(body) > MAX_ERROR_BYTES:
+        return None
+    try:
+        value = decode(body)
+    except NotJSON:
+        return None
+    one = value[0] if isinstance(value, list) and value else value
+    if not isinstance(one, dict):
+        return None
+    error = error_in(one)
+    if error is None and not remark_in(one):
+        return None
+    return status_in(one, error) or 502
 
 
 def _is_openai_shaped(body: bytes) -> bool:

@@ -6,7 +6,7 @@ and copied ever after.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol
 
@@ -95,12 +95,13 @@ class RelayedRequest(Struct, frozen=True, kw_only=True):
 class RelayedAnswer(Struct, frozen=True, kw_only=True):
     """What the server answered, failures too. `headers` are those that concern the caller, in lower case. The
     pieces of a `streamed` answer come as they arrive; any other has one piece, the whole body. Reading them
-    raises UpstreamFailed and UpstreamTimeout."""
+    raises UpstreamFailed and UpstreamTimeout. `quote` takes secrets out of words of the server."""
 
     status: int
     headers: dict[str, str]
     pieces: AsyncGenerator[bytes]
     streamed: bool = False
+    quote: Callable[[str], str] = lambda text: text
 
 
 class Capabilities(Struct, frozen=True):

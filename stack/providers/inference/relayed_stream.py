@@ -1,187 +1,236 @@
-"""What an OpenAI answer says about itself while it passes: names, finish reasons, tokens. No I/O.
-
-Nothing here refuses anything: what is not understood is not noted, and passes all the same.
-"""
+"""A streamed OpenAI answer while it passes: a legal event stream comes out of whatever the server sent. No I/O."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import Any
 
-import msgspec
-from msgspec import Struct
+from stack.errors import TooManyRequests, Unavailable, UpstreamFailed
+from stack.providers.inference.event_lines import (
+    FIELDS,
+    MAX_LINE_BYTES,
+    EventLines,
+    LineTooLong,
+    field_of,
+    is_done,
+)
+from stack.providers.inference.lenient_json import NotJSON, clean, decode
+from stack.providers.inference.noted_answer import Noted
+from stack.providers.inference.openai_chunk import choices_of, error_in, remark_in, status_in
+from stack.providers.inference.openai_errors import DEFAULT_RETRY_AFTER_S, message_of
 
-from stack.errors import UpstreamFailed
-from stack.providers.inference.event_lines import MAX_LINE_BYTES
-
-MAX_KEPT_CHARACTERS = 256 * 1024
-"""Of an answer's text, where it is kept at all."""
-MAX_CHOICES = 128
-"""Of which something is noted."""
-
-
-class _Choice(Struct):
-    index: Any = 0
-    delta: Any = None
-    message: Any = None
-    finish_reason: Any = None
-
-
-class _Usage(Struct):
-    prompt_tokens: Any = None
-    completion_tokens: Any = None
-
-
-class _Chunk(Struct):
-    id: Any = None
-    model: Any = None
-    choices: list[_Choice] | None = None
-    usage: _Usage | None = None
-    error: Any = None
-
-
-_decode = msgspec.json.Decoder(_Chunk).decode
-
-
-class Noted:
-    """What an answer has said so far. `chunks` counts those that came, `error` is the type of a failure in them."""
-
-    def __init__(self, keep_messages: bool = False) -> None:
-        self.chunks = 0
-        self.response_id = ""
-        self.model = ""
-        self.finish_reasons: dict[int, str] = {}
-        self.input_tokens: int | None = None
-        self.output_tokens: int | None = None
-        self.error = ""
-        self._messages: dict[int, dict[str, Any]] = {}
-        self._room = MAX_KEPT_CHARACTERS if keep_messages else 0
-
-    def note(self, payload: bytes) -> bool:
-        """Reads one chunk, or a whole answer. True for a chunk that has tokens and no choice."""
-        try:
-            chunk = _decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return False
-        self.chunks += 1
-        if chunk.error:
-            self.error = _kind_of(chunk.error)
-        self.response_id = self.response_id or _text(chunk.id)
-        self.model = self.model or _text(chunk.model)
-        for choice in chunk.choices or ():
-            if isinstance(choice.index, int) and 0 <= choice.index < MAX_CHOICES:
-                self._note_choice(choice.index, choice)
-        if chunk.usage is None:
-            return False
-        self.input_tokens = _count(chunk.usage.prompt_tokens)
-        self.output_tokens = _count(chunk.usage.completion_tokens)
-        return not chunk.choices
-
-    def said(self) -> list[tuple[dict[str, Any], str]]:
-        """The message of each choice with its finish reason, where messages are kept."""
-        return [
-            (
-                {**message, "tool_calls": [_as_call(call) for call in message["tool_calls"].values()]},
-                self.finish_reasons.get(index, ""),
-            )
-            for index, message in sorted(self._messages.items())
-        ]
-
-    def _note_choice(self, index: int, choice: _Choice) -> None:
-        if isinstance(choice.finish_reason, str):
-            self.finish_reasons[index] = choice.finish_reason
-        said = choice.delta or choice.message
-        if self._room > 0 and isinstance(said, dict):
-            message = self._messages.setdefault(index, {"role": "assistant", "content": "", "tool_calls": {}})
-            content = _text(said.get("content"))[: self._room]
-            message["content"] += content
-            self._room -= len(content)
-            calls = said.get("tool_calls")
-            for position, call in enumerate(calls if isinstance(calls, list) else ()):
-                self._note_call(message["tool_calls"], position, call)
-
-    def _note_call(self, calls: dict[int, dict[str, str]], position: int, call: Any) -> None:
-        function = call.get("function") if isinstance(call, dict) else None
-        if isinstance(function, dict) and self._room > 0:
-            at = call.get("index", position)
-            kept = calls.setdefault(at if isinstance(at, int) else position, {"arguments": ""})
-            arguments = _text(function.get("arguments"))[: self._room]
-            kept["arguments"] += arguments
-            kept["id"] = kept.get("id") or _text(call.get("id"))
-            kept["name"] = kept.get("name") or _text(function.get("name"))
-            self._room -= len(arguments)
-
-
-def _as_call(kept: dict[str, str]) -> dict[str, Any]:
-    return {"id": kept["id"], "function": {"name": kept["name"], "arguments": kept["arguments"]}}
+_DONE = b"data: [DONE]\n\n"
 
 
 class RelayedStream:
     """A stream of events. They come out whole and as they were, but for the one about tokens with
     `without_usage`: whoever did not ask for it does not expect an event without choices; and for the last one with
-    `without_done`, for clients that take every event for JSON."""
+    `without_done`, for clients that take every event for JSON.
 
-    def __init__(self, noted: Noted, *, without_usage: bool, without_done: bool = False) -> None:
+    JSON that is not in an event becomes one; a whole completion becomes a chunk. `where` names the server in
+    errors, `quote` takes secrets out of its words.
+    """
+
+    def __init__(
+        self,
+        noted: Noted,
+        *,
+        without_usage: bool,
+        without_done: bool = False,
+        where: str = "The model server",
+        quote: Callable[[str], str] = lambda text: text,
+    ) -> None:
         self._noted = noted
         self._without_done = without_done
         self._without_usage = without_usage
-        self._rest = bytearray()
+        self._where = where
+        self._quote = quote
+        self._lines = EventLines()
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._data: list[bytes] = []
+        self._whole = False
+        self._dropping = False
+        self._begun = False
+        self._plain: list[bytes] = []
 
     def feed(self, piece: bytes) -> bytes:
-        """The events that `piece` completed. Raises UpstreamFailed for one that is too long."""
-        seen = max(0, len(self._rest) - 3)
-        self._rest += piece
-        end = max(_behind(self._rest, b"\n\n", seen), _behind(self._rest, b"\r\n\r\n", seen))
-        if not end:
-            if len(self._rest) > MAX_LINE_BYTES:
-                raise UpstreamFailed(f"An event of the answer is longer than {MAX_LINE_BYTES >> 20} MiB.")
-            return b""
-        events = bytes(self._rest[:end])
-        del self._rest[:end]
-        return self._passed(events)
+        """The events that `piece` completed. Raises UpstreamFailed for one that is too long, and what `ended`
+        raises."""
+        out: list[bytes] = []
+        try:
+            lines = self._lines.feed(piece)
+        except LineTooLong:
+            raise self._too_long() from None
+        if self._lines.continued and not self._dropping:
+            (self._held or out).append(b"\n")
+        for line in lines:
+            self._line(line, out)
+        if self._held_bytes > MAX_LINE_BYTES:
+            raise self._too_long()
+        return b"".join(out)
 
     def ended(self) -> bytes:
-        """What came behind the last whole event."""
-        return self._passed(bytes(self._rest))
+        """What came after the last whole event, as one. Raises UpstreamFailed, TooManyRequests or Unavailable with
+        the server's words where nothing was an event."""
+        out: list[bytes] = []
+        if rest := self._lines.end():
+            self._line(rest, out)
+        if self._plain:
+            self._json(b"".join(self._plain), out)
+        if self._data:
+            self._note(b"\n".join(self._data))
+        if not self._begun:
+            self._fail(b"".join(self._held))
+        if self._held:
+            complete = self._held[-1].endswith((b"\n", b"\r"))
+            self._release(out, b"\n" if complete else b"\n\n")
+        return b"".join(out)
 
-    def _passed(self, events: bytes) -> bytes:
-        dropped = [payload for payload in _payloads(events) if self._noted.note(payload)]
-        if not self._without_usage:
-            dropped.clear()
-        if self._without_done and b"[DONE]" in events:
-            dropped.append(b"[DONE]")
-        if not dropped:
-            return events
-        separator = b"\r\n\r\n" if b"\r\n\r\n" in events else b"\n\n"
-        kept = [
-            event
-            for event in events.split(separator)
-            if not any(payload in dropped for payload in _payloads(event))
-        ]
-        return separator.join(kept)
+    def _line(self, line: bytes, out: list[bytes]) -> None:
+        if self._plain:
+            self._hold_plain(line)
+            return
+        if not line.strip():
+            self._blank(line, out)
+            return
+        name, value = field_of(line)
+        if name == b":":
+            self._begun = True
+            (self._held or out).append(line)
+            return
+        if self._whole:
+            # The blank line between two events is missing.
+            self._release(out, b"\n")
+        self._dropping = False
+        if name not in FIELDS:
+            if line.lstrip()[:1] in (b"{", b"["):
+                self._json(line, out)
+            else:
+                self._hold(line)
+            return
+        self._begun = True
+        self._hold(line)
+        if name == b"data" and (value or self._data):
+            self._take_data(value)
+
+    def _take_data(self, value: bytes) -> None:
+        if self._data:
+            self._data.append(value)
+        elif is_done(value):
+            self._decide(self._without_done)
+        elif (dropped := self._note(value)) is None:
+            self._data.append(value)
+        else:
+            self._decide(dropped)
+
+    def _blank(self, line: bytes, out: list[bytes]) -> None:
+        if self._data:
+            self._decide(self._note(b"\n".join(self._data)) or False)
+        if self._dropping:
+            return
+        if self._begun and self._held:
+            self._release(out, line)
+        elif self._held:
+            self._hold(line)
+        else:
+            out.append(line)
+
+    def _note(self, payload: bytes) -> bool | None:
+        """Whether the event is left out; None where it is not JSON."""
+        noted = self._noted.note(payload)
+        return None if noted is None else noted and self._without_usage
+
+    def _decide(self, dropped: bool) -> None:
+        """The event that is held is known by its data: it goes on once it has ended, or is left out."""
+        self._data.clear()
+        self._whole = not dropped
+        self._dropping = dropped
+        if dropped:
+            self._held.clear()
+            self._held_bytes = 0
+
+    def _hold(self, line: bytes) -> None:
+        self._held.append(line)
+        self._held_bytes += len(line)
+
+    def _hold_plain(self, line: bytes) -> None:
+        self._plain.append(line)
+        self._held_bytes += len(line)
+
+    def _release(self, out: list[bytes], end: bytes) -> None:
+        out += self._held
+        out.append(end)
+        self._held.clear()
+        self._held_bytes = 0
+        self._whole = False
+
+    def _json(self, text: bytes, out: list[bytes]) -> None:
+        """JSON without an event around it: a chunk, a whole completion, or an error."""
+        try:
+            value = decode(text)
+        except NotJSON:
+            if self._plain:
+                self._fail(text)
+            self._hold_plain(text)
+            return
+        self._plain.clear()
+        for one in value if isinstance(value, list) else [value]:
+            if not isinstance(one, dict):
+                continue
+            if not self._begun and (error_in(one) is not None or remark_in(one)):
+                self._fail(text)
+            self._begun = True
+            is_whole = any("message" in choice for choice in choices_of(one))
+            if self._noted.note_value(one) and self._without_usage:
+                continue
+            chunk = _as_chunk(one, self._without_usage) if is_whole else one
+            said = clean(json.dumps(chunk, ensure_ascii=False, separators=(",", ":")))
+            out.append(b"data: " + said.encode() + b"\n\n")
+            if is_whole and not self._without_done:
+                out.append(_DONE)
+
+    def _fail(self, body: bytes) -> None:
+        """Raises the failure that a body stands for which is not an answer."""
+        said = self._quote(message_of(body))
+        quoted = f": {said}" if said else "."
+        status = _status_in(body)
+        if status == 429:
+            raise TooManyRequests(
+                f"{self._where} is limiting requests{quoted}", retry_after=DEFAULT_RETRY_AFTER_S
+            )
+        if status in (503, 529):
+            raise Unavailable(f"{self._where} is not ready{quoted}", retry_after=DEFAULT_RETRY_AFTER_S)
+        if body.lstrip().startswith(b"<"):
+            raise UpstreamFailed(f"{self._where} answered with a web page{quoted} Check base_url.")
+        raise UpstreamFailed(f"{self._where} answered with something else than an event stream{quoted}")
+
+    def _too_long(self) -> UpstreamFailed:
+        return UpstreamFailed(f"An event of the answer is longer than {MAX_LINE_BYTES >> 20} MiB.")
 
 
-def _payloads(events: bytes) -> list[bytes]:
-    """The data of each `data:` line; every known server writes its JSON on one."""
-    return [line[5:].strip() for line in events.split(b"\n") if line.startswith(b"data:")]
+def _status_in(body: bytes) -> int | None:
+    try:
+        value = decode(body)
+    except NotJSON:
+        return None
+    one = value[0] if isinstance(value, list) and value else value
+    return status_in(one, error_in(one)) if isinstance(one, dict) else None
 
 
-def _behind(data: bytearray, separator: bytes, start: int) -> int:
-    """The position behind the last separator from `start` on; 0 where there is none."""
-    found = data.rfind(separator, start)
-    return 0 if found < 0 else found + len(separator)
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and 0 <= value < 2**53 else None
-
-
-def _kind_of(error: Any) -> str:
-    if isinstance(error, dict):
-        for key in ("code", "type"):
-            if isinstance(error.get(key), str | int) and error[key]:
-                return str(error[key])[:100]
-    return "error"
+def _as_chunk(whole: dict[str, Any], without_usage: bool) -> dict[str, Any]:
+    """A whole completion as the one chunk of a stream."""
+    choices = []
+    for choice in choices_of(whole):
+        delta = choice.get("message")
+        if isinstance(delta, dict) and isinstance(calls := delta.get("tool_calls"), list):
+            numbered = [
+                {"index": at, **call} if isinstance(call, dict) else call for at, call in enumerate(calls)
+            ]
+            delta = {**delta, "tool_calls": numbered}
+        choices.append({**{key: value for key, value in choice.items() if key != "message"}, "delta": delta})
+    chunk = {**whole, "object": "chat.completion.chunk", "choices": choices}
+    if without_usage:
+        chunk.pop("usage", None)
+    return chunk

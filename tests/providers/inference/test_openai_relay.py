@@ -164,3 +164,28 @@ async def test_an_answer_without_an_end(upstream: Upstream) -> None:
     upstream.body = b" " * (33 << 20)
     with pytest.raises(UpstreamFailed, match="32 MiB"):
         await relayed(upstream)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("body", "status", "mention"),
+    [
+        ({"error": {"message": "No credits left", "code": 402}}, 402, "No credits left"),
+        ({"error": {"message": "No credits left", "type": "t"}}, 502, "No credits left"),
+        ({"detail": "No credits left"}, 502, "No credits left"),
+        ([{"error": {"code": 429, "message": "Slow down"}}], 429, "Slow down"),
+    ],
+)
+async def test_an_error_with_status_200_has_a_status_of_its_own(
+    upstream: Upstream, body: Any, status: int, mention: str
+) -> None:
+    upstream.body = json.dumps(body).encode()
+    given, _, received = await relayed(upstream)
+    assert given == status and mention in json.loads(received)["error"]["message"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("body", [{"choices": [], "error": None}, {"object": "chat.completion"}, {"choices": [{"message": {"content": '"error"'}}]}])  # fmt: skip
+async def test_an_answer_without_an_error_stays(upstream: Upstream, body: Any) -> None:
+    upstream.body = json.dumps(body).encode()
+    assert (await relayed(upstream))[::2] == (200, upstream.body)

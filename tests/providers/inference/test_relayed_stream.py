@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from stack.errors import UpstreamFailed
-from stack.providers.inference.relayed_stream import MAX_CHOICES, Noted, RelayedStream
+from stack.errors import TooManyRequests, Unavailable, UpstreamFailed
+from stack.providers.inference.noted_answer import MAX_CHOICES, Noted
+from stack.providers.inference.relayed_stream import RelayedStream
 
 
 def event(value: Any, separator: str = "\n\n") -> bytes:
@@ -54,6 +55,112 @@ def test_the_last_event_is_left_out_for_clients_that_fail_on_it(size: int) -> No
     sent = text + event(chunk(reason="stop")) + DONE
     pieces = [stream.feed(sent[start : start + size]) for start in range(0, len(sent), size)]
     assert b"".join([*pieces, stream.ended()]) == text + event(chunk(reason="stop"))
+
+
+HELLO = [chunk("Hel"), chunk("lo"), chunk(reason="stop")]
+
+
+def text_of(events: bytes) -> str:
+    """What a client reads that takes lines ending in LF, CRLF and CR, and events that end in a blank line."""
+    said = []
+    for one in events.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n\n"):
+        lines = [line[5:].strip() for line in one.split(b"\n") if line.startswith(b"data:")]
+        if lines and lines != [b"[DONE]"]:
+            value = json.loads(b"\n".join(lines))
+            said += [choice["delta"].get("content") or "" for choice in value.get("choices", ())]
+    return "".join(said)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        event(HELLO[0]) + b": ping\r\n\r\n" + event(HELLO[1]) + event(HELLO[2]) + event(USAGE) + DONE,
+        event(HELLO[0], "\r\n\r\n") + event(HELLO[1]) + event(USAGE) + event(HELLO[2], "\r\r") + DONE,
+        event(HELLO[0], "\n\r\n") + event(HELLO[1], "\r\n\n") + event(USAGE, "\r\r\n") + DONE,
+        b"\xef\xbb\xbf" + b"".join([*map(event, HELLO), event(USAGE), DONE]).replace(b"\n", b"\r"),
+        b"".join([*map(event, HELLO), event(USAGE), DONE]).replace(b"\n\n", b"\n"),
+        b"".join([*map(event, HELLO), event(USAGE), DONE]).removesuffix(b"\n\n"),
+        b"".join(b"id: 1\nevent: message\n" + event(one) for one in [*HELLO, USAGE]) + DONE,
+        b"".join(json.dumps(one).encode() + b"\n" for one in [*HELLO, USAGE]) + DONE,
+        b"".join(map(event, HELLO)) + json.dumps(USAGE, indent=1).encode().replace(b"\n", b"\ndata: ").join([b"data: ", b"\n\n"]) + DONE,
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_no_text_is_lost_with_the_event_about_tokens(sent: bytes, size: int) -> None:
+    noted = Noted()
+    received = passed(sent, size, True, noted)
+    assert text_of(received) == "Hello" and received.count(b"[DONE]") == 1
+    assert b'"prompt_tokens"' not in received
+    assert (noted.input_tokens, noted.output_tokens) == (7, 2)
+
+
+@pytest.mark.parametrize("form", [json.dumps, lambda value: json.dumps(value, indent=2), lambda value: json.dumps([value])])  # fmt: skip
+@pytest.mark.parametrize("size", [1, 10_000])
+def test_a_whole_completion_becomes_a_stream(form: Any, size: int) -> None:
+    calls = [{"id": "a", "function": {"name": "f", "arguments": "{}"}}]
+    message = {"role": "assistant", "content": "Hello", "tool_calls": calls}
+    whole = {"id": "c", "object": "chat.completion", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+             "usage": USAGE["usage"]}  # fmt: skip
+    noted = Noted()
+    received = passed(form(whole).encode(), size, True, noted)
+    first, last, rest = received.split(b"\n\n")
+    assert (last, rest) == (b"data: [DONE]", b"")
+    assert json.loads(first[6:]) == {
+        "id": "c",
+        "object": "chat.completion.chunk",
+        "choices": [
+            {
+                "index": 0,
+                "delta": {**message, "tool_calls": [{"index": 0, **calls[0]}]},
+                "finish_reason": "stop",
+            }
+        ],
+    }
+    assert (noted.input_tokens, noted.finish_reasons) == (7, {0: "stop"})
+    assert USAGE["usage"] == json.loads(passed(form(whole).encode(), size, False, Noted())[6:].split(b"\n")[0])["usage"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sent", "kind", "mention"),
+    [
+        (b'{"error":{"message":"No credits left","code":402}}', UpstreamFailed, "No credits left"),
+        (b'{\n"detail": "No credits left"\n}\n', UpstreamFailed, "No credits left"),
+        (b'[{"error":{"message":"Slow down","code":429}}]', TooManyRequests, "Slow down"),
+        (b'{"error":{"message":"Loading","code":"503"}}', Unavailable, "Loading"),
+        (b"No credits\r\nleft", UpstreamFailed, "No credits left"),
+        (b"<html><title>Bad</title></html>", UpstreamFailed, "web page: Bad"),
+        (b"{ not JSON", UpstreamFailed, "{ not JSON"),
+        (b"", UpstreamFailed, "something else than an event stream"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 10_000])
+def test_what_is_no_stream_is_a_failure(sent: bytes, kind: type[Exception], mention: str, size: int) -> None:
+    with pytest.raises(kind, match=mention):
+        passed(sent, size, True, Noted())
+
+
+def test_an_error_without_an_event_becomes_one_after_text() -> None:
+    received = passed(event(HELLO[0]) + b'{"error": "boom"}\n', 5, True, noted := Noted())
+    assert received == event(HELLO[0]) + b'data: {"error":"boom"}\n\n' and noted.error == "error"
+
+
+def test_calls_that_interleave_are_noted_apart() -> None:
+    def piece(index: int, arguments: str, **head: str) -> bytes:
+        call = {
+            "index": index,
+            "function": {"arguments": arguments, "name": head.get("name")},
+            "id": head.get("id"),
+        }
+        return event({"choices": [{"delta": {"tool_calls": [call]}}]})
+
+    noted = Noted(keep_messages=True)
+    sent = [piece(0, "", id="a", name="f"), piece(0, "", id="b", name="g"), piece(0, '{"x":1}', id="b"), piece(0, '{"y":1}', id="a")]  # fmt: skip
+    passed(b"".join(sent), 100, True, noted)
+    [(message, _)] = noted.said()
+    assert [(call["id"], call["function"]["arguments"]) for call in message["tool_calls"]] == [
+        ("a", '{"y":1}'),
+        ("b", '{"x":1}'),
+    ]
 
 
 def test_tokens_beside_choices_stay() -> None:

@@ -1,0 +1,130 @@
+"""What an OpenAI answer says about itself while it passes: names, finish reasons, tokens. No I/O.
+
+Nothing here refuses anything: what is not understood is not noted, and passes all the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stack.providers.inference.lenient_json import NotJSON, decode, name_in, text_in
+from stack.providers.inference.openai_chunk import (
+    Tokens,
+    choices_of,
+    delta_of,
+    error_in,
+    index_of,
+    reason_of,
+)
+from stack.providers.inference.port import ToolCallChunk
+from stack.providers.inference.tool_calls import ToolCalls, TooManyCalls
+
+MAX_KEPT_CHARACTERS = 256 * 1024
+"""Of an answer's text, where it is kept at all."""
+MAX_CHOICES = 128
+"""Of which something is noted."""
+
+
+class _Message:
+    """The message of one choice, as far as it is kept."""
+
+    def __init__(self) -> None:
+        self.content: list[str] = []
+        self.calls: dict[int, dict[str, str]] = {}
+        self.assembled = ToolCalls(tuple)
+
+    def add_calls(self, chunks: list[ToolCallChunk]) -> int:
+        for chunk in chunks:
+            call = self.calls.setdefault(
+                chunk.index, {"id": chunk.call_id, "name": chunk.name, "arguments": ""}
+            )
+            call["arguments"] += chunk.arguments
+        return sum(len(chunk.arguments) for chunk in chunks)
+
+    def shown(self) -> dict[str, Any]:
+        self.add_calls(self.assembled.end())
+        calls = [
+            {
+                "id": call["id"],
+                "function": {
+                    "name": call["name"],
+                    "arguments": call["arguments"][:MAX_KEPT_CHARACTERS] or "{}",
+                },
+            }
+            for call in self.calls.values()
+        ]
+        return {"role": "assistant", "content": "".join(self.content), "tool_calls": calls}
+
+
+class Noted:
+    """What an answer has said so far. `chunks` counts those that came, `error` is the type of a failure in them."""
+
+    def __init__(self, keep_messages: bool = False) -> None:
+        self.chunks = 0
+        self.response_id = ""
+        self.model = ""
+        self.finish_reasons: dict[int, str] = {}
+        self.error = ""
+        self._tokens = Tokens()
+        self._messages: dict[int, _Message] = {}
+        self._room = MAX_KEPT_CHARACTERS if keep_messages else 0
+
+    @property
+    def input_tokens(self) -> int | None:
+        return self._tokens.input
+
+    @property
+    def output_tokens(self) -> int | None:
+        return self._tokens.output
+
+    def note(self, payload: bytes) -> bool | None:
+        """Reads one chunk, or a whole answer. True for a chunk that has tokens and no choice, None for what is not
+        JSON."""
+        try:
+            value = decode(payload)
+        except NotJSON:
+            return None
+        return self.note_value(value) if isinstance(value, dict) else False
+
+    def note_value(self, chunk: dict[str, Any]) -> bool:
+        """As `note`, of a chunk that is decoded already."""
+        self.chunks += 1
+        if (error := error_in(chunk)) is not None:
+            self.error = _kind_of(error)
+        self.response_id = self.response_id or name_in(chunk.get("id"))
+        self.model = self.model or name_in(chunk.get("model"))
+        for choice in choices_of(chunk):
+            if (index := index_of(choice)) < MAX_CHOICES:
+                self._note_choice(index, choice)
+        return self._tokens.note(chunk) and not chunk.get("choices")
+
+    def said(self) -> list[tuple[dict[str, Any], str]]:
+        """The message of each choice with its finish reason, where messages are kept."""
+        return [
+            (message.shown(), self.finish_reasons.get(index, ""))
+            for index, message in sorted(self._messages.items())
+        ]
+
+    def _note_choice(self, index: int, choice: dict[str, Any]) -> None:
+        if reason := reason_of(choice):
+            self.finish_reasons[index] = reason
+        if self._room <= 0:
+            return
+        said, _ = delta_of(choice)
+        message = self._messages.setdefault(index, _Message())
+        content = text_in(said.get("content"))[: self._room]
+        message.content.append(content)
+        self._room -= len(content)
+        if called := said.get("tool_calls"):
+            try:
+                self._room -= message.add_calls(message.assembled.add(called))
+            except TooManyCalls:
+                self._room = 0
+
+
+def _kind_of(error: Any) -> str:
+    if isinstance(error, dict):
+        for key in ("code", "type"):
+            if isinstance(error.get(key), str | int) and error[key]:
+                return str(error[key])[:100]
+    return "error"
