@@ -1,7 +1,7 @@
 """One build of the view: a schema with the tables of a plan, and how far it has followed which log.
 
-`views.main.served` names the build that answers reads. It is one row, changed in one transaction, so a crash
-leaves either the old build or the new one, and anything else in the file is a leftover.
+`views.main.served` names the build that answers reads. A build that replaces a served one is made in a new file, which
+then takes the place of the other (`fresh_file.py`): a crash leaves one of the two files.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from msgspec import DecodeError, Struct, json
 from projections.errors import StatementRefused
 from projections.feed import Record, unversioned
 from projections.plan import Plan, in_schema
-from projections.transaction import Columns, Transaction
+from projections.transaction import Columns, Transaction, Writes
 from projections.turn_sessions import TurnSessions
 from projections.warehouse import Served, Warehouse
 
@@ -48,7 +48,7 @@ class Build:
     knows where it stands.
     """
 
-    def __init__(self, warehouse: Warehouse, number: int, plan: Plan, epoch: str) -> None:
+    def __init__(self, target: Writes, number: int, plan: Plan, epoch: str) -> None:
         self.number = number
         self.schema = f"views.build_{number}"
         self.plan = plan
@@ -58,17 +58,18 @@ class Build:
         self.failed: list[FailedEvent] = []
         self._stored_position = 0
         self._turn_sessions = TurnSessions()
-        self._warehouse = warehouse
+        self._target = target
         self._statements = [
             (frozenset(statement.events), in_schema(statement.sql, self.schema))
             for statement in plan.statements
         ]
 
     @classmethod
-    def create(cls, warehouse: Warehouse, plan: Plan, epoch: str, beside: Build | None) -> Build:
-        """A new, empty build beside the one that is served, if any. All others go first."""
-        build = cls(warehouse, _drop_others(warehouse, beside) + 1, plan, epoch)
-        with warehouse.write() as transaction:
+    def create(cls, target: Writes, plan: Plan, epoch: str) -> Build:
+        """A new, empty build; all others in the file go first."""
+        _drop_all(target)
+        build = cls(target, 1, plan, epoch)
+        with target.write() as transaction:
             transaction.run(f"CREATE SCHEMA {build.schema}")
             for ddl in plan.ddl:
                 transaction.run(in_schema(ddl, build.schema))
@@ -101,27 +102,27 @@ class Build:
             )
         return build
 
-    def become_served(self, current: Plan) -> None:
-        """The swap: from one transaction to the next, reads go here. The build before it is dropped."""
-        with self._warehouse.write() as transaction:
+    def become_served(self) -> None:
+        """Makes this the build that the file says is served."""
+        with self._target.write() as transaction:
             transaction.run(_SERVED)
             transaction.run("DELETE FROM views.main.served")
             transaction.run(
                 "INSERT INTO views.main.served VALUES (?, ?, ?, ?)",
                 [f"build_{self.number}", self.plan.hash, self.epoch, self.plan.encoded],
             )
-        self.answer_reads(current)
-        _drop_others(self._warehouse, self)
 
-    def answer_reads(self, current: Plan) -> None:
-        """Lets reads go here. Of a build that was made for another plan only the queries that are the same, word
-        for word, can be trusted to give the rows that this version of the code expects."""
+    def answer_reads(self, warehouse: Warehouse, current: Plan) -> None:
+        """Lets reads go here, now that the build is in a file of the warehouse. Of a build that was made for another
+        plan only the queries that are the same, word for word, can be trusted to give the rows that this version of the
+        code expects."""
+        self._target = warehouse
         queries = {
             name: in_schema(sql, self.schema)
             for name, sql in current.queries.items()
             if self.plan.queries.get(name) == sql
         }
-        self._warehouse.serve(Served(self.schema, queries, outdated=self.plan.hash != current.hash))
+        warehouse.serve(Served(self.schema, queries, outdated=self.plan.hash != current.hash))
 
     def apply(self, records: Sequence[Record]) -> None:
         """Applies records and the position they reach in one transaction. Where the database refuses the data,
@@ -144,7 +145,7 @@ class Build:
         """Writes down the position where events that nobody looks at have moved it on. Those alone are not worth
         a transaction each; after a crash they are read once more."""
         if self._stored_position != self.position:
-            with self._warehouse.write() as transaction:
+            with self._target.write() as transaction:
                 self._store(transaction, self.position)
             self._stored_position = self.position
 
@@ -193,7 +194,7 @@ class Build:
 
     def _apply_at_once(self, rows: Columns) -> None:
         names, last = set(rows[_NAME]), rows[0][-1]
-        with self._warehouse.write() as transaction:
+        with self._target.write() as transaction:
             transaction.load(rows)
             for events, sql in self._statements:
                 if not events.isdisjoint(names):
@@ -205,7 +206,7 @@ class Build:
         if row[_STATE][0] is None:
             error = "Its content in the log is damaged. `replaystack verify` tells more; restore a backup."
         failed = FailedEvent(row[0][0], row[1][0], row[_NAME][0], error[:_ERROR_CHARS])
-        with self._warehouse.write() as transaction:
+        with self._target.write() as transaction:
             if len(self.failed) < FAILED_EVENTS_KEPT:
                 transaction.run(
                     f"INSERT INTO {self.schema}.failed_events VALUES (?, ?, ?, ?)",
@@ -243,16 +244,13 @@ def _is_redacted(state: bytes) -> bool:
         return False
 
 
-def _drop_others(warehouse: Warehouse, kept: Build | None) -> int:
-    """Drops every build but `kept`, and the pointer too when none is kept; returns the number of `kept` or 0."""
-    with warehouse.write() as transaction:
-        if kept is None:
-            transaction.run("DROP TABLE IF EXISTS views.main.served")
+def _drop_all(target: Writes) -> None:
+    """Drops every build of the file, and the pointer to the one that is served."""
+    with target.write() as transaction:
+        transaction.run("DROP TABLE IF EXISTS views.main.served")
         builds = transaction.rows(
             "SELECT schema_name FROM duckdb_schemas() "
-            "WHERE database_name = 'views' AND starts_with(schema_name, 'build_') AND schema_name <> ?",
-            [f"build_{kept.number}" if kept else ""],
+            "WHERE database_name = 'views' AND starts_with(schema_name, 'build_')"
         )
         for (name,) in builds:
             transaction.run(f"DROP SCHEMA views.{name} CASCADE")
-    return kept.number if kept else 0

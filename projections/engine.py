@@ -18,10 +18,12 @@ from projections.build import Build
 from projections.engine_state import EngineState
 from projections.errors import StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
 from projections.feed import Feed
+from projections.fresh_file import FreshFile
 from projections.garbage import without_collecting
 from projections.linger import Linger
 from projections.mending import is_damage, pause_s
 from projections.plan import Plan
+from projections.positions import carry_positions
 from projections.read_models import current_plan
 from projections.transaction import File
 from projections.waiters import Waiters
@@ -31,6 +33,8 @@ _log = logging.getLogger(__name__)
 
 # Wake-ups come from the log; this only bounds the harm of a lost one.
 _IDLE_S = 1.0
+_BUILD_AGAIN_S = 30
+_REPLACE_AGAIN_S = 1.0
 
 
 class Engine:
@@ -59,6 +63,9 @@ class Engine:
         self._batch_offline = batch_offline
         self._serving: Build | None = None
         self._next: Build | None = None
+        # The file of `_next`; None where that is built in the file of the warehouse, because nothing is served.
+        self._fresh: FreshFile | None = None
+        self._build_again_at = 0.0
         self._is_open = False
         self._failures = 0
         self._generation = 0
@@ -74,6 +81,8 @@ class Engine:
         self._pending_since: float | None = None
         self._rebuild_wanted = False
         self._rebuilding = False
+        # Rewrites are numbered as they are asked for. One is done by a build in a new file that began after that.
+        self._rewrites_asked = self._rewrites_begun = self._rewrites_done = 0
         self._trouble: str | None = None
         self._stop_at: float | None = None
         self._ended = False
@@ -159,6 +168,23 @@ class Engine:
         if not done:
             raise ViewBehind("The view is still being rebuilt.", retry_after_s=10)
 
+    async def rewritten(self) -> None:
+        """Returns once the views are in a file that was begun after this call, so that it holds nothing that the log
+        does not hold now. Raises ViewBehind when the engine ends."""
+        with self._lock:
+            self._rewrites_asked += 1
+            ticket = self._rewrites_asked
+            self._rebuilding = True
+            self._work.notify()
+
+        def wait() -> bool:
+            with self._lock:
+                self._moved.wait_for(lambda: self._rewrites_done >= ticket or self._ended)
+                return self._rewrites_done >= ticket
+
+        if not await asyncio.to_thread(wait):
+            raise ViewBehind("The view is no longer being followed.")
+
     async def rebuilt(self, timeout_s: float = 600.0) -> None:
         """`rebuilt_blocking` without blocking the event loop."""
         await asyncio.to_thread(self.rebuilt_blocking, timeout_s)
@@ -225,7 +251,7 @@ class Engine:
             self._available = build is not None
             self._position = build.position if build else 0
             self._pending_since = time.monotonic() if self._head > self._position else None
-            self._rebuilding = self._next is not None or self._rebuild_wanted
+            self._rebuilding = self._must_build()
             self._trouble = None
             if build is not None:
                 self._waiters.resolve(self._position)
@@ -267,15 +293,16 @@ class Engine:
         if build is not None and not self._is_of_this_log(build):
             build, reason = None, "The view was built from another copy of the log and is being rebuilt."
         self._serving = build
-        self._next = None
+        self._give_up_next()
         if build is None:
             self._warehouse.serve(None, reason)
         else:
-            build.answer_reads(self._plan)
-        if build is None or build.plan.hash != self._plan.hash:
-            self._next = Build.create(self._warehouse, self._plan, self._feed.epoch, self._serving)
-            if build is None:
-                self._advance_rebuild()  # A log of one batch is served before `start` returns.
+            build.answer_reads(self._warehouse, self._plan)
+        if build is None:
+            self._next = Build.create(self._warehouse, self._plan, self._feed.epoch)
+            self._advance_rebuild()  # A log of one batch is served before `start` returns.
+        elif build.plan.hash != self._plan.hash:
+            self._rebuild_wanted = True
         self._is_open = True
         head = self._feed.head()
         with self._lock:
@@ -297,9 +324,11 @@ class Engine:
         lingered long enough; at the latest after a second."""
         with self._lock:
             idle_until = time.monotonic() + _IDLE_S
-            while self._stop_at is None and not self._rebuilding:
+            while self._stop_at is None:
                 now = time.monotonic()
                 due = idle_until
+                if self._must_build() and now >= self._build_again_at:
+                    return
                 if self._head > self._position:
                     if self._wanted() > self._position or self._head - self._position >= self._batch_serving:
                         return
@@ -320,9 +349,9 @@ class Engine:
             return
         if self._serving is not None:
             self._flush(self._serving)
-        if self._next is None and self._rebuild_wanted:
-            self._next = Build.create(self._warehouse, self._plan, self._feed.epoch, self._serving)
-        if self._next is not None:
+        if self._must_build() and time.monotonic() >= self._build_again_at:
+            if self._next is None:
+                self._begin_build()
             self._advance_rebuild()
         self._publish()
         self._warehouse.checkpoint_views_if_due(offline=self._serving is None)
@@ -333,24 +362,68 @@ class Engine:
         build.apply(records)
         self._linger.flushed(len(records), time.monotonic() - began)
 
+    def _must_build(self) -> bool:
+        return self._next is not None or self._rebuild_wanted or self._rewrites_asked > self._rewrites_done
+
+    def _begin_build(self) -> None:
+        """A build in a new file, next to the one that serves."""
+        try:
+            self._fresh = self._warehouse.fresh("views")
+            self._rewrites_begun = self._rewrites_asked
+            self._next = Build.create(self._fresh, self._plan, self._feed.epoch)
+        except StorageFailed as failure:
+            self._put_off(failure)
+
     def _advance_rebuild(self) -> None:
         """One batch into the new build; once it has caught up with the log and the old build, the swap."""
-        build = self._next
-        assert build is not None
+        build, fresh = self._next, self._fresh
+        if build is None:
+            return
         serving = self._serving
         limit = self._batch_offline if serving is None else self._batch_serving
         head = self._feed.head()
-        with without_collecting():
-            records = self._feed.read(build.position, limit)
-            build.apply(records)
-        if build.position < head or (serving is not None and build.position < serving.position):
+        try:
+            with without_collecting():
+                records = self._feed.read(build.position, limit)
+                build.apply(records)
+            if build.position < head or (serving is not None and build.position < serving.position):
+                if fresh is not None:
+                    fresh.checkpoint_if_due()
+                return
+            build.store_position()
+            build.become_served()
+            if fresh is not None:
+                carry_positions(self._warehouse, fresh)
+        except StorageFailed as failure:
+            if fresh is None:
+                raise
+            # The views that are served have nothing to do with it.
+            self._put_off(failure)
             return
-        build.become_served(self._plan)
-        self._serving, self._next = build, None
-        self._rebuild_wanted = False
-        if serving is None:
+        if fresh is None:
+            build.answer_reads(self._warehouse, self._plan)
             # All of a build's DDL is in the log by now, 70 KB of it: no start has to replay that.
             self._warehouse.checkpoint_views()
+        elif self._warehouse.replace(fresh, lambda: build.answer_reads(self._warehouse, self._plan)):
+            self._fresh = None
+            self._rewrites_done = self._rewrites_begun
+        else:
+            self._build_again_at = time.monotonic() + _REPLACE_AGAIN_S
+            return
+        self._serving, self._next = build, None
+        self._rebuild_wanted = False
+
+    def _put_off(self, failure: StorageFailed) -> None:
+        _log.error(
+            "The views could not be rebuilt, which is tried again in %d s: %s", _BUILD_AGAIN_S, failure
+        )
+        self._give_up_next()
+        self._build_again_at = time.monotonic() + _BUILD_AGAIN_S
+
+    def _give_up_next(self) -> None:
+        if self._fresh is not None:
+            self._fresh.discard()
+        self._next = self._fresh = None
 
     def _mend(self, failure: StorageFailed) -> None:
         """Opens the files again; a damaged one is set aside and built anew."""
@@ -378,6 +451,7 @@ class Engine:
 
     def _end(self) -> None:
         """Applies what is there, then ends all waiting."""
+        self._give_up_next()
         try:
             build = self._serving
             while self._is_open and build is not None and time.monotonic() < (self._stop_at or 0):

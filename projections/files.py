@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -12,6 +13,38 @@ _MARK = ".damaged-"
 
 def database_path(folder: Path, name: str) -> Path:
     return folder / f"{name}.duckdb"
+
+
+def next_path(folder: Path, name: str) -> Path:
+    """Where the database file is built that will take the place of `database_path`."""
+    return folder / f"{name}.next.duckdb"
+
+
+def remove(path: Path) -> None:
+    """Deletes a database file that is not open, and what belongs to it."""
+    for part in _parts(path):
+        part.unlink(missing_ok=True)
+
+
+def replace(path: Path, new: Path) -> None:
+    """Puts the closed database file `new` in the place of `path`, which is closed too. A crash leaves one or the other."""
+    # Without its log the old file is behind, which its follower makes up for. The new one cannot be read with it.
+    _wal(path).unlink(missing_ok=True)
+    new.replace(path)
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_damaged_copies(folder: Path) -> int:
+    """Deletes all copies that were set aside; returns how many. They hold content that was deleted since, and cannot
+    be read to remove it."""
+    copies = [copy for path in folder.glob(f"*{_MARK}*") if (copy := path).is_file()]
+    for copy in copies:
+        copy.unlink(missing_ok=True)
+    return len(copies)
 
 
 def wal_bytes(path: Path) -> int:

@@ -6,7 +6,7 @@ They live beside the views: lost with the file, after which their followers begi
 from __future__ import annotations
 
 from projections.errors import PositionNotAhead
-from projections.transaction import Transaction
+from projections.transaction import Transaction, Writes
 from projections.warehouse import Warehouse
 
 _TABLE = """CREATE TABLE IF NOT EXISTS views.main.positions (
@@ -38,6 +38,18 @@ class Positions:
         """The recorded position, or None."""
         with self._warehouse.write() as transaction:
             return _recorded(transaction, name)
+
+
+def carry_positions(source: Writes, target: Writes) -> None:
+    """Copies what is recorded into the file that takes the place of the views' file."""
+    with source.write() as transaction:
+        transaction.run(_TABLE)
+        rows = transaction.rows("SELECT name, position FROM views.main.positions")
+    with target.write() as transaction:
+        transaction.run(_TABLE)
+        transaction.run("DELETE FROM views.main.positions")
+        for row in rows:
+            transaction.run("INSERT INTO views.main.positions VALUES (?, ?)", row)
 
 
 def _recorded(transaction: Transaction, name: str) -> int | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import Any, Literal
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any, Literal, Protocol
 
 import duckdb
 
@@ -68,6 +68,12 @@ class Transaction:
             self._writer.load(columns)
 
 
+class Writes(Protocol):
+    """Where the views are written: the warehouse, or a file that will take the place of its own."""
+
+    def write(self) -> AbstractContextManager[Transaction]: ...
+
+
 class Writer:
     """The one connection that writes a file, with its `batch` table."""
 
@@ -115,6 +121,12 @@ class Writer:
             self.cursor.execute("INSERT INTO batch SELECT * FROM incoming")
         finally:
             self.cursor.unregister("incoming")
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Within the block no transaction begins here."""
+        with self._lock:
+            yield
 
     def checkpoint(self) -> None:
         with self._lock, translated():

@@ -7,8 +7,8 @@ itself never leaves this module.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from projections import files
 from projections.errors import FileInUse, StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
+from projections.fresh_file import FreshFile
 from projections.reader import Row
 from projections.snapshot import Snapshot
 from projections.transaction import File, Transaction, Writer, translated
@@ -32,6 +33,8 @@ VIEWS_CHECKPOINT_BYTES = 32 << 20
 OFFLINE_CHECKPOINT_BYTES = 192 << 20
 # Of telemetry, while nothing comes in. Until then its newest rows take memory that old ones could be read from.
 TELEMETRY_CHECKPOINT_BYTES = 16 << 20
+# Reads of a file are short; a longer one is not worth keeping all others waiting for.
+REPLACE_WAITS_S = 0.5
 # Bounds DuckDB's buffers, so that a rebuild of any length stays small. Not a bound on all memory. Servers have a setting.
 MEMORY_LIMIT = "192MB"
 
@@ -68,7 +71,8 @@ class Warehouse:
         self._reopening = threading.Lock()
         self._closed = False
         self._open_gate = False
-        self._reading = 0
+        self._reading: dict[File, int] = dict.fromkeys(FILES, 0)
+        self._replacing: File | None = None
         self._failure: StorageFailed | None = None
         self._cursors: list[tuple[threading.Thread, duckdb.DuckDBPyConnection]] = []
         self._local = threading.local()
@@ -96,7 +100,7 @@ class Warehouse:
 
         Raises ViewBehind while no build is served, or while the one that is was not made for this query.
         """
-        with self._entered():
+        with self._entered("views"):
             while True:
                 served = self._served
                 if served is None:
@@ -121,7 +125,7 @@ class Warehouse:
     def snapshot(self) -> Iterator[Snapshot]:
         """Telemetry as it is at one moment, for several statements that belong together. Blocks; any thread.
         Raises ViewBehind while no telemetry is served, or where its file failed."""
-        with self._entered():
+        with self._entered("telemetry"):
             schema = self._telemetry
             if schema is None:
                 raise ViewBehind("There is no telemetry yet: its store is being opened.")
@@ -186,6 +190,42 @@ class Warehouse:
         """Writes the views' log back into their file."""
         self._writers["views"].checkpoint()
 
+    # --- a new file in place of one ----------------------------------------------------------------------
+
+    def fresh(self, file: File) -> FreshFile:
+        """A new, empty file for `replace`. Raises StorageFailed."""
+        return FreshFile(self._folder, file, _OPTIONS.get(file, ""), self._settings)
+
+    def replace(self, fresh: FreshFile, answer: Callable[[], None]) -> bool:
+        """Puts a finished file in the place of the one in use and calls `answer`, which makes reads go to it. Reads that
+        come meanwhile wait for some milliseconds. False where earlier ones do not end: then nothing has changed.
+        Raises StorageFailed; then the file in use has to be opened again."""
+        file = fresh.file
+        with self._gate:
+            self._refuse_unless_open()
+            self._replacing = file
+            idle = self._gate.wait_for(lambda: self._reading[file] == 0, timeout=REPLACE_WAITS_S)
+            writers = [self._writers[file], *((self._beside,) if file == "telemetry" else ())]
+        try:
+            if not idle:
+                return False
+            fresh.close()
+            with ExitStack() as stack:
+                for writer in writers:
+                    stack.enter_context(writer.exclusive())
+                path = files.database_path(self._folder, file)
+                with translated():
+                    self._root.execute(f"DETACH {file}")
+                files.replace(path, fresh.path)
+                with translated():
+                    self._root.execute(_attachment(path, file))
+            answer()
+            return True
+        finally:
+            with self._gate:
+                self._replacing = None
+                self._gate.notify_all()
+
     # --- opening and closing -----------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -216,7 +256,12 @@ class Warehouse:
         root = duckdb.connect(":memory:", config=self._settings)
         try:
             for file in FILES:
+                FreshFile.remove_leftovers(self._folder, file)
                 _attach(root, files.database_path(self._folder, file), file)
+            # So that a file can be attached in the place of one: these paths and nothing else.
+            paths = [files.database_path(self._folder, file) for file in FILES]
+            quoted = ", ".join(_quoted(f"{path}{ending}") for path in paths for ending in ("", ".wal"))
+            root.execute(f"SET allowed_paths = [{quoted}]")
             root.execute("SET enable_external_access = false")
             root.execute("SET lock_configuration = true")
         except BaseException:
@@ -235,10 +280,10 @@ class Warehouse:
             self._open_gate = False
             self._served = None
             self._telemetry = None
-            if not self._gate.wait_for(lambda: self._reading == 0, timeout=5.0):
+            if not self._gate.wait_for(self._is_idle, timeout=5.0):
                 for _, cursor in self._cursors:
                     cursor.interrupt()
-                self._gate.wait_for(lambda: self._reading == 0)
+                self._gate.wait_for(self._is_idle)
             cursors, self._cursors = self._cursors, []
         for _, cursor in cursors:
             cursor.close()
@@ -246,17 +291,22 @@ class Warehouse:
             writer.close()
         self._root.close()
 
+    def _is_idle(self) -> bool:
+        return not any(self._reading.values())
+
     @contextmanager
-    def _entered(self) -> Iterator[None]:
+    def _entered(self, file: File) -> Iterator[None]:
         with self._gate:
+            if self._replacing == file:
+                self._gate.wait_for(lambda: self._replacing != file)
             self._refuse_unless_open()
-            self._reading += 1
+            self._reading[file] += 1
         try:
             yield
         finally:
             with self._gate:
-                self._reading -= 1
-                if self._reading == 0 and not self._open_gate:
+                self._reading[file] -= 1
+                if self._reading[file] == 0 and (self._replacing or not self._open_gate):
                     self._gate.notify_all()
 
     def _refuse_unless_open(self) -> None:
@@ -280,6 +330,14 @@ class Warehouse:
         return own
 
 
+def _attachment(path: Path, name: File) -> str:
+    return f"ATTACH {_quoted(str(path))} AS {name}{_OPTIONS.get(name, '')}"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
 def _rows(cursor: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, Any]) -> list[Row]:
     with translated():
         return cursor.execute(sql, params).fetchall()
@@ -290,7 +348,7 @@ def _attach(root: duckdb.DuckDBPyConnection, path: Path, name: File) -> None:
     rebuilt from their logs. A file that is held by another process, or that may not be opened, is left alone."""
     if files.is_incomplete(path):
         files.set_aside(path)
-    statement = "ATTACH '" + str(path).replace("'", "''") + f"' AS {name}{_OPTIONS.get(name, '')}"
+    statement = _attachment(path, name)
     try:
         root.execute(statement)
     except duckdb.Error as error:
