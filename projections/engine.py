@@ -18,13 +18,12 @@ from projections.build import Build
 from projections.engine_state import EngineState
 from projections.errors import StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
 from projections.feed import Feed
-from projections.fresh_file import FreshFile
-from projections.garbage import without_collecting
 from projections.linger import Linger
 from projections.mending import is_damage, pause_s
+from projections.next_views import NextViews
 from projections.plan import Plan
-from projections.positions import carry_positions
 from projections.read_models import current_plan
+from projections.rewrites import Rewrites
 from projections.transaction import File
 from projections.waiters import Waiters
 from projections.warehouse import Warehouse
@@ -33,8 +32,6 @@ _log = logging.getLogger(__name__)
 
 # Wake-ups come from the log; this only bounds the harm of a lost one.
 _IDLE_S = 1.0
-_BUILD_AGAIN_S = 30
-_REPLACE_AGAIN_S = 1.0
 
 
 class Engine:
@@ -60,12 +57,7 @@ class Engine:
         self._plan = plan or current_plan()
         self._linger = Linger(linger_ms, linger_max_ms)
         self._batch_serving = batch_serving
-        self._batch_offline = batch_offline
         self._serving: Build | None = None
-        self._next: Build | None = None
-        # The file of `_next`; None where that is built in the file of the warehouse, because nothing is served.
-        self._fresh: FreshFile | None = None
-        self._build_again_at = 0.0
         self._is_open = False
         self._failures = 0
         self._generation = 0
@@ -81,8 +73,8 @@ class Engine:
         self._pending_since: float | None = None
         self._rebuild_wanted = False
         self._rebuilding = False
-        # Rewrites are numbered as they are asked for. One is done by a build in a new file that began after that.
-        self._rewrites_asked = self._rewrites_begun = self._rewrites_done = 0
+        self._rewrites = Rewrites(self._moved)
+        self._next = NextViews(warehouse, feed, self._plan, self._rewrites, batch_serving, batch_offline)
         self._trouble: str | None = None
         self._stop_at: float | None = None
         self._ended = False
@@ -171,18 +163,11 @@ class Engine:
     async def rewritten(self) -> None:
         """Returns once the views are in a file that was begun after this call, so that it holds nothing that the log
         does not hold now. Raises ViewBehind when the engine ends."""
+        number = self._rewrites.ask()
         with self._lock:
-            self._rewrites_asked += 1
-            ticket = self._rewrites_asked
             self._rebuilding = True
             self._work.notify()
-
-        def wait() -> bool:
-            with self._lock:
-                self._moved.wait_for(lambda: self._rewrites_done >= ticket or self._ended)
-                return self._rewrites_done >= ticket
-
-        if not await asyncio.to_thread(wait):
+        if not await asyncio.to_thread(self._rewrites.wait, number):
             raise ViewBehind("The view is no longer being followed.")
 
     async def rebuilt(self, timeout_s: float = 600.0) -> None:
@@ -193,7 +178,7 @@ class Engine:
         """A look at the engine, for health and doctor. Cheap."""
         head = self._feed.head()
         with self._lock:
-            serving, following = self._serving, self._next
+            serving, following = self._serving, self._next.build
             shown = serving or following
             failed = list(shown.failed) if shown else []
             return EngineState(
@@ -262,7 +247,7 @@ class Engine:
     # --- the thread --------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while not self._is_stopping():
+        while self._stop_at is None:
             try:
                 if not self._is_open:
                     self._open()
@@ -278,12 +263,11 @@ class Engine:
             except Exception as error:
                 _log.exception("The projection engine failed and tries again")
                 # A build that was cut off in the middle of a batch is opened again where its file says it is.
-                self._is_open &= not any(build and build.cut_off for build in (self._serving, self._next))
+                self._is_open &= not any(
+                    build and build.cut_off for build in (self._serving, self._next.build)
+                )
                 self._in_trouble(error)
         self._end()
-
-    def _is_stopping(self) -> bool:
-        return self._stop_at is not None
 
     def _open(self) -> None:
         """Finds the build that the file says is served, and whether it can be: it must be of this log. A build of
@@ -293,13 +277,12 @@ class Engine:
         if build is not None and not self._is_of_this_log(build):
             build, reason = None, "The view was built from another copy of the log and is being rebuilt."
         self._serving = build
-        self._give_up_next()
+        self._next.give_up()
         if build is None:
             self._warehouse.serve(None, reason)
         else:
             build.answer_reads(self._warehouse, self._plan)
         if build is None:
-            self._next = Build.create(self._warehouse, self._plan, self._feed.epoch)
             self._advance_rebuild()  # A log of one batch is served before `start` returns.
         elif build.plan.hash != self._plan.hash:
             self._rebuild_wanted = True
@@ -327,7 +310,7 @@ class Engine:
             while self._stop_at is None:
                 now = time.monotonic()
                 due = idle_until
-                if self._must_build() and now >= self._build_again_at:
+                if self._must_build() and self._rewrites.is_due():
                     return
                 if self._head > self._position:
                     if self._wanted() > self._position or self._head - self._position >= self._batch_serving:
@@ -349,9 +332,7 @@ class Engine:
             return
         if self._serving is not None:
             self._flush(self._serving)
-        if self._must_build() and time.monotonic() >= self._build_again_at:
-            if self._next is None:
-                self._begin_build()
+        if self._must_build() and self._rewrites.is_due():
             self._advance_rebuild()
         self._publish()
         self._warehouse.checkpoint_views_if_due(offline=self._serving is None)
@@ -363,74 +344,21 @@ class Engine:
         self._linger.flushed(len(records), time.monotonic() - began)
 
     def _must_build(self) -> bool:
-        return self._next is not None or self._rebuild_wanted or self._rewrites_asked > self._rewrites_done
-
-    def _begin_build(self) -> None:
-        """A build in a new file, next to the one that serves."""
-        try:
-            self._fresh = self._warehouse.fresh("views")
-            self._rewrites_begun = self._rewrites_asked
-            self._next = Build.create(self._fresh, self._plan, self._feed.epoch)
-        except StorageFailed as failure:
-            self._put_off(failure)
+        return self._next.build is not None or self._rebuild_wanted or self._rewrites.wanted
 
     def _advance_rebuild(self) -> None:
-        """One batch into the new build; once it has caught up with the log and the old build, the swap."""
-        build, fresh = self._next, self._fresh
-        if build is None:
-            return
-        serving = self._serving
-        limit = self._batch_offline if serving is None else self._batch_serving
-        head = self._feed.head()
-        try:
-            with without_collecting():
-                records = self._feed.read(build.position, limit)
-                build.apply(records)
-            if build.position < head or (serving is not None and build.position < serving.position):
-                if fresh is not None:
-                    fresh.checkpoint_if_due()
-                return
-            build.store_position()
-            build.become_served()
-            if fresh is not None:
-                carry_positions(self._warehouse, fresh)
-        except StorageFailed as failure:
-            if fresh is None:
-                raise
-            # The views that are served have nothing to do with it.
-            self._put_off(failure)
-            return
-        if fresh is None:
-            build.answer_reads(self._warehouse, self._plan)
-            # All of a build's DDL is in the log by now, 70 KB of it: no start has to replay that.
-            self._warehouse.checkpoint_views()
-        elif self._warehouse.replace(fresh, lambda: build.answer_reads(self._warehouse, self._plan)):
-            self._fresh = None
-            self._rewrites_done = self._rewrites_begun
-        else:
-            self._build_again_at = time.monotonic() + _REPLACE_AGAIN_S
-            return
-        self._serving, self._next = build, None
-        self._rebuild_wanted = False
-
-    def _put_off(self, failure: StorageFailed) -> None:
-        _log.error(
-            "The views could not be rebuilt, which is tried again in %d s: %s", _BUILD_AGAIN_S, failure
-        )
-        self._give_up_next()
-        self._build_again_at = time.monotonic() + _BUILD_AGAIN_S
-
-    def _give_up_next(self) -> None:
-        if self._fresh is not None:
-            self._fresh.discard()
-        self._next = self._fresh = None
+        """One batch into the new build, which takes over once it has caught up with the log and the old one."""
+        build = self._next.advance(self._serving)
+        if build is not None:
+            self._serving = build
+            self._rebuild_wanted = False
 
     def _mend(self, failure: StorageFailed) -> None:
         """Opens the files again; a damaged one is set aside and built anew."""
         _log.error("The views' file failed: %s", failure)
         self._in_trouble(failure)
         self._is_open = False
-        if self._is_stopping():
+        if self._stop_at is not None:
             return
         damaged: File | None = "views" if is_damage(failure, self._failures) else None
         try:
@@ -451,7 +379,7 @@ class Engine:
 
     def _end(self) -> None:
         """Applies what is there, then ends all waiting."""
-        self._give_up_next()
+        self._next.give_up()
         try:
             build = self._serving
             while self._is_open and build is not None and time.monotonic() < (self._stop_at or 0):
@@ -465,6 +393,7 @@ class Engine:
             _log.error("The projection engine could not apply the last events: %s", error)
         with self._lock:
             self._ended = True
+            self._rewrites.end()
             self._waiters.fail("The view is no longer being followed.")
             self._moved.notify_all()
             self._opened.set()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from projections import agent, benchmark, comparison, dataset, evaljob, session, turn
+from projections import agent, benchmark, comparison, dataset, erasure, evaljob, session, turn
 from projections.plan import Plan, ReadModel, compile_plan
 
 # What the engine itself keeps in each build.
@@ -23,6 +23,7 @@ READ_MODELS: tuple[ReadModel, ...] = (
     evaljob.READ_MODEL,
     benchmark.READ_MODEL,
     comparison.READ_MODEL,
+    erasure.READ_MODEL,
 )
 
 

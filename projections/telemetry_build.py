@@ -7,6 +7,8 @@ tables are made anew. A crash leaves that row or none, and anything else in the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -25,8 +27,7 @@ from projections.telemetry_columns import (
     STREAMS,
     Columns,
 )
-from projections.transaction import Transaction
-from projections.warehouse import Warehouse
+from projections.transaction import File, Transaction
 
 _KNOWN_ORIGINS = 65_536
 # In the order in which they arrive: points name their streams.
@@ -39,6 +40,14 @@ _NUMBERED: dict[str, Columns] = {
 
 _SERVED = """CREATE TABLE IF NOT EXISTS telemetry.main.served (
     schema_name VARCHAR NOT NULL, schema_hash VARCHAR NOT NULL, epoch VARCHAR NOT NULL)"""
+
+
+class TelemetryWrites(Protocol):
+    """Where the tables are written: the warehouse, or a file that will take the place of its own."""
+
+    def write(self, file: File) -> AbstractContextManager[Transaction]: ...
+
+    def write_beside(self) -> AbstractContextManager[Transaction]: ...
 
 
 class Arrival(Struct):
@@ -55,31 +64,31 @@ class Arrival(Struct):
 class TelemetryBuild:
     """Applies arrivals to its own schema. One thread applies; another one may move chunks meanwhile."""
 
-    def __init__(self, warehouse: Warehouse, number: int) -> None:
+    def __init__(self, target: TelemetryWrites, number: int) -> None:
         self.schema = f"telemetry.build_{number}"
         self.position = 0
-        self._warehouse = warehouse
+        self._target = target
         self._spans = SpanStore(self.schema)
         self._known_origins: set[bytes] = set()
 
     @classmethod
-    def open(cls, warehouse: Warehouse, epoch: str, head: int) -> TelemetryBuild:
+    def open(cls, target: TelemetryWrites, epoch: str, head: int) -> TelemetryBuild:
         """The schema that is there where it is of this log, which ends at `head`, and of this version's SQL; or a new,
         empty one. Raises StatementRefused, StorageFailed."""
         plan = telemetry_plan()
-        with warehouse.write("telemetry") as transaction:
+        with target.write("telemetry") as transaction:
             transaction.run(_SERVED)
             found = transaction.rows("SELECT schema_name, schema_hash, epoch FROM telemetry.main.served")
             if len(found) == 1 and found[0][1:] == (plan.hash, epoch):
-                build = cls(warehouse, int(found[0][0].removeprefix("build_")))
+                build = cls(target, int(found[0][0].removeprefix("build_")))
                 ((build.position,),) = transaction.rows(f"SELECT position FROM {build.schema}.progress")
                 if build.position <= head:
                     return build
-            return cls._created(warehouse, transaction, plan, epoch)
+            return cls._created(target, transaction, plan, epoch)
 
     @classmethod
     def _created(
-        cls, warehouse: Warehouse, transaction: Transaction, plan: Plan, epoch: str
+        cls, target: TelemetryWrites, transaction: Transaction, plan: Plan, epoch: str
     ) -> TelemetryBuild:
         last = 0
         for (name,) in transaction.rows(
@@ -88,7 +97,7 @@ class TelemetryBuild:
         ):
             last = max(last, int(name.removeprefix("build_")))
             transaction.run(f"DROP SCHEMA telemetry.{name} CASCADE")
-        build = cls(warehouse, last + 1)
+        build = cls(target, last + 1)
         transaction.run(f"CREATE SCHEMA {build.schema}")
         for ddl in plan.ddl:
             transaction.run(in_schema(ddl, build.schema))
@@ -100,13 +109,17 @@ class TelemetryBuild:
         )
         return build
 
+    def moved_to(self, target: TelemetryWrites) -> None:
+        """The file of the build has taken the place of that of `target`."""
+        self._target = target
+
     def apply(self, arrivals: Sequence[Arrival]) -> None:
         """Applies arrivals and the position they reach in one transaction. Raises StatementRefused, StorageFailed;
         then nothing was applied."""
         if not arrivals:
             return
         last = arrivals[-1].position
-        with self._warehouse.write("telemetry") as transaction:
+        with self._target.write("telemetry") as transaction:
             self._arrive(transaction, arrivals)
             transaction.run(f"UPDATE {self.schema}.progress SET position = ?", [last])
         self.position = last
@@ -116,7 +129,7 @@ class TelemetryBuild:
     def forget_before(self, position: int) -> None:
         """Removes all rows of earlier requests. Raises StatementRefused, StorageFailed."""
         number = position * NUMBERS_PER_POSITION
-        with self._warehouse.write("telemetry") as transaction:
+        with self._target.write("telemetry") as transaction:
             transaction.run("CREATE OR REPLACE TEMP TABLE forgetting AS SELECT ?::BIGINT AS number", [number])
             transaction.run(write_text("telemetry_forget", self.schema))
             merge_traces(transaction, self.schema)
@@ -128,7 +141,7 @@ class TelemetryBuild:
     def move_chunk(self) -> bool:
         """Moves a chunk of recent spans to where old ones are, beside whatever arrives; false where there is none as
         large as that. Raises StatementRefused, StorageFailed."""
-        with self._warehouse.write_beside() as transaction:
+        with self._target.write_beside() as transaction:
             return move_chunk(transaction, self.schema)
 
     def _arrive(self, transaction: Transaction, arrivals: Sequence[Arrival]) -> None:

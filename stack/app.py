@@ -29,6 +29,7 @@ from stack.http.connections import Connections
 from stack.http.dataset import DatasetController
 from stack.http.datasetio import DatasetIOController
 from stack.http.edge import edge
+from stack.http.erasure import ErasureController
 from stack.http.error import exception_handlers
 from stack.http.evaljob import EvalJobController
 from stack.http.health import HealthController
@@ -56,6 +57,7 @@ AGENTS = [AgentController, SessionController, TurnController]
 DATASETS = [DatasetController, DatasetIOController]
 EVAL = [BenchmarkController, ComparisonController, EvalJobController]
 TELEMETRY = [TelemetryController]
+ERASURES = [ErasureController]
 BESIDE = [
     ChatCompletionController,
     HealthController,
@@ -84,9 +86,9 @@ def build(server: Server) -> ASGIApp:
     services = _services(server)
     app = Litestar(
         [
-            Router("/v1alpha", route_handlers=[*AGENTS, *EVAL, *TELEMETRY]),
+            Router("/v1alpha", route_handlers=[*AGENTS, *EVAL, *TELEMETRY, *ERASURES]),
             Router("/v1beta", route_handlers=DATASETS),
-            Router("/v1", route_handlers=[*AGENTS, *DATASETS, *EVAL, *TELEMETRY, *BESIDE]),
+            Router("/v1", route_handlers=[*AGENTS, *DATASETS, *EVAL, *TELEMETRY, *ERASURES, *BESIDE]),
             AdminController,
             OpenAPIController,
         ],
@@ -115,6 +117,7 @@ def _services(server: Server) -> Services:
         evaljobs=server.evaljobs,
         evaljob_frames=server.evaljob_frames,
         comparisons=server.comparisons,
+        erasures=server.erasures,
         states=server.states,
         views=server.views,
         once=server.once,

@@ -27,6 +27,7 @@ from stack.services.content import ContentLoader
 from stack.services.conversation import Conversations
 from stack.services.dataset import DatasetService
 from stack.services.effects import RealEffects
+from stack.services.erasure import Erasures
 from stack.services.evaljob import EvalJobService
 from stack.services.evaljob_driver import EvalJobDriver, EvalLimits
 from stack.services.evaljob_frames import EvalJobFrames
@@ -172,6 +173,15 @@ class Server:
             self.agents,
             self.evaljobs,
         )
+        self.erasures = Erasures(
+            folder.path,
+            self.store,
+            self.views,
+            self.engine,
+            self.telemetry_store,
+            self.signals,
+            settings.telemetry_retention_days,
+        )
         self.state = ServerState(
             str(folder.path),
             self.store,
@@ -197,6 +207,7 @@ class Server:
         await self.turns.recover()
         await self.evaljobs.recover()
         await self.agents.finish_deletes()
+        self.supervisor.spawn("erasure", self.erasures.run())
 
     async def park_turns(self) -> None:
         """First step of a shutdown: turns and jobs finish or are left for the next start, so that streams end."""

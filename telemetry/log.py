@@ -83,6 +83,11 @@ class TelemetryLog(Protocol):
         never one behind position `until`, and never the newest ones."""
         ...
 
+    def rewrite(self, first: int, edit: Callable[[Entry], bytes | None]) -> int:
+        """Replaces bodies of requests from position `first` on by what `edit` returns for them, of the same length; None
+        leaves one as it is. Returns how many were changed. Blocks. Raises LogFailed."""
+        ...
+
     def close(self) -> None:
         """Writes what was accepted and ends. Idempotent."""
         ...

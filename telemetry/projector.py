@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from projections.errors import StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
+from projections.fresh_file import FreshFile
 from projections.mending import is_damage, pause_s
+from projections.rewrites import BUILD_AGAIN_S, REPLACE_AGAIN_S, Rewrites
 from projections.telemetry_build import Arrival, TelemetryBuild
 from projections.transaction import File
 from projections.waiters import Waiters
@@ -63,6 +65,9 @@ class Projector:
         self._catches_up_to: int | None = None
         self._waiters = Waiters()
         self._trouble = ""
+        self._rewrites = Rewrites(self._work)
+        self._fresh: FreshFile | None = None
+        self._next_build: TelemetryBuild | None = None
         self._draining = self._stopping = False
         self._end_wakes: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name="telemetry projector", daemon=True)
@@ -141,6 +146,12 @@ class Projector:
             with self._lock:
                 self._waiters.discard(future)
 
+    async def rewritten(self) -> None:
+        """Returns once the tables are in a file that was begun after this call, so that it holds nothing that the log
+        does not hold now. Raises ViewBehind when the projector ends."""
+        if not await asyncio.to_thread(self._rewrites.wait, self._rewrites.ask()):
+            raise ViewBehind("Telemetry is no longer being followed.")
+
     def _last_with(self, head: int, wanted: Wanted | None) -> int:
         """The last position of which a reader has to know."""
         if wanted is None:
@@ -175,16 +186,22 @@ class Projector:
                     self._apply(arrivals)
                     self._failures = 0
                     self._trouble = ""
+                if self._must_build():
+                    self._advance_next()
             except WarehouseClosed:
                 break
             except StorageFailed as failure:
                 self._mend(failure)
             except Exception as error:
                 self._in_trouble(error)
+        self._give_up_next()
         with self._lock:
+            self._rewrites.end()
             self._waiters.fail("Telemetry is no longer being followed.")
+            self._work.notify_all()
 
     def _open(self) -> None:
+        self._give_up_next()
         self._generation = self._warehouse.generation
         head = self._log.head()
         build = TelemetryBuild.open(self._warehouse, self._log.epoch, head)
@@ -216,6 +233,8 @@ class Projector:
     def _wait_for_work(self) -> None:
         """Returns when there is something to do, or after a second."""
         began = time.monotonic()
+        if self._must_build():
+            return
         if self._position >= self._log.head():
             self._work.wait(1.0)
         due = time.monotonic() + LINGER_S
@@ -247,17 +266,7 @@ class Projector:
 
     def _apply(self, arrivals: Sequence[Arrival]) -> None:
         assert self._build is not None
-        try:
-            self._build.apply(arrivals)
-        except StatementRefused as refusal:
-            if len(arrivals) > 1:
-                for arrival in arrivals:
-                    self._apply([arrival])
-                return
-            # One request may not hold up all others for ever; it stays in the log.
-            position = arrivals[0].position
-            logger.error("position %d of the telemetry log is passed over: %s", position, refusal)
-            self._build.apply([Arrival(position, {})])
+        _apply_each(self._build, arrivals)
         self._publish()
         self._applied_spans(sum([arrival.rows("spans") for arrival in arrivals]))
 
@@ -274,6 +283,53 @@ class Projector:
             self._work.notify_all()
         for kept in finished:
             kept.applied()
+
+    def _must_build(self) -> bool:
+        return self._rewrites.wanted and self._rewrites.is_due()
+
+    def _advance_next(self) -> None:
+        """One batch into the tables in the new file; once they hold what those hold that serve, the swap."""
+        try:
+            build, fresh = self._next_tables()
+            entries = self._log.read(build.position, READ_BYTES)
+            if entries and build.position < self._position:
+                _apply_each(
+                    build, [self._decoded(entry) for entry in entries if entry.position <= self._position]
+                )
+                while build.move_chunk():
+                    pass
+                fresh.checkpoint_if_due()
+            if build.position < self._position and entries:
+                return
+            if build.position < self._position:
+                build.apply([Arrival(self._position, {})])
+        except StorageFailed as failure:
+            # The tables that are served have nothing to do with it.
+            logger.error("the tables of telemetry could not be rewritten, which is tried again: %s", failure)
+            self._give_up_next()
+            self._rewrites.put_off(BUILD_AGAIN_S)
+            return
+        if not self._warehouse.replace(fresh, lambda: self._warehouse.serve_telemetry(build.schema)):
+            self._rewrites.put_off(REPLACE_AGAIN_S)
+            return
+        build.moved_to(self._warehouse)
+        self._next_build = self._fresh = None
+        with self._lock:
+            self._build = build
+            self._rewrites.finish()
+            self._work.notify_all()
+
+    def _next_tables(self) -> tuple[TelemetryBuild, FreshFile]:
+        if self._next_build is None or self._fresh is None:
+            self._fresh = self._warehouse.fresh("telemetry")
+            self._rewrites.begin()
+            self._next_build = TelemetryBuild.open(self._fresh, self._log.epoch, self._log.head())
+        return self._next_build, self._fresh
+
+    def _give_up_next(self) -> None:
+        if self._fresh is not None:
+            self._fresh.discard()
+        self._next_build = self._fresh = None
 
     def _mend(self, failure: StorageFailed) -> None:
         """Opens the files again; a damaged one is set aside and built anew from the log."""
@@ -295,3 +351,18 @@ class Projector:
             self._waiters.fail(self._trouble)
             if not self._stopping:
                 self._work.wait(pause_s(self._failures))
+
+
+def _apply_each(build: TelemetryBuild, arrivals: Sequence[Arrival]) -> None:
+    """Applies them together, or one by one where the database refuses that. Raises StorageFailed."""
+    try:
+        build.apply(arrivals)
+    except StatementRefused as refusal:
+        if len(arrivals) > 1:
+            for arrival in arrivals:
+                _apply_each(build, [arrival])
+            return
+        # One request may not hold up all others for ever; it stays in the log.
+        position = arrivals[0].position
+        logger.error("position %d of the telemetry log is passed over: %s", position, refusal)
+        build.apply([Arrival(position, {})])

@@ -19,8 +19,10 @@ from threading import Lock, Thread
 from typing import NamedTuple
 from uuid import uuid4
 
+from telemetry import segment_rewrite
 from telemetry.log import Content, Entry, LogFailed, LogFull
 from telemetry.segment import ENDING, FRAME_BYTES, Segment, contents, first_of, frame
+from telemetry.segment_rewrite import Edit
 
 _log = logging.getLogger(__name__)
 
@@ -53,11 +55,14 @@ class SegmentLog:
         self._folder = folder
         self._segment_bytes = segment_bytes
         self._clock_us = clock_us
+        segment_rewrite.remove_unfinished(folder)
         self._epoch = _epoch(folder)
         self._lock = Lock()
         self._segments = _opened(folder)
         self._head = self._segments[-1].end - 1 if self._segments else 0
         self._recorded_at = self._segments[-1].last_at if self._segments else 0
+        self._writing = Lock()
+        self._sealed_until = 0
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._waiting = self._waiting_bytes = 0
         self._closed = False
@@ -139,6 +144,27 @@ class SegmentLog:
                 del self._segments[0]
             oldest.path.unlink(missing_ok=True)
 
+    def rewrite(self, first: int, edit: Edit) -> int:
+        """Replaces bodies of requests from position `first` on, each by one of the same length; returns how many. Blocks.
+        Raises LogFailed."""
+        with self._writing:
+            # What is written from now on goes to a new file, so that nobody appends to one that is replaced.
+            self._sealed_until = self._head
+        with self._lock:
+            segments = [
+                segment for segment in self._segments if first < segment.end <= self._sealed_until + 1
+            ]
+        changed = 0
+        for segment in segments:
+            try:
+                changed += segment_rewrite.rewrite(segment, edit)
+            except FileNotFoundError:
+                continue  # its time was over
+            except (OSError, ValueError) as error:
+                raise LogFailed(f"The telemetry log could not be rewritten: {error}.") from error
+        _sync_folder(self._folder)
+        return changed
+
     def close(self) -> None:
         with self._lock:
             if self._closed:
@@ -153,7 +179,8 @@ class SegmentLog:
     def _run(self) -> None:
         while (batch := self._taken()) is not None:
             try:
-                self._write(batch)
+                with self._writing:
+                    self._write(batch)
             except Exception as error:  # nobody may wait for ever, and this thread may not end
                 _log.error("the telemetry log could not be written: %s", error)
                 refusal = LogFailed(f"The telemetry log could not be written ({error}); nothing was kept.")
@@ -221,7 +248,8 @@ class SegmentLog:
     def _segment_for(self, size: int, now: int) -> Segment:
         segment = self._segments[-1] if self._segments else None
         full = segment is not None and segment.size and segment.size + size > self._segment_bytes
-        if segment is None or full or (segment.size and now - segment.first_at > SEGMENT_US):
+        sealed = segment is not None and segment.size and segment.end - 1 <= self._sealed_until
+        if segment is None or full or sealed or (segment.size and now - segment.first_at > SEGMENT_US):
             self._close_file()
             path = Segment.name(self._folder, self._head + 1)
             self._file = os.open(

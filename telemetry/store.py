@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
 
+from projections.plan import query_text
+from projections.telemetry_columns import NUMBERS_PER_POSITION
 from projections.warehouse import Warehouse
+from telemetry.captured import LABELS, Erasable, Eraser
 from telemetry.decoded import Wanted
 from telemetry.decoding import Decoder
 from telemetry.intake import Intake
@@ -47,6 +52,7 @@ class TelemetryStore:
         *,
         segment_bytes: int = SEGMENT_BYTES,
     ) -> None:
+        self._warehouse = warehouse
         self._log = SegmentLog(folder / "telemetry", segment_bytes=segment_bytes)
         self._decoder = Decoder()
         self._projector = Projector(warehouse, self._log, self._decoder)
@@ -68,6 +74,17 @@ class TelemetryStore:
         ViewBehind."""
         await self._projector.reached(wanted)
 
+    async def erase(self, deleted: Sequence[Erasable]) -> dict[str, int]:
+        """Removes what the server captured on spans of `deleted` things from log and tables, which are rewritten. Returns
+        the number of spans by id. Nothing is rewritten where nothing was captured. Raises ViewBehind, LogFailed."""
+        await self.reached()
+        eraser = Eraser(deleted)
+        first, spans = await asyncio.to_thread(_captured, self._warehouse, deleted, eraser)
+        if spans:
+            await asyncio.to_thread(self._log.rewrite, first, eraser.without_content)
+            await self._projector.rewritten()
+        return spans
+
     def state(self) -> StoreState:
         return StoreState(
             self._log.first(),
@@ -86,3 +103,22 @@ class TelemetryStore:
         self._projector.stop()
         self._decoder.close()
         self._log.close()
+
+
+def _captured(
+    warehouse: Warehouse, deleted: Sequence[Erasable], eraser: Eraser
+) -> tuple[int, dict[str, int]]:
+    """The first position of the log with captured content of `deleted` things, and the number of spans by id."""
+    params = {f"{kind}s": [one.id for one in deleted if one.kind == kind] for kind in LABELS}
+    until_ns = max((one.deleted_us for one in deleted), default=0) * 1000
+    first, spans = 0, Counter[str]()
+    with warehouse.snapshot() as snapshot:
+        rows = snapshot.rows(query_text("captured_spans"), {**params, "until_ns": until_ns})
+    for number, agent_id, session_id, dataset_id, benchmark_id, start_ns, count in rows:
+        labels = zip(LABELS.values(), (agent_id, session_id, dataset_id, benchmark_id), strict=True)
+        owner = eraser.owner(labels, start_ns)
+        if owner:
+            position = number // NUMBERS_PER_POSITION
+            first = min(first or position, position)
+            spans[owner] += count
+    return first, dict(spans)

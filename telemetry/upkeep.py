@@ -12,6 +12,7 @@ import time
 
 from projections.errors import StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
 from projections.span_store import CHUNK
+from projections.telemetry_build import TelemetryBuild
 from projections.warehouse import Warehouse
 from telemetry.log import TelemetryLog
 from telemetry.projector import Projector
@@ -42,7 +43,7 @@ class Upkeep:
         self._projector = projector
         self._max_age_days = max_age_days
         self._max_bytes = max_bytes
-        self._forgotten = 0
+        self._forgotten: tuple[TelemetryBuild | None, int] = (None, 0)
         self._since_move = CHUNK
         self._arrived_at: float | None = None
         self._stopping = threading.Event()
@@ -106,6 +107,7 @@ class Upkeep:
         before_us = time.time_ns() // 1000 - int(self._max_age_days * _DAY_US)
         self._log.trim(before_us, self._max_bytes, self._projector.position)
         first = self._log.first()
-        if first > max(1, self._forgotten):
+        # Tables that were built anew may hold what was removed from the log meanwhile.
+        if first > 1 and self._forgotten != (build, first):
             build.forget_before(first)
-            self._forgotten = first
+            self._forgotten = build, first

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.api.agent import AgentConfig
-from schemas.events.base import Event
+from schemas.events.base import Deletion, Event
 
 
 class AgentCreated(Event, frozen=True, tag="agent.created.1"):
@@ -12,7 +12,7 @@ class AgentCreated(Event, frozen=True, tag="agent.created.1"):
     config: AgentConfig
 
 
-class AgentDeleted(Event, frozen=True, tag="agent.deleted.1"):
+class AgentDeleted(Deletion, frozen=True, tag="agent.deleted.1"):
     """Deletes its sessions and turns too; their content is redacted."""
 
 

@@ -19,3 +19,20 @@ class Redacted(Event, frozen=True, tag="redacted"):
 
 class Unknown(Event, frozen=True, tag="unknown"):
     """Stands for an event whose name this version does not know. A reader skips it."""
+
+
+class Erased(Struct, frozen=True, omit_defaults=True):
+    """What a deletion removed from the log: the content of so many events, and so many blobs that they named. `turns`
+    and `jobs` count what went with it; `agent_id` is the agent whose session was deleted."""
+
+    events: int = 0
+    blobs: int = 0
+    turns: int = 0
+    jobs: int = 0
+    agent_id: str = ""
+
+
+class Deletion(Event, frozen=True, kw_only=True):
+    """`erased` is absent from deletions of the first version."""
+
+    erased: Erased | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec import Raw
 
 from schemas.api.evaljob import JobStatus
-from schemas.events.base import Event
+from schemas.events.base import Deletion, Event
 
 
 class BenchmarkRegistered(Event, frozen=True, tag="benchmark.registered.1"):
@@ -36,7 +36,7 @@ class BenchmarkJobClosed(Event, frozen=True, tag="benchmark.job_closed.1"):
     status: JobStatus
 
 
-class BenchmarkUnregistered(Event, frozen=True, tag="benchmark.unregistered.1"):
+class BenchmarkUnregistered(Deletion, frozen=True, tag="benchmark.unregistered.1"):
     """The content of the benchmark and of its jobs is redacted in the same transaction. `next_job` is the number
     that the next job would have had."""
 

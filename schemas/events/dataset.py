@@ -8,7 +8,7 @@ from __future__ import annotations
 from msgspec import Raw, Struct
 
 from schemas.api.dataset import Purpose
-from schemas.events.base import Event
+from schemas.events.base import Deletion, Event
 
 HEAD_ROWS = 100
 HEAD_BYTES = 64 * 1024
@@ -55,7 +55,7 @@ class DatasetRowsAppended(Event, frozen=True, tag="dataset.rows_appended.1"):
     head: Raw = Raw(b"[]")
 
 
-class DatasetUnregistered(Event, frozen=True, tag="dataset.unregistered.1"):
+class DatasetUnregistered(Deletion, frozen=True, tag="dataset.unregistered.1"):
     """The content of all earlier events of the stream is redacted in the same transaction."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.api.turn import TurnStatus
-from schemas.events.base import Event
+from schemas.events.base import Deletion, Event
 
 
 class SessionCreated(Event, frozen=True, tag="session.created.1"):
@@ -22,7 +22,7 @@ class SessionTurnClosed(Event, frozen=True, tag="session.turn_closed.1"):
     status: TurnStatus
 
 
-class SessionDeleted(Event, frozen=True, tag="session.deleted.1"):
+class SessionDeleted(Deletion, frozen=True, tag="session.deleted.1"):
     """The content of the session and of its turns is redacted in the same transaction."""
 
 

@@ -17,6 +17,7 @@ COMMANDS = {
     "rebuild": "Build the read models anew from the log.",
     "backup": "Copy the log and its blobs to a new folder.",
     "verify": "Read the whole log and check that nothing is missing or changed.",
+    "erasure": "Show what was erased after a deletion, and what remains.",
     "datasets": "List, show, import and export datasets.",
     "eval": "Run a benchmark, look at its jobs, compare two of them.",
     "traces": "List the newest traces, all or those that match.",

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from schemas.api.benchmark import RegisterBenchmarkRequest
 from schemas.api.evaljob import JobStatus
-from schemas.events.base import Event
+from schemas.events.base import Erased, Event
 from schemas.events.benchmark import (
     BenchmarkJobClosed,
     BenchmarkJobScheduled,
@@ -104,11 +104,11 @@ def close_job(job_id: str, status: JobStatus) -> list[Event]:
     return [BenchmarkJobClosed(job_id=job_id, status=status)]
 
 
-def unregister(state: BenchmarkState) -> list[Event]:
+def unregister(state: BenchmarkState, erased: Erased) -> list[Event]:
     """Raises Conflict while a job is open."""
     if state.open_jobs:
         raise Conflict(f"Jobs of this benchmark are running: {', '.join(sorted(state.open_jobs)[:20])}.")
-    return [BenchmarkUnregistered(next_job=state.next_job)]
+    return [BenchmarkUnregistered(next_job=state.next_job, erased=erased)]
 
 
 def check_id(benchmark_id: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec import Raw, Struct
 
 from schemas.api.dataset import Purpose
-from schemas.events.base import Event
+from schemas.events.base import Erased, Event
 from schemas.events.dataset import (
     HEAD_BYTES,
     HEAD_ROWS,
@@ -88,8 +88,8 @@ def append(state: DatasetState, rows: NewRows) -> list[Event]:
     ]
 
 
-def unregister() -> list[Event]:
-    return [DatasetUnregistered()]
+def unregister(erased: Erased) -> list[Event]:
+    return [DatasetUnregistered(erased=erased)]
 
 
 def head_of(rows: Sequence[bytes]) -> Raw:

@@ -6,7 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from schemas.api.turn import TurnStatus
-from schemas.events.base import Event
+from schemas.events.base import Erased, Event
 from schemas.events.session import SessionCreated, SessionDeleted, SessionTurnClosed, SessionTurnOpened
 from stack.errors import Conflict, Invalid, NotFound
 
@@ -62,5 +62,5 @@ def close_turn(turn_id: str, status: TurnStatus) -> list[Event]:
     return [SessionTurnClosed(turn_id=turn_id, status=status)]
 
 
-def delete(state: SessionState) -> list[Event]:
-    return [SessionDeleted()]
+def delete(erased: Erased) -> list[Event]:
+    return [SessionDeleted(erased=erased)]

@@ -18,6 +18,12 @@ from stack.eventstore.readers import Readers
 _RECORD = f"position, stream, version, name, recorded_at, state, {DIGEST_OF_EVENT}"
 _STATE, _DIGEST = 5, 6
 _STREAMS = InStatement(f"SELECT {_RECORD} FROM events WHERE stream IN ({{}}) ORDER BY stream, version")
+_WITH_CONTENT = InStatement(
+    f"SELECT count(*) FROM events WHERE stream IN ({{}}) AND state <> X'{REDACTED_STATE.hex()}'"
+)
+_BLOBS = InStatement(
+    "SELECT DISTINCT r.digest FROM blob_refs AS r JOIN events AS e ON e.position = r.position WHERE e.stream IN ({})"
+)
 _ALWAYS_LAST = "\U0010ffff"
 # Of one read by position: events hold up to 64 KiB of rows each, and a rebuild asks for 50,000 events at once.
 _READ_BYTES = 64 * 2**20
@@ -120,6 +126,15 @@ class LogReader:
         )
         streams = tuple(dict.fromkeys(stream for _, _, stream in events))
         return Command(command, events[0][0], events[0][1], streams)
+
+    def held_by(self, streams: Sequence[str]) -> tuple[int, int]:
+        """How many events of these streams have content, and how many blobs they name."""
+        events, digests = 0, set()
+        for sql, chunk in _WITH_CONTENT.over(dict.fromkeys(streams)):
+            events += sum([count for (count,) in self._readers.query(sql, chunk)])
+        for sql, chunk in _BLOBS.over(dict.fromkeys(streams)):
+            digests.update([digest for (digest,) in self._readers.query(sql, chunk)])
+        return events, len(digests)
 
     def referenced(self, digest: str) -> bool:
         return bool(self._readers.query("SELECT 1 FROM blob_refs WHERE digest = ? LIMIT 1", (digest,)))

@@ -73,6 +73,8 @@ class EventStore:
         )
         self._threads = ThreadPoolExecutor(_READ_THREADS, thread_name_prefix="eventstore-read")
         self._closed = False
+        self.on_redaction: Callable[[], None] = lambda: None
+        """Called after each append that redacted, on the event loop of its caller."""
         self._writer = Writer(
             path,
             self._intake,
@@ -114,7 +116,10 @@ class EventStore:
         except ReplaystackError:
             self._release(submission)
             raise
-        return await future
+        appended = await future
+        if append.redact:
+            self.on_redaction()
+        return appended
 
     async def load(self, stream: str, fold: Fold[S]) -> Folded[S]:
         """The stream's state; `fold.initial` at version 0 where it does not exist. No I/O for a stream in use."""
@@ -139,6 +144,14 @@ class EventStore:
         if not streams:
             return {}
         return await self._in_thread(partial(self._read_streams, streams))
+
+    async def held_by(self, streams: Sequence[str]) -> tuple[int, int]:
+        """How many events of these streams have content, and how many blobs they name: what redacting them removes."""
+        return await self._in_thread(partial(self._reader.held_by, streams))
+
+    def is_tidy(self) -> bool:
+        """Whether what was redacted has left the files of the log: its WAL is cut off, and its blobs are deleted."""
+        return self._writer.is_tidy()
 
     async def find_command(self, prefix: str, since_us: int = 0) -> Command | None:
         """The newest command whose id begins with `prefix`, recorded at or after `since_us`."""

@@ -64,7 +64,8 @@ class Writer:
         self._chain_hash = b""
         self._unchecked_bytes = 0
         self._removals_left = True
-        self._truncate = False
+        # A crash may have left content in the WAL that was redacted.
+        self._truncate = True
         self._db: sqlite3.Connection | None = None
         self._thread = Thread(target=self._run, name="eventstore-writer", daemon=True)
 
@@ -73,6 +74,10 @@ class Writer:
 
     def join(self) -> None:
         self._thread.join()
+
+    def is_tidy(self) -> bool:
+        """Whether nothing is left in files that was redacted. Any thread."""
+        return not self._chores_left()
 
     def _run(self) -> None:
         self._do_chores(idle=True)  # what a crash left undone

@@ -13,6 +13,7 @@ from stack.services.benchmark import BenchmarkService
 from stack.services.chat_completion import ChatCompletions
 from stack.services.comparison import ComparisonService
 from stack.services.dataset import DatasetService
+from stack.services.erasure import Erasures
 from stack.services.evaljob import EvalJobService
 from stack.services.evaljob_frames import EvalJobFrames
 from stack.services.once import Once
@@ -43,6 +44,7 @@ class Services(Struct, frozen=True, kw_only=True):
     evaljobs: EvalJobService
     evaljob_frames: EvalJobFrames
     comparisons: ComparisonService
+    erasures: Erasures
     states: States
     views: Views
     once: Once

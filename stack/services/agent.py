@@ -7,6 +7,7 @@ from collections.abc import Collection
 from projections import session as session_views
 from schemas.api.agent import AgentConfig
 from schemas.events.agent import AgentDeleted
+from schemas.events.base import Erased
 from stack.domain import agent as agents
 from stack.errors import NotFound
 from stack.eventstore import Append, EventStore, StreamWrite, stream_name
@@ -52,7 +53,9 @@ class AgentService:
         """Deletes the agent, then its sessions: once it is deleted nothing new can begin under it."""
         _, version = await self._states.agent(agent_id)
         stream = stream_name("agent", agent_id)
-        write = StreamWrite(stream, version, caller.stamp([AgentDeleted()]))
+        events, blobs = await self._store.held_by((stream,))
+        deleted = AgentDeleted(erased=Erased(events=events, blobs=blobs))
+        write = StreamWrite(stream, version, caller.stamp([deleted]))
         await self._store.append(Append((write,), redact=(stream,)))
         await self._delete_sessions(agent_id, caller)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from projections import benchmark as benchmark_views
 from schemas.api.benchmark import RegisterBenchmarkRequest
+from schemas.events.base import Erased
 from stack.domain import benchmark as benchmarks
 from stack.errors import Conflict, Invalid, NotFound, VersionConflict
 from stack.eventstore import Append, EventStore, StreamWrite, stream_name
@@ -74,8 +75,10 @@ class BenchmarkService:
             jobs = await self._views.read(READ, benchmark_views.jobs, benchmark_id)
             for job in jobs:
                 await self._delete_agent(job.agent_id, caller)
-            write = StreamWrite(stream, version, caller.stamp(benchmarks.unregister(state)))
             redact = (stream, *(stream_of(benchmark_id, job.job_id) for job in jobs))
+            events, blobs = await self._store.held_by(redact)
+            erased = Erased(events=events, blobs=blobs, jobs=len(jobs))
+            write = StreamWrite(stream, version, caller.stamp(benchmarks.unregister(state, erased)))
             try:
                 await self._store.append(Append((write,), redact=redact))
                 return

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from projections import dataset as dataset_views
 from projections.dataset import Registration
 from schemas.api.dataset import Dataset, DataSource, RegisterDatasetRequest, URIDataSource
-from schemas.events.base import Event
+from schemas.events.base import Erased, Event
 from schemas.events.dataset import HEAD_ROWS
 from stack.domain import dataset as datasets
 from stack.domain.dataset import DatasetState
@@ -130,7 +130,9 @@ class DatasetService:
         stream = stream_name("dataset", dataset_id)
         for _ in range(ATTEMPTS):
             _, version = await self._existing(dataset_id)
-            write = StreamWrite(stream, version, caller.stamp(datasets.unregister()))
+            events, blobs = await self._store.held_by((stream,))
+            erased = Erased(events=events, blobs=blobs)
+            write = StreamWrite(stream, version, caller.stamp(datasets.unregister(erased)))
             try:
                 await self._store.append(Append((write,), redact=(stream,)))
             except VersionConflict:

@@ -234,7 +234,10 @@ async def folded(store: EventStore, benchmark_id: str, job_id: str) -> RunningJo
 
 def labels_of(job: RunningJob) -> dict[str, str]:
     """The names by which its spans are found."""
-    return {"benchmark_id": job.benchmark_id, "job_id": job.job_id}
+    labels = {"benchmark_id": job.benchmark_id, "job_id": job.job_id}
+    if job.state.scheduled is not None and job.state.scheduled.dataset_id:
+        labels["dataset_id"] = job.state.scheduled.dataset_id
+    return labels
 
 
 def model_of(job: RunningJob) -> str:

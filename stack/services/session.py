@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.events.session import SessionDeleted
+from schemas.events.base import Erased
 from stack.domain import session as sessions
 from stack.errors import Conflict, VersionConflict
 from stack.eventstore import Append, EventStore, Expect, StreamWrite, stream_name
@@ -50,8 +50,10 @@ class SessionService:
                 await self._turns.cancel(session_id, session.open_turn, "The session was deleted.")
                 session, version = await self._states.session(agent_id, session_id)
             stream = stream_name("session", session_id)
-            write = StreamWrite(stream, version, caller.stamp([SessionDeleted()]))
             redact = (stream, *(stream_name("turn", turn_id) for turn_id in session.turns))
+            events, blobs = await self._store.held_by(redact)
+            erased = Erased(events=events, blobs=blobs, turns=len(session.turns), agent_id=agent_id)
+            write = StreamWrite(stream, version, caller.stamp(sessions.delete(erased)))
             try:
                 await self._store.append(Append((write,), redact=redact))
             except VersionConflict:

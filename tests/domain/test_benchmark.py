@@ -4,7 +4,7 @@ import pytest
 from msgspec import Raw
 
 from schemas.api.benchmark import RegisterBenchmarkRequest
-from schemas.events.base import Redacted
+from schemas.events.base import Erased, Redacted
 from schemas.events.benchmark import (
     BenchmarkJobClosed,
     BenchmarkJobScheduled,
@@ -81,18 +81,18 @@ def test_jobs_are_numbered_from_0_and_evaluations_take_no_number():
 
 def test_numbers_go_on_after_the_benchmark_was_registered_anew():
     state = given(REGISTERED, BenchmarkJobScheduled(job_id="0"), *close_job("0", "completed"))
-    [gone] = unregister(state)
-    assert gone == BenchmarkUnregistered(next_job=1)
+    [gone] = unregister(state, Erased())
+    assert gone == BenchmarkUnregistered(next_job=1, erased=Erased())
     # What is read later: all that came before the tombstone is redacted.
     state = given(Redacted(), Redacted(), Redacted(), gone, REGISTERED)
     assert scheduled(state)[0] == "1"
-    [gone] = unregister(state)
+    [gone] = unregister(state, Erased())
     assert scheduled(given(Redacted(), gone, REGISTERED))[0] == "1"
 
 
 def test_a_benchmark_with_open_jobs_stays():
     with pytest.raises(Conflict, match="0"):
-        unregister(given(REGISTERED, BenchmarkJobScheduled(job_id="0")))
+        unregister(given(REGISTERED, BenchmarkJobScheduled(job_id="0")), Erased())
 
 
 @pytest.mark.parametrize("events", [(), (REGISTERED, BenchmarkUnregistered(next_job=0))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from schemas.api.erasure import Erasure
 from schemas.api.health import HealthInfo, VersionInfo
 from schemas.api.model import ListModelsResponse, Model, OpenAIListModelsResponse
 from schemas.api.provider import ListProvidersResponse, ProviderInfo
@@ -83,6 +84,16 @@ OPERATIONS = (
         summary="The server's version.",
         answer=VersionInfo,
         says="The version.",
+    ),
+    Operation(
+        method="get",
+        path="/v1alpha/erasures/{erased_id}",
+        id="get_erasure",
+        tag=TAG,
+        summary="Read the receipt of a deletion.",
+        description="What was erased after something was deleted, when that was done, and what remains where.",
+        answer=Erasure,
+        says="The receipt.",
     ),
     *_noun("/v1/models", "/{model_id}", "model", "model", ListModelsResponse, Model),
     *_registered("/v1/models", "/{model_id}", "model", "model"),

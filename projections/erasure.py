@@ -1,0 +1,64 @@
+"""Deletions: what each removed from the log, and whether its content has left all other files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct, json
+
+from projections.plan import ReadModel
+from projections.reader import Reader
+
+Kind = Literal["agent", "session", "dataset", "benchmark"]
+
+READ_MODEL = ReadModel(
+    name="erasure",
+    tables=("erasures", "erasure_runs"),
+    apply=("erasure_requested", "erasure_completed"),
+    queries=("erasures_pending", "erasures_of"),
+)
+
+
+class Pending(Struct, frozen=True):
+    """A deletion whose content may still be in some file. `recorded_us` is microseconds since 1970."""
+
+    kind: Kind
+    id: str
+    position: int
+    recorded_us: int
+
+
+class Deleted(Struct, frozen=True):
+    """One deletion. Counts are None where the log does not say; `completed_us` is None while content may be left."""
+
+    kind: Kind
+    id: str
+    recorded_us: int
+    events: int | None
+    blobs: int | None
+    turns: int | None
+    jobs: int | None
+    completed_us: int | None
+    spans: int
+    has_more: bool
+    """Sessions of a deleted agent are still to be deleted."""
+
+
+def pending(reader: Reader) -> list[Pending]:
+    """Oldest first."""
+    return [Pending(*row) for row in reader.read("erasures_pending", {})]
+
+
+def of(reader: Reader, id: str) -> Sequence[Deleted]:
+    """Deletions of what had this id, and of the sessions of an agent, oldest first. Empty if nothing was deleted."""
+    found = []
+    for row in reader.read("erasures_of", {"id": id}):
+        kind, deleted_id, recorded_us, events, blobs, turns, jobs, completed_us, spans, has_more = row
+        counted = json.decode(spans, type=dict[str, int]).get(deleted_id, 0) if spans else 0
+        found.append(
+            Deleted(
+                kind, deleted_id, recorded_us, events, blobs, turns, jobs, completed_us, counted, has_more
+            )
+        )
+    return found

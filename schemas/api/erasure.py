@@ -1,0 +1,41 @@
+"""The receipt of a deletion. Not part of the Llama Stack specification."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+
+class ErasedCounts(Struct, frozen=True):
+    """What lost its content, or part of it. `events`, `turns`, `jobs` and `blobs` are null where the deletion was made
+    by a version that did not count. `sessions` counts those that went with an agent. `spans` counts the spans from which
+    captured messages were removed."""
+
+    events: int | None
+    sessions: int
+    turns: int | None
+    jobs: int | None
+    blobs: int | None
+    spans: int
+
+
+class ErasureRemainder(Struct, frozen=True):
+    """`what` remains `where`, `until` a moment in RFC 3339, or null where the server cannot know."""
+
+    what: str
+    where: str
+    until: str | None
+
+
+class Erasure(Struct, frozen=True):
+    """The receipt of what was deleted under `id`. While `in_progress`, content may still be found in the files of the
+    data folder; once `done`, it is in none of them since `completed_at`. Times are RFC 3339."""
+
+    id: str
+    kinds: list[Literal["agent", "session", "dataset", "benchmark"]]
+    state: Literal["in_progress", "done"]
+    requested_at: str
+    completed_at: str | None
+    erased: ErasedCounts
+    remains: list[ErasureRemainder]

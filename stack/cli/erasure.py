@@ -1,0 +1,38 @@
+"""`replaystack erasure ID`: the receipt of a deletion."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from stack.cli.target import target, target_options
+
+
+@click.command(name="erasure")
+@click.argument("erased_id", metavar="ID")
+@target_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(erased_id: str, as_json: bool, **options: Any) -> None:
+    """Show what was erased after the deletion of the agent, session, dataset or benchmark ID, and what remains.
+
+    Content is erased from all files of the data folder within a minute or so; the exit code is 0 in the meantime too.
+    """
+    import msgspec
+
+    from stack.cli.plain_text import plain
+
+    receipt = target(options).ask("GET", f"/v1alpha/erasures/{quote(erased_id, safe='/')}")
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(receipt)))
+        return
+    click.echo(f"{' and '.join(receipt['kinds'])} {plain(receipt['id'])}")
+    click.echo(f"  requested  {receipt['requested_at']}")
+    done = receipt["completed_at"] or "content may still be in files of the data folder"
+    click.echo(f"  {receipt['state'].replace('_', ' '):9}  {done}")
+    counts = [f"{name} {'unknown' if count is None else count}" for name, count in receipt["erased"].items()]
+    click.echo(f"  erased     {', '.join(counts)}")
+    for left in receipt["remains"]:
+        until = f", until {left['until']}" if left["until"] else ""
+        click.echo(f"  remains    {left['what']}: {left['where']}{until}")
