@@ -11,9 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-import msgspec
-from msgspec import Struct
-
+from stack.providers.inference.model_list import is_model_server
 from stack.providers.inference.settings import Flavour, InferenceSettings, is_loopback
 
 PROBE_TIMEOUT_S = 0.5
@@ -32,20 +30,6 @@ USUAL_PORTS = (
     UsualPort("llama.cpp", 8080, "llama.cpp"),
     UsualPort("lmstudio", 1234, "lmstudio"),
 )
-
-
-class _Listed(Struct):
-    """One listed model. `identifier` and `provider_id` are how servers of our own kind list theirs."""
-
-    id: str
-    object: str
-    identifier: str | None = None
-    provider_id: str | None = None
-
-
-class _Answer(Struct):
-    object: str
-    data: list[_Listed] | None = None
 
 
 async def discover(
@@ -79,10 +63,10 @@ def _answers(port: int) -> bool:
         response = connection.getresponse()
         if response.status != 200:
             return False
-        answer = msgspec.json.decode(response.read(MAX_ANSWER_BYTES), type=_Answer)
-    except (OSError, http.client.HTTPException, msgspec.DecodeError, UnicodeDecodeError):
+        body = response.read(MAX_ANSWER_BYTES)
+    except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()
     # An own server lists its models too; taking it for a provider would send its turns round in circles.
-    return answer.object == "list" and not any(m.identifier or m.provider_id for m in answer.data or ())
+    return is_model_server(body)

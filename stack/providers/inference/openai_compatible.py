@@ -8,15 +8,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import TYPE_CHECKING
 
-import msgspec
-from msgspec import Struct
-
 from schemas.api.model import Model
 from stack.errors import ReplaystackError, UpstreamFailed
+from stack.providers.inference.model_list import ListedModel, listed_models
 from stack.providers.inference.openai_client import OpenAIClient, Refused, body_of, drain, read
 from stack.providers.inference.openai_errors import (
     OptionsRefused,
     may_refuse_options,
+    message_of,
     quota_is_spent,
     retry_after_s,
 )
@@ -45,16 +44,6 @@ ENDING_S = 2.0
 """How long usage and [DONE] may take once the finish reason is there; the answer is whole without them."""
 _RETRIED = frozenset({429, 502, 503, 504})
 _STREAM_HEADERS = {"Accept": "text/event-stream"}
-
-
-class _ListedModel(Struct):
-    id: str
-    created: float | None = None
-    owned_by: str | None = None
-
-
-class _ListedModels(Struct):
-    data: list[_ListedModel] | None = None
 
 
 class OpenAICompatible:
@@ -92,12 +81,13 @@ class OpenAICompatible:
             raise self._client.error(refused, None) from None
         except Exception as error:
             raise self._client.broken(error) from None
-        try:
-            listed = msgspec.json.decode(body, type=_ListedModels).data or []
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        listed = listed_models(body)
+        if listed is None:
+            said = self._client.without_key(message_of(body))
             raise UpstreamFailed(
-                f"{self._where} did not answer with a list of models. Check base_url: it usually ends in /v1."
-            ) from None
+                f"{self._where} did not answer with a list of models{f': {said:.200}' if said else ''}. Check "
+                "base_url: it usually ends in /v1."
+            )
         return [self._model(entry) for entry in listed]
 
     async def infer(
@@ -241,7 +231,7 @@ class OpenAICompatible:
             {**_STREAM_HEADERS, **headers, "x-stainless-retry-count": str(attempt)},
         )
 
-    def _model(self, entry: _ListedModel) -> Model:
+    def _model(self, entry: ListedModel) -> Model:
         identifier = f"{self.id}/{entry.id}"
         return Model(
             identifier=identifier,
@@ -249,6 +239,6 @@ class OpenAICompatible:
             provider_resource_id=entry.id,
             model_type="embedding" if "embed" in entry.id.lower() else "llm",
             id=identifier,
-            created=int(entry.created or 0),
+            created=entry.created,
             owned_by=entry.owned_by or self.id,
         )

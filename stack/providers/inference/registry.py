@@ -20,8 +20,12 @@ from stack.providers.inference.port import InferenceProvider
 from stack.providers.inference.settings import OPENAI_URL, InferenceSettings
 
 LIST_TTL_S = 10.0
+EMPTY_TTL_S = 1.0
+"""Of a list that is empty or could not be had: a server that is just starting is asked again soon."""
 LIST_TIMEOUT_S = 2.0
 DISCOVERY_EVERY_S = 30.0
+LONELY_DISCOVERY_EVERY_S = 2.0
+"""While no model server is known at all."""
 
 
 class UnknownModel(Invalid):
@@ -53,9 +57,10 @@ class _Entry:
         self._asking = asyncio.Lock()
 
     async def refresh(self) -> None:
-        """Lists again if the list is older than 10 s. Never raises: what went wrong is kept in `failure`."""
+        """Lists again if the list is older than 10 s, an empty one after 1 s. Never raises: what went wrong is kept
+        in `failure`."""
         async with self._asking:
-            if time.monotonic() - self.asked_at < LIST_TTL_S:
+            if time.monotonic() - self.asked_at < (LIST_TTL_S if self.models else EMPTY_TTL_S):
                 return
             try:
                 async with asyncio.timeout(LIST_TIMEOUT_S):
@@ -77,7 +82,7 @@ class Models:
     """The providers: configured ones, `openai` from its two variables, discovered ones, and always `demo`.
 
     Raises ValueError when two have the same id. Discovery begins with `discover_now()` and repeats by itself,
-    at most every 30 s, while models are listed or an unknown one is asked for.
+    at most every 30 s (2 s while no server is known), while models are listed or an unknown one is asked for.
     """
 
     def __init__(
@@ -111,9 +116,11 @@ class Models:
         self._discovering = asyncio.Lock()
 
     async def discover_now(self) -> None:
-        """Asks the usual ports, unless that was done within 30 s or is switched off. Takes 0.5 s at most."""
+        """Asks the usual ports, unless that was done within 30 s (2 s while no server is known) or is switched off.
+        Takes 0.5 s at most."""
         async with self._discovering:
-            if not self._discovery or time.monotonic() - self._discovered_at < DISCOVERY_EVERY_S:
+            every_s = DISCOVERY_EVERY_S if len(self._entries) > 1 else LONELY_DISCOVERY_EVERY_S
+            if not self._discovery or time.monotonic() - self._discovered_at < every_s:
                 return
             self._discovered_at = time.monotonic()
             for found in await discover(self._settings, self._ports):

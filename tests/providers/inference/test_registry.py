@@ -15,6 +15,7 @@ import pytest
 
 from schemas.api.model import ListModelsResponse, Model
 from stack.errors import Invalid
+from stack.providers.inference import registry
 from stack.providers.inference.discovery import UsualPort
 from stack.providers.inference.openai_compatible import OpenAICompatible
 from stack.providers.inference.registry import Models
@@ -30,7 +31,7 @@ def one(id: str, server: RunningServer) -> InferenceSettings:
 
 
 @contextlib.contextmanager
-def answering(body: bytes, content_type: str = "application/json") -> Iterator[int]:
+def answering(body: bytes, content_type: str = "application/json", port: int = 0) -> Iterator[int]:
     """A web server that answers everything with `body`; gives its port."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -44,7 +45,7 @@ def answering(body: bytes, content_type: str = "application/json") -> Iterator[i
         def log_message(self, *args: object) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         yield server.server_address[1]
@@ -171,6 +172,23 @@ async def test_servers_on_the_usual_ports_are_found(scripted: RunningServer) -> 
         ("demo", "built in", True),
         ("vllm", "discovered", True),
     ]
+    await models.aclose()
+
+
+@pytest.mark.anyio
+async def test_a_server_that_comes_up_later_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "LONELY_DISCOVERY_EVERY_S", 0.0)
+    monkeypatch.setattr(registry, "EMPTY_TTL_S", 0.0)
+    with answering(b'{"object":"list","data":null}') as port:
+        pass
+    models = Models(ports=[UsualPort("ollama", port, "ollama")])
+    assert [model.id for model in await models.list()] == ["demo/extractive"]
+    for body, listed in (
+        (b'{"object":"list","data":null}', []),
+        (b'{"object":"list","data":[{"id":"a"}]}', ["ollama/a"]),
+    ):
+        with answering(body, port=port):
+            assert [model.id for model in await models.list()][1:] == listed
     await models.aclose()
 
 
