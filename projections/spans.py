@@ -21,6 +21,8 @@ READ_MODEL = ReadModel(
     tables=("telemetry_resources", "telemetry_scopes", "spans_recent", "spans_stored", "span_pairs"),
     indexes=("spans_stored_by_number",),
     views=("spans",),
+    # 2: columns are filled from more conventions.
+    version=2,
 )
 
 MAX_NUMBERED = 1024

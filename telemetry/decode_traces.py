@@ -14,7 +14,8 @@ from projections.column_batch import Batch
 from projections.telemetry_columns import NO_COUNT, SPANS
 from telemetry.attribute_json import SEPARATOR
 from telemetry.decoded import MAX_TIME_NS, Decoded, Origin, Origins, Rejections
-from telemetry.promoted import COUNTS, TEXTS, Promoted
+from telemetry.dialects import Dialect
+from telemetry.promoted import COUNTS, TEXTS, Promoted, entity
 from telemetry.row_columns import RowColumns
 from telemetry.row_limit import RowLimit
 
@@ -60,7 +61,7 @@ def decode(form: Any, request: Any) -> Decoded:
             for some in limit.slices(of_scope.spans):
                 spans = _checked(form, tuple(zip(*map(_FIELDS, some), strict=True)), rejections)
                 if spans[0]:
-                    rows.add(spans, *origin.ids(of_scope))
+                    rows.add(spans, *origin.ids(of_scope), origin.dialect(of_scope))
     batches = origins.batches()
     if rows.count:
         batches["spans"] = rows.batch()
@@ -115,7 +116,7 @@ class _Rows:
         self._limit = limit
         self._rows = RowColumns(SPANS)
 
-    def add(self, spans: Spans, resource_id: int, scope_id: int) -> None:
+    def add(self, spans: Spans, resource_id: int, scope_id: int, dialect: Dialect) -> None:
         traces, own, parents, starts, ends, states, flags, names, kinds, statuses = spans[:10]
         attributes, lost_attributes, events, lost_events, links, lost_links = spans[10:]
         count, form, add = len(traces), self._form, self._rows.add
@@ -142,7 +143,7 @@ class _Rows:
             add(name, [NO_COUNT] * count)
         add("events", self._several(events, form.events))
         add("links", self._several(links, form.links))
-        self._add_attributes(attributes)
+        self._add_attributes(attributes, dialect)
         self.count += count
 
     def _several(self, values: Sequence[Any], text_of: Callable[[Any], bytes]) -> list[bytes]:
@@ -156,16 +157,19 @@ class _Rows:
             made.append(text_of(held) if held else b"")
         return made
 
-    def _add_attributes(self, attributes: Sequence[Any]) -> None:
+    def _add_attributes(self, attributes: Sequence[Any], dialect: Dialect) -> None:
         columns, fragments_of, promoted = self._rows.columns, self._form.fragments, _promoted
         texts_of_rows = columns["fragments"]
         for row, own in enumerate(attributes, self.count):
             fragments = fragments_of(own)
             texts_of_rows.append(SEPARATOR.join(fragments.values()))
-            for name, key, value_of in promoted[tuple(fragments)]:
+            for name, key, value_of in promoted[dialect, *fragments]:
                 value = value_of(fragments[key])
                 if value is not None:
                     columns[name][row] = value
+            named = entity(fragments)
+            if named is not None and not columns[named[0]][row]:
+                columns[named[0]][row] = named[1]
 
     def batch(self) -> Batch:
         columns = self._rows.columns

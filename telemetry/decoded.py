@@ -12,6 +12,7 @@ from msgspec import Struct
 from projections.column_batch import Batch, numbers, texts
 from projections.telemetry_columns import SPANS
 from telemetry.attribute_json import joined
+from telemetry.dialects import Dialect, dialect_of
 
 MAX_TIME_NS = 2**63 - 1
 MAX_COUNT = 2**32 - 1
@@ -92,6 +93,10 @@ class Origins:
         made = (name.encode(), version.encode(), text, (schema_url or "").encode(), dropped)
         return _remembered(self._scopes, made)
 
+    def scope_name(self, scope: Any) -> str:
+        name: str = self._form.scope(scope)[0]
+        return name
+
     def batches(self) -> dict[str, Batch]:
         found = {}
         if self._resources:
@@ -138,6 +143,11 @@ class Origin:
             self._scope_id = self._origins.scope(of_scope.scope, of_scope.schema_url)
             self._of_scope = of_scope
         return self._resource_id, self._scope_id
+
+    def dialect(self, of_scope: Any) -> Dialect:
+        """The convention that the scope says it follows."""
+        scope = self._origins.scope_name(of_scope.scope)
+        return dialect_of(scope, of_scope.schema_url or self._of_resource.schema_url or "")
 
 
 def identity(parts: Any) -> int:

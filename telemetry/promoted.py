@@ -1,14 +1,14 @@
-"""Attributes that are columns of their own, under whatever convention they came: OpenTelemetry's, its older names,
-OpenInference's, and the names that existing users filter by."""
+"""Attributes that are columns of their own, whatever convention they follow (see `dialects.py`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from projections.telemetry_columns import NO_COUNT
+from telemetry.dialects import ENTITY_COLUMNS, ENTITY_KIND, ENTITY_NAME, OPERATIONS, SOURCES, provider_of
 from telemetry.remembered import Remembered
 
 TEXTS = (
@@ -28,61 +28,45 @@ TEXTS = (
 )
 COUNTS = ("input_tokens", "output_tokens")
 
-# The first name of each list counts before the others.
-_SOURCES: dict[str, tuple[str, ...]] = {
-    "operation_name": ("gen_ai.operation.name", "openinference.span.kind"),
-    "provider_name": ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system"),
-    "request_model": ("gen_ai.request.model", "llm.model_name", "embedding.model_name"),
-    "response_model": ("gen_ai.response.model",),
-    "response_id": ("gen_ai.response.id",),
-    "conversation_id": ("gen_ai.conversation.id", "session.id", "session_id"),
-    "agent_id": ("gen_ai.agent.id", "agent_id"),
-    "agent_name": ("gen_ai.agent.name", "agent.name"),
-    "turn_id": ("turn_id",),
-    "step_id": ("step_id",),
-    "tool_name": ("gen_ai.tool.name", "tool.name"),
-    "tool_call_id": ("gen_ai.tool.call.id", "tool_call.id"),
-    "error_type": ("error.type",),
-    "input_tokens": ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt"),
-    "output_tokens": (
-        "gen_ai.usage.output_tokens",
-        "gen_ai.usage.completion_tokens",
-        "llm.token_count.completion",
-    ),
-}
-_OPERATIONS = {
-    b"LLM": b"chat",
-    b"AGENT": b"invoke_agent",
-    b"TOOL": b"execute_tool",
-    b"EMBEDDING": b"embeddings",
-}
-"""OpenInference's kinds of spans that have a name among OpenTelemetry's operations; others keep theirs."""
-
 _MAX_KNOWN_BYTES = 4 << 20
 
 Source = tuple[str, bytes, Callable[[bytes], Any]]
 
 
-class Promoted(Remembered[tuple[bytes, ...], tuple[Source, ...]]):
-    """From the keys of a span's attributes (JSON text) to the columns that they fill, with the key of each and what
-    makes the value of the fragment. Senders have few sets of keys; where not, they are forgotten."""
+def entity(fragments: Mapping[bytes, bytes]) -> tuple[str, bytes] | None:
+    """The column that the name of OpenLLMetry's entity fills, and that name; None without one of a known kind."""
+    if _ENTITY_NAME not in fragments or _ENTITY_KIND not in fragments:
+        return None
+    kind, name = _texts(fragments[_ENTITY_KIND]), _texts(fragments[_ENTITY_NAME])
+    column = ENTITY_COLUMNS.get((kind or b"").decode())
+    return (column, name) if column and name else None
+
+
+_ENTITY_NAME, _ENTITY_KIND = msgspec.json.encode(ENTITY_NAME), msgspec.json.encode(ENTITY_KIND)
+
+
+class Promoted(Remembered[tuple[Any, ...], tuple[Source, ...]]):
+    """From a dialect and the keys of a span's attributes (JSON text), in one tuple, to the columns that they fill, with
+    the key of each and what converts its fragment to the value. Senders have few sets of keys; otherwise sets are
+    forgotten."""
 
     def __init__(self) -> None:
         super().__init__(_sources, _size, _MAX_KNOWN_BYTES)
 
 
-def _sources(keys: tuple[bytes, ...]) -> tuple[Source, ...]:
+def _sources(dialect_and_keys: tuple[Any, ...]) -> tuple[Source, ...]:
+    dialect, *keys = dialect_and_keys
     held = set(keys)
     return tuple(
-        (column, key, _VALUES.get(column, _text_values))
-        for column, names in _KEYS.items()
-        # The one that counts most comes last, over the others.
-        for key in reversed(names)
+        (column, key, convert)
+        # What counts most comes last, over the others.
+        for sources in (*reversed(_CONVERTED), _CONVERTED_BY_DIALECT[dialect])
+        for column, key, convert in sources
         if key in held
     )
 
 
-def _size(keys: tuple[bytes, ...]) -> int:
+def _size(keys: tuple[Any, ...]) -> int:
     return sum(map(len, keys)) + 8 * len(keys)
 
 
@@ -104,27 +88,58 @@ def _text(json: bytes) -> bytes | None:
     return text.encode()
 
 
-def _operation(json: bytes) -> bytes | None:
-    text = _text(json)
-    return None if text is None else _OPERATIONS.get(text, text)
+def _operation(names: Mapping[str, str]) -> Callable[[bytes], bytes | None]:
+    known = {name.encode(): operation.encode() for name, operation in names.items()}
+
+    def operation_of(json: bytes) -> bytes | None:
+        text = _text(json)
+        return None if text is None else known.get(text, text)
+
+    return operation_of
+
+
+def _provider(attribute: str) -> Callable[[bytes], bytes | None]:
+    def provider(json: bytes) -> bytes | None:
+        text = _text(json)
+        return None if text is None else provider_of(text.decode(), attribute).encode()
+
+    return provider
 
 
 def _count(json: bytes) -> int | None:
+    """A whole number from 0 on, also as a float or as a text of digits; None for anything else."""
     if json.isdigit() and len(json) < 19:
         return int(json)
-    if json[0] not in b"-0123456789":
+    text = json[1:-1] if json.startswith(b'"') else json
+    if not _NUMBER.fullmatch(text):
         return None
-    number = msgspec.json.decode(json)
-    if number != int(number) or not NO_COUNT < number < 2**63:
+    number = msgspec.json.decode(text)
+    if number != int(number) or not 0 <= number < 2**63:
         return None
     return int(number)
 
 
-_text_values = _values(_text)
-_counts = _values(_count)
-_VALUES: dict[str, Callable[[bytes], Any]] = {
-    "operation_name": _values(_operation),
-    "input_tokens": _counts,
-    "output_tokens": _counts,
+_NUMBER = re.compile(rb"(0|[1-9]\d{0,18})(\.\d{1,18})?([eE]\+?\d{1,2})?")
+
+_texts, _counts = _values(_text), _values(_count)
+
+
+def _converter(column: str, name: str) -> Callable[[bytes], Any]:
+    if column in COUNTS:
+        return _counts
+    if column == "provider_name" and name not in SOURCES["current"][column]:
+        return _values(_provider(name))
+    if column == "operation_name" and name in OPERATIONS:
+        return _values(_operation(OPERATIONS[name]))
+    return _texts
+
+
+_CONVERTED_BY_DIALECT: Mapping[str, Sequence[Source]] = {
+    dialect: [
+        (column, msgspec.json.encode(name), _converter(column, name))
+        for column, names in columns.items()
+        for name in reversed(names)
+    ]
+    for dialect, columns in SOURCES.items()
 }
-_KEYS = {column: tuple(msgspec.json.encode(name) for name in names) for column, names in _SOURCES.items()}
+_CONVERTED = list(_CONVERTED_BY_DIALECT.values())
