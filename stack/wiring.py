@@ -92,7 +92,7 @@ class Server:
         workers = WorkerPool()
         self.scoring = Scoring(Judge(self.models, effects, workers), workers)
         self.driver = TurnDriver(
-            self.store, self.states, conversations, effects, self.supervisor, self.tracing, limits
+            self.store, self.states, conversations, effects, self.supervisor, self.signals, limits
         )
         owner = Owner(node, boot)
         fetcher = fetcher or GuardedFetcher()

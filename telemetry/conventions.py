@@ -35,6 +35,7 @@ GEN_AI_RESPONSE_FINISH_REASONS = "gen_ai.response.finish_reasons"
 GEN_AI_RESPONSE_ID = "gen_ai.response.id"
 GEN_AI_RESPONSE_MODEL = "gen_ai.response.model"
 GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
+GEN_AI_TOKEN_MODALITY = "gen_ai.token.modality"  # noqa: S105
 GEN_AI_TOKEN_TYPE = "gen_ai.token.type"  # noqa: S105
 GEN_AI_TOOL_CALL_ARGUMENTS = "gen_ai.tool.call.arguments"
 GEN_AI_TOOL_CALL_ID = "gen_ai.tool.call.id"
@@ -45,6 +46,9 @@ GEN_AI_TOOL_TYPE = "gen_ai.tool.type"
 GEN_AI_USAGE_INPUT_TOKENS = "gen_ai.usage.input_tokens"
 GEN_AI_USAGE_OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
 
+UNKNOWN = "unknown"
+"""A value of `gen_ai.token.modality`: model servers do not say which tokens are those of texts and of images."""
+
 ROOT = "__root__"
 """True on the span of a request, and on any other that begins a trace: existing users filter by it."""
 
@@ -53,15 +57,21 @@ EXECUTE_TOOL = "execute_tool"
 INVOKE_AGENT = "invoke_agent"
 """Values of `gen_ai.operation.name`; a span is named `<operation> <model, agent or tool>`."""
 
+GEN_AI_CLIENT_INFERENCE_DURATION = "gen_ai.client.inference.duration"
+GEN_AI_CLIENT_INFERENCE_TIME_TO_FIRST_CHUNK = "gen_ai.client.inference.time_to_first_chunk"
+GEN_AI_CLIENT_INFERENCE_USAGE_INPUT_TOKENS = "gen_ai.client.inference.usage.input_tokens"
+GEN_AI_CLIENT_INFERENCE_USAGE_OUTPUT_TOKENS = "gen_ai.client.inference.usage.output_tokens"
+GEN_AI_CLIENT_INFERENCE_OPERATION_INPUT_TOKENS = "gen_ai.client.inference.operation.input_tokens"
+GEN_AI_CLIENT_INFERENCE_OPERATION_OUTPUT_TOKENS = "gen_ai.client.inference.operation.output_tokens"
+GEN_AI_INVOKE_AGENT_DURATION = "gen_ai.invoke_agent.duration"
+GEN_AI_INVOKE_AGENT_INFERENCE_CALLS = "gen_ai.invoke_agent.inference_calls"
+GEN_AI_INVOKE_AGENT_TOOL_CALLS = "gen_ai.invoke_agent.tool_calls"
+GEN_AI_EXECUTE_TOOL_DURATION = "gen_ai.execute_tool.duration"
+"""Metrics as version 0.1.0 of the GenAI conventions names them."""
+
 GEN_AI_CLIENT_OPERATION_DURATION = "gen_ai.client.operation.duration"
 GEN_AI_CLIENT_TOKEN_USAGE = "gen_ai.client.token.usage"  # noqa: S105
-"""Histograms, in seconds and in tokens, with the boundaries that the conventions give them."""
-DURATION_BOUNDARIES_S = (
-    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
-)  # fmt: skip
-TOKEN_BOUNDARIES = (
-    1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864,
-)  # fmt: skip
+"""What these were called before, in the general semantic conventions up to version 1.41."""
 
 PROMPT_TOKENS = "prompt_tokens"
 COMPLETION_TOKENS = "completion_tokens"
@@ -69,3 +79,75 @@ TOTAL_TOKENS = "total_tokens"
 """Sums that existing users ask for, with the labels `model_id` and `provider_id`."""
 MODEL_ID = "model_id"
 PROVIDER_ID = "provider_id"
+
+INPUT_TOKENS = (
+    GEN_AI_CLIENT_INFERENCE_USAGE_INPUT_TOKENS,
+    GEN_AI_CLIENT_INFERENCE_OPERATION_INPUT_TOKENS,
+    PROMPT_TOKENS,
+)
+OUTPUT_TOKENS = (
+    GEN_AI_CLIENT_INFERENCE_USAGE_OUTPUT_TOKENS,
+    GEN_AI_CLIENT_INFERENCE_OPERATION_OUTPUT_TOKENS,
+    COMPLETION_TOKENS,
+)
+"""The sum, the histogram and the reference's sum of one kind of tokens."""
+
+DURATION_BOUNDARIES_S = (
+    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
+)  # fmt: skip
+INVOCATION_BOUNDARIES_S = (
+    0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4, 204.8, 409.6,
+)  # fmt: skip
+TOKEN_BOUNDARIES = (
+    1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864,
+)  # fmt: skip
+CALL_BOUNDARIES = (0, 1, 2, 4, 8, 16, 32, 64)
+
+COUNTERS = (
+    (GEN_AI_CLIENT_INFERENCE_USAGE_INPUT_TOKENS, "{token}", "Input tokens of model calls."),
+    (GEN_AI_CLIENT_INFERENCE_USAGE_OUTPUT_TOKENS, "{token}", "Output tokens of model calls."),
+    (PROMPT_TOKENS, "tokens", "Input tokens of model calls."),
+    (COMPLETION_TOKENS, "tokens", "Output tokens of model calls."),
+    (TOTAL_TOKENS, "tokens", "Input and output tokens of model calls."),
+)
+"""Name, unit and description."""
+HISTOGRAMS = (
+    (GEN_AI_CLIENT_INFERENCE_DURATION, "s", DURATION_BOUNDARIES_S, "Duration of model calls."),
+    (
+        GEN_AI_CLIENT_INFERENCE_TIME_TO_FIRST_CHUNK,
+        "s",
+        DURATION_BOUNDARIES_S,
+        "Time to the first chunk of streamed model calls.",
+    ),
+    (
+        GEN_AI_CLIENT_INFERENCE_OPERATION_INPUT_TOKENS,
+        "{token}",
+        TOKEN_BOUNDARIES,
+        "Input tokens per model call.",
+    ),
+    (
+        GEN_AI_CLIENT_INFERENCE_OPERATION_OUTPUT_TOKENS,
+        "{token}",
+        TOKEN_BOUNDARIES,
+        "Output tokens per model call.",
+    ),
+    (GEN_AI_INVOKE_AGENT_DURATION, "s", INVOCATION_BOUNDARIES_S, "Duration of agent invocations."),
+    (
+        GEN_AI_INVOKE_AGENT_INFERENCE_CALLS,
+        "{inference_call}",
+        CALL_BOUNDARIES,
+        "Model calls per agent invocation.",
+    ),
+    (GEN_AI_INVOKE_AGENT_TOOL_CALLS, "{tool_call}", CALL_BOUNDARIES, "Tool calls per agent invocation."),
+    (
+        GEN_AI_EXECUTE_TOOL_DURATION,
+        "s",
+        DURATION_BOUNDARIES_S,
+        "Time from handing out a tool call to its result.",
+    ),
+)
+"""Name, unit, bucket boundaries and description."""
+EARLIER_HISTOGRAMS = (
+    (GEN_AI_CLIENT_OPERATION_DURATION, "s", DURATION_BOUNDARIES_S, "Duration of model calls."),
+    (GEN_AI_CLIENT_TOKEN_USAGE, "{token}", TOKEN_BOUNDARIES, "Tokens per model call."),
+)

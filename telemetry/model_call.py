@@ -14,6 +14,7 @@ from opentelemetry.util.types import AttributeValue
 
 from telemetry import conventions as names
 from telemetry import message_content
+from telemetry.invocation import inference_begun
 from telemetry.metrics import MeasuredCall, Metrics
 from telemetry.tracing import ActiveSpan, Tracing
 
@@ -40,6 +41,7 @@ class ModelCalls:
         if address:
             said |= {names.SERVER_ADDRESS: address, names.SERVER_PORT: port}
         said |= {name: value for name, value in attributes.items() if value is not None}
+        inference_begun()
         span = self._tracing.span(f"{names.CHAT} {model}", SpanKind.CLIENT, said)
         return ModelCall(span, self._metrics, self.captures, MeasuredCall(provider, model, address, port))
 
@@ -47,22 +49,20 @@ class ModelCalls:
 class ModelCall:
     """A call while it runs; its span is current in its `with` block. An exception that leaves it is its failure."""
 
-    __slots__ = ("_began", "_captures", "_first", "_measured", "_metrics", "_span")
+    __slots__ = ("_began", "_captures", "_measured", "_metrics", "_span")
 
     def __init__(self, span: ActiveSpan, metrics: Metrics, captures: bool, measured: MeasuredCall) -> None:
         self._span = span
         self._metrics = metrics
         self._captures = captures
         self._measured = measured
-        self._first = False
         self._began = 0.0
 
     def first_chunk(self) -> None:
         """The first piece of the answer is there. Further ones count no more."""
-        if not self._first:
-            self._first = True
-            took_s = time.perf_counter() - self._began
-            self._span.set(names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK, took_s)
+        if self._measured.first_chunk_s is None:
+            self._measured.first_chunk_s = time.perf_counter() - self._began
+            self._span.set(names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK, self._measured.first_chunk_s)
 
     def answered(
         self,

@@ -7,6 +7,7 @@ import logging
 
 from telemetry import external, message_content, tracing
 from telemetry.in_process import InProcess, Submit
+from telemetry.invocation import Invocations
 from telemetry.metrics import Metrics
 from telemetry.model_call import ModelCalls
 
@@ -28,6 +29,7 @@ class Signals:
             self._export = InProcess(metrics, tracing.resource_of(version, instance_id), version)
         processors = [self._export] if self._own and self._export is not None else []
         self.tracing = tracing.start(version, instance_id, processors)
+        self.invocations = Invocations(metrics)
         self.calls = ModelCalls(self.tracing, metrics, message_content.is_captured())
 
     def start(self, submit: Submit | None) -> None:

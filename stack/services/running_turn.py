@@ -12,6 +12,7 @@ from stack.errors import ReplaystackError
 from stack.services.live_turn import LiveTurn
 from stack.services.turn_frames import TurnFrames, turn_wire
 from stack.services.turn_runner import Stop, TurnRunner
+from telemetry.invocation import Invocation
 
 
 class RunningTurn:
@@ -28,6 +29,7 @@ class RunningTurn:
         self.ending = False
         self.stopping: tuple[Stop, str] | None = None
         self.failure: ReplaystackError | None = None
+        self.invocation: Invocation | None = None
 
     @property
     def state(self) -> TurnState:

@@ -14,8 +14,10 @@ from schemas.api.content import ToolCall
 from schemas.api.turn import ToolResponse
 from schemas.events.base import Event
 from schemas.events.turn import TurnStepCompleted
+from stack.domain.turn import TurnState
 from telemetry import conventions as names
 from telemetry import message_content
+from telemetry.invocation import Invocation
 from telemetry.tracing import ActiveSpan, Tracing
 
 FUNCTION = "function"
@@ -39,6 +41,27 @@ def show_tools(
                 with _span(tracing, calls.get(response.call_id), response, own) as span:
                     if error_type:
                         span.fail(error_type)
+
+
+def measure_tools(
+    invocation: Invocation, state: TurnState, events: Sequence[Event], executed: bool = True
+) -> None:
+    """Counts the tool calls that these events, which are in `state`, answer. A call that was `executed` took from the
+    end of the step that asked for it to its result."""
+    for event in events:
+        if isinstance(event, TurnStepCompleted) and event.step_type == "tool_execution":
+            duration_s = _duration_s(state, event.step_id) if executed else None
+            for response in event.tool_responses or ():
+                invocation.tool_called(response.tool_name, FUNCTION, duration_s)
+
+
+def _duration_s(state: TurnState, step_id: str) -> float | None:
+    asked_at = 0
+    for step in state.steps:
+        if step.step_id == step_id:
+            return max(0, step.completed_at - asked_at) / 1e6 if asked_at else None
+        asked_at = step.completed_at
+    return None
 
 
 def _span(

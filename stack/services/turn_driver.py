@@ -29,11 +29,11 @@ from stack.services.effects import Effects
 from stack.services.running_turn import RunningTurn
 from stack.services.state import States
 from stack.services.supervisor import Supervisor
-from stack.services.tool_spans import NOT_EXECUTED, show_tools
+from stack.services.tool_spans import NOT_EXECUTED, measure_tools, show_tools
 from stack.services.turn_runner import Closes, Superseded, TurnPlan, TurnRunner
 from stack.services.uninterrupted import uninterrupted
 from telemetry import conventions as names
-from telemetry.tracing import Tracing
+from telemetry.signals import Signals
 
 logger = logging.getLogger("replaystack.turn")
 
@@ -63,7 +63,7 @@ class TurnDriver:
         conversations: Conversations,
         effects: Effects,
         supervisor: Supervisor,
-        tracing: Tracing,
+        signals: Signals,
         limits: TurnLimits,
     ) -> None:
         self._store = store
@@ -71,7 +71,8 @@ class TurnDriver:
         self._conversations = conversations
         self._effects = effects
         self._supervisor = supervisor
-        self._tracing = tracing
+        self._tracing = signals.tracing
+        self._invocations = signals.invocations
         self._limits = limits
         self._closing = False
         self.running: dict[str, RunningTurn] = {}
@@ -122,6 +123,8 @@ class TurnDriver:
             await self._record(turn, caller.stamp(events), closes)
             # A tool of the client brings its result with a request: what is answered here was not executed.
             show_tools(self._tracing, events, _labels(turn), NOT_EXECUTED)
+            if turn.invocation is not None:
+                measure_tools(turn.invocation, turn.state, events, executed=False)
 
         turn.runner = TurnRunner(prepare, turn.frames, turn.live, self._effects, record)
         self.running[turn.turn_id] = turn
@@ -142,13 +145,19 @@ class TurnDriver:
         if named:
             attributes[names.GEN_AI_PROVIDER_NAME] = provider
         name = f"{names.INVOKE_AGENT} {agent.name or turn.state.agent_id}"
-        with self._tracing.span(
-            name, attributes=attributes, traceparent=caller.traceparent, tracestate=caller.tracestate
-        ) as span:
+        with (
+            self._tracing.span(
+                name, attributes=attributes, traceparent=caller.traceparent, tracestate=caller.tracestate
+            ) as span,
+            self._invocations.begin(agent.name or "", agent.model) as turn.invocation,
+        ):
             show_tools(self._tracing, brought, _labels(turn))
+            measure_tools(turn.invocation, turn.state, brought)
             await self._drive(turn)
             if turn.state.error is not None:
                 span.fail(str(turn.state.error.status))
+                turn.invocation.failed(str(turn.state.error.status))
+            turn.invocation.ended = turn.state.status in ("completed", "failed", "awaiting_input")
 
     async def _drive(self, turn: RunningTurn) -> None:
         assert turn.runner is not None

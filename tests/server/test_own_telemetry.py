@@ -109,10 +109,38 @@ def test_histograms_of_tokens_and_durations(own: Own) -> None:
     own.api.conversation(TEXT).turn()
     now = int(time.time())
     asked = {"start_time": now - 3600, "end_time": now + 1, "query_type": "instant"}
-    series = own.telemetry.metric("gen_ai.client.token.usage_count", **asked)
-    labels = [{label["name"]: label["value"] for label in one["labels"]} for one in series]
-    assert {"input", "output"} <= {one["gen_ai.token.type"] for one in labels}
-    assert own.telemetry.metric("gen_ai.client.operation.duration_sum", **asked)
+    for name in (
+        "gen_ai.client.inference.operation.input_tokens_count",
+        "gen_ai.client.inference.usage.output_tokens",
+        "gen_ai.client.inference.duration_sum",
+        "gen_ai.client.inference.time_to_first_chunk_count",
+        "gen_ai.invoke_agent.duration_sum",
+        "gen_ai.invoke_agent.inference_calls_sum",
+    ):
+        assert own.telemetry.metric(name, **asked), name
+    assert not own.telemetry.metric("gen_ai.client.token.usage_count", **asked)
+
+
+def test_tools_of_an_agent(own: Own) -> None:
+    tool = {"name": "look", "description": "Looks.", "input_schema": {"type": "object", "properties": {}}}
+    conversation = own.api.conversation("scripted/tools", name="watchman", client_tools=[tool])
+    turn_id = conversation.turn()["turn_id"]
+    response = {"call_id": "call_0", "tool_name": "look", "content": "seen"}
+    conversation.resume(turn_id, response).raise_for_status()
+    now = int(time.time())
+    asked = {"start_time": now - 3600, "end_time": now + 1, "query_type": "instant"}
+    of_agent = {"name": "gen_ai.agent.name", "operator": "=", "value": "watchman"}
+
+    def value(name: str) -> float:
+        [series] = own.telemetry.metric(name, label_matchers=[of_agent], **asked)
+        return float(series["values"][-1]["value"])
+
+    # The turn was run twice: until the call was handed out, and from its result on.
+    assert value("gen_ai.invoke_agent.duration_count") == 2
+    assert value("gen_ai.invoke_agent.inference_calls_sum") == 2
+    assert value("gen_ai.invoke_agent.tool_calls_sum") == 1
+    assert value("gen_ai.execute_tool.duration_count") == 1
+    assert value("gen_ai.execute_tool.duration_sum") > 0
 
 
 def test_it_outlives_a_stop_and_a_crash(tmp_path: Path, scripted: RunningServer) -> None:

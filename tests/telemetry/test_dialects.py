@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -260,6 +261,36 @@ def test_the_convention_of_the_scope_counts_first(scope: str, schema_url: str, t
     assert row_of(scope, schema_url, BOTH)["input_tokens"] == tokens
     without = {key: value for key, value in BOTH.items() if value != tokens}
     assert row_of(scope, schema_url, without)["input_tokens"] in without.values()
+
+
+@pytest.mark.parametrize(
+    ("attributes", "tokens"),
+    [
+        ({"gen_ai.usage.input_tokens": 7}, 7),
+        ({"gen_ai.usage.input_tokens": -7}, NO_COUNT),
+        ({"gen_ai.usage.input_tokens": -7, "gen_ai.usage.prompt_tokens": 8}, 8),
+        ({"gen_ai.usage.input_tokens": 0}, 0),
+        ({"gen_ai.usage.input_tokens": -0.0}, NO_COUNT),
+        ({"gen_ai.usage.input_tokens": 1e3}, 1000),
+        ({"gen_ai.usage.input_tokens": "12.0"}, 12),
+        ({"gen_ai.usage.input_tokens": "0x10"}, NO_COUNT),
+        ({"gen_ai.usage.input_tokens": ""}, NO_COUNT),
+        ({"gen_ai.usage.input_tokens": "٣"}, NO_COUNT),
+        ({"gen_ai.usage.input_tokens": "9" * 40}, NO_COUNT),
+        ({"gen_ai.usage.input_tokens": [7]}, NO_COUNT),
+        ({"gen_ai.usage.input_tokens": None}, NO_COUNT),
+        ({"gen_ai.usage.input_tokens": 7.0}, 7),
+        ({"gen_ai.usage.input_tokens": 1e300}, NO_COUNT),
+        ({"gen_ai.usage.input_tokens": 7.5}, NO_COUNT),
+        ({"gen_ai.usage.input_tokens": "7"}, 7),
+        ({"gen_ai.usage.input_tokens": True}, NO_COUNT),
+        ({"gen_ai.usage.input_tokens": math.nan}, NO_COUNT),
+        ({"gen_ai.usage.input_tokens": -(2**63)}, NO_COUNT),
+        ({"gen_ai.usage.input_tokens": 2**63 - 1}, 2**63 - 1),
+    ],
+)
+def test_tokens_of_odd_types(attributes: dict[str, Any], tokens: int) -> None:
+    assert row_of("", "", attributes)["input_tokens"] == tokens
 
 
 def test_dialects_and_providers() -> None:

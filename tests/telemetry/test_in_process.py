@@ -69,6 +69,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         *external.METRICS_ENDPOINT,
         external.DISABLED,
         "OTEL_TRACES_SAMPLER",
+        "OTEL_SEMCONV_STABILITY_OPT_IN",
     ):
         monkeypatch.delenv(name, raising=False)
     started: list[Signals] = []
@@ -178,25 +179,96 @@ def test_metrics_say_what_came_since_the_last_time(start: Start) -> None:
         if metric.HasField("sum"):
             assert metric.sum.aggregation_temporality == AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
             [point] = metric.sum.data_points
-            assert plain(point.attributes) == {"model_id": "up/m", "provider_id": "up"}
+            assert metric.sum.is_monotonic
+            if metric.name.startswith("gen_ai."):
+                assert plain(point.attributes) == CALL_LABELS | {"gen_ai.token.modality": "unknown"}
+                assert metric.unit == "{token}"
+            else:
+                assert plain(point.attributes) == {"model_id": "up/m", "provider_id": "up"}
             sums.setdefault(metric.name, []).append(point.as_int)
-    assert sums == {"prompt_tokens": [14, 7], "completion_tokens": [8, 11], "total_tokens": [22, 18]}
-    usage = next(metric for metric in store.metrics() if metric.name == "gen_ai.client.token.usage")
-    assert list(usage.histogram.data_points[0].explicit_bounds)[:4] == [1, 4, 16, 64]
-    points = {plain(one.attributes)["gen_ai.token.type"]: one for one in usage.histogram.data_points}
-    assert (points["input"].count, points["input"].sum, points["output"].sum) == (2, 14, 8)
-    assert plain(points["input"].attributes) == {
-        "gen_ai.operation.name": "chat",
-        "gen_ai.provider.name": "up",
-        "gen_ai.request.model": "m",
-        "gen_ai.response.model": "m-1",
-        "gen_ai.token.type": "input",
-        "server.address": "127.0.0.1",
-        "server.port": 8000,
+    usage = "gen_ai.client.inference.usage"
+    assert sums == {
+        "prompt_tokens": [14, 7],
+        "completion_tokens": [8, 11],
+        "total_tokens": [22, 18],
+        f"{usage}.input_tokens": [14, 7],
+        f"{usage}.output_tokens": [8, 11],
     }
+    first = {metric.name: metric for metric in reversed(store.metrics()) if metric.HasField("histogram")}
+    assert set(first) == {
+        "gen_ai.client.inference.duration",
+        "gen_ai.client.inference.operation.input_tokens",
+        "gen_ai.client.inference.operation.output_tokens",
+    }
+    for name, (unit, bounds) in {
+        "gen_ai.client.inference.duration": ("s", [0.01, 0.02, 0.04]),
+        "gen_ai.client.inference.operation.input_tokens": ("{token}", [1, 4, 16]),
+    }.items():
+        [point] = first[name].histogram.data_points
+        assert (first[name].unit, list(point.explicit_bounds)[:3], point.count) == (unit, bounds, 2)
+        assert plain(point.attributes) == CALL_LABELS
 
 
-def test_series_without_number_have_a_limit(start: Start) -> None:
+CALL_LABELS = {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.provider.name": "up",
+    "gen_ai.request.model": "m",
+    "gen_ai.response.model": "m-1",
+    "server.address": "127.0.0.1",
+    "server.port": 8000,
+}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "earlier"),
+    [
+        ("", False),
+        ("http/dup,gen_ai_latest_experimental", False),
+        ("database", False),
+        ("gen_ai/dup", True),
+        ("http , GEN_AI/dup", True),
+        ("gen_ai_latest_experimental/dup", True),
+    ],
+)
+def test_earlier_names_where_they_are_asked_for(
+    start: Start, monkeypatch: pytest.MonkeyPatch, wanted: str, earlier: bool
+) -> None:
+    monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", wanted)
+    signals, store = start()
+    call(signals)
+    flush(signals)
+    found = {metric.name: metric for metric in store.metrics()}
+    old = {"gen_ai.client.token.usage", "gen_ai.client.operation.duration"}
+    assert found.keys() & old == (old if earlier else set())
+    assert {"gen_ai.client.inference.duration", "prompt_tokens"} <= found.keys()
+    if earlier:
+        points = found["gen_ai.client.token.usage"].histogram.data_points
+        assert {plain(one.attributes)["gen_ai.token.type"]: one.sum for one in points} == {
+            "input": 7,
+            "output": 3,
+        }
+
+
+def test_unknown_tokens_are_left_out(start: Start) -> None:
+    signals, store = start()
+    with signals.calls.begin("up", "m", "", {}) as one:
+        one.first_chunk()
+        one.answered(("stop",), input_tokens=None, output_tokens=4)
+    with signals.calls.begin("up", "m", "", {}) as one:
+        one.answered(("stop",))
+    flush(signals)
+    found = {metric.name: metric for metric in store.metrics()}
+    assert not [name for name in found if "input_tokens" in name or name == "prompt_tokens"]
+    for name in ("completion_tokens", "total_tokens", "gen_ai.client.inference.usage.output_tokens"):
+        assert [point.as_int for point in found[name].sum.data_points] == [4]
+    assert found["gen_ai.client.inference.time_to_first_chunk"].histogram.data_points[0].count == 1
+    assert sum(one.count for one in found["gen_ai.client.inference.duration"].histogram.data_points) == 2
+    spans = [plain(span.attributes) for span in store.spans()]
+    assert not any("gen_ai.usage.input_tokens" in attributes for attributes in spans)
+
+
+def test_series_without_number_have_a_limit(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("telemetry.signals.FLUSH_TIMEOUT_S", 120.0)
     signals, store = start()
     for number in range(2500):
         call(signals, model=f"model-{number}")
@@ -261,7 +333,10 @@ def test_the_last_ones_are_stored_at_the_end(start: Start) -> None:
     call(signals)
     signals.close()
     assert [span.name for span in store.spans()] == ["chat m"]
-    assert {metric.name for metric in store.metrics()} >= {"prompt_tokens", "gen_ai.client.token.usage"}
+    assert {metric.name for metric in store.metrics()} >= {
+        "prompt_tokens",
+        "gen_ai.client.inference.duration",
+    }
     with signals.tracing.span("after the end"):
         pass
     assert len(store.spans()) == 1
