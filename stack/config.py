@@ -7,7 +7,6 @@ misspelt and silently ignored costs its author an afternoon.
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import os
 import tomllib
@@ -18,6 +17,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Struct
 
+from stack.domain.near import nearest
 from stack.providers.inference.settings import shown_url
 from stack.settings import ApiKey, Settings
 
@@ -180,7 +180,7 @@ def _from_file(config: Path | None, environ: Mapping[str, str]) -> list[tuple[st
         raise ConfigError(f"{path} is not valid TOML: {error}.") from None
     for name in content:
         if name not in SETTINGS:
-            raise ConfigError(f"{path}: unknown setting {name!r}. Did you mean {nearest(name, SETTINGS)!r}?")
+            raise ConfigError(f"{path}: unknown setting {name!r}. {_likely(name, SETTINGS)}")
     if isinstance(content.get("data"), str):
         # A file means its own folder, wherever the command is run from.
         content["data"] = _beside(path, content["data"])
@@ -205,14 +205,15 @@ def _from_environment(environ: Mapping[str, str]) -> list[tuple[str, Any, str]]:
     ]
     for variable in environ:
         if variable.startswith(PREFIX) and variable not in known and variable != CONFIG_VARIABLE:
-            likely = nearest(variable, [*known, CONFIG_VARIABLE])
-            raise ConfigError(f"Unknown variable {variable} in the environment. Did you mean {likely}?")
+            likely = _likely(variable, [*known, CONFIG_VARIABLE])
+            raise ConfigError(f"Unknown variable {variable} in the environment. {likely}")
     return found
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name that `name` most likely stands for."""
-    return difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]
+def _likely(name: str, known: Iterable[str]) -> str:
+    near = nearest(name.removeprefix(PREFIX), [one.removeprefix(PREFIX) for one in known])
+    prefix = PREFIX if name.startswith(PREFIX) else ""
+    return f"Did you mean {prefix + near!r}?" if near else "`replaystack config show` lists all of them."
 
 
 def _converted(setting: Setting, value: Any, origin: str) -> Any:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import cast, get_args
 
 from schemas.api.telemetry import QueryTracesRequest
 from schemas.span_filter import OrderKey, TraceOrder, TraceQuery
+from stack.domain.near import nearest
 from stack.domain.span_filter import MAX_KEY_CHARACTERS, parse_filters
 from stack.errors import Invalid
 
@@ -54,8 +54,8 @@ def _order(names: Sequence[str] | None) -> tuple[OrderKey, ...]:
     for number, name in enumerate(names):
         by = name.removeprefix("-")
         if by not in ORDERS:
-            nearest = difflib.get_close_matches(by[:100], ORDERS, n=1, cutoff=0.5)
-            hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+            near = nearest(by, ORDERS)
+            hint = f"did you mean {near!r}? " if near else ""
             raise Invalid(f"order_by[{number}] is {name[:60]!r}; {hint}Traces are sorted by {_choices()}.")
         if any(key.by == by for key in keys):
             raise Invalid(f"order_by[{number}] is {name[:60]!r}, which was named before; name it once.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import functools
 import re
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from litestar import Request
 
+from stack.domain.near import nearest
 from stack.errors import Invalid, UnsupportedMediaType
 from stack.services.caller import Caller
 from stack.services.once import Post
@@ -107,9 +107,8 @@ def _remedy(field: str, type: Any) -> str:
     if field in HINTS:
         return HINTS[field]
     known = _fields(type)
-    nearest = difflib.get_close_matches(field[:100], known, n=1, cutoff=0.5)
-    if nearest:
-        return f"did you mean `{nearest[0]}`? Leave it out otherwise"
+    if near := nearest(field, known):
+        return f"did you mean `{near}`? Leave it out otherwise"
     return "leave it out"
 
 
@@ -123,6 +122,8 @@ def _fields(type: Any) -> tuple[str, ...]:
         if id(info) in seen:
             return
         seen.add(id(info))
+        if getattr(info, "tag", None) is not None:
+            names.add(info.tag_field)
         for field in getattr(info, "fields", ()):
             names.add(field.encode_name)
             visit(field.type)

@@ -5,8 +5,8 @@ On the paths of OpenAI's own API the body is OpenAI's: the clients there read `e
 
 from __future__ import annotations
 
-import difflib
 import logging
+import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -22,6 +22,7 @@ from litestar.exceptions import (
 
 from schemas.api.chat_completion import OpenAIError, OpenAIErrorResponse
 from schemas.api.error import Error
+from stack.domain.near import nearest_path
 from stack.errors import InternalError, Invalid, MethodNotAllowed, NotFound, ReplaystackError, of_status
 from stack.http.body_limit import BodyRefused
 
@@ -37,7 +38,11 @@ INTERNAL_DETAIL = (
     "The server failed to answer this request. Its log has the reason, by the x-trace-id of this answer."
 )
 
-OPENAI_PATHS = frozenset(("/v1/chat/completions", "/v1/openai/v1/chat/completions"))
+_OPENAI_PATH = re.compile(
+    r"/v1/(openai|assistants|audio|batches|chat|chatkit|completions|containers|conversations|embeddings|evals|files|"
+    r"fine_tuning|images|moderations|organization|realtime|responses|skills|threads|uploads|vector_stores|videos)(/|$)"
+)
+"""The paths of OpenAI's API, those that are not served too; `/v1/models` is also the Llama Stack's."""
 
 # Existing clients repeat a request twice on these statuses unless told not to, and nothing would change.
 _FINAL = frozenset((409, 413, 500, 501))
@@ -46,6 +51,10 @@ _RETRY_AFTER_S = (1, 60)
 _OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 _encode = msgspec.json.Encoder().encode
+
+
+class NoRoute(NotFound):
+    """Nothing is served at the path of a request."""
 
 
 def error_response_parts(error: Exception, path: str = "") -> tuple[int, Headers, bytes]:
@@ -57,7 +66,7 @@ def error_response_parts(error: Exception, path: str = "") -> tuple[int, Headers
     """
     if not isinstance(error, ReplaystackError):
         error = InternalError(INTERNAL_DETAIL)
-    if path.rstrip("/") in OPENAI_PATHS:
+    if _OPENAI_PATH.match(path):
         body = openai_error_body(error)
     else:
         body = _body(Error(error.status, error.title, error.detail, error.instance))
@@ -92,7 +101,7 @@ def _known(request: Request[Any, Any, Any], error: ReplaystackError) -> Response
 def _framework(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     match error:
         case NotFoundException():
-            return _answer(request, NotFound(_no_route(request)))
+            return _answer(request, NoRoute(_no_route(request)))
         case MethodNotAllowedException():
             allowed = (error.headers or {}).get("allow", "")
             detail = f"{request.scope['path'][:200]} does not take {request.method}; it takes {allowed}."
@@ -124,9 +133,13 @@ def _answer(
 
 def _no_route(request: Request[Any, Any, Any]) -> str:
     path = request.scope["path"][:200]
-    routes = {route.path_format for route in request.app.routes}
-    nearest = difflib.get_close_matches(path, sorted(routes), n=1, cutoff=0.4)
-    hint = f" The nearest path is {nearest[0]}." if nearest else ""
+    if _OPENAI_PATH.match(path):
+        return (
+            f"{request.method} {path} is not served here. Of OpenAI's API there are POST /v1/chat/completions and "
+            "GET /v1/models."
+        )
+    near = nearest_path(path, sorted({route.path_format for route in request.app.routes}))
+    hint = f" The nearest path is {near}." if near else ""
     return f"There is nothing at {path}.{hint}"
 
 
@@ -143,7 +156,9 @@ def _violations(error: ValidationException) -> str:
 def openai_error_body(error: ReplaystackError) -> bytes:
     """The error in the OpenAI form."""
     kind = _OPENAI_TYPES.get(error.status, "server_error" if error.status >= 500 else "invalid_request_error")
-    code = "model_not_found" if error.status == 404 else None
+    code = None
+    if error.status == 404:
+        code = "unknown_url" if isinstance(error, NoRoute) else "model_not_found"
     detail = error.detail.encode("utf-8", "replace").decode()
     return _encode(OpenAIErrorResponse(OpenAIError(detail, kind, code=code)))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from schemas.api.model import Model
+from stack.domain.near import nearest
 from stack.errors import Invalid, ReplaystackError
 from stack.providers.inference.demo_extractive import DemoExtractive
 from stack.providers.inference.discovery import USUAL_PORTS, UsualPort, discover
@@ -169,8 +169,8 @@ class Models:
         known = [listed for one in self._entries.values() for listed in one.models]
         names = {listed.identifier: listed.identifier for listed in known}
         names |= {listed.provider_resource_id: listed.identifier for listed in known}
-        near = difflib.get_close_matches(model, names, n=1, cutoff=0.4)
-        hint = f" Nearest: {names[near[0]]!r}." if near else ""
+        near = nearest(model, names)
+        hint = f" Nearest: {names[near]!r}." if near else ""
         return UnknownModel(
             f"model: {model!r} is unknown.{hint} GET /v1/models lists what there is; a name is "
             f"<provider>/<model> with one of the providers {', '.join(self._entries)}."

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from schemas.api.scoring_function import BasicScoringFnParams, ScoringFnParams
+from stack.domain.near import nearest
 from stack.providers.scoring.fields import field, kind, text
 from stack.providers.scoring.instructions import CHECKS, Arguments
 from stack.providers.scoring.port import Definition, Row, RowFault, ScoreRow
@@ -39,8 +39,8 @@ def _ids(row: Row) -> Sequence[str]:
         )
     for id in ids:
         if id not in CHECKS:
-            near = difflib.get_close_matches(id[:100], CHECKS, n=1, cutoff=0.3)
-            hint = f" Nearest: {near[0]!r}." if near else ""
+            near = nearest(id, CHECKS)
+            hint = f" Nearest: {near!r}." if near else ""
             raise RowFault(f"There is no instruction {id[:100]!r}.{hint}", float(len(ids)))
     return ids
 

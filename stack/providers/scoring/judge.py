@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
+import logging
 import re
 
 import msgspec
 
 from schemas.api.scoring_function import LLMAsJudgeScoringFnParams, ScoringFnParams
+from stack.domain.near import nearest
 from stack.errors import Invalid
 from stack.providers.scoring import patterns
 from stack.providers.scoring.fields import field, text
@@ -78,13 +79,16 @@ SIMPLEQA_PATTERNS = [
     r"(?:\\(?:boxed|text)\W*)*(A|B|C)\b(?:\W+(?:CORRECT|INCORRECT|NOT[_ ]ATTEMPTED))?\W*$",
 ]
 
+_log = logging.getLogger("replaystack.scoring")
+
 _TOKEN = re.compile(r"\{\{|\}\}|\{(" + "|".join(PLACEHOLDERS) + r")\}")
 _NAMED = re.compile(r"\{([A-Za-z_]\w*)\}")
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?")
 
 
 def check(params: LLMAsJudgeScoringFnParams, where: str) -> None:
-    """Raises Invalid for parameters that a judge cannot work with; `where` names what holds them."""
+    """Raises Invalid for parameters that a judge cannot work with; `where` names what holds them. Logs a warning for
+    a prompt that does not show the answer."""
     if not params.judge_model.strip():
         raise Invalid(
             f"{where}: judge_model is empty. Name the model that judges; GET /v1/models lists them."
@@ -98,12 +102,12 @@ def check(params: LLMAsJudgeScoringFnParams, where: str) -> None:
             f"{where}: prompt_template has {len(template):,} characters; at most {MAX_TEMPLATE:,} fit."
         )
     for name in _NAMED.findall(_TOKEN.sub(" ", template)):
-        near = difflib.get_close_matches(name, PLACEHOLDERS, n=1, cutoff=0.5)
-        hint = f" Nearest: {{{near[0]}}}." if near else " Write {{...}} for text in braces."
+        near = nearest(name, PLACEHOLDERS)
+        hint = f" Nearest: {{{near}}}." if near else " Write {{...}} for text in braces."
         raise Invalid(f"{where}: prompt_template has {{{name[:80]}}}, which is no field of a row.{hint}")
     if "generated_answer" not in _TOKEN.findall(template):
-        raise Invalid(
-            f"{where}: prompt_template has no {{generated_answer}}: the judge would not see the answer."
+        _log.warning(
+            "%s: prompt_template has no {generated_answer}, so the judge does not see the answer.", where
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 from schemas.api.scoring_function import (
@@ -10,6 +9,7 @@ from schemas.api.scoring_function import (
     RegexParserScoringFnParams,
     ScoringFnParams,
 )
+from stack.domain.near import nearest
 from stack.errors import Invalid
 from stack.providers.scoring import bfcl, docvqa, ifeval, judge, match, math_answer, multiple_choice
 from stack.providers.scoring.port import Definition
@@ -47,7 +47,7 @@ def definition(name: str) -> Definition:
     """The function of that name. Raises Invalid, with the nearest name and all known ones."""
     found = DEFINITIONS.get(name)
     if found is None:
-        near = difflib.get_close_matches(name[:100], DEFINITIONS, n=1, cutoff=0.5)
-        hint = f" Nearest: {near[0]!r}." if near else ""
+        near = nearest(name, DEFINITIONS)
+        hint = f" Nearest: {near!r}." if near else ""
         raise Invalid(f"There is no scoring function {name[:100]!r}.{hint} Known: {', '.join(DEFINITIONS)}.")
     return found

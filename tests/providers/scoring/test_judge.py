@@ -75,8 +75,6 @@ def test_only_the_fields_that_the_prompt_has_are_needed() -> None:
             r"has \{expected_anwser\}.*Nearest: \{expected_answer\}",
         ),
         (params("{generated_answer} {score}"), r"has \{score\}.*\{\{\.\.\.\}\}"),
-        (params("Judge this."), r"no \{generated_answer\}"),
-        (params("{{generated_answer}}"), r"no \{generated_answer\}"),
         (params("{generated_answer}" + "x" * judge.MAX_TEMPLATE), "at most 100,000"),
     ],
 )
@@ -85,6 +83,19 @@ def test_parameters_that_no_judge_can_work_with_are_refused(
 ) -> None:
     with pytest.raises(Invalid, match=problem):
         judge.check(given, "here")
+
+
+@pytest.mark.parametrize("template", ["Judge this.", "{{generated_answer}}", "{expected_answer}", ""])
+def test_a_prompt_that_does_not_show_the_answer_is_warned_about(
+    template: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    judge.check(params(template), "here")
+    [record] = caplog.records
+    assert record.levelname == "WARNING"
+    assert "here: prompt_template has no {generated_answer}" in record.getMessage()
+    caplog.clear()
+    judge.check(params("{generated_answer}"), "here")
+    assert not caplog.records
 
 
 def test_those_of_the_functions_are_fine() -> None:

@@ -1,0 +1,61 @@
+"""The known name that an unknown one was probably meant to be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from difflib import SequenceMatcher
+
+NEAR = 0.75
+"""Least similarity, of 1.0 for equal names: a letter too many or swapped, another case, `-` for `_`."""
+MAX_CHARACTERS = 100
+
+_VERSION = re.compile(r"v[0-9]+[a-z0-9]*")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that is most like `name`, and not `name` itself; empty if none is near."""
+    similar = [(likeness(name, one), one) for one in known if one != name]
+    best, found = max(similar, default=(0.0, ""), key=lambda pair: pair[0])
+    return found if best >= NEAR else ""
+
+
+def nearest_path(path: str, templates: Iterable[str]) -> str:
+    """The template that is most like `path`, whose parameters (`{id}`) stand for any part; empty if none is near.
+    What both have in common says nothing: the rest has to be alike. Versions (`v1`) count as alike."""
+    parts = path.split("/")
+    ranked = [(*rank, one) for one in templates if (rank := _rank(parts, one.split("/"))) is not None]
+    return min(ranked)[-1] if ranked else ""
+
+
+def _rank(parts: list[str], template: list[str]) -> tuple[float, bool, bool] | None:
+    """How far the template is from the path, less being nearer; None if it is not near."""
+    other = [
+        parts[index] if index < len(parts) and _stands_for(one, parts[index]) else one
+        for index, one in enumerate(template)
+    ]
+    own = list(parts)
+    while own and other and own[0] == other[0]:
+        del own[0], other[0]
+    while len(parts) == len(template) and own and own[-1] == other[-1]:
+        del own[-1], other[-1]
+    rest, wanted = "/".join(own), "/".join(other)
+    ratio = likeness(rest, wanted) if rest or wanted else 1.0
+    if ratio < NEAR:
+        return None
+    version = template[1] if len(template) > 1 else ""
+    return (1 - ratio) * (len(rest) + len(wanted)), version != "".join(parts[1:2]), version == "v1"
+
+
+def _stands_for(one: str, part: str) -> bool:
+    return one.startswith("{") or bool(_VERSION.fullmatch(one) and _VERSION.fullmatch(part))
+
+
+def likeness(one: str, other: str) -> float:
+    """How alike two names are, from 0 to 1, whatever their case and separators."""
+    matcher = SequenceMatcher(None, _plain(one), _plain(other), autojunk=False)
+    return 0.0 if matcher.quick_ratio() < NEAR else matcher.ratio()
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_ ]", "", name[:MAX_CHARACTERS].casefold())
