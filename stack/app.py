@@ -39,6 +39,7 @@ from stack.http.otlp import OtlpController
 from stack.http.otlp_ports import OtlpPorts, receiving_only
 from stack.http.protocol import protocol_factory
 from stack.http.provider import ProviderController
+from stack.http.query import check_query
 from stack.http.scoring import ScoringController
 from stack.http.scoring_function import ScoringFunctionController
 from stack.http.services import Services
@@ -92,6 +93,7 @@ def build(server: Server) -> ASGIApp:
             AdminController,
             OpenAPIController,
         ],
+        before_request=check_query,
         dependencies={"services": Provide(lambda: services, sync_to_thread=False)},
         exception_handlers=exception_handlers(),
         lifespan=[lifespan],

@@ -59,6 +59,13 @@ class OtlpController(Controller):
         return await _take("logs", request, services)
 
 
+async def unknown_query(request: Request[Any, Any, Any], problem: str) -> ASGIResponse:
+    """The answer to a request with a query parameter that is not known."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    await drain(request.receive)
+    return _Refusal(400, response.INVALID_ARGUMENT, problem).answer(_ENCODINGS.get(media_type, "json"))
+
+
 class _Refusal(Struct, frozen=True):
     status: int
     code: int

@@ -1,0 +1,60 @@
+"""Refuses query parameters that an endpoint does not know, as unknown fields of a body are refused."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from litestar import Request
+
+from stack.domain.near import nearest
+from stack.errors import Invalid
+from stack.http.otlp import PATHS as OTLP_PATHS
+from stack.http.otlp import unknown_query
+from stack.http.spec.document import OPERATIONS
+
+# One route serves a dataset and, after its id, its versions.
+_DATASET_SUFFIXES = ("/versions/diff", "/versions")
+_SHOWN = 5
+
+
+async def check_query(request: Request[Any, Any, Any]) -> Any:
+    """Called before every handler. Raises Invalid; the receiver of telemetry answers in its own form."""
+    if not request.scope["query_string"]:
+        return None
+    known = _known(request.method.lower(), _template(request))
+    unknown = [name for name in request.query_params if name not in known]
+    if not unknown:
+        return None
+    problem = _problem(unknown[0], known)
+    if request.scope["path"] in OTLP_PATHS:
+        return await unknown_query(request, problem)
+    raise Invalid(problem)
+
+
+def _problem(name: str, known: frozenset[str]) -> str:
+    told = f"{name[:100]!r} is not a known query parameter"
+    if near := nearest(name, sorted(known)):
+        return f"{told}; did you mean `{near}`? Leave it out otherwise."
+    if known:
+        return f"{told}; leave it out. Known here: {', '.join(sorted(known))}."
+    return f"{told}; leave it out. There are none here."
+
+
+def _template(request: Request[Any, Any, Any]) -> str:
+    template = str(request.scope["path_template"])
+    if template.endswith("/datasets/{dataset_id}"):
+        path = request.scope["path"].rstrip("/")
+        template += next((one for one in _DATASET_SUFFIXES if path.endswith(one)), "")
+    return template
+
+
+@functools.cache
+def _known(method: str, template: str) -> frozenset[str]:
+    """The query parameters of an operation as the API's description has them; none for what it does not describe."""
+    older = template.removeprefix("/v1/")
+    templates = (template, f"/v1alpha/{older}", f"/v1beta/{older}")
+    for operation in OPERATIONS:
+        if operation.method == method and operation.path in templates:
+            return frozenset(one.name for one in operation.parameters if one.place == "query")
+    return frozenset()
