@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import msgspec
 from litestar import Controller, Request, delete, get, post
 from litestar.response.base import ASGIResponse
 from msgspec import Raw
@@ -22,8 +23,12 @@ from stack.services.once import Prior
 
 VERSIONS = "/versions"
 DIFF = "/versions/diff"
+SOURCE_KINDS = ("uri", "rows")
 DIFF_ROWS = 1_000
 """A diff shows at most this many of the rows at once."""
+
+_fields = msgspec.json.Decoder(dict[str, Raw])
+_encode = msgspec.json.Encoder().encode
 
 
 class DatasetController(Controller):
@@ -37,7 +42,9 @@ class DatasetController(Controller):
 
     @post(status_code=200)
     async def register(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
-        data, blocks, body = await read_rows(request, services, RegisterDatasetRequest, ("source", "rows"))
+        data, blocks, body = await read_rows(
+            request, services, RegisterDatasetRequest, ("source", "rows"), with_source_type
+        )
         register = partial(services.datasets.register, data, blocks, caller_of(request))
         made = await services.once.perform(post_of(request, body), register)
         dataset_id = made.ids["dataset"] if isinstance(made, Prior) else made
@@ -61,6 +68,26 @@ class DatasetController(Controller):
     ) -> ASGIResponse:
         await services.datasets.unregister(id_of(dataset_id), caller_of(request))
         return empty_answer()
+
+
+def with_source_type(body: bytes) -> bytes:
+    """The body of a registration whose source says its `type`, which follows from the one key that it has. Raises
+    Invalid for a source that has both keys, or neither; whatever else is wrong is left to who decodes it."""
+    try:
+        fields = _fields.decode(body)
+        given = _fields.decode(fields.get("source", b""))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return body
+    source = {name: value for name, value in given.items() if bytes(value) != b"null"}
+    if "type" not in source:
+        kinds = [kind for kind in SOURCE_KINDS if kind in source]
+        if len(kinds) != 1:
+            problem = "has both uri and rows" if kinds else "has neither uri nor rows"
+            raise Invalid(f"source {problem}; give it one of them.")
+        source["type"] = Raw(b'"%b"' % kinds[0].encode())
+    if source == given:
+        return body
+    return _encode(fields | {"source": Raw(_encode(source))})
 
 
 async def _versions(request: Request[Any, Any, Any], dataset_id: str, services: Services) -> ASGIResponse:

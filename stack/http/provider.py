@@ -1,4 +1,4 @@
-"""Providers over HTTP (beside the contract): what serves the models, and how it is."""
+"""Providers over HTTP (not part of the contract): what serves each API, and how it is."""
 
 from __future__ import annotations
 
@@ -15,22 +15,46 @@ from stack.http.services import Services
 from stack.providers.inference.registry import ProviderState
 from stack.providers.inference.settings import shown_url
 
+OWN = "replaystack"
+
 
 class ProviderController(Controller):
     path = "/providers"
 
     @get()
     async def listing(self, services: Services) -> ASGIResponse:
-        return json_answer(ListProvidersResponse([_info(one) for one in await services.models.state()]))
+        return json_answer(ListProvidersResponse(await _providers(services)))
 
     @get("/{provider_id:path}")
     async def show(self, provider_id: str, services: Services) -> ASGIResponse:
         name = id_of(provider_id)
-        known = await services.models.state()
+        known = await _providers(services)
         for one in known:
-            if one.id == name:
-                return json_answer(_info(one))
-        raise NotFound(f"There is no provider {name!r}. Providers: {', '.join(one.id for one in known)}.")
+            if one.provider_id == name:
+                return json_answer(one)
+        ids = ", ".join(dict.fromkeys(one.provider_id for one in known))
+        raise NotFound(f"There is no provider {name!r}. Providers: {ids}.")
+
+
+async def _providers(services: Services) -> list[ProviderInfo]:
+    """Of every API that is served; the model servers come first."""
+    scoring = dict.fromkeys(function.provider_id for function in services.scoring.functions())
+    return [
+        *(_info(one) for one in await services.models.state()),
+        _embedded("agents", OWN),
+        _embedded("datasetio", "localfs"),
+        _embedded("datasetio", "huggingface", "remote"),
+        _embedded("eval", OWN),
+        *(_embedded("scoring", one) for one in scoring),
+        _embedded("telemetry", OWN),
+    ]
+
+
+def _embedded(api: str, provider_id: str, place: str = "inline") -> ProviderInfo:
+    kind = f"{place}::{provider_id}"
+    return ProviderInfo(
+        api=api, provider_id=provider_id, provider_type=kind, config={}, health={"status": "OK"}
+    )
 
 
 def _info(state: ProviderState) -> ProviderInfo:

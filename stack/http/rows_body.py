@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from litestar import Request
@@ -14,10 +15,15 @@ T = TypeVar("T")
 
 
 async def read_rows(
-    request: Request[Any, Any, Any], services: Services, type: type[T], path: tuple[str, ...]
+    request: Request[Any, Any, Any],
+    services: Services,
+    type: type[T],
+    path: tuple[str, ...],
+    completed: Callable[[bytes], bytes] | None = None,
 ) -> tuple[T, Blocks, bytes]:
-    """The body without the rows at `path`, those rows, and the bytes of it all. Raises UnsupportedMediaType,
-    Invalid."""
+    """The body without the rows at `path`, those rows, and the bytes of it all. `completed` brings the former into
+    the form of `type`. Raises UnsupportedMediaType, Invalid."""
     body = await body_of(request)
     split = await services.row_reader.split(body, path)
-    return await decoded(split.envelope, type), split.blocks, body
+    envelope = completed(split.envelope) if completed is not None else split.envelope
+    return await decoded(envelope, type), split.blocks, body

@@ -29,7 +29,7 @@ if CLIENTS:
         assert {MODEL, "scripted/tools", "llama/tiny-random"} <= set(found["models"])
         assert found["openai_models"] == found["models"]
         assert found["model"] == MODEL
-        assert set(found["providers"]) == {"scripted", "llama", "demo"}
+        assert {"scripted", "llama", "demo", "replaystack", "localfs"} <= set(found["providers"])
         assert found["empty"] == [0, 0, 0]
         assert (found["health"], found["version"]) == ("OK", VERSION)
         assert found["refused"] == [501, 501, 501]

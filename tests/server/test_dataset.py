@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections import Counter
@@ -50,6 +51,50 @@ def test_ids_and_metadata_are_made_where_none_are_given(datasets: Datasets) -> N
     assert UUID.fullmatch(shown["identifier"])
     assert (shown["metadata"], shown["source"]) == ({}, {"type": "rows", "rows": []})
     assert datasets.rows(shown["identifier"]) == []
+
+
+JSONL = base64.b64encode(b'{"a": 1}\n{"a": 2}\n').decode()
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "rows"),
+    [
+        ({"rows": [{"a": 1}]}, "rows", [{"a": 1}]),
+        ({"rows": []}, "rows", []),
+        ({"uri": "data:text/csv,a%0A1"}, "uri", [{"a": 1}]),
+        ({"type": None, "rows": [{"a": 1}]}, "rows", [{"a": 1}]),
+        ({"uri": None, "rows": [{"a": 1}]}, "rows", [{"a": 1}]),
+        ({"type": "uri", "uri": "data:text/csv,a%0A1", "rows": None}, "uri", [{"a": 1}]),
+        # llama-stack-client, of a file whose type it does not know.
+        ({"uri": f"data:None;base64,{JSONL}"}, "uri", [{"a": 1}, {"a": 2}]),
+    ],
+)
+def test_the_type_of_a_source_follows_from_its_key(
+    datasets: Datasets, source: dict[str, Any], kind: str, rows: list[Any]
+) -> None:
+    for path in ("/v1beta/datasets", "/v1/datasets"):
+        answer = datasets.http.post(path, json={"purpose": PURPOSE, "source": source})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["source"]["type"] == kind
+        assert datasets.rows(answer.json()["identifier"]) == rows
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ({"uri": "data:csv,a", "rows": []}, "source has both uri and rows"),
+        ({}, "source has neither uri nor rows"),
+        ({"row": []}, "source has neither uri nor rows"),
+        ({"type": "rows", "uri": "data:csv,a"}, "source.uri is not a known field; leave it out"),
+        ({"typ": "rows", "rows": []}, "source.typ is not a known field; did you mean `type`"),
+        ({"type": "file", "rows": []}, "source.type"),
+        ([], "source"),
+        (None, "source"),
+    ],
+)
+def test_a_source_without_a_clear_type_is_refused(datasets: Datasets, source: Any, problem: str) -> None:
+    answer = datasets.http.post("/v1beta/datasets", json={"purpose": PURPOSE, "source": source})
+    check_error(answer, 400, problem)
 
 
 def test_the_v1_alias_answers_alike(datasets: Datasets) -> None:
@@ -119,7 +164,6 @@ def test_concurrent_registrations_make_one_dataset(datasets: Datasets, client: h
         ({"purpose": PURPOSE}, ["source"]),
         ({"purpose": PURPOSE, "source": {"type": "rows"}}, ["rows"]),
         ({"purpose": PURPOSE, "source": {"type": "file", "uri": "x"}}, ["file"]),
-        ({"purpose": PURPOSE, "source": {"rows": []}}, ["type"]),
         ({"purpose": PURPOSE, "source": {"type": "rows", "rows": {}}}, ["rows"]),
         ({"purpose": PURPOSE, "source": {"type": "rows", "rows": [1]}}, ["rows[0]"]),
         ({"purpose": PURPOSE, "source": {"type": "rows", "rows": [{}, []]}}, ["rows[1]"]),

@@ -294,6 +294,14 @@ async def test_what_is_no_text_is_refused(
         assert problem in detail
 
 
+async def test_a_type_that_a_client_did_not_know_is_the_documents_own(loader: ContentLoader) -> None:
+    """llama-stack-client writes `data:None;base64,...` for a file whose type it does not know."""
+    url = f"data:None;base64,{base64.b64encode(b'a text').decode()}"
+    assert await loader.load(said("x"), [document({"uri": url}, "text/markdown")], DemoExtractive()) == []
+    refusal = await refused(loader, DemoExtractive(), said("x"), [document({"uri": url}, "application/pdf")])
+    assert "is application/pdf; documents are text" in refusal
+
+
 async def test_an_unsaid_type_is_the_documents_own(server: HttpsServer, loader: ContentLoader) -> None:
     server.files = {"a": ("application/octet-stream", b"%PDF-1.7")}
     documents = [document({"uri": f"{server.base}/file?name=a"}, "application/pdf")]

@@ -11,6 +11,9 @@ from stack.providers.fetch.port import Fetched
 
 MAX_HEAD_CHARACTERS = 1024
 DEFAULT_MEDIA_TYPE = "text/plain;charset=US-ASCII"
+UNKNOWN_MEDIA_TYPE = "application/octet-stream"
+# What clients write that looked a type up and found none: llama-stack-client sends `data:None;base64,...`.
+_NO_MEDIA_TYPE = ("none", "null", "undefined")
 _BASE64_HEAD = re.compile(r"(.*);\s*base64\s*", re.IGNORECASE | re.DOTALL)
 _SPACE = b" \t\r\n\f"
 # `a2b_base64` keeps the interpreter to itself: 1.9 ms per MiB. Slices of 256 KiB let others in between.
@@ -31,6 +34,8 @@ def split(url: str) -> tuple[str, bool, str]:
     media_type = base64.group(1) if base64 else head
     if media_type.startswith(";"):
         media_type = "text/plain" + media_type
+    if media_type.partition(";")[0].strip().lower() in _NO_MEDIA_TYPE:
+        media_type = UNKNOWN_MEDIA_TYPE
     return media_type or DEFAULT_MEDIA_TYPE, base64 is not None, url[comma + 1 :]
 
 
