@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -22,6 +23,27 @@ JSON_TYPES = {
     "list": "array",
     "dict": "object",
 }
+# Keywords of JSON Schema whose value is a schema or a list of schemas, and those whose value has schemas by name.
+_SCHEMAS = frozenset(
+    [
+        "items",
+        "prefixItems",
+        "additionalItems",
+        "contains",
+        "unevaluatedItems",
+        "additionalProperties",
+        "propertyNames",
+        "unevaluatedProperties",
+        "anyOf",
+        "oneOf",
+        "allOf",
+        "not",
+        "if",
+        "then",
+        "else",
+    ]
+)
+_NAMED_SCHEMAS = frozenset(("properties", "patternProperties", "$defs", "definitions", "dependentSchemas"))
 PARAMETER_FIELDS = {"name", "parameter_type", "description", "required", "default", "items", "title"}
 
 
@@ -84,6 +106,36 @@ def _schema_of(parameters: list[dict[str, Any]], where: str) -> dict[str, Any]:
         if parameter.get("required", True) and parameter.get("default") is None:
             required.append(name)
     return {"type": "object", "properties": properties, "required": required}
+
+
+def strict_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a tool's arguments as strict model servers take it: an object with `properties`, and every array
+    with `items`. What is added admits any value, so the meaning stays."""
+    if all("items" in one for one in _arrays(schema)):
+        return {"type": "object", "properties": {}} | schema
+    own: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(schema))
+    for one in _arrays(own):
+        one.setdefault("items", {})
+    return {"type": "object", "properties": {}} | own
+
+
+def _arrays(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The schemas in a schema that speak of arrays, at any depth."""
+    waiting: list[Any] = [schema]
+    while waiting:
+        one = waiting.pop()
+        if not isinstance(one, dict):
+            continue
+        given = one.get("type")
+        if given == "array" or (isinstance(given, list) and "array" in given):
+            yield one
+        for keyword, value in one.items():
+            if keyword in _SCHEMAS and isinstance(value, list):
+                waiting += value
+            elif keyword in _SCHEMAS:
+                waiting.append(value)
+            elif keyword in _NAMED_SCHEMAS and isinstance(value, dict):
+                waiting += value.values()
 
 
 def tool_config(agent: AgentConfig, turn: ToolConfig | None) -> ToolConfig:

@@ -20,6 +20,7 @@ from schemas.api.content import InterleavedContent, TextContentItem, ToolRespons
 from schemas.events.turn import FetchedContent
 from stack.domain import turn as turns
 from stack.domain.session import SessionState
+from stack.domain.tool import strict_schema
 from stack.domain.turn import StepState, TurnState
 from stack.eventstore import EventStore, stream_name
 from stack.services.chat_message import (
@@ -195,7 +196,7 @@ def _function(tool: ToolDef) -> dict[str, Any]:
     function: dict[str, Any] = {"name": tool.name}
     if tool.description:
         function["description"] = tool.description
-    function["parameters"] = tool.input_schema or {"type": "object", "properties": {}}
+    function["parameters"] = strict_schema(tool.input_schema or {})
     return function
 
 

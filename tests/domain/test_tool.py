@@ -8,7 +8,14 @@ import pytest
 
 from schemas.api.agent import AgentConfig, ToolConfig, ToolDef
 from stack.domain.agent import create
-from stack.domain.tool import MAX_TOOLS, MAX_TOOLS_BYTES, check_tool_config, normalise_tools, tool_config
+from stack.domain.tool import (
+    MAX_TOOLS,
+    MAX_TOOLS_BYTES,
+    check_tool_config,
+    normalise_tools,
+    strict_schema,
+    tool_config,
+)
 from stack.errors import Invalid
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -32,6 +39,97 @@ def test_a_definition_with_a_schema_is_kept_as_it_is() -> None:
         toolgroup_id="sky", metadata={"k": [1]},
     )  # fmt: skip
     assert normalise_tools([given], "client_tools") == [given]
+
+
+ANY: dict[str, Any] = {}
+
+
+@pytest.mark.parametrize(
+    ("schema", "strict"),
+    [
+        ({}, {"type": "object", "properties": {}}),
+        ({"type": "object"}, {"type": "object", "properties": {}}),
+        (CITY, CITY),
+        (
+            {"properties": {"xs": {"type": "array"}}},
+            {"type": "object", "properties": {"xs": {"type": "array", "items": ANY}}},
+        ),
+        (
+            {"type": "object", "properties": {"xs": {"type": "array", "items": {"type": "array"}}}},
+            {
+                "type": "object",
+                "properties": {"xs": {"type": "array", "items": {"type": "array", "items": ANY}}},
+            },
+        ),
+        (
+            {"properties": {"x": {"anyOf": [{"type": ["array", "null"]}, {"type": "string"}]}}},
+            {
+                "type": "object",
+                "properties": {
+                    "x": {"anyOf": [{"type": ["array", "null"], "items": ANY}, {"type": "string"}]}
+                },
+            },
+        ),
+        (
+            {"properties": {"x": {"$ref": "#/$defs/xs"}}, "$defs": {"xs": {"type": "array"}}},
+            {
+                "type": "object",
+                "properties": {"x": {"$ref": "#/$defs/xs"}},
+                "$defs": {"xs": {"type": "array", "items": ANY}},
+            },
+        ),
+        (
+            {
+                "properties": {
+                    "o": {"additionalProperties": {"type": "array", "prefixItems": [{"type": "array"}]}}
+                }
+            },
+            {
+                "type": "object",
+                "properties": {
+                    "o": {
+                        "additionalProperties": {
+                            "type": "array",
+                            "prefixItems": [{"type": "array", "items": ANY}],
+                            "items": ANY,
+                        }
+                    }
+                },
+            },
+        ),
+        # Names and values that only look like schemas.
+        (
+            {"properties": {"type": {"type": "string"}, "x": {"enum": [{"type": "array"}]}}},
+            {
+                "type": "object",
+                "properties": {"type": {"type": "string"}, "x": {"enum": [{"type": "array"}]}},
+            },
+        ),
+        (
+            {"properties": {"items": {"type": "array", "default": [{"type": "array"}]}}},
+            {
+                "type": "object",
+                "properties": {"items": {"type": "array", "default": [{"type": "array"}], "items": ANY}},
+            },
+        ),
+    ],
+)
+def test_a_schema_is_sent_as_strict_servers_take_it(schema: dict[str, Any], strict: dict[str, Any]) -> None:
+    before = repr(schema)
+    assert strict_schema(schema) == strict
+    assert repr(schema) == before, "what was recorded stays"
+    assert strict_schema(strict) == strict
+
+
+def test_a_deep_schema_is_sent() -> None:
+    schema: dict[str, Any] = {"type": "array"}
+    for _ in range(300):
+        schema = {"type": "array", "items": schema}
+    sent = strict_schema({"properties": {"x": schema}})["properties"]["x"]
+    depth = 0
+    while "items" in sent:
+        sent, depth = sent["items"], depth + 1
+    assert depth == 301
 
 
 def test_no_tools_are_no_tools() -> None:

@@ -310,7 +310,7 @@ def test_instructions_may_say_where_the_tools_go() -> None:
     assert clock["function"] == {
         "name": "clock", "description": "The time.", "parameters": {"type": "object", "properties": {}},
     }  # fmt: skip
-    assert weather["function"]["parameters"] == {"type": "object"}
+    assert weather["function"]["parameters"] == {"type": "object", "properties": {}}
 
 
 class Log:
