@@ -52,6 +52,8 @@ class DataFolder:
             restrict_umask()
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(self.path)
+            # What a server that was killed has left would look as if this one served already.
+            (self.path / "server.json").unlink(missing_ok=True)
             problem = make_private(self.path)
             if problem:
                 _log.warning("%s. Use chown and chmod, or choose another folder with --data.", problem)
@@ -80,20 +82,27 @@ class DataFolder:
 
 def running_server(path: Path) -> RunningServer | None:
     """The server that works on a data folder now, if any: its lock is held and it has said where it is."""
-    folder = path.expanduser().resolve()
-    lock, server = folder / "lock", folder / "server.json"
-    if not lock.exists() or not server.exists():
+    if not is_held(path):
         return None
+    try:
+        content = (path.expanduser().resolve() / "server.json").read_bytes()
+        return msgspec.json.decode(content, type=RunningServer)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process has the data folder now: a server that serves, or one that starts or ends."""
+    lock = path.expanduser().resolve() / "lock"
+    if not lock.exists():
+        return False
     with lock.open("rb") as file:
         try:
             # A shared lock, so that two who look do not take each other for a server.
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
-            try:
-                return msgspec.json.decode(server.read_bytes(), type=RunningServer)
-            except (OSError, msgspec.DecodeError):
-                return None
-    return None
+            return True
+    return False
 
 
 def _locked(folder: Path) -> IO[bytes]:

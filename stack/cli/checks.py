@@ -20,6 +20,7 @@ from stack import VERSION
 from stack.cli.offline import has_log, view_position
 from stack.cli.running import server_state
 from stack.config import ConfigError, require_safe_listener
+from stack.data_folder import is_held
 from stack.errors import ReplaystackError
 from stack.eventstore.verify import verify
 from stack.providers.inference.registry import Models
@@ -40,11 +41,21 @@ class Check(Struct, frozen=True, omit_defaults=True):
     remedy: str = ""
 
 
+_STARTING = Check(
+    "server",
+    "warning",
+    "a server is starting on this data folder, or ending, or a command works on it",
+    "Wait, and check again: the log and the read models are checked once it answers.",
+)
+
+
 def examine(settings: Settings) -> list[Check]:
     """All checks. Takes about 2 s at most beside reading the log of a folder without a server."""
     state: dict[str, Any] | None = None
     try:
         state = server_state(settings.data)
+        if state is None and is_held(settings.data):
+            return [_STARTING, *_data_folder(settings.data), _versions()]
         server = [_server(state)]
     except ReplaystackError as error:
         server = [Check("server", "problem", error.detail, "Stop the process, then `replaystack serve`.")]

@@ -32,8 +32,8 @@ def target(options: dict[str, Any], timeout_s: float = 60.0) -> Any:
     """A `Connection` to the server, from the options of a command with `target_options`. Raises NotFound when no
     server runs on the data folder, ConfigError."""
     from stack.cli.connection import Connection
-    from stack.data_folder import running_server
-    from stack.errors import NotFound
+    from stack.data_folder import is_held, running_server
+    from stack.errors import NotFound, Unavailable
 
     key_file: Path | None = options.get("key_file")
     key = key_file.read_text().strip() if key_file else ""
@@ -41,6 +41,8 @@ def target(options: dict[str, Any], timeout_s: float = 60.0) -> Any:
         return Connection(str(options["url"]), key, timeout_s)
     data = loaded(options).settings.data
     server = running_server(data)
+    if server is None and is_held(data):
+        raise Unavailable(f"The server of {data} is starting or ending. Try again in a moment.")
     if server is None:
         raise NotFound(
             f"No server runs on {data}. Start one with `replaystack serve`, or name one with --url or --data."

@@ -14,6 +14,7 @@ import pytest
 
 from stack import VERSION
 from stack.cli import COMMANDS
+from stack.data_folder import DataFolder
 from tests.cli.folders import clean_environment, converse, replaystack, served, wait_for
 
 
@@ -186,6 +187,27 @@ def test_doctor_finds_problems_and_names_remedies(tmp_path: Path) -> None:
     problems = {name for name, check in found.items() if check["state"] == "problem"}
     assert problems == {"port", "models: gone"}
     assert all(found[name]["remedy"] for name in problems)
+
+
+@pytest.mark.parametrize("left_over", [False, True])
+def test_doctor_says_that_a_server_starts(tmp_path: Path, left_over: bool) -> None:
+    """This process holds the folder, as a server does that does not answer yet; the one before was killed."""
+    if left_over:
+        (tmp_path / "server.json").write_text('{"pid": 1, "url": "http://127.0.0.1:1", "token": "x"}')
+    folder = DataFolder(tmp_path)
+    try:
+        result = replaystack("doctor", "--data", tmp_path, "--json")
+        assert json.loads(told(result))["healthy"]
+        server = checks(result)["server"]
+        assert server["state"] == "warning" and "starting" in server["detail"] and server["remedy"]
+        assert not {"log", "view", "port"} & set(checks(result))
+        listed = replaystack("traces", "--data", tmp_path)
+        assert listed.returncode == 1 and "starting" in listed.stderr
+    finally:
+        folder.close()
+    assert (
+        checks(replaystack("doctor", "--data", tmp_path, "--port", "0", "--json"))["server"]["state"] == "ok"
+    )
 
 
 def test_doctor_survives_a_damaged_log(folder: Path, tmp_path: Path) -> None:
