@@ -235,6 +235,8 @@ def test_more_body_than_announced(server: Replaystack) -> None:
         (f"{AGENTS}?start_index=-1", 400),
         (f"{AGENTS}?start_index=abc", 400),
         (f"{AGENTS}?start_index=%ff", 400),
+        (f"{AGENTS}?limit=1&unknown=%00%ff", 400),
+        (f"{AGENTS}?" + "&".join(f"a{n}=b" for n in range(2_000)), 400),
     ],
 )
 def test_odd_paths_and_queries(server: Replaystack, path: str, status: int) -> None:
@@ -248,8 +250,6 @@ def test_odd_paths_and_queries(server: Replaystack, path: str, status: int) -> N
     [
         f"{AGENTS}?start_index=999999999999999999",
         f"{AGENTS}?limit=999999999999999999",
-        f"{AGENTS}?limit=1&unknown=%00%ff",
-        f"{AGENTS}?" + "&".join(f"a{n}=b" for n in range(2_000)),
         f"{AGENTS}?limit=1#fragment",
     ],
 )
