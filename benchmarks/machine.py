@@ -8,7 +8,7 @@ import sqlite3
 from importlib.metadata import version
 from pathlib import Path
 
-PACKAGES = ("duckdb", "eventsourcing", "litestar", "msgspec", "openai", "uvicorn", "uvloop")
+PACKAGES = ("duckdb", "eventsourcing", "litestar", "msgspec", "httpx2", "uvicorn", "uvloop")
 
 
 def facts() -> dict[str, object]:

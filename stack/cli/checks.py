@@ -29,7 +29,7 @@ from stack.settings import Settings
 LEAST_FREE_BYTES = 512 * 2**20
 LAG_WARNING_EVENTS = 10_000
 LAG_WARNING_REQUESTS = 1_000
-LIBRARIES = ("duckdb", "eventsourcing", "litestar", "msgspec", "openai", "opentelemetry-sdk", "uvicorn")
+LIBRARIES = ("duckdb", "eventsourcing", "litestar", "msgspec", "httpx2", "opentelemetry-sdk", "uvicorn")
 
 
 class Check(Struct, frozen=True, omit_defaults=True):

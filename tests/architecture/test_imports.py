@@ -30,7 +30,7 @@ ONE_USER = {
     "eventsourcing": "stack.eventstore",
     "duckdb": "projections.warehouse",
     "sqlite3": "stack.eventstore",
-    "openai": "stack.providers.inference.openai_client",
+    "httpx2": "stack.providers.inference",
     "litestar": "stack.http",
     "uvicorn": "stack.app",
     "click": "stack.cli",
@@ -45,7 +45,6 @@ ALSO = {
 
 # Too slow to import (0.1 to 1 s) for a server that may never need them.
 LAZY = {
-    "openai",
     "grpc",
     "bm25s",
     "huggingface_hub",

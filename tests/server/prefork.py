@@ -30,8 +30,7 @@ MODULES = (
     "litestar.exceptions.responses",
     "litestar.plugins.attrs",
     "litestar.plugins.pydantic",
-    "openai",
-    "openai.resources.chat",
+    "httpx2",
     "httpx2",
 )
 

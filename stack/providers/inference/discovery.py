@@ -1,6 +1,6 @@
 """Finds model servers on the usual loopback ports.
 
-Asks with the standard library, in threads: a machine without a model server must not pay for importing the SDK.
+Asks with the standard library, in threads: a machine without a model server must not pay for importing the HTTP client.
 """
 
 from __future__ import annotations

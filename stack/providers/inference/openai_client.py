@@ -1,7 +1,6 @@
-"""One OpenAI-compatible server as a connection: requests go out through the `openai` SDK, raw responses come back.
+"""One OpenAI-compatible server as a connection: requests go out through `httpx2`, raw responses come back.
 
-The SDK makes the requests; their answers are read raw, because building its models costs about 0.1 ms of CPU per
-chunk. It is imported on first use (1 s), in a thread, or before by `warm_up()`.
+The HTTP client is imported on first use (0.3 s), in a thread, or before by `warm_up()`.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import importlib
 import logging
 import threading
 from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from stack.errors import ReplaystackError, UpstreamFailed, UpstreamTimeout
@@ -21,8 +20,8 @@ from stack.providers.inference.settings import InferenceSettings, flavour_of, is
 
 if TYPE_CHECKING:
     import httpx2
-    from openai import AsyncOpenAI
 
+USER_AGENT = "replaystack"
 MAX_ERROR_BYTES = 64 * 1024
 
 
@@ -36,14 +35,13 @@ class Refused(Exception):
         self.body = body
 
 
-def _load_sdk() -> None:
+def _load() -> None:
     """Imports what a client needs. The HTTP client would log each request with its URL at INFO."""
-    for module in ("httpx2", "openai.lib._client_auth", "stack.providers.inference.plain_http"):
+    for module in ("httpx2", "stack.providers.inference.plain_http"):
         importlib.import_module(module)
-    for name in ("httpx2", "openai"):
-        logger = logging.getLogger(name)
-        if logger.level == logging.NOTSET:
-            logger.setLevel(logging.WARNING)
+    logger = logging.getLogger("httpx2")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.WARNING)
     freeze_what_is_there()
     _loaded.set()
 
@@ -52,9 +50,9 @@ _loaded = threading.Event()
 
 
 async def warm_up() -> None:
-    """Imports the SDK in a thread, so that the first turn need not wait for it."""
+    """Imports the HTTP client in a thread, so that the first turn need not wait for it."""
     if not _loaded.is_set():
-        await asyncio.to_thread(_load_sdk)
+        await asyncio.to_thread(_load)
 
 
 class OpenAIClient:
@@ -65,84 +63,55 @@ class OpenAIClient:
         self.flavour = flavour_of(settings)
         self.base_url = shown_url(settings.base_url)
         self.where = f"The model server {settings.id!r} ({self.base_url})"
-        self._client: AsyncOpenAI | None = None
-        # What is sent instead of the key where there is none; made with the client.
-        self._credentials: dict[str, Any] = {}
+        self._client: httpx2.AsyncClient | None = None
 
     async def get(self, path: str) -> httpx2.Response:
         """The response with its body unread; close it. Raises Refused and what `broken` understands."""
         client = await self._ready()
-        import httpx2
-
-        return await client.get(
-            path,
-            cast_to=httpx2.Response,
-            options={"headers": self._credentials},
-            stream=True,
-            stream_cls=None,
-        )
+        return await client.send(client.build_request("GET", self._url(path)), stream=True)
 
     async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> httpx2.Response:
         """As `get`; `body` is JSON and is sent as it is."""
         client = await self._ready()
-        import httpx2
+        named = {"content-type": "application/json", **headers}
+        request = client.build_request("POST", self._url(path), content=body, headers=named)
+        return await client.send(request, stream=True)
 
-        return await client.post(
-            path,
-            cast_to=httpx2.Response,
-            content=body,
-            options={"headers": {**self._credentials, **headers}},
-            stream=True,
-            stream_cls=None,
-        )
+    def _url(self, path: str) -> str:
+        """The URL of a path below `base_url`, whose query stays."""
+        base, mark, query = self.settings.base_url.partition("?")
+        return f"{base.rstrip('/')}{path}{mark}{query}"
 
     async def aclose(self) -> None:
         client, self._client = self._client, None
         if client is not None:
-            await client.close()
+            await client.aclose()
 
-    async def _ready(self) -> AsyncOpenAI:
+    async def _ready(self) -> httpx2.AsyncClient:
         await warm_up()
         if self._client is None:
             self._client = self._new_client()
         return self._client
 
-    def _new_client(self) -> AsyncOpenAI:
+    def _new_client(self) -> httpx2.AsyncClient:
         import httpx2
-        import openai
 
         from stack.providers.inference import plain_http
 
         settings = self.settings
-        timeout = httpx2.Timeout(None, connect=settings.connect_timeout_s)
-        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=30.0)
+        headers = {"accept": "application/json", "accept-encoding": "identity", "user-agent": USER_AGENT}
+        if settings.api_key:
+            headers["authorization"] = f"Bearer {settings.api_key}"
         loopback = is_loopback(urlsplit(settings.base_url).hostname or "")
-        http_client = httpx2.AsyncClient(
+        return httpx2.AsyncClient(
             transport=plain_http.transport_for(settings.base_url),
-            timeout=timeout,
-            limits=limits,
+            timeout=httpx2.Timeout(None, connect=settings.connect_timeout_s),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=30.0),
             follow_redirects=False,
             trust_env=not loopback,
-            headers={"accept-encoding": "identity"},
+            headers=headers | {name.lower(): value for name, value in settings.headers.items()},
             event_hooks={"response": [_refuse]},
         )
-        openai_itself = self.flavour == "openai"
-        client = openai.AsyncOpenAI(
-            base_url=settings.base_url,
-            api_key=settings.api_key or "none",
-            # The SDK would send these to any host, whoever runs it.
-            organization=None if openai_itself else "",
-            project=None if openai_itself else "",
-            max_retries=0,
-            timeout=timeout,
-            http_client=http_client,
-            default_headers=settings.headers,
-        )
-        if not openai_itself:
-            client.organization = client.project = None
-        if not settings.api_key:
-            self._credentials = {"Authorization": openai.Omit()}
-        return client
 
     def error(self, refused: Refused, model: str | None) -> ReplaystackError:
         """What a refusal means here."""
@@ -163,19 +132,17 @@ class OpenAIClient:
         return text.replace(key, "[api_key]") if key else text
 
     def broken(self, error: Exception) -> ReplaystackError:
-        """A failure below HTTP: `error` is the SDK's, whose cause is the HTTP client's, or that itself."""
+        """What a failure below HTTP means. Raises any other error as it is."""
         import httpx2
 
-        # The HTTP client's errors have causes of their own.
-        cause = error if isinstance(error, httpx2.TransportError) else error.__cause__
-        if isinstance(cause, httpx2.ConnectTimeout):
+        if isinstance(error, httpx2.ConnectTimeout):
             return self.timeout("accepted no connection", self.settings.connect_timeout_s)
-        if isinstance(cause, httpx2.ConnectError):
+        if isinstance(error, httpx2.ConnectError):
             return UpstreamFailed(
-                f"{self.where} cannot be reached ({cause}). Check that it runs and that base_url is right."
+                f"{self.where} cannot be reached ({error}). Check that it runs and that base_url is right."
             )
-        if isinstance(cause, httpx2.TransportError):
-            return UpstreamFailed(f"{self.where} broke off: {cause or type(cause).__name__}.")
+        if isinstance(error, httpx2.TransportError):
+            return UpstreamFailed(f"{self.where} broke off: {error or type(error).__name__}.")
         raise error
 
     def timeout(self, what: str, timeout_s: float) -> UpstreamTimeout:
@@ -183,7 +150,7 @@ class OpenAIClient:
 
 
 async def _refuse(response: httpx2.Response) -> None:
-    """Ends what did not succeed here, with a bounded body: the SDK would read an error's body whatever its size."""
+    """Ends what did not succeed here, with a bounded body."""
     if response.status_code != 200:
         body = await read(response, MAX_ERROR_BYTES)
         raise Refused(response.status_code, response.headers, body)

@@ -1,4 +1,4 @@
-"""Plain HTTP/1.1 for model servers in the same machine or network, as a transport of the SDK's HTTP client.
+"""Plain HTTP/1.1 for model servers in the same machine or network, as a transport of the HTTP client.
 
 The client's own transport spends about 70 us of CPU on each chunk of a stream (tasks, cancel scopes and a parser
 in Python), which is most of what a streamed answer costs. This one is an asyncio protocol over httptools: about
