@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.json import Decoder
 
 from projections.plan import ReadModel
-from projections.reader import NOW, Reader, Row, rfc3339, window
+from projections.reader import NOW, PAGE_BYTES, Reader, Row, page_of, rfc3339
 from schemas.api.agent import Agent, AgentConfig
 
 READ_MODEL = ReadModel(
@@ -16,6 +16,8 @@ READ_MODEL = ReadModel(
     queries=("agent_by_id", "agents_page"),
 )
 
+_AGENT_BYTES = 128
+"""Of an agent besides its configuration."""
 _config = Decoder(AgentConfig)
 
 
@@ -26,17 +28,26 @@ def get(reader: Reader, agent_id: str, as_of: int | None = None) -> Agent | None
 
 
 def page(
-    reader: Reader, start_index: int = 0, limit: int | None = None, as_of: int | None = None
+    reader: Reader,
+    start_index: int = 0,
+    limit: int | None = None,
+    as_of: int | None = None,
+    max_bytes: int = PAGE_BYTES,
 ) -> tuple[list[Agent], bool]:
-    """Agents from `start_index` on, at most `limit` (None: all), and whether more follow."""
-    offset, row_count = window(start_index, limit)
-    rows = reader.read(
-        "agents_page",
-        {"start_index": offset, "row_count": row_count, "as_of": NOW if as_of is None else as_of},
-    )
-    return [_agent(reader, row) for row in rows[:limit]], limit is not None and len(rows) > limit
+    """Agents from `start_index` on, at most `limit` (None: all) and `max_bytes`, and whether more follow."""
+
+    def fetch(offset: int, row_count: int, after: int) -> list[Row]:
+        params = {"start_index": offset, "row_count": row_count, "after": after}
+        return reader.read("agents_page", params | {"as_of": NOW if as_of is None else as_of})
+
+    return page_of(fetch, lambda row: _sized(reader, row[:3]), start_index, limit, max_bytes)
 
 
 def _agent(reader: Reader, row: Row) -> Agent:
+    return _sized(reader, row)[0]
+
+
+def _sized(reader: Reader, row: Row) -> tuple[Agent, int]:
     agent_id, config, created_us = row
-    return Agent(agent_id, _config.decode(reader.hydrate(config.encode())), rfc3339(created_us))
+    content = reader.hydrate(config.encode())
+    return Agent(agent_id, _config.decode(content), rfc3339(created_us)), len(content) + _AGENT_BYTES

@@ -8,7 +8,7 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from projections.plan import ReadModel
-from projections.reader import NOW, Reader, Row, rfc3339, window
+from projections.reader import NOW, PAGE_BYTES, Reader, Row, page_of, rfc3339
 from schemas.api.dataset import Dataset, DatasetVersion, Purpose, RowsDataSource, URIDataSource
 from schemas.events.dataset import HEAD_BYTES, HEAD_ROWS
 
@@ -23,6 +23,7 @@ READ_MODEL = ReadModel(
 
 LIST_BYTES = 8 * 2**20
 """A list shows at most the first 100 rows of a dataset, 64 KiB of each, and 8 MiB of all; then none."""
+_VERSION_BYTES = 256
 
 
 class _Chunk(Struct, frozen=True):
@@ -102,15 +103,19 @@ def chunks(
 
 
 def versions_page(
-    reader: Reader, dataset_id: str, start_index: int = 0, limit: int | None = None
+    reader: Reader,
+    dataset_id: str,
+    start_index: int = 0,
+    limit: int | None = None,
+    max_bytes: int = PAGE_BYTES,
 ) -> tuple[list[DatasetVersion], bool]:
-    """Versions from `start_index` on, at most `limit` (None: all), and whether more follow."""
-    offset, row_count = window(start_index, limit)
-    rows = reader.read(
-        "dataset_versions_page",
-        {"dataset_id": dataset_id, "start_index": offset, "row_count": row_count},
-    )
-    return [_version(row) for row in rows[:limit]], limit is not None and len(rows) > limit
+    """Versions from `start_index` on, at most `limit` (None: all) and `max_bytes`, and whether more follow."""
+
+    def fetch(offset: int, row_count: int, after: int) -> list[Row]:
+        params = {"start_index": offset, "row_count": row_count, "after": after}
+        return reader.read("dataset_versions_page", params | {"dataset_id": dataset_id})
+
+    return page_of(fetch, lambda row: (_version(row[:-1]), _VERSION_BYTES), start_index, limit, max_bytes)
 
 
 def dataset(dataset_id: str, registered: Registration, rows: list[Raw]) -> Dataset:

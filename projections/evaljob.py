@@ -8,7 +8,7 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder, encode
 
 from projections.plan import ReadModel
-from projections.reader import NOW, Reader, Row, rfc3339, window
+from projections.reader import NOW, PAGE_BYTES, Reader, Row, page_of, rfc3339
 from schemas.api.error import Error
 from schemas.api.eval import EvalCandidate
 from schemas.api.evaljob import Job, JobOutcome, JobStatus
@@ -33,6 +33,7 @@ NOT_EVALUATED = "The row was not evaluated: the job ended before."
 _NO_GENERATION = encode({"generated_answer": "", "error": NOT_EVALUATED}).decode()
 _NO_SCORE = encode({"score": 0, "error": NOT_EVALUATED}).decode()
 
+_JOB_BYTES = 64
 _STATUS: dict[str, JobStatus] = {
     "scheduled": "scheduled",
     "started": "in_progress",
@@ -127,22 +128,28 @@ def page(
     start_index: int = 0,
     limit: int | None = None,
     as_of: int | None = None,
+    max_bytes: int = PAGE_BYTES,
 ) -> tuple[list[Job], bool]:
-    """Jobs of a benchmark from `start_index` on, in the order of scheduling, at most `limit` (None: all), and
-    whether more follow."""
-    offset, row_count = window(start_index, limit)
-    rows = reader.read(
-        "evaljobs_of_benchmark",
-        {
-            "benchmark_id": benchmark_id,
-            "start_index": offset,
-            "row_count": row_count,
-            "as_of": NOW if as_of is None else as_of,
-        },
-    )
-    return [Job(job_id, _STATUS[change]) for job_id, change in rows[:limit]], (
-        limit is not None and len(rows) > limit
-    )
+    """Jobs of a benchmark from `start_index` on, in the order of scheduling, at most `limit` (None: all) and
+    `max_bytes`, and whether more follow."""
+
+    def fetch(offset: int, row_count: int, after: int) -> list[Row]:
+        return reader.read(
+            "evaljobs_of_benchmark",
+            {
+                "benchmark_id": benchmark_id,
+                "start_index": offset,
+                "row_count": row_count,
+                "after": after,
+                "as_of": NOW if as_of is None else as_of,
+            },
+        )
+
+    def make(row: Row) -> tuple[Job, int]:
+        job_id, change, _ = row
+        return Job(job_id, _STATUS[change]), _JOB_BYTES
+
+    return page_of(fetch, make, start_index, limit, max_bytes)
 
 
 def open_jobs(reader: Reader) -> list[tuple[str, str]]:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 Row = tuple[Any, ...]
 
 # A query's `as_of` when the present is asked for: no position is greater.
 NOW = 2**63 - 1
+
+PAGE_BYTES = 16 * 2**20
+_FIRST_ROWS = 256
+_LEAST_ROWS = 16
+
+T = TypeVar("T")
 
 _EPOCH = datetime(1970, 1, 1)  # UTC; naive, so that no offset is printed
 
@@ -46,6 +52,38 @@ def rfc3339(microseconds: int) -> str:
     """Microseconds since 1970 UTC as RFC 3339 with microseconds and `Z`."""
     # A session of 200 turns formats 1,000 of these; `strftime` takes five times as long.
     return (_EPOCH + timedelta(microseconds=microseconds)).isoformat(timespec="microseconds") + "Z"
+
+
+def page_of(
+    fetch: Callable[[int, int, int], list[Row]],
+    make: Callable[[Row], tuple[T, int]],
+    start_index: int,
+    limit: int | None,
+    max_bytes: int,
+) -> tuple[list[T], bool]:
+    """Items from `start_index` on, at most `limit` (None: all) and about `max_bytes`, at least one; and whether more
+    follow.
+
+    `fetch` takes the number of rows to pass over, the number of rows wanted and a position, and returns rows after
+    that position, each with its own position as the last column. `make` returns an item and its size in bytes. Rows
+    are read a few at a time, so that a page of large items does not read all that follow.
+    """
+    items: list[T] = []
+    size = after = 0
+    while limit is None or len(items) < limit:
+        fitting = max(_LEAST_ROWS, (max_bytes - size) * len(items) // size + 1) if size else _FIRST_ROWS
+        wanted = fitting if limit is None else min(fitting, limit - len(items))
+        rows = fetch(0 if items else start_index, wanted + 1, after)
+        for row in rows[:wanted]:
+            item, item_bytes = make(row)
+            if items and size + item_bytes > max_bytes:
+                return items, True
+            items.append(item)
+            size += item_bytes
+            after = row[-1]
+        if len(rows) <= wanted:
+            return items, False
+    return items, bool(items) or bool(fetch(start_index, 1, 0))
 
 
 def window(start_index: int, limit: int | None) -> tuple[int, int]:

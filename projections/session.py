@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from projections.plan import ReadModel
-from projections.reader import NOW, Reader, rfc3339, window
+from projections.reader import NOW, PAGE_BYTES, Reader, Row, page_of, rfc3339
 from projections.turn import fold_turns
 from schemas.api.session import Session
 
@@ -22,6 +22,9 @@ READ_MODEL = ReadModel(
     ),
     queries=("session_with_turns", "sessions_page", "session_ids_of_agent", "agents_with_orphans"),
 )
+
+_SESSION_BYTES = 128
+"""Of a session in a list besides its name."""
 
 
 def get(
@@ -58,21 +61,29 @@ def page(
     start_index: int = 0,
     limit: int | None = None,
     as_of: int | None = None,
+    max_bytes: int = PAGE_BYTES,
 ) -> tuple[list[Session], bool]:
-    """Sessions of the agent from `start_index` on, in the order of creation, at most `limit` (None: all), and
-    whether more follow. Their `turns` are left empty. No sessions of an agent that is unknown or deleted."""
-    offset, row_count = window(start_index, limit)
-    rows = reader.read(
-        "sessions_page",
-        {
-            "agent_id": agent_id,
-            "start_index": offset,
-            "row_count": row_count,
-            "as_of": NOW if as_of is None else as_of,
-        },
-    )
-    sessions = [Session(session_id, name, [], rfc3339(us)) for session_id, name, us in rows[:limit]]
-    return sessions, limit is not None and len(rows) > limit
+    """Sessions of the agent from `start_index` on, in the order of creation, at most `limit` (None: all) and
+    `max_bytes`, and whether more follow. Their `turns` are left empty. No sessions of an agent that is unknown or
+    deleted."""
+
+    def fetch(offset: int, row_count: int, after: int) -> list[Row]:
+        return reader.read(
+            "sessions_page",
+            {
+                "agent_id": agent_id,
+                "start_index": offset,
+                "row_count": row_count,
+                "after": after,
+                "as_of": NOW if as_of is None else as_of,
+            },
+        )
+
+    def make(row: Row) -> tuple[Session, int]:
+        session_id, name, started_us, _ = row
+        return Session(session_id, name, [], rfc3339(started_us)), len(name.encode()) + _SESSION_BYTES
+
+    return page_of(fetch, make, start_index, limit, max_bytes)
 
 
 def ids_of_agent(

@@ -84,6 +84,16 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(ge=8),
         _field("Most connections at once; fewer where the process may not open enough files."),
     ] = 4096
+    max_page_bytes: Annotated[
+        int,
+        Meta(ge=1024),
+        _field(
+            "About the largest page of a list; what does not fit is on the next one. A page has at least one item."
+        ),
+    ] = 16 * 2**20
+    max_agent_bytes: Annotated[int, Meta(ge=1024), _field("Largest configuration of an agent, as JSON.")] = (
+        2**20
+    )
     dataset_roots: Annotated[
         list[Path], _field("Folders beneath which `lsfs://` and `file://` datasets are read; none otherwise.")
     ] = []

@@ -109,7 +109,9 @@ class Server:
             limits,
         )
         self.sessions = SessionService(self.store, self.states, self.turns, conversations)
-        self.agents = AgentService(self.store, self.states, self.views, self.sessions)
+        self.agents = AgentService(
+            self.store, self.states, self.views, self.sessions, max_bytes=settings.max_agent_bytes
+        )
         self.row_reader = RowReader(
             fetcher,
             settings.dataset_roots,

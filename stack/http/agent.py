@@ -31,7 +31,9 @@ class AgentController(Controller):
     @get()
     async def page(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         start, limit = page_of(request)
-        data, has_more = await services.views.read(("agent",), agent_views.page, start, limit)
+        data, has_more = await services.views.read(
+            ("agent",), agent_views.page, start, limit, max_bytes=services.settings.max_page_bytes
+        )
         return json_answer(PaginatedResponse(data, has_more, request.url.path))
 
     @get("/{agent_id:str}")

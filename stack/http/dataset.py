@@ -94,7 +94,7 @@ async def _versions(request: Request[Any, Any, Any], dataset_id: str, services: 
     start, limit = page_of(request)
     await services.datasets.version(dataset_id)
     data, has_more = await services.views.read(
-        ("dataset",), dataset_views.versions_page, dataset_id, start, limit
+        ("dataset",), dataset_views.versions_page, dataset_id, start, limit, services.settings.max_page_bytes
     )
     return json_answer(PaginatedResponse(data, has_more, request.url.path))
 
@@ -111,7 +111,9 @@ async def _diff(request: Request[Any, Any, Any], dataset_id: str, services: Serv
         raise Invalid(f"from is {from_version} and to is {to_version}; from must not be the later version.")
     count = min(DIFF_ROWS, limit if limit is not None else DIFF_ROWS)
     first = min(rows_from + start, rows_to)
-    rows = await services.datasets.rows(dataset_id, to_version, first, min(count, rows_to - first))
+    rows = await services.datasets.rows(
+        dataset_id, to_version, first, min(count, rows_to - first), services.settings.max_page_bytes
+    )
     return json_answer(
         DatasetDiff(
             from_version=from_version,

@@ -42,10 +42,8 @@ class DatasetIOController(Controller):
         asked = integer_of(request, "version", -1)
         version, count = await services.datasets.version(name, None if asked < 0 else asked)
         stop = count if limit is None else min(count, start + limit)
-        more = start < count and stop < count
-        answer = RowsAnswer(
-            services.datasets.pieces(name, version, start, stop), more, request.url.path, version, count
-        )
+        pieces = services.datasets.pieces(name, version, start, stop, services.settings.max_page_bytes)
+        answer = RowsAnswer(pieces, start, request.url.path, version, count)
         await answer.begin()
         return answer
 
@@ -56,16 +54,14 @@ class RowsAnswer:
     def __init__(
         self,
         pieces: AsyncGenerator[Sequence[bytes], None],
-        has_more: bool,
+        start: int,
         url: str,
         version: int,
         count: int,
     ) -> None:
         self._pieces = pieces
-        self._end = b'],"has_more":%b,"url":%b}' % (
-            b"true" if has_more else b"false",
-            msgspec.json.encode(url),
-        )
+        self._next = start
+        self._url = msgspec.json.encode(url)
         self._version = version
         self._count = count
         self._body = b""
@@ -78,6 +74,7 @@ class RowsAnswer:
         try:
             async for piece in self._pieces:
                 texts.extend(piece)
+                self._next += len(piece)
                 size += sum(map(len, piece))
                 if size > WHOLE_BYTES:
                     break
@@ -95,14 +92,19 @@ class RowsAnswer:
             (b"x-dataset-rows", b"%d" % self._count),
         ]
         if self._whole:
-            self._body += self._end
+            self._body += self._end()
             headers.append((b"content-length", b"%d" % len(self._body)))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         async with aclosing(self._pieces):
             if not self._whole:
                 await send({"type": "http.response.body", "body": self._body, "more_body": True})
                 async for piece in self._pieces:
+                    self._next += len(piece)
                     texts = b"," + b",".join(piece)
                     await send({"type": "http.response.body", "body": texts, "more_body": True})
-                self._body = self._end
+                self._body = self._end()
             await send({"type": "http.response.body", "body": self._body, "more_body": False})
+
+    def _end(self) -> bytes:
+        more = b"true" if self._next < self._count else b"false"
+        return b'],"has_more":%b,"url":%b}' % (more, self._url)

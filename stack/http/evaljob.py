@@ -64,7 +64,9 @@ class EvalJobController(Controller):
         name = id_in(benchmark_id)
         start, limit = page_of(request)
         benchmarks.existing((await services.states.benchmark(name)).state, name)
-        data, has_more = await services.views.read(READ, evaljob_views.page, name, start, limit)
+        data, has_more = await services.views.read(
+            READ, evaljob_views.page, name, start, limit, max_bytes=services.settings.max_page_bytes
+        )
         return json_answer(PaginatedResponse(data, has_more, id_in(request.url.path)))
 
     @get("/jobs/{job_id:str}")

@@ -46,7 +46,12 @@ class SessionController(Controller):
         start, limit = page_of(request)
         await services.states.agent(agent_id)
         data, has_more = await services.views.read(
-            ("agent", "session"), session_views.page, agent_id, start, limit
+            ("agent", "session"),
+            session_views.page,
+            agent_id,
+            start,
+            limit,
+            max_bytes=services.settings.max_page_bytes,
         )
         return json_answer(PaginatedResponse(data, has_more, request.url.path))
 

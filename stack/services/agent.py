@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import msgspec
+
 from projections import session as session_views
 from schemas.api.agent import AgentConfig
 from schemas.events.agent import AgentDeleted
 from schemas.events.base import Erased
 from stack.domain import agent as agents
-from stack.errors import NotFound
+from stack.errors import NotFound, TooLarge
 from stack.eventstore import Append, EventStore, StreamWrite, stream_name
 from stack.services.caller import SYSTEM, Caller
 from stack.services.effects import new_id
 from stack.services.session import SessionService
 from stack.services.state import States
 from stack.services.views import Views
+
+_encode = msgspec.json.Encoder().encode
 
 
 class AgentService:
@@ -27,6 +31,7 @@ class AgentService:
         sessions: SessionService,
         toolgroups: Collection[str] = (),
         shields: Collection[str] = (),
+        max_bytes: int = 2**20,
     ) -> None:
         self._store = store
         self._states = states
@@ -34,9 +39,11 @@ class AgentService:
         self._sessions = sessions
         self._toolgroups = toolgroups
         self._shields = shields
+        self._max_bytes = max_bytes
 
     async def create(self, config: AgentConfig, caller: Caller, command: str) -> str:
-        """Returns the new agent's id. Raises Invalid."""
+        """Returns the new agent's id. Raises Invalid, TooLarge."""
+        self._check_size(config, "agent_config")
         agent_id = new_id()
         events = caller.stamp(agents.create(config, self._toolgroups, self._shields))
         await self._store.append(
@@ -46,8 +53,17 @@ class AgentService:
 
     def normalised(self, config: AgentConfig, where: str) -> AgentConfig:
         """The configuration as `create` would record it, for an agent that is part of something larger. `where` is
-        its place in the request. Raises Invalid."""
+        its place in the request. Raises Invalid, TooLarge."""
+        self._check_size(config, where)
         return agents.normalise(config, self._toolgroups, self._shields, where)
+
+    def _check_size(self, config: AgentConfig, where: str) -> None:
+        size = len(_encode(config))
+        if size > self._max_bytes:
+            raise TooLarge(
+                f"{where} has {size} bytes; at most {self._max_bytes} are taken. Send long texts as documents of a turn, "
+                "or raise max_agent_bytes."
+            )
 
     async def delete(self, agent_id: str, caller: Caller) -> None:
         """Deletes the agent, then its sessions: once it is deleted nothing new can begin under it."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing
+from itertools import accumulate
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -164,24 +166,36 @@ class DatasetService:
             return newest, state.row_count
         return version, await self._rows.row_count(dataset_id, version, newest)
 
-    async def rows(self, dataset_id: str, version: int, start: int, limit: int) -> list[bytes]:
-        """Rows `start` to `start + limit` of a version as JSON texts. Raises NotFound, also once it is unregistered."""
+    async def rows(
+        self, dataset_id: str, version: int, start: int, limit: int, max_bytes: int | None = None
+    ) -> list[bytes]:
+        """Rows `start` to `start + limit` of a version as JSON texts, at most `max_bytes` but at least one. Raises
+        NotFound, also once it is unregistered."""
         found: list[bytes] = []
-        async with aclosing(self.pieces(dataset_id, version, start, start + limit)) as pieces:
+        async with aclosing(self.pieces(dataset_id, version, start, start + limit, max_bytes)) as pieces:
             async for piece in pieces:
                 found.extend(piece)
         return found
 
     async def pieces(
-        self, dataset_id: str, version: int, start: int, stop: int
+        self, dataset_id: str, version: int, start: int, stop: int, max_bytes: int | None = None
     ) -> AsyncGenerator[Sequence[bytes], None]:
         """`rows` a piece at a time."""
+        left = max_bytes
         _, newest = await self._existing(dataset_id)
         stop = min(stop, (await self.version(dataset_id, version))[1])
         try:
             async with aclosing(self._rows.pieces(dataset_id, newest, start, stop)) as pieces:
                 async for piece in pieces:
-                    yield piece
+                    if left is None:
+                        yield piece
+                        continue
+                    fitting = _fitting(piece, left, at_least=1 if left == max_bytes else 0)
+                    if fitting:
+                        yield piece[:fitting]
+                    if fitting < len(piece):
+                        return
+                    left -= sum(map(len, piece)) + len(piece)
         except InternalError:
             # A blob that is missing: it may have gone with its dataset a moment ago.
             await self._existing(dataset_id)
@@ -224,3 +238,11 @@ def _taken(dataset_id: str) -> Conflict:
 
 def _gone(dataset_id: str) -> NotFound:
     return NotFound(f"There is no dataset {dataset_id!r} any more: it was unregistered.")
+
+
+def _fitting(rows: Sequence[bytes], max_bytes: int, at_least: int) -> int:
+    """How many of the rows, from the first on, have at most `max_bytes` with the commas between them."""
+    if sum(map(len, rows)) + len(rows) <= max_bytes:
+        return len(rows)
+    sizes = accumulate(len(row) + 1 for row in rows)
+    return max(at_least, bisect_right(list(sizes), max_bytes))

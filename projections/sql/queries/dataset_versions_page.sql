@@ -1,12 +1,13 @@
--- version, change, microseconds, first_row, row_count, actor of each version, in order.
+-- version, change, microseconds, first_row, row_count, actor, version of each version, in order.
 SELECT
     version,
     change,
     epoch_us(recorded_at),
     first_row,
     row_count,
-    actor
+    actor,
+    version
 FROM now.dataset_changes
-WHERE dataset_id = $dataset_id
+WHERE dataset_id = $dataset_id AND version > $after
 ORDER BY version
 LIMIT $row_count OFFSET $start_index;

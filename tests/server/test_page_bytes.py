@@ -1,0 +1,113 @@
+"""Pages are bounded by bytes as well as by count: `has_more` stays exact and each page makes progress."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.server.process import Replaystack
+
+PAGE_BYTES = 4096
+AGENT_BYTES = 8192
+AGENTS = "/v1alpha/agents"
+DATASET = {"purpose": "eval/question-answer", "dataset_id": "texts"}
+
+
+@pytest.fixture(scope="module")
+def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    settings = {"max_page_bytes": PAGE_BYTES, "max_agent_bytes": AGENT_BYTES}
+    folder = tmp_path_factory.mktemp("pages")
+    with Replaystack(folder / "data", settings=settings) as server, server.http() as client:
+        yield client
+
+
+def create(http: httpx.Client, length: int) -> str:
+    config = {"model": "demo/extractive", "instructions": "a" * length}
+    answer = http.post(AGENTS, json={"agent_config": config}).raise_for_status()
+    return str(answer.json()["agent_id"])
+
+
+def pages(http: httpx.Client, path: str, limit: int | None = None, **query: Any) -> list[list[Any]]:
+    """All pages, each asked for where the one before it ended."""
+    found: list[list[Any]] = []
+    while True:
+        asked = query | {"start_index": sum(map(len, found))} | ({} if limit is None else {"limit": limit})
+        answer = http.get(path, params=asked).raise_for_status()
+        page = answer.json()
+        assert page["data"] or not page["has_more"]
+        assert len(page["data"]) == 1 or len(answer.content) < PAGE_BYTES + 1000
+        found.append(page["data"])
+        if not page["has_more"]:
+            return found
+
+
+@pytest.mark.parametrize("limit", [None, 2, 100])
+def test_agents(http: httpx.Client, limit: int | None) -> None:
+    before = [one["agent_id"] for page in pages(http, AGENTS) for one in page]
+    made = [create(http, length) for length in (1000, 1000, 1000, 7000, 7000, 10, 10, 3900, 10)]
+    found = pages(http, AGENTS, limit)
+    assert [one["agent_id"] for page in found for one in page] == before + made
+    assert len(found) >= 5
+    exact = http.get(AGENTS, params={"start_index": len(before) + len(made) - 1, "limit": 1}).json()
+    assert (len(exact["data"]), exact["has_more"]) == (1, False)
+    none = http.get(AGENTS, params={"start_index": len(before), "limit": 0}).json()
+    assert (none["data"], none["has_more"]) == ([], True)
+    past = http.get(AGENTS, params={"start_index": len(before) + len(made), "limit": 0}).json()
+    assert (past["data"], past["has_more"]) == ([], False)
+
+
+def test_many_small_items_come_in_order(http: httpx.Client) -> None:
+    """More than are read at once."""
+    agent = create(http, 1)
+    path = f"{AGENTS}/{agent}/session"
+    made = [http.post(path, json={"session_name": str(number)}).json()["session_id"] for number in range(300)]
+    found = pages(http, f"{AGENTS}/{agent}/sessions")
+    assert [one["session_id"] for page in found for one in page] == made
+    assert len(found) > 3
+
+
+def test_sessions_with_long_names(http: httpx.Client) -> None:
+    agent = create(http, 1)
+    for length in (5000, 5000, 1, 5000):
+        body = {"session_name": "a" * length}
+        http.post(f"{AGENTS}/{agent}/session", json=body).raise_for_status()
+    found = pages(http, f"{AGENTS}/{agent}/sessions")
+    assert [len(one["session_name"]) for page in found for one in page] == [5000, 5000, 1, 5000]
+
+
+@pytest.mark.parametrize("limit", [None, 1, 7])
+def test_rows_versions_and_differences(http: httpx.Client, limit: int | None) -> None:
+    rows = [{"text": "a" * length} for length in (10, 5000, 1000, 1000, 1000, 1000, 1000, 9000)]
+    identifier = f"texts-{limit}"
+    body = DATASET | {"dataset_id": identifier, "source": {"type": "rows", "rows": rows[:1]}}
+    http.post("/v1beta/datasets", json=body).raise_for_status()
+    for row in rows[1:]:
+        append = f"/v1beta/datasetio/append-rows/{identifier}"
+        http.post(append, json={"rows": [row]}).raise_for_status()
+    found = pages(http, f"/v1beta/datasetio/iterrows/{identifier}", limit)
+    assert [row for page in found for row in page] == rows
+    changed = pages(http, f"/v1beta/datasets/{identifier}/versions/diff", limit, **{"from": 1})
+    assert [row for page in changed for row in page] == rows[1:]
+    versions = pages(http, f"/v1beta/datasets/{identifier}/versions", limit)
+    assert [one["version"] for page in versions for one in page] == list(range(1, len(rows) + 1))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"instructions": "a" * AGENT_BYTES},
+        {"name": "a" * AGENT_BYTES},
+        {"client_tools": [{"name": "tool", "description": "a" * AGENT_BYTES}]},
+        {"instructions": "\u0000" * (AGENT_BYTES // 6)},
+    ],
+)
+def test_a_large_agent_is_refused(http: httpx.Client, more: dict[str, Any]) -> None:
+    config = {"model": "demo/extractive", "instructions": ""} | more
+    answer = http.post(AGENTS, json={"agent_config": config})
+    assert answer.status_code == 413
+    assert "agent_config" in answer.json()["detail"]
+    assert "max_agent_bytes" in answer.json()["detail"]
+    assert answer.headers["x-should-retry"] == "false"
