@@ -103,7 +103,9 @@ def build(server: Server) -> ASGIApp:
         debug=False,
     )
     routed = escaping_benchmark_ids(app)
-    return edge(routed, server.settings, tracing=server.tracing, admin_token=server.folder.token)
+    return edge(
+        routed, server.settings, tracing=server.tracing, admin_token=server.folder.token, rates=server.rates
+    )
 
 
 def _services(server: Server) -> Services:
@@ -131,6 +133,7 @@ def _services(server: Server) -> Services:
         engine=server.engine,
         server_state=server.state,
         settings=server.settings,
+        rates=server.rates,
     )
 
 
@@ -148,7 +151,9 @@ class _Process(uvicorn.Server):
         self._connections = connections
         self._server = server
         self._announce = announce
-        self._ports = OtlpPorts(server.settings, server.telemetry_store.intake, server.folder.token)
+        self._ports = OtlpPorts(
+            server.settings, server.telemetry_store.intake, server.folder.token, server.rates
+        )
         server.state.ports = self._ports.state
 
     @contextmanager
@@ -226,6 +231,8 @@ async def _serve(settings: Settings, folder: DataFolder, announced: Callable[[st
         log_config=None,
         access_log=False,
         server_header=False,
+        # Addresses in headers can be made up, and limits go by address.
+        proxy_headers=False,
         timeout_graceful_shutdown=max(1, int(settings.shutdown_grace_s)),
         limit_concurrency=None,
         h11_max_incomplete_event_size=None,

@@ -7,7 +7,6 @@ misspelt and silently ignored costs its author an afternoon.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -19,7 +18,7 @@ from msgspec import Struct
 
 from stack.domain.near import nearest
 from stack.providers.inference.settings import shown_url
-from stack.settings import ApiKey, Settings
+from stack.settings import ApiKey, Settings, is_loopback
 
 PREFIX = "REPLAYSTACK_"
 CONFIG_VARIABLE = "REPLAYSTACK_CONFIG"
@@ -127,17 +126,6 @@ def require_safe_listener(settings: Settings) -> None:
         f"host = {settings.host!r} can be reached from other machines, and no API key is set. Set "
         f"{PREFIX}API_KEYS=name:key (or [[api_keys]] in the TOML file), or say --allow-open to let anyone call."
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` (a name or an address, without port) is this machine only."""
-    name = host.rstrip(".").lower()
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def shown(value: Any, secret: bool = False) -> Any:

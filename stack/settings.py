@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -94,6 +95,27 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_agent_bytes: Annotated[int, Meta(ge=1024), _field("Largest configuration of an agent, as JSON.")] = (
         2**20
     )
+    rate_limits: Annotated[
+        Literal["auto", "on", "off"],
+        _field(
+            "Whether requests are limited for each API key and each client address; `auto` is on unless the server "
+            "listens on loopback only. A limit of 0 is none; ten seconds' worth may come at once."
+        ),
+    ] = "auto"
+    max_requests_per_minute: Annotated[
+        int, Meta(ge=0), _field("Requests for each key and address; beyond it they get 429.")
+    ] = 3000
+    max_model_tokens_per_minute: Annotated[
+        int, Meta(ge=0), _field("Tokens that models read and write for each key and address.")
+    ] = 1_000_000
+    max_appended_bytes_per_minute: Annotated[
+        int, Meta(ge=0), _field("Bytes of POSTs, and of telemetry that is sent, for each key and address.")
+    ] = 512 * 2**20
+    max_wrong_keys_per_minute: Annotated[
+        int,
+        Meta(ge=0),
+        _field("Unknown API keys that an address may try; keys that were right there before go on working."),
+    ] = 60
     dataset_roots: Annotated[
         list[Path], _field("Folders beneath which `lsfs://` and `file://` datasets are read; none otherwise.")
     ] = []
@@ -192,3 +214,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     log_format: Annotated[
         Literal["auto", "text", "json"], _field("Form of the log; `auto` is text on a terminal, else JSON.")
     ] = "auto"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` (a name or an address, without port) is this machine only."""
+    name = host.rstrip(".").lower()
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False

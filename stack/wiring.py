@@ -33,6 +33,7 @@ from stack.services.evaljob_driver import EvalJobDriver, EvalLimits
 from stack.services.evaljob_frames import EvalJobFrames
 from stack.services.judge import Judge
 from stack.services.once import Once
+from stack.services.rates import RateLimits
 from stack.services.row_scoring import RowScoring
 from stack.services.scoring import Scoring
 from stack.services.server_state import ServerState
@@ -59,7 +60,10 @@ class Server:
         self.settings = settings
         self.folder = folder
         node, boot = settings.node or folder.node, secrets.token_hex(8)
-        self.signals = Signals(VERSION, f"{node}-{boot}", settings.own_telemetry)
+        self.rates = RateLimits(settings)
+        self.signals = Signals(
+            VERSION, f"{node}-{boot}", settings.own_telemetry, on_tokens=self.rates.charge_tokens
+        )
         self.tracing = self.signals.tracing
         self.store = EventStore.open(folder.path)
         memory = f"{settings.database_memory_bytes // 2**20}MiB"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from types import TracebackType
 from typing import Any
@@ -18,11 +18,21 @@ from telemetry.invocation import inference_begun
 from telemetry.metrics import MeasuredCall, Metrics
 from telemetry.tracing import ActiveSpan, Tracing
 
+OnTokens = Callable[[int], None]
+
 
 class ModelCalls:
-    """Begins calls. `captures` tells whether messages are put on their spans."""
+    """Begins calls. `captures` tells whether messages are put on their spans; `on_tokens` is called with the tokens of
+    each answer that names them, in the context of its call."""
 
-    def __init__(self, tracing: Tracing, metrics: Metrics, captures: bool = False) -> None:
+    def __init__(
+        self,
+        tracing: Tracing,
+        metrics: Metrics,
+        captures: bool = False,
+        on_tokens: OnTokens | None = None,
+    ) -> None:
+        self._on_tokens = on_tokens
         self._tracing = tracing
         self._metrics = metrics
         self.captures = captures
@@ -43,15 +53,24 @@ class ModelCalls:
         said |= {name: value for name, value in attributes.items() if value is not None}
         inference_begun()
         span = self._tracing.span(f"{names.CHAT} {model}", SpanKind.CLIENT, said)
-        return ModelCall(span, self._metrics, self.captures, MeasuredCall(provider, model, address, port))
+        measured = MeasuredCall(provider, model, address, port)
+        return ModelCall(span, self._metrics, self.captures, measured, self._on_tokens)
 
 
 class ModelCall:
     """A call while it runs; its span is current in its `with` block. An exception that leaves it is its failure."""
 
-    __slots__ = ("_began", "_captures", "_measured", "_metrics", "_span")
+    __slots__ = ("_began", "_captures", "_measured", "_metrics", "_on_tokens", "_span")
 
-    def __init__(self, span: ActiveSpan, metrics: Metrics, captures: bool, measured: MeasuredCall) -> None:
+    def __init__(
+        self,
+        span: ActiveSpan,
+        metrics: Metrics,
+        captures: bool,
+        measured: MeasuredCall,
+        on_tokens: OnTokens | None,
+    ) -> None:
+        self._on_tokens = on_tokens
         self._span = span
         self._metrics = metrics
         self._captures = captures
@@ -85,6 +104,8 @@ class ModelCall:
         measured.response_model = response_model
         measured.input_tokens, measured.output_tokens = input_tokens, output_tokens
         measured.ended = measured.ended or ended
+        if self._on_tokens is not None:
+            self._on_tokens((input_tokens or 0) + (output_tokens or 0))
 
     def show(self, sent: Sequence[bytes], received: Iterable[tuple[Mapping[str, Any], str]]) -> None:
         """Puts messages on the span, where that is switched on: those sent, encoded in the OpenAI chat form, and

@@ -9,7 +9,7 @@ from telemetry import external, message_content, tracing
 from telemetry.in_process import InProcess, Submit
 from telemetry.invocation import Invocations
 from telemetry.metrics import Metrics
-from telemetry.model_call import ModelCalls
+from telemetry.model_call import ModelCalls, OnTokens
 
 logger = logging.getLogger("replaystack.tracing")
 
@@ -18,9 +18,11 @@ FLUSH_TIMEOUT_S = 5.0
 
 class Signals:
     """Of one server. With `own` they go into its own store, once `start` has said where that is; and to an external
-    collector where the standard variables name one. `OTEL_SDK_DISABLED` ends both."""
+    collector where the standard variables name one. `on_tokens` hears what each answer of a model took. `OTEL_SDK_DISABLED` ends both."""
 
-    def __init__(self, version: str, instance_id: str, own: bool = True) -> None:
+    def __init__(
+        self, version: str, instance_id: str, own: bool = True, on_tokens: OnTokens | None = None
+    ) -> None:
         self._own = own and not external.is_disabled()
         counted = self._own or (external.exports_metrics() and not external.is_disabled())
         metrics = Metrics(enabled=counted)
@@ -30,7 +32,7 @@ class Signals:
         processors = [self._export] if self._own and self._export is not None else []
         self.tracing = tracing.start(version, instance_id, processors)
         self.invocations = Invocations(metrics)
-        self.calls = ModelCalls(self.tracing, metrics, message_content.is_captured())
+        self.calls = ModelCalls(self.tracing, metrics, message_content.is_captured(), on_tokens)
 
     def start(self, submit: Submit | None) -> None:
         """Begins to hand over. `submit` is called in a thread of its own; None where there is no store."""

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from stack.config import ADMIN, is_loopback
+from stack.config import ADMIN
 from stack.errors import Forbidden, Invalid, Unauthenticated
 from stack.http.error import Headers
-from stack.settings import Settings
+from stack.services.rates import RateLimits
+from stack.settings import Settings, is_loopback
 
 OPEN_PATHS = frozenset(("/v1/health",))
 ADMIN_PATHS = "/admin/"
@@ -26,7 +27,8 @@ _MAX_PORT = 65_535
 class Access:
     """The rules that the settings make. Raises Unauthenticated (401) and Forbidden (403)."""
 
-    def __init__(self, settings: Settings, admin_token: str) -> None:
+    def __init__(self, settings: Settings, admin_token: str, rates: RateLimits) -> None:
+        self._rates = rates
         self._hosts = {name.lower() for name in (*settings.allowed_hosts, settings.host)}
         self._origins = {origin.lower() for origin in settings.allowed_origins}
         self._keys = [(key.name, _digest(key.key)) for key in settings.api_keys]
@@ -58,16 +60,23 @@ class Access:
             f"Origin {origin[:100]!r} may not call this server. Add it to allowed_origins if its pages are yours."
         )
 
-    def actor(self, authorization: str, path: str) -> str:
-        """The name of the caller's key; empty where no key is asked for."""
+    def actor(self, authorization: str, path: str, address: str) -> str:
+        """The name of the caller's key; empty where no key is asked for. Wrong keys from an address are counted:
+        raises TooManyRequests, besides what the class says."""
         scheme, _, token = authorization.partition(" ")
         given = _digest(token.strip()) if scheme.lower() == "bearer" and token.strip() else b""
         if given and self._admin and hmac.compare_digest(given, self._admin):
             return ADMIN
+        if given and self._keys:
+            self._rates.check_guesses(address, authorization)
         found = ""
         for name, key in self._keys:
             if given and hmac.compare_digest(given, key):
                 found = name
+        if found:
+            self._rates.key_was_right(address, authorization)
+        elif given and self._keys:
+            self._rates.key_was_wrong(address)
         if found and not path.startswith(ADMIN_PATHS):
             return found
         if path in OPEN_PATHS or not (self._keys or path.startswith(ADMIN_PATHS)):

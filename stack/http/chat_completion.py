@@ -28,6 +28,7 @@ class ChatCompletionController(Controller):
     @post(["/chat/completions", "/openai/v1/chat/completions"], status_code=200)
     async def create(self, request: Request[Any, Any, Any], services: Services) -> ASGIApp:
         body = await body_of(request)
+        services.rates.require_tokens()
         handed_on = {name: value for name in _HANDED_ON if (value := request.headers.get(name))}
         without_done = _NO_DONE in request.headers.get("user-agent", "")
         return _Passing(services.chat_completions.passed(body, handed_on, without_done))

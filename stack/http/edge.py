@@ -14,11 +14,13 @@ from typing import Any
 from litestar.types import ASGIApp, Message, Receive, Send
 from msgspec import Struct
 
-from stack.errors import Invalid, ReplaystackError
-from stack.http.access import Access, cors_headers, preflight_headers
+from stack.config import ADMIN
+from stack.errors import Invalid, ReplaystackError, TooManyRequests, Unavailable
+from stack.http.access import OPEN_PATHS, Access, cors_headers, preflight_headers
 from stack.http.body_limit import BodyLimits, BodyRefused, BytesInFlight, IncomingBody, drain
 from stack.http.error import LEFT, Headers, error_response_parts
 from stack.http.otlp import PATHS as OTLP_PATHS
+from stack.services.rates import Callers, RateLimits
 from stack.settings import Settings
 from telemetry import conventions
 from telemetry.tracing import ActiveSpan, Tracing
@@ -30,13 +32,22 @@ logger = logging.getLogger("replaystack.http")
 access_logger = logging.getLogger("replaystack.access")
 
 
-def edge(app: ASGIApp, settings: Settings, *, tracing: Tracing, admin_token: str = "") -> ASGIApp:
+def edge(
+    app: ASGIApp,
+    settings: Settings,
+    *,
+    tracing: Tracing,
+    admin_token: str = "",
+    rates: RateLimits | None = None,
+) -> ASGIApp:
     """`app` behind all of it. `scope["state"]` gets `actor`, `trace_id`, `traceparent` and `tracestate`.
 
     `admin_token` is what commands on the server's own machine show; `/admin/` takes nothing else.
     """
+    rates = rates or RateLimits(settings)
     gate = _Gate(
-        access=Access(settings, admin_token),
+        access=Access(settings, admin_token, rates),
+        rates=rates,
         body_limits=BodyLimits.of(settings),
         in_flight=BytesInFlight(settings.max_bytes_in_flight),
         telemetry_in_flight=BytesInFlight(TELEMETRY_IN_FLIGHT),
@@ -58,6 +69,7 @@ class _Gate(Struct, frozen=True, kw_only=True):
     """What all requests share."""
 
     access: Access
+    rates: RateLimits
     body_limits: BodyLimits
     in_flight: BytesInFlight
     telemetry_in_flight: BytesInFlight
@@ -73,6 +85,7 @@ class _Exchange:
         "_cors",
         "_dropped",
         "_gate",
+        "_payers",
         "_receive",
         "_send",
         "_status",
@@ -93,6 +106,7 @@ class _Exchange:
         self.headers: dict[bytes, bytes] = {}
         self.trace_id = b""
         self._body: IncomingBody | None = None
+        self._payers: Callers = ()
 
     async def run(self) -> None:
         began = time.perf_counter()
@@ -117,8 +131,7 @@ class _Exchange:
             except Exception as error:
                 await self._failed(error, method, path)
             finally:
-                if self._body is not None:
-                    self._body.release()
+                self._body_ended()
             self._finish(span, method)
             took_ms = (time.perf_counter() - began) * 1000
             access_logger.log(
@@ -163,9 +176,37 @@ class _Exchange:
             if scope["method"] == "OPTIONS" and b"access-control-request-method" in self.headers:
                 await self._answer(204, preflight_headers(self.headers), b"")
                 return
-        state["actor"] = self._gate.access.actor(self._text(b"authorization"), scope["path"])
+        state["actor"] = self._gate.access.actor(self._text(b"authorization"), scope["path"], self._address())
+        if self._gate.rates.enabled:
+            self._limit_rate(state["actor"])
         self._body = self._incoming(scope["path"])
         await self._app(scope, self._limited, self._forward)
+
+    def _address(self) -> str:
+        """Of the connection; headers that name another one can be made up."""
+        client = self.scope.get("client")
+        return client[0] if client else ""
+
+    def _limit_rate(self, actor: str) -> None:
+        """Raises TooManyRequests; for senders of telemetry Unavailable, which all of them take as a reason to wait."""
+        path = self.scope["path"]
+        if path in OPEN_PATHS or actor == ADMIN:
+            return
+        try:
+            self._payers = self._gate.rates.admit(actor, self._address(), self.scope["method"] == "POST")
+        except TooManyRequests as refusal:
+            if path in OTLP_PATHS:
+                raise Unavailable(refusal.detail, retry_after=refusal.retry_after) from None
+            raise
+
+    def _body_ended(self) -> None:
+        """The body is not held any more, and what arrived of it is paid for. Calling it again does nothing."""
+        if self._body is None:
+            return
+        self._body.release()
+        if self._payers:
+            payers, self._payers = self._payers, ()
+            self._gate.rates.charge_bytes(payers, self._body.received)
 
     def _incoming(self, path: str) -> IncomingBody:
         length = self._text(b"content-length")
@@ -197,8 +238,7 @@ class _Exchange:
             return
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            if self._body is not None:
-                self._body.release()
+            self._body_ended()
             headers = list(message.get("headers", ()))
             headers.append((b"x-trace-id", self.trace_id))
             headers.extend(self._cors)
@@ -222,8 +262,7 @@ class _Exchange:
         """Answers a request whose body will not be read to its end."""
         if self._status or self._dropped:
             return
-        if self._body is not None:
-            self._body.release()
+        self._body_ended()
         status, headers, body = error_response_parts(refusal, self.scope["path"])
         await self._answer(status, [*headers, (b"connection", b"close")], body, more=True)
         self._dropped = True

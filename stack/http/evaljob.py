@@ -48,7 +48,9 @@ class EvalJobController(Controller):
         data, body = await read_json(request, RunEvalRequest)
         schedule = partial(services.evaljobs.schedule, name, data, caller_of(request))
         job_id, job = await _job(
-            services, name, await services.once.perform(post_of(request, body), schedule)
+            services,
+            name,
+            await services.once.perform(post_of(request, body), services.rates.for_models(schedule)),
         )
         wait_s, applied = _wait(request)
         if job is None:
@@ -124,7 +126,9 @@ class EvalJobController(Controller):
         data, body = await read_json(request, EvaluateRowsRequest)
         evaluate = partial(services.evaljobs.evaluate, name, data, caller_of(request))
         job_id, job = await _job(
-            services, name, await services.once.perform(post_of(request, body), evaluate)
+            services,
+            name,
+            await services.once.perform(post_of(request, body), services.rates.for_models(evaluate)),
         )
         if job is not None and not await job.ended():
             raise Unavailable("The server is shutting down; the evaluation goes on after its next start.")

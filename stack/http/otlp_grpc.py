@@ -10,11 +10,13 @@ import asyncio
 import logging
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
 
-from stack.errors import ReplaystackError
+from stack.errors import ReplaystackError, TooManyRequests
 from stack.http.body_limit import BytesInFlight, NoRoom, Share
+from stack.services.rates import Callers, RateLimits
 from telemetry import response
 from telemetry.decoded import Decoded
 from telemetry.intake import Intake
@@ -43,16 +45,20 @@ _SERVICES: dict[str, Signal] = {
     "opentelemetry.proto.collector.logs.v1.LogsService": "logs",
 }
 
-Admit = Callable[[str], object]
-"""Takes what a caller sent as `authorization`. Raises ReplaystackError."""
+T = TypeVar("T")
+
+Admit = Callable[[str, str], str]
+"""Takes what a caller sent as `authorization`, and its address. Returns the name of its key. Raises
+ReplaystackError."""
 
 
 class OtlpGrpc:
     """Made in the event loop in which requests are taken. The message of a call has to arrive within `timeout_s`."""
 
-    def __init__(self, intake: Intake, admit: Admit, timeout_s: float) -> None:
+    def __init__(self, intake: Intake, admit: Admit, rates: RateLimits, timeout_s: float) -> None:
         self._intake = intake
         self._admit = admit
+        self._rates = rates
         self._taking_loop = asyncio.get_running_loop()
         self._timeout_s = timeout_s
         # Counted in messages: their sizes are not known before they are there.
@@ -123,10 +129,12 @@ class OtlpGrpc:
 
         code = grpc.StatusCode
         try:
-            self._admit(_authorization(context))
+            payers = await self._admitted(_authorization(context), _address(context))
             request = await self._arrived(requests)
-            taking = asyncio.run_coroutine_threadsafe(self._take(signal, request), self._taking_loop)
-            return response.success(signal, "protobuf", await asyncio.wrap_future(taking))
+            taken = await self._in_taking_loop(self._take(signal, request, payers))
+            return response.success(signal, "protobuf", taken)
+        except TooManyRequests as refusal:
+            return _later(context, refusal.detail, refusal.retry_after or 1, code.RESOURCE_EXHAUSTED)
         except ReplaystackError as refusal:
             unknown = refusal.status == 401
             return _refused(
@@ -165,7 +173,22 @@ class OtlpGrpc:
             raise Malformed("The call has no message.")
         return request
 
-    async def _take(self, signal: Signal, request: bytes) -> Decoded:
+    async def _admitted(self, authorization: str, address: str) -> Callers:
+        """Raises ReplaystackError."""
+        if not self._rates.enabled:
+            self._admit(authorization, address)
+            return ()
+
+        async def admitted() -> Callers:
+            return self._rates.admit(self._admit(authorization, address), address, appends=True)
+
+        return await self._in_taking_loop(admitted())
+
+    async def _in_taking_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._taking_loop))
+
+    async def _take(self, signal: Signal, request: bytes, payers: Callers) -> Decoded:
+        self._rates.charge_bytes(payers, len(request))
         room = await self._intake.room(len(request))
         return await self._intake.take(Content(signal), request, MAX_BYTES, room)
 
@@ -194,13 +217,18 @@ def _refused(context: Any, code: grpc.StatusCode, message: str) -> bytes:
     return b""
 
 
-def _later(context: Any, message: str, delay_s: int) -> bytes:
+def _later(context: Any, message: str, delay_s: int, code: grpc.StatusCode | None = None) -> bytes:
     """Ends the call so that senders come back."""
     import grpc
 
     details = response.retry_info(delay_s, message)
     context.set_trailing_metadata((("grpc-status-details-bin", details),))
-    return _refused(context, grpc.StatusCode.UNAVAILABLE, message)
+    return _refused(context, code or grpc.StatusCode.UNAVAILABLE, message)
+
+
+def _address(context: Any) -> str:
+    """The caller's address, of a peer such as `ipv4:127.0.0.1:50000` or `ipv6:%5B::1%5D:50000`."""
+    return unquote(context.peer()).partition(":")[2].rpartition(":")[0].strip("[]")
 
 
 def _authorization(context: Any) -> str:

@@ -20,6 +20,7 @@ from stack.http.access import Access
 from stack.http.error import error_response_parts
 from stack.http.otlp import PATHS
 from stack.http.otlp_grpc import OtlpGrpc
+from stack.services.rates import RateLimits
 from stack.settings import Settings
 from telemetry.intake import Intake
 
@@ -60,14 +61,15 @@ class Port(Struct):
 class OtlpPorts:
     """Opened once the server serves; `close` once."""
 
-    def __init__(self, settings: Settings, intake: Intake, admin_token: str) -> None:
+    def __init__(self, settings: Settings, intake: Intake, admin_token: str, rates: RateLimits) -> None:
         self._host = settings.host
         self._http_port = Port("HTTP", "otlp_http_port", settings.otlp_http_port)
         self._grpc_port = Port("gRPC", "otlp_grpc_port", settings.otlp_grpc_port)
-        access = Access(settings, admin_token)
+        access = Access(settings, admin_token, rates)
         self._grpc = OtlpGrpc(
             intake,
-            lambda authorization: access.actor(authorization, "/v1/traces"),
+            lambda authorization, address: access.actor(authorization, "/v1/traces", address),
+            rates,
             settings.body_timeout_s,
         )
         self._http: asyncio.Server | None = None

@@ -31,6 +31,8 @@ class ScoringController(Controller):
     @post("/score", status_code=200)
     async def score(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         data, blocks, _ = await read_rows(request, services, ScoreRequest, ("input_rows",))
+        if _asks_models(data.scoring_functions):
+            services.rates.require_tokens()
         results = await services.row_scoring.score(blocks, data.scoring_functions)
         return json_answer({"results": await _encoded(results)})
 
@@ -38,12 +40,19 @@ class ScoringController(Controller):
     async def score_batch(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         data, body = await read_json(request, ScoreBatchRequest)
         if not data.save_results_dataset:
+            if _asks_models(data.scoring_functions):
+                services.rates.require_tokens()
             return await _batch(await services.row_scoring.score_batch(data, caller_of(request), ""))
         score = partial(services.row_scoring.score_batch, data, caller_of(request))
-        made = await services.once.perform(post_of(request, body), score)
+        limited = services.rates.for_models(score) if _asks_models(data.scoring_functions) else score
+        made = await services.once.perform(post_of(request, body), limited)
         if isinstance(made, Prior):
             made = await services.row_scoring.saved(made.ids["dataset"], data.scoring_functions)
         return await _batch(made)
+
+
+def _asks_models(scoring_functions: Mapping[str, Any]) -> bool:
+    return any(name.startswith("llm-as-judge::") for name in scoring_functions)
 
 
 async def _batch(answer: ScoreBatchResponse) -> ASGIResponse:

@@ -17,6 +17,7 @@ from stack.services.erasure import Erasures
 from stack.services.evaljob import EvalJobService
 from stack.services.evaljob_frames import EvalJobFrames
 from stack.services.once import Once
+from stack.services.rates import RateLimits
 from stack.services.row_scoring import RowScoring
 from stack.services.scoring import Scoring
 from stack.services.server_state import ServerState
@@ -56,3 +57,4 @@ class Services(Struct, frozen=True, kw_only=True):
     engine: Engine
     server_state: ServerState
     settings: Settings
+    rates: RateLimits

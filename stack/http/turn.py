@@ -41,7 +41,7 @@ class TurnController(Controller):
     ) -> ASGIApp:
         data, body = await read_json(request, CreateAgentTurnRequest)
         create = partial(services.turns.create, agent_id, session_id, data, caller_of(request))
-        turn = await services.once.perform(post_of(request, body), create)
+        turn = await services.once.perform(post_of(request, body), services.rates.for_models(create))
         if isinstance(turn, Prior):
             turn = await services.turns.attach(session_id, turn.ids["turn"])
         url = f"{request.url.path}/{turn.turn_id}"
@@ -60,7 +60,7 @@ class TurnController(Controller):
     ) -> ASGIApp:
         data, body = await read_json(request, ResumeAgentTurnRequest)
         resume = partial(services.turns.resume, agent_id, session_id, turn_id, data, caller_of(request))
-        resumed = await services.once.perform(post_of(request, body), resume)
+        resumed = await services.once.perform(post_of(request, body), services.rates.for_models(resume))
         if isinstance(resumed, Prior):
             turn = await services.turns.attach(session_id, turn_id)
             after = await services.turns.resumed_at(session_id, turn_id, resumed.position)
