@@ -7,7 +7,7 @@ import msgspec
 from telemetry.decoded import Decoded
 from telemetry.log import Encoding, Signal
 
-INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAVAILABLE = 3, 8, 14
+INVALID_ARGUMENT, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE = 3, 4, 8, 14
 """Codes of `google.rpc.Status`."""
 
 _REJECTED: dict[Signal, str] = {

@@ -16,7 +16,7 @@ DRAIN_S = 2.0
 DRAIN_BYTES = 64 * 2**20
 UNCOUNTED_BYTES = 64 * 2**10
 """The start of a body that takes no share of what may be in flight: small requests always find room."""
-RETRY_AFTER_S = 2
+RETRY_AFTER_S = 1
 ROOM_WAIT_S = 2.0
 """How long bytes that have arrived wait for room."""
 MAKES_WAY_AFTER_S = 1.0

@@ -20,6 +20,7 @@ from stack.http.access import OPEN_PATHS, Access, cors_headers, preflight_header
 from stack.http.body_limit import BodyLimits, BodyRefused, BytesInFlight, IncomingBody, drain
 from stack.http.error import LEFT, Headers, error_response_parts
 from stack.http.otlp import PATHS as OTLP_PATHS
+from stack.http.otlp import refusal_body
 from stack.services.rates import Callers, RateLimits
 from stack.settings import Settings
 from telemetry import conventions
@@ -253,17 +254,29 @@ class _Exchange:
     async def _refuse(self, error: Exception) -> None:
         if self._status or self._dropped:
             return
-        status, headers, body = error_response_parts(error, self.scope["path"])
+        status, headers, body = self._error_parts(error)
         if status == 401:
             headers.append((b"www-authenticate", b"Bearer"))
         await self._answer(status, headers, body)
+
+    def _error_parts(self, error: Exception) -> tuple[int, Headers, bytes]:
+        """Status, headers and body of an error; senders of telemetry get the form that they read."""
+        path = self.scope["path"]
+        status, headers, body = error_response_parts(error, path)
+        if path in OTLP_PATHS and isinstance(error, ReplaystackError):
+            told = refusal_body(error, self._text(b"content-type"))
+            if told is not None:
+                media_type, body = told
+                sized = (b"content-type", media_type), (b"content-length", b"%d" % len(body))
+                headers = [*sized, *headers[2:]]
+        return status, headers, body
 
     async def _end_early(self, refusal: ReplaystackError) -> None:
         """Answers a request whose body will not be read to its end."""
         if self._status or self._dropped:
             return
         self._body_ended()
-        status, headers, body = error_response_parts(refusal, self.scope["path"])
+        status, headers, body = self._error_parts(refusal)
         await self._answer(status, [*headers, (b"connection", b"close")], body, more=True)
         self._dropped = True
         if b"expect" not in self.headers or (self._body is not None and self._body.received):

@@ -13,6 +13,7 @@ from litestar import Controller, Request, post
 from litestar.response.base import ASGIResponse
 from msgspec import Struct
 
+from stack.errors import ReplaystackError
 from stack.http.body_limit import drain
 from stack.http.services import Services
 from telemetry import response
@@ -40,7 +41,21 @@ _COMPRESSIONS: dict[str, Compression] = {
     "x-gzip": "gzip",
     "deflate": "deflate",
 }
+_CODES = {
+    408: response.DEADLINE_EXCEEDED,
+    413: response.RESOURCE_EXHAUSTED,
+    503: response.UNAVAILABLE,
+}
 _MEDIA_TYPES: dict[Encoding, str] = {"protobuf": "application/x-protobuf", "json": "application/json"}
+
+
+def refusal_body(error: ReplaystackError, content_type: str) -> tuple[bytes, bytes] | None:
+    """Media type and body of a refusal that tells senders to wait or to send less; None for other errors."""
+    code = _CODES.get(error.status)
+    if code is None:
+        return None
+    encoding = _ENCODINGS.get(content_type.partition(";")[0].strip().lower(), "json")
+    return _MEDIA_TYPES[encoding].encode(), response.status(encoding, code, error.detail)
 
 
 class OtlpController(Controller):

@@ -78,6 +78,7 @@ def test_bytes_that_are_appended(fresh_server: FreshServer) -> None:
         sent = http.post("/v1/traces", json={"resourceSpans": []})
         assert sent.status_code == 503
         assert int(sent.headers["retry-after"]) >= 1
+        assert (sent.json()["code"], "max_appended_bytes" in sent.json()["message"]) == (14, True)
 
 
 def test_model_tokens(fresh_server: FreshServer) -> None:
