@@ -1,12 +1,14 @@
 """The tables of telemetry: one schema of the file `telemetry`, and how far it has followed which log.
 
 `telemetry.main.served` names the schema, the hash of its SQL and the log it follows; where one of them is another, the
-tables are made anew. A crash leaves that row or none, and anything else in the file is a leftover.
+tables are made anew. A crash leaves that row or none. Old tables that hold what a damaged log has lost are kept, and
+named in `telemetry.main.kept`; anything else in the file is a leftover.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -29,6 +31,8 @@ from projections.telemetry_columns import (
 )
 from projections.transaction import File, Transaction
 
+logger = logging.getLogger("replaystack.telemetry")
+
 _KNOWN_ORIGINS = 65_536
 # In the order in which they arrive: points name their streams.
 _NUMBERED: dict[str, Columns] = {
@@ -40,6 +44,16 @@ _NUMBERED: dict[str, Columns] = {
 
 _SERVED = """CREATE TABLE IF NOT EXISTS telemetry.main.served (
     schema_name VARCHAR NOT NULL, schema_hash VARCHAR NOT NULL, epoch VARCHAR NOT NULL)"""
+_KEPT = (
+    "CREATE TABLE IF NOT EXISTS telemetry.main.kept (schema_name VARCHAR NOT NULL, position BIGINT NOT NULL)"
+)
+
+
+class TablesState(Struct, frozen=True):
+    """The log that tables on disk were made from, and the position that they have reached."""
+
+    epoch: str = ""
+    position: int = 0
 
 
 class TelemetryWrites(Protocol):
@@ -72,18 +86,37 @@ class TelemetryBuild:
         self._known_origins: set[bytes] = set()
 
     @classmethod
-    def open(cls, target: TelemetryWrites, epoch: str, head: int) -> TelemetryBuild:
-        """The schema that is there where it is of this log, which ends at `head`, and of this version's SQL; or a new,
-        empty one. Raises StatementRefused, StorageFailed."""
+    def state(cls, target: TelemetryWrites) -> TablesState:
+        """Of the tables that are there, whichever version made them. Raises StatementRefused, StorageFailed."""
+        with target.write("telemetry") as transaction:
+            found = _served(transaction)
+            return TablesState() if found is None else TablesState(found.epoch, found.position)
+
+    @classmethod
+    def open(cls, target: TelemetryWrites, epoch: str, lost: Callable[[], int] = lambda: 0) -> TelemetryBuild:
+        """The schema that is there where it is of this log and of this version's SQL; or a new, empty one. `lost` is
+        the first position that the log has lost, 0 if none: old tables that hold it are kept. It is called only where
+        there are old tables of this log. Raises StatementRefused, StorageFailed."""
         plan = telemetry_plan()
         with target.write("telemetry") as transaction:
-            transaction.run(_SERVED)
-            found = transaction.rows("SELECT schema_name, schema_hash, epoch FROM telemetry.main.served")
-            if len(found) == 1 and found[0][1:] == (plan.hash, epoch):
-                build = cls(target, int(found[0][0].removeprefix("build_")))
-                ((build.position,),) = transaction.rows(f"SELECT position FROM {build.schema}.progress")
-                if build.position <= head:
-                    return build
+            found = _served(transaction)
+        if found is not None and (found.schema_hash, found.epoch) == (plan.hash, epoch):
+            build = cls(target, int(found.schema.removeprefix("build_")))
+            build.position = found.position
+            return build
+        first_lost = lost() if found is not None and found.epoch == epoch else 0
+        with target.write("telemetry") as transaction:
+            transaction.run(_KEPT)
+            if found is not None and 0 < first_lost <= found.position:
+                logger.error(
+                    "the tables of telemetry are made again from a damaged log; the old ones are kept as %s",
+                    found.schema,
+                )
+                transaction.run(
+                    "INSERT INTO telemetry.main.kept VALUES (?, ?)", [found.schema, found.position]
+                )
+            elif found is not None and found.epoch != epoch:
+                logger.warning("the tables of telemetry are of another log, and are made again from this one")
             return cls._created(target, transaction, plan, epoch)
 
     @classmethod
@@ -91,12 +124,14 @@ class TelemetryBuild:
         cls, target: TelemetryWrites, transaction: Transaction, plan: Plan, epoch: str
     ) -> TelemetryBuild:
         last = 0
+        kept = {name for (name,) in transaction.rows("SELECT schema_name FROM telemetry.main.kept")}
         for (name,) in transaction.rows(
             "SELECT schema_name FROM duckdb_schemas() "
             "WHERE database_name = 'telemetry' AND starts_with(schema_name, 'build_')"
         ):
             last = max(last, int(name.removeprefix("build_")))
-            transaction.run(f"DROP SCHEMA telemetry.{name} CASCADE")
+            if name not in kept:
+                transaction.run(f"DROP SCHEMA telemetry.{name} CASCADE")
         build = cls(target, last + 1)
         transaction.run(f"CREATE SCHEMA {build.schema}")
         for ddl in plan.ddl:
@@ -176,6 +211,23 @@ class TelemetryBuild:
                     self._known_origins.add(arrival.batches[table].buffers[0])
         if len(self._known_origins) > _KNOWN_ORIGINS:
             self._known_origins.clear()
+
+
+class _Served(Struct, frozen=True):
+    schema: str
+    schema_hash: str
+    epoch: str
+    position: int
+
+
+def _served(transaction: Transaction) -> _Served | None:
+    transaction.run(_SERVED)
+    found = transaction.rows("SELECT schema_name, schema_hash, epoch FROM telemetry.main.served")
+    if len(found) != 1:
+        return None
+    schema, schema_hash, epoch = found[0]
+    ((position,),) = transaction.rows(f"SELECT position FROM telemetry.{schema}.progress")
+    return _Served(schema, schema_hash, epoch, position)
 
 
 def telemetry_plan() -> Plan:

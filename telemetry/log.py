@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from itertools import product
 from typing import Literal, NamedTuple, Protocol, get_args
+
+from msgspec import Struct
 
 Signal = Literal["traces", "metrics", "logs"]
 Encoding = Literal["protobuf", "json"]
@@ -46,6 +48,25 @@ class Entry(NamedTuple):
     body: bytes
 
 
+class Damage(Struct, frozen=True):
+    """`size` bytes at `offset` of `file` cannot be read; the requests at positions `first` to `last` are not in the log.
+    No request is affected if `last` is below `first`, and no bytes are there if `size` is 0."""
+
+    file: str
+    offset: int
+    size: int
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        place = f"{self.size} bytes at {self.offset} of {self.file} are damaged; " if self.size else ""
+        if self.last < self.first:
+            return f"{place}no request is lost"
+        one = self.first == self.last
+        positions = f"position {self.first} is" if one else f"positions {self.first} to {self.last} are"
+        return f"{place}{positions} not in the log"
+
+
 class TelemetryLog(Protocol):
     @property
     def epoch(self) -> str:
@@ -72,6 +93,14 @@ class TelemetryLog(Protocol):
 
     def size(self) -> int:
         """Bytes on disk. No I/O."""
+        ...
+
+    def damages(self) -> Sequence[Damage]:
+        """What is known to be damaged or missing, in the order of positions. No I/O."""
+        ...
+
+    def check(self) -> Iterator[None]:
+        """Looks for damage in what was written before the last start, a part at each step. Blocks. Raises OSError."""
         ...
 
     def subscribe(self, wake: Callable[[int], None]) -> Callable[[], None]:

@@ -204,7 +204,7 @@ class Projector:
         self._give_up_next()
         self._generation = self._warehouse.generation
         head = self._log.head()
-        build = TelemetryBuild.open(self._warehouse, self._log.epoch, head)
+        build = TelemetryBuild.open(self._warehouse, self._log.epoch, self._first_lost)
         with self._lock:
             self._build = build
             self._position = build.position
@@ -212,6 +212,15 @@ class Projector:
         self._warehouse.serve_telemetry(build.schema)
         with self._lock:
             self._waiters.resolve(build.position)
+
+    def _first_lost(self) -> int:
+        """The first position that the log does not have any more, 0 if it has all. Reads the whole log."""
+        for _ in self._log.check():
+            pass
+        return self._known_lost()
+
+    def _known_lost(self) -> int:
+        return min((damage.first for damage in self._log.damages() if damage.last >= damage.first), default=0)
 
     def _next(self) -> list[Arrival]:
         """The requests behind the tables' position, as many as make a batch; none when woken for something else."""
@@ -224,8 +233,12 @@ class Projector:
                 position += 1
             if found or self._position >= self._log.head() or self._stopping:
                 return found
+        head = self._log.head()
         entries = self._log.read(self._position, READ_BYTES)
-        if entries and entries[0].position > max(self._position + 1, self._log.first()):
+        if not entries:
+            logger.error("positions %d to %d of the telemetry log are lost", self._position + 1, head)
+            return [Arrival(head, {})]
+        if entries[0].position > max(self._position + 1, self._log.first()):
             lost = f"{self._position + 1} to {entries[0].position - 1}"
             logger.error("positions %s of the telemetry log cannot be read and are passed over", lost)
         return [self._decoded(entry) for entry in entries]
@@ -289,6 +302,13 @@ class Projector:
 
     def _advance_next(self) -> None:
         """One batch into the tables in the new file; once they hold what those hold that serve, the swap."""
+        if 0 < self._known_lost() <= self._position:
+            logger.error(
+                "the tables of telemetry are not rewritten: they may hold requests that the damaged log has lost"
+            )
+            self._give_up_next()
+            self._rewrites.put_off(BUILD_AGAIN_S)
+            return
         try:
             build, fresh = self._next_tables()
             entries = self._log.read(build.position, READ_BYTES)
@@ -323,7 +343,7 @@ class Projector:
         if self._next_build is None or self._fresh is None:
             self._fresh = self._warehouse.fresh("telemetry")
             self._rewrites.begin()
-            self._next_build = TelemetryBuild.open(self._fresh, self._log.epoch, self._log.head())
+            self._next_build = TelemetryBuild.open(self._fresh, self._log.epoch)
         return self._next_build, self._fresh
 
     def _give_up_next(self) -> None:

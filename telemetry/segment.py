@@ -1,46 +1,32 @@
-"""One file of the telemetry log: frames one after the other, each with its length and a checksum.
-
-length of the body (4), CRC-32 of all that follows (4), position (8), microseconds (8), content (1), body
-"""
+"""One file of the telemetry log: frames one after the other, each with its length and a checksum."""
 
 from __future__ import annotations
 
 import os
-import struct
-import zlib
 from array import array
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
 from pathlib import Path
 
-from telemetry.log import CONTENTS, Entry
-
-_HEAD = struct.Struct("<II")
-_META = struct.Struct("<QQB")
-FRAME_BYTES = _HEAD.size + _META.size
-"""Of a frame beside its body."""
+from telemetry.log import Entry
+from telemetry.segment_scan import FRAME_BYTES, Gap, Scan, entry_at, first_recorded_at, frame, scan
 
 ENDING = ".otlp"
 
 
-def frame(entry: Entry) -> bytes:
-    meta = _META.pack(entry.position, entry.recorded_at, CONTENTS.index(entry.content))
-    checksum = zlib.crc32(entry.body, zlib.crc32(meta))
-    return b"".join((_HEAD.pack(len(entry.body), checksum), meta, entry.body))
-
-
-Take = Callable[[int], bytes]
-"""Gives so many of the next bytes, fewer at the end."""
-
-
 class Segment:
     """A file, named by its first position; `end` is the position that follows its last. `size` is in bytes, `first_at`
-    and `last_at` are when its first and its last request were recorded. `offsets[i]`, once known, is where the frame of position `first + i` begins."""
+    and `last_at` are when its first and its last request were recorded. `offsets[i]`, once known, is where the frame of
+    `positions[i]` begins; positions that are missing were lost to damage."""
 
     def __init__(self, path: Path, first: int) -> None:
         self.path = path
         self.first = first
         self.end = first
-        self.offsets: array[int] | None = array("Q")
+        self.positions: array[int] | None = array("Q")
+        self.offsets: array[int] = array("Q")
+        self.gaps: list[Gap] = []
+        self.is_sealed = False
         self.size = 0
         self.first_at = 0
         self.last_at = 0
@@ -50,53 +36,99 @@ class Segment:
         return folder / f"{first:020d}{ENDING}"
 
     @classmethod
-    def opened(cls, path: Path) -> Segment:
-        """Finds the whole frames of a file, up to the first that is torn or damaged. Raises OSError."""
+    def opened(cls, path: Path, acknowledged: int = 0) -> Segment:
+        """The newest file: what an unfinished write has left at its end is cut off. A damaged file takes no more.
+        Requests up to position `acknowledged` are known to have been in the log. Raises OSError."""
         segment = cls(path, first_of(path))
-        with path.open("rb") as file:
-            while (found := _read(file.read, segment.end)) is not None:
-                segment.added(found)
+        found = scan(path, segment.first, None, acknowledged)
+        segment._take(found)
+        segment.end, segment.size = found.end, found.size
+        segment.first_at, segment.last_at = found.first_at, found.last_at
+        if found.torn:
+            segment.cut(found.size)
+        if found.gaps:
+            segment.is_sealed = True
+            segment.size = path.stat().st_size
+            segment.end = max(found.end, found.gaps[-1].last + 1)
         return segment
 
     @classmethod
-    def sealed(cls, path: Path, end: int) -> Segment:
-        """A file that another one follows, unread: a start does not read gigabytes. Raises OSError."""
+    def sealed(cls, path: Path, following: Path) -> Segment:
+        """A file that another one follows, unread: a start does not read gigabytes. `last_at` is when the first request
+        of `following` was recorded: a time of the file system would be that of the clock when it was written. Raises
+        OSError."""
         segment = cls(path, first_of(path))
-        stat = path.stat()
-        segment.end, segment.offsets = end, None
-        segment.size, segment.last_at = stat.st_size, stat.st_mtime_ns // 1_000
+        segment.end, segment.positions, segment.is_sealed = first_of(following), None, True
+        segment.size = path.stat().st_size
+        # Of two, one that damage has made earlier does not count.
+        segment.last_at = (
+            max(first_recorded_at(following), first_recorded_at(path)) or path.stat().st_mtime_ns // 1_000
+        )
         return segment
 
     def added(self, entry: Entry) -> None:
-        """Takes note of a frame that was written behind the last one."""
-        assert self.offsets is not None
+        """Takes note of a frame that was written after the last one."""
+        assert self.positions is not None
+        self.positions.append(entry.position)
         self.offsets.append(self.size)
-        self.end += 1
+        self.end = entry.position + 1
         self.size += FRAME_BYTES + len(entry.body)
         self.first_at = self.first_at or entry.recorded_at
         self.last_at = entry.recorded_at
 
     def read(self, after: int, max_bytes: int) -> list[Entry]:
-        """At least one entry if there is one behind `after`. Raises OSError, and ValueError for a damaged frame."""
-        offsets = self.offsets
-        if offsets is None:
-            offsets = self.offsets = Segment.opened(self.path).offsets
-            assert offsets is not None
-        start, count = max(0, after + 1 - self.first), len(offsets)
+        """At least one entry if there is one after `after`. Entries that are damaged are left out, and are in `gaps`
+        then. Raises OSError."""
+        if self.positions is None:
+            self._take(self.checked())
+        entries = self._read(after, max_bytes)
+        if entries is None:
+            # Damaged since it was looked at.
+            self._take(self.checked())
+            entries = self._read(after, max_bytes)
+        return entries or []
+
+    def offset_of(self, position: int) -> int:
+        """Where the frame of a position begins that was read from this file."""
+        assert self.positions is not None
+        return self.offsets[bisect_left(self.positions, position)]
+
+    def checked(self) -> Scan:
+        """Reads the file from its beginning to its end. Raises OSError."""
+        found = scan(self.path, self.first, self.end)
+        if not self.is_sealed:
+            # After its end is what is being written just now.
+            found.gaps = [gap for gap in found.gaps if gap.offset < self.size]
+        return found
+
+    def _take(self, found: Scan) -> None:
+        self.positions, self.offsets, self.gaps = found.positions, found.offsets, found.gaps
+
+    def _read(self, after: int, max_bytes: int) -> list[Entry] | None:
+        """None where a frame is not where it was."""
+        positions, offsets = self.positions, self.offsets
+        assert positions is not None
+        start, count = bisect_left(positions, after + 1), len(offsets)
         if start >= count:
             return []
-
-        def offset(index: int) -> int:
-            return offsets[index] if index < count else self.size
-
         stop = start + 1
-        while stop < count and offset(stop + 1) - offsets[start] <= max_bytes:
+        while (
+            stop < count
+            and (offsets[stop + 1] if stop + 1 < count else self.size) - offsets[start] <= max_bytes
+        ):
             stop += 1
+        until = offsets[stop] if stop < count else self.size
         with self.path.open("rb") as file:
             file.seek(offsets[start])
-            return _entries(
-                memoryview(file.read(offset(stop) - offsets[start])), self.first + start, stop - start
-            )
+            content = file.read(until - offsets[start])
+        entries: list[Entry] = []
+        for index in range(start, stop):
+            position = positions[index]
+            entry = entry_at(content, offsets[index] - offsets[start], position, position)
+            if entry is None:
+                return None
+            entries.append(entry)
+        return entries
 
     def cut(self, size: int) -> None:
         """Cuts the file to `size` bytes, durably. Raises OSError."""
@@ -110,39 +142,9 @@ def first_of(path: Path) -> int:
     return int(path.name.removesuffix(ENDING))
 
 
-def _entries(content: memoryview, position: int, count: int) -> list[Entry]:
-    found: list[Entry] = []
-    at = 0
-
-    def take(count: int) -> bytes:
-        nonlocal at
-        at += count
-        return bytes(content[at - count : at])
-
-    while len(found) < count:
-        entry = _read(take, position + len(found))
-        if entry is None:
-            raise ValueError(f"position {position + len(found)} is damaged")
-        found.append(entry)
-    return found
-
-
-def _read(take: Take, expected: int) -> Entry | None:
-    """The next frame; None where it is not whole, or not that of position `expected`."""
-    head = take(_HEAD.size)
-    if len(head) < _HEAD.size:
-        return None
-    length, checksum = _HEAD.unpack(head)
-    meta = take(_META.size)
-    body = take(length) if len(meta) == _META.size else b""
-    if len(meta) < _META.size or len(body) < length or zlib.crc32(body, zlib.crc32(meta)) != checksum:
-        return None
-    position, recorded_at, content = _META.unpack(meta)
-    if position != expected or content >= len(CONTENTS):
-        return None
-    return Entry(position, recorded_at, CONTENTS[content], body)
-
-
 def contents(segments: Sequence[Segment]) -> int:
     """Bytes of all segments together."""
     return sum(segment.size for segment in segments)
+
+
+__all__ = ["ENDING", "FRAME_BYTES", "Segment", "contents", "first_of", "frame"]

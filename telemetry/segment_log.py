@@ -1,7 +1,8 @@
 """The telemetry log in segment files: one writer, which puts everything that waits on disk with one sync.
 
 A request is acknowledged once the sync that covers it has returned. A crash can leave a torn frame at the end of the
-last file; it was never acknowledged, and is cut off at the next start.
+last file; it was never acknowledged, and is cut off at the next start. Any other damage is kept and reported: whole
+frames are served, the damaged bytes are copied to a file of their own, and lost positions are never given out again.
 """
 
 from __future__ import annotations
@@ -10,21 +11,23 @@ import logging
 import os
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from itertools import pairwise
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import NamedTuple
-from uuid import uuid4
 
 from telemetry import segment_rewrite
-from telemetry.log import Content, Entry, LogFailed, LogFull
+from telemetry.damage import damage_of, forget, set_aside
+from telemetry.log import Content, Damage, Entry, LogFailed, LogFull
+from telemetry.log_files import epoch_of, read_trimmed, sync_folder, write_trimmed
 from telemetry.segment import ENDING, FRAME_BYTES, Segment, contents, first_of, frame
 from telemetry.segment_rewrite import Edit
+from telemetry.segment_scan import Gap
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger("replaystack.telemetry")
 
 SEGMENT_BYTES = 64 * 2**20
 SEGMENT_US = 86_400_000_000
@@ -42,12 +45,15 @@ class _Waiting(NamedTuple):
 
 
 class SegmentLog:
-    """Implements `telemetry.log.TelemetryLog`. One per folder and process. Raises OSError when it cannot be opened."""
+    """Implements `telemetry.log.TelemetryLog`. One per folder and process. `tables` are the epoch and the position of
+    the tables that were made from it: requests up to there were in the log, whatever is left of it, and a log without
+    an epoch is theirs. Raises OSError when it cannot be opened."""
 
     def __init__(
         self,
         folder: Path,
         *,
+        tables: tuple[str, int] = ("", 0),
         segment_bytes: int = SEGMENT_BYTES,
         clock_us: Callable[[], int] = lambda: time.time_ns() // 1_000,
     ) -> None:
@@ -56,10 +62,15 @@ class SegmentLog:
         self._segment_bytes = segment_bytes
         self._clock_us = clock_us
         segment_rewrite.remove_unfinished(folder)
-        self._epoch = _epoch(folder)
+        self._epoch = epoch_of(folder, tables[0])
         self._lock = Lock()
-        self._segments = _opened(folder)
-        self._head = self._segments[-1].end - 1 if self._segments else 0
+        self._damages: dict[tuple[str, int], Damage] = {}
+        acknowledged = tables[1] if tables[0] == self._epoch else 0
+        self._segments = _opened(folder, acknowledged)
+        self._trimmed = self._trimmed_until()
+        last = self._segments[-1].end - 1 if self._segments else self._trimmed
+        self._head = max(last, acknowledged)
+        self._note_lost_files(acknowledged)
         self._recorded_at = self._segments[-1].last_at if self._segments else 0
         self._writing = Lock()
         self._sealed_until = 0
@@ -77,10 +88,14 @@ class SegmentLog:
 
     def first(self) -> int:
         with self._lock:
-            return self._segments[0].first if self._segments else self._head + 1
+            return min(self._trimmed + 1, self._head + 1)
 
     def head(self) -> int:
         return self._head
+
+    def recorded_at(self) -> int:
+        """When the newest request was recorded, in microseconds since 1970; 0 if there is none."""
+        return self._recorded_at
 
     def append(self, content: Content, body: bytes) -> Future[int]:
         waiting = _Waiting(content, body, Future())
@@ -106,15 +121,72 @@ class SegmentLog:
                 if found and room <= 0:
                     break
                 found.extend(segment.read(found[-1].position if found else after, room))
-                if found and found[-1].position < segment.end - 1:
+                self._note(segment.path, segment.gaps)
+                assert segment.positions is not None
+                if found and segment.positions and found[-1].position < segment.positions[-1]:
                     break
-        except FileNotFoundError:
-            # Trimmed away a moment ago: what is behind it is still there.
+        except FileNotFoundError as error:
+            with self._lock:
+                is_lost = segment in self._segments
+                if is_lost:
+                    # Removed by someone else while the log is open.
+                    self._segments.remove(segment)
+            if is_lost:
+                logger.error("%s is gone: %s", segment.path.name, error)
+                self._note(segment.path, [Gap(0, 0, segment.first, segment.end - 1)])
             return self.read(max(after, self.first() - 1), max_bytes)
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise LogFailed(f"The telemetry log could not be read: {error}.") from error
         # What a write that is going on has already put there is nobody's yet.
         return [entry for entry in found if entry.position <= head]
+
+    def damages(self) -> list[Damage]:
+        """What was found to be damaged or missing so far, in the order of positions."""
+        with self._lock:
+            return sorted(self._damages.values(), key=lambda damage: (damage.first, damage.offset))
+
+    def check(self) -> Iterator[None]:
+        """Reads all sealed files once, a file at each step, and takes note of damage. Raises OSError."""
+        with self._lock:
+            segments = [segment for segment in self._segments if segment.positions is None]
+        for segment in segments:
+            try:
+                self._note(segment.path, segment.checked().gaps)
+            except FileNotFoundError:
+                with self._lock:
+                    if segment in self._segments:
+                        raise
+            yield
+
+    def _note(self, path: Path, gaps: Sequence[Gap]) -> None:
+        for gap in gaps:
+            damage = damage_of(path, gap)
+            with self._lock:
+                if damage.last >= damage.first and damage.last <= self._trimmed:
+                    continue
+                if self._damages.get((damage.file, damage.offset)) == damage:
+                    continue
+                self._damages[damage.file, damage.offset] = damage
+            logger.error("the telemetry log is damaged: %s", damage)
+            set_aside(self._folder, damage)
+
+    def _trimmed_until(self) -> int:
+        found = read_trimmed(self._folder)
+        # A file that retention could not remove any more is still part of the log.
+        possible = self._segments[0].first - 1 if self._segments else found
+        if found is None:
+            found = possible or 0
+            write_trimmed(self._folder, found)
+        return found if possible is None else min(found, possible)
+
+    def _note_lost_files(self, acknowledged: int) -> None:
+        """Takes note of what the newest file and the names of the files tell; the rest is found when it is read."""
+        for segment in self._segments:
+            self._note(segment.path, segment.gaps)
+        first = self._segments[0].first if self._segments else acknowledged + 1
+        if first > self._trimmed + 1:
+            path = Segment.name(self._folder, self._trimmed + 1)
+            self._note(path, [Gap(0, 0, self._trimmed + 1, first - 1)])
 
     def size(self) -> int:
         with self._lock:
@@ -133,16 +205,27 @@ class SegmentLog:
 
     def trim(self, before_us: int, max_bytes: int, until: int) -> None:
         """Whole segments at a time, never the one that is written."""
-        while True:
-            with self._lock:
-                if len(self._segments) < 2:
-                    return
+        removed: list[Segment] = []
+        with self._lock:
+            while len(self._segments) > 1:
                 oldest = self._segments[0]
                 over = contents(self._segments) > max_bytes
                 if oldest.end - 1 > until or not (over or oldest.last_at < before_us):
-                    return
-                del self._segments[0]
-            oldest.path.unlink(missing_ok=True)
+                    break
+                removed.append(self._segments.pop(0))
+            if not removed:
+                return
+            self._trimmed = trimmed = removed[-1].end - 1
+            self._damages = {
+                key: damage
+                for key, damage in self._damages.items()
+                if max(damage.first, damage.last) > trimmed
+            }
+        # First: a file that is still there is removed later, but one that is missing would be damage.
+        write_trimmed(self._folder, trimmed)
+        for segment in removed:
+            segment.path.unlink(missing_ok=True)
+        forget(self._folder, trimmed)
 
     def rewrite(self, first: int, edit: Edit) -> int:
         """Replaces bodies of requests from position `first` on, each by one of the same length; returns how many. Blocks.
@@ -162,7 +245,7 @@ class SegmentLog:
                 continue  # its time was over
             except (OSError, ValueError) as error:
                 raise LogFailed(f"The telemetry log could not be rewritten: {error}.") from error
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
         return changed
 
     def close(self) -> None:
@@ -182,7 +265,7 @@ class SegmentLog:
                 with self._writing:
                     self._write(batch)
             except Exception as error:  # nobody may wait for ever, and this thread may not end
-                _log.error("the telemetry log could not be written: %s", error)
+                logger.error("the telemetry log could not be written: %s", error)
                 refusal = LogFailed(f"The telemetry log could not be written ({error}); nothing was kept.")
                 for waiting in batch:
                     if not waiting.written.done():
@@ -248,14 +331,19 @@ class SegmentLog:
     def _segment_for(self, size: int, now: int) -> Segment:
         segment = self._segments[-1] if self._segments else None
         full = segment is not None and segment.size and segment.size + size > self._segment_bytes
-        sealed = segment is not None and segment.size and segment.end - 1 <= self._sealed_until
-        if segment is None or full or sealed or (segment.size and now - segment.first_at > SEGMENT_US):
+        old = segment is not None and segment.size and now - segment.first_at > SEGMENT_US
+        sealed = segment is not None and (
+            segment.is_sealed
+            or segment.end <= self._head
+            or (segment.size and segment.end - 1 <= self._sealed_until)
+        )
+        if segment is None or sealed or full or old:
             self._close_file()
             path = Segment.name(self._folder, self._head + 1)
             self._file = os.open(
                 path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600
             )
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
             segment = Segment(path, self._head + 1)
             with self._lock:
                 self._segments.append(segment)
@@ -269,33 +357,13 @@ class SegmentLog:
             self._file = None
 
 
-def _epoch(folder: Path) -> str:
-    """The id of this log, made once."""
-    file = folder / "epoch"
-    if not file.exists():
-        fresh = folder / f"epoch.{uuid4().hex}"
-        fresh.write_text(uuid4().hex)
-        fresh.replace(file)
-        _sync_folder(folder)
-    return file.read_text().strip()
-
-
-def _opened(folder: Path) -> list[Segment]:
-    """The segments in order, the last one without a torn end. Earlier ones are read when they are asked for."""
+def _opened(folder: Path, acknowledged: int) -> list[Segment]:
+    """The segments in order, the newest one checked and without a torn end. Earlier ones are read when they are asked
+    for. Requests up to position `acknowledged` were in the log."""
     paths = sorted(folder.glob(f"*{ENDING}"), key=first_of)
-    segments = [Segment.sealed(path, first_of(following)) for path, following in pairwise(paths)]
+    segments = [Segment.sealed(path, following) for path, following in pairwise(paths)]
     if paths:
-        last = Segment.opened(paths[-1])
-        if last.size < last.path.stat().st_size:
-            last.cut(last.size)
+        last = Segment.opened(paths[-1], acknowledged)
         last.last_at = last.last_at or (segments[-1].last_at if segments else 0)
         segments.append(last)
     return segments
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

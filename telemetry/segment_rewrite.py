@@ -19,8 +19,8 @@ Edit = Callable[[Entry], bytes | None]
 
 def rewrite(segment: Segment, edit: Edit) -> int:
     """How many requests were changed. A file that nobody appends to is copied, and the copy takes its place once it is
-    on disk: a crash leaves the one or the other. Readers of the old file go on. Raises OSError, and ValueError for a
-    damaged frame."""
+    on disk: a crash leaves the one or the other. Readers of the old file go on. Damaged requests are passed over.
+    Raises OSError, and ValueError for a body of another length."""
     copy = segment.path.with_name(segment.path.name + _UNFINISHED)
     changed = 0
     after = segment.first - 1
@@ -36,8 +36,7 @@ def rewrite(segment: Segment, edit: Edit) -> int:
                 if file is None:
                     shutil.copyfile(segment.path, copy)
                     file = copy.open("r+b")
-                assert segment.offsets is not None
-                file.seek(segment.offsets[entry.position - segment.first])
+                file.seek(segment.offset_of(entry.position))
                 file.write(frame(entry._replace(body=body)))
                 changed += 1
             after = entries[-1].position

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Literal
 
 from msgspec import Struct
 
+from projections.errors import ProjectionError
 from projections.plan import query_text
+from projections.telemetry_build import TablesState, TelemetryBuild
 from projections.telemetry_columns import NUMBERS_PER_POSITION
 from projections.warehouse import Warehouse
 from telemetry.captured import LABELS, Erasable, Eraser
@@ -19,8 +22,13 @@ from telemetry.decoding import Decoder
 from telemetry.intake import Intake
 from telemetry.log import Content
 from telemetry.projector import Projector
+from telemetry.retention_clock import SYSTEM_CLOCKS, Clocks, RetentionClock
 from telemetry.segment_log import SEGMENT_BYTES, SegmentLog
 from telemetry.upkeep import Upkeep
+
+logger = logging.getLogger("replaystack.telemetry")
+
+_MAX_LISTED = 20
 
 
 class Retention(Struct, frozen=True):
@@ -32,13 +40,17 @@ class Retention(Struct, frozen=True):
 
 class StoreState(Struct, frozen=True):
     """The positions of the first and the last request in the log, its bytes, and the position that the tables have
-    reached; `trouble` says why they do not get further."""
+    reached; `trouble` says why they do not get further. `damage` says what is damaged or missing in the log: at most
+    20 texts, `damage_count` in all. `retention` says why nothing is removed for its age; empty if it is."""
 
     first: int
     head: int
     bytes: int
     position: int
     trouble: str
+    damage: list[str]
+    damage_count: int
+    retention: str
 
 
 class TelemetryStore:
@@ -51,13 +63,23 @@ class TelemetryStore:
         retention: Retention,
         *,
         segment_bytes: int = SEGMENT_BYTES,
+        clocks: Clocks = SYSTEM_CLOCKS,
     ) -> None:
         self._warehouse = warehouse
-        self._log = SegmentLog(folder / "telemetry", segment_bytes=segment_bytes)
+        tables = _tables_state(warehouse)
+        self._log = SegmentLog(
+            folder / "telemetry",
+            tables=(tables.epoch, tables.position),
+            segment_bytes=segment_bytes,
+            clock_us=clocks.wall_us,
+        )
         self._decoder = Decoder()
         self._projector = Projector(warehouse, self._log, self._decoder)
+        clock = RetentionClock(
+            folder / "telemetry", retention.max_age_days * 86_400, self._log.recorded_at(), clocks
+        )
         self._upkeep = Upkeep(
-            warehouse, self._log, self._projector, retention.max_age_days, retention.max_bytes
+            warehouse, self._log, self._projector, retention.max_age_days, retention.max_bytes, clock
         )
         self.intake = Intake(self._log, self._decoder, self._projector)
 
@@ -86,12 +108,16 @@ class TelemetryStore:
         return spans
 
     def state(self) -> StoreState:
+        damages = self._log.damages()
         return StoreState(
             self._log.first(),
             self._log.head(),
             self._log.size(),
             self._projector.position,
             self._projector.trouble,
+            [str(damage) for damage in damages[:_MAX_LISTED]],
+            len(damages),
+            self._upkeep.retention_waits,
         )
 
     async def stop(self) -> None:
@@ -122,3 +148,12 @@ def _captured(
             first = min(first or position, position)
             spans[owner] += count
     return first, dict(spans)
+
+
+def _tables_state(warehouse: Warehouse) -> TablesState:
+    try:
+        return TelemetryBuild.state(warehouse)
+    except (ProjectionError, OSError) as error:
+        # The projector mends them, and says so if it cannot.
+        logger.warning("the tables of telemetry do not say how far they are: %s", error)
+        return TablesState()

@@ -1,7 +1,7 @@
 """Keeps the store of telemetry fast and bounded: recent spans are moved in chunks, and what is too old is removed.
 
 The log is what is trimmed, a file at a time; the tables lose what it has lost, so that they are what a rebuild from it
-would make.
+would make. By and by the files of the log are read to find damage while there is a copy of what they held.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Iterator
 
 from projections.errors import StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
 from projections.span_store import CHUNK
@@ -16,6 +17,7 @@ from projections.telemetry_build import TelemetryBuild
 from projections.warehouse import Warehouse
 from telemetry.log import TelemetryLog
 from telemetry.projector import Projector
+from telemetry.retention_clock import RetentionClock
 
 logger = logging.getLogger("replaystack.telemetry")
 
@@ -37,12 +39,15 @@ class Upkeep:
         projector: Projector,
         max_age_days: float,
         max_bytes: int,
+        clock: RetentionClock,
     ) -> None:
         self._warehouse = warehouse
         self._log = log
         self._projector = projector
         self._max_age_days = max_age_days
         self._max_bytes = max_bytes
+        self._clock = clock
+        self._check: Iterator[None] | None = log.check()
         self._forgotten: tuple[TelemetryBuild | None, int] = (None, 0)
         self._since_move = CHUNK
         self._arrived_at: float | None = None
@@ -71,7 +76,7 @@ class Upkeep:
         # What a crash has left to be moved is moved once the tables are open: nothing need ever arrive again.
         while self._projector.build is None and not self._stopping.is_set():
             self._work.wait(OPENING_S)
-        trim_at = time.monotonic()
+        trim_at = check_at = time.monotonic()
         while not self._stopping.is_set():
             try:
                 if self._since_move >= CHUNK // 4:
@@ -83,6 +88,8 @@ class Upkeep:
                 if time.monotonic() >= trim_at:
                     trim_at = time.monotonic() + TRIM_EVERY_S
                     self.trim()
+                if self._check is not None and time.monotonic() >= check_at:
+                    check_at = self._checked()
             except (StatementRefused, StorageFailed, ViewBehind, OSError) as error:
                 # The projector mends what is broken; here it is tried again later.
                 logger.warning("upkeep of telemetry is put off: %s", error)
@@ -91,8 +98,29 @@ class Upkeep:
             except Exception:
                 logger.exception("upkeep of telemetry failed")
             due = trim_at if self._arrived_at is None else min(trim_at, self._arrived_at + QUIET_S)
-            self._work.wait(max(0.1, due - time.monotonic()))
+            if self._check is not None:
+                due = min(due, check_at)
+            self._work.wait(max(0.01, due - time.monotonic()))
             self._work.clear()
+
+    def _checked(self) -> float:
+        """Looks at one more file; returns when to look at the next one, so that this takes a fifth of one core."""
+        began = time.monotonic()
+        assert self._check is not None
+        try:
+            next(self._check)
+        except StopIteration:
+            self._check = None
+        except OSError as error:
+            logger.error("the telemetry log could not be checked: %s", error)
+            self._check = None
+        ended = time.monotonic()
+        return ended + 4 * (ended - began)
+
+    @property
+    def retention_waits(self) -> str:
+        """Why nothing is removed for its age; empty if it is."""
+        return self._clock.waits
 
     def _move(self) -> None:
         build = self._projector.build
@@ -104,7 +132,8 @@ class Upkeep:
         build = self._projector.build
         if build is None:
             return
-        before_us = time.time_ns() // 1000 - int(self._max_age_days * _DAY_US)
+        before_us = self._clock.now_us() - int(self._max_age_days * _DAY_US)
+        self._clock.save()
         self._log.trim(before_us, self._max_bytes, self._projector.position)
         first = self._log.first()
         # Tables that were built anew may hold what was removed from the log meanwhile.

@@ -15,7 +15,7 @@ COMMANDS = {
     "demo": "Show the idea in a minute: a conversation, a crash, and what was recorded.",
     "doctor": "Check the log, the read models, the port and the model providers.",
     "rebuild": "Build the read models anew from the log.",
-    "backup": "Copy the log and its blobs to a new folder.",
+    "backup": "Copy the logs and their blobs to a new folder.",
     "verify": "Read the whole log and check that nothing is missing or changed.",
     "erasure": "Show what was erased after a deletion, and what remains.",
     "datasets": "List, show, import and export datasets.",

@@ -14,9 +14,10 @@ from stack.cli.options import loaded, settings_options
 @click.argument("target", type=click.Path(path_type=Path, file_okay=False))
 @settings_options("data")
 def command(target: Path, **options: Any) -> None:
-    """Copy the log and its blobs to the new folder TARGET, while a server runs or not.
+    """Copy the logs and their blobs to the new folder TARGET, while a server runs or not.
 
-    The read models are not copied: a server that is started on TARGET builds them from the log.
+    The read models and the tables of telemetry are not copied: a server that is started on TARGET builds them from
+    the logs.
     """
     from stack.eventstore.backup import backup
 

@@ -19,6 +19,7 @@ from projections.errors import ProjectionError
 from stack import VERSION
 from stack.cli.offline import has_log, view_position
 from stack.cli.running import server_state
+from stack.cli.telemetry_log import REMEDY, telemetry_log
 from stack.config import ConfigError, require_safe_listener
 from stack.data_folder import is_held
 from stack.errors import ReplaystackError
@@ -66,7 +67,7 @@ def examine(settings: Settings) -> list[Check]:
         *(_served_log(state) if state else _offline_log(settings.data)),
         *(() if served else _listener(settings)),
         *_providers(state["providers"] if state else asyncio.run(_ask_providers(settings))),
-        *(_telemetry(state["telemetry"]) if state else ()),
+        *(_telemetry(state["telemetry"]) if state else _offline_telemetry(settings.data)),
         *(_ports(state) if state else ()),
         *(_tasks(state) if state else ()),
         _versions(),
@@ -221,7 +222,10 @@ def _providers(providers: list[dict[str, Any]]) -> Iterator[Check]:
 def _telemetry(state: dict[str, Any]) -> Iterator[Check]:
     kept, behind = state["head"] - state["first"] + 1, state["head"] - state["position"]
     told = f"{kept} requests in {state['bytes'] / 2**20:.1f} MiB, from position {state['first']} on"
-    if state["trouble"]:
+    if state["damage"]:
+        detail = f"{told}; {state['damage_count']} damages, the first: {state['damage'][0]}"
+        yield Check("telemetry", "problem", detail, REMEDY)
+    elif state["trouble"]:
         remedy = "The server goes on trying; look at its log and at the disk."
         yield Check("telemetry", "problem", f"{told}; {state['trouble']}", remedy)
     elif behind > LAG_WARNING_REQUESTS:
@@ -230,6 +234,21 @@ def _telemetry(state: dict[str, Any]) -> Iterator[Check]:
         )
     else:
         yield Check("telemetry", "ok", told)
+    if state["retention"]:
+        yield Check("clock", "warning", state["retention"], "Set the clock if it is wrong.")
+
+
+def _offline_telemetry(data: Path) -> Iterator[Check]:
+    try:
+        found = telemetry_log(data, None)
+    except OSError as error:
+        yield Check("telemetry", "problem", f"the log cannot be read: {error}", "Look at the disk.")
+        return
+    if found is not None and found.problems:
+        detail = f"{found.told}; {len(found.problems)} damages, the first: {found.problems[0]}"
+        yield Check("telemetry", "problem", detail, REMEDY)
+    elif found is not None:
+        yield Check("telemetry", "ok", found.told)
 
 
 def _ports(state: dict[str, Any]) -> Iterator[Check]:

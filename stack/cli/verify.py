@@ -19,18 +19,23 @@ if TYPE_CHECKING:
 @settings_options("data")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(as_json: bool, **options: Any) -> None:
-    """Read the whole log and check its order, hash chain, content and blobs; tell where the read models stand.
+    """Read both logs, of events and of telemetry, and check order, hash chain, content and blobs; tell where the read
+    models stand.
 
     Works while a server runs. The exit code is 1 when something is wrong.
     """
+    from stack.cli.running import server_state
+    from stack.cli.telemetry_log import telemetry_log
     from stack.eventstore.verify import verify
 
     data = loaded(options).settings.data
     report = verify(data)
     view, problems = _view(data, report.epoch, report.head)
-    problems = [*report.problems, *problems]
+    telemetry = telemetry_log(data, server_state(data))
+    problems = [*report.problems, *problems, *(telemetry.problems if telemetry else ())]
     if as_json:
-        told = msgspec.to_builtins(report) | {"view": view, "ok": not problems, "problems": problems}
+        found = {"view": view, "telemetry": msgspec.to_builtins(telemetry)}
+        told = msgspec.to_builtins(report) | found | {"ok": not problems, "problems": problems}
         click.echo(msgspec.json.format(msgspec.json.encode(told)))
     else:
         click.echo(f"log    {data}: {report.events} events in {report.streams} streams, head {report.head}")
@@ -38,6 +43,8 @@ def command(as_json: bool, **options: Any) -> None:
         click.echo(f"chain  {_chain(report)}")
         click.echo(f"blobs  {report.blobs} with {report.blob_bytes} bytes")
         click.echo(f"view   {_told(view)}")
+        if telemetry is not None:
+            click.echo(f"otlp   {telemetry.told}")
         for problem in problems:
             click.echo(f"WRONG  {problem}")
         unlisted = report.problem_count - len(report.problems)

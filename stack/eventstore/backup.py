@@ -1,4 +1,4 @@
-"""Copies a data folder's log and blobs, while a server uses them or not.
+"""Copies a data folder's log, blobs and telemetry log, while a server uses them or not.
 
 A backup is a folder that a server can be started on. It has the positions of the original but an epoch of its
 own, so that views built from one are never taken for views of the other.
@@ -23,6 +23,7 @@ from stack.eventstore import chain
 from stack.eventstore.blobs import BlobStore, sync_folder
 from stack.eventstore.sqlite_schema import FILE_NAME, connect_reader
 from stack.private_files import make_private, restrict_umask
+from telemetry import log_check
 
 _log = logging.getLogger(__name__)
 
@@ -104,7 +105,8 @@ def _copy(source: Path, target_folder: Path) -> Manifest:
         if attempt == _ATTEMPTS - 1:
             raise OSError(f"blob {missing[0]} is missing from {blobs.folder}; verify tells more")
     _drop_others(copies, set(digests))
-    files = [target, *(copies.path(digest) for digest in digests)]
+    telemetry = log_check.copy(source.parent / "telemetry", target_folder / "telemetry")
+    files = [target, *(copies.path(digest) for digest in digests), *telemetry]
     manifest = Manifest(
         epoch, source_epoch, head, tuple(_described(file, target_folder) for file in sorted(files))
     )

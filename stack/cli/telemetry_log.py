@@ -1,0 +1,66 @@
+"""What `verify` and `doctor` say about the telemetry log of a data folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from projections.errors import ProjectionError
+from projections.files import database_path
+from projections.telemetry_build import TablesState, TelemetryBuild
+from projections.warehouse import Warehouse
+from telemetry.log_check import check
+from telemetry.log_files import EPOCH
+
+REMEDY = (
+    "What is whole is served, and what the tables hold is kept. Restore a backup if requests are missing; the damaged "
+    "bytes are in telemetry/*.damaged."
+)
+
+
+class TelemetryLogState(Struct, frozen=True):
+    """`told` is for people; `problems` are in order."""
+
+    told: str
+    requests: int
+    head: int
+    problems: list[str]
+
+
+def telemetry_log(data: Path, served: dict[str, Any] | None) -> TelemetryLogState | None:
+    """Reads the whole telemetry log; None if there is none. `served` is the state of the server on this folder, which
+    knows more; without one, the tables on disk are asked how far they are. Raises OSError."""
+    folder = data / "telemetry"
+    tables = TablesState() if served is not None else _tables(data)
+    if not folder.is_dir() and not tables.position:
+        return None
+    epoch = folder / EPOCH
+    own = epoch.read_text(errors="replace").strip() if epoch.is_file() else ""
+    report = check(folder, tables.position if own in ("", tables.epoch) else 0)
+    problems = [f"telemetry: {damage}" for damage in report.damages]
+    for damage in served["telemetry"]["damage"] if served is not None else ():
+        if f"telemetry: {damage}" not in problems:
+            problems.append(f"telemetry: {damage}")
+    if tables.epoch and not own:
+        problems.append(
+            "telemetry: the log has lost its epoch file; the next start takes the one of the tables"
+        )
+    told = f"{report.requests} requests in {report.files} files with {report.bytes} bytes, head {report.head}"
+    return TelemetryLogState(told, report.requests, report.head, problems)
+
+
+def _tables(data: Path) -> TablesState:
+    if not database_path(data, "telemetry").is_file():
+        return TablesState()
+    try:
+        warehouse = Warehouse.open(data)
+    except ProjectionError:
+        return TablesState()
+    try:
+        return TelemetryBuild.state(warehouse)
+    except ProjectionError:
+        return TablesState()
+    finally:
+        warehouse.close()
