@@ -15,7 +15,7 @@ from projections.telemetry_columns import NO_COUNT, SPANS
 from telemetry.attribute_json import SEPARATOR
 from telemetry.decoded import MAX_TIME_NS, Decoded, Origin, Origins, Rejections
 from telemetry.dialects import Dialect
-from telemetry.promoted import COUNTS, TEXTS, Promoted, entity
+from telemetry.promoted import COUNTS, ENTITY, TEXTS, Promoted, entity
 from telemetry.row_columns import RowColumns
 from telemetry.row_limit import RowLimit
 
@@ -167,6 +167,8 @@ class _Rows:
                 value = value_of(fragments[key])
                 if value is not None:
                     columns[name][row] = value
+            if ENTITY not in fragments:
+                continue
             named = entity(fragments)
             if named is not None and not columns[named[0]][row]:
                 columns[named[0]][row] = named[1]

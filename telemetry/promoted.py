@@ -34,15 +34,17 @@ Source = tuple[str, bytes, Callable[[bytes], Any]]
 
 
 def entity(fragments: Mapping[bytes, bytes]) -> tuple[str, bytes] | None:
-    """The column that the name of OpenLLMetry's entity fills, and that name; None without one of a known kind."""
-    if _ENTITY_NAME not in fragments or _ENTITY_KIND not in fragments:
+    """The column that the name of OpenLLMetry's entity, which the span has, fills, and that name. None if its kind is not known."""
+    if _ENTITY_KIND not in fragments:
         return None
-    kind, name = _texts(fragments[_ENTITY_KIND]), _texts(fragments[_ENTITY_NAME])
+    kind, name = _texts(fragments[_ENTITY_KIND]), _texts(fragments[ENTITY])
     column = ENTITY_COLUMNS.get((kind or b"").decode())
     return (column, name) if column and name else None
 
 
-_ENTITY_NAME, _ENTITY_KIND = msgspec.json.encode(ENTITY_NAME), msgspec.json.encode(ENTITY_KIND)
+ENTITY = msgspec.json.encode(ENTITY_NAME)
+"""The key of OpenLLMetry's entity as JSON text."""
+_ENTITY_KIND = msgspec.json.encode(ENTITY_KIND)
 
 
 class Promoted(Remembered[tuple[Any, ...], tuple[Source, ...]]):
@@ -57,10 +59,11 @@ class Promoted(Remembered[tuple[Any, ...], tuple[Source, ...]]):
 def _sources(dialect_and_keys: tuple[Any, ...]) -> tuple[Source, ...]:
     dialect, *keys = dialect_and_keys
     held = set(keys)
+    others = [sources for other, sources in _CONVERTED.items() if other != dialect]
     return tuple(
         (column, key, convert)
         # What counts most comes last, over the others.
-        for sources in (*reversed(_CONVERTED), _CONVERTED_BY_DIALECT[dialect])
+        for sources in (*reversed(others), _CONVERTED[dialect])
         for column, key, convert in sources
         if key in held
     )
@@ -134,7 +137,7 @@ def _converter(column: str, name: str) -> Callable[[bytes], Any]:
     return _texts
 
 
-_CONVERTED_BY_DIALECT: Mapping[str, Sequence[Source]] = {
+_CONVERTED: Mapping[str, Sequence[Source]] = {
     dialect: [
         (column, msgspec.json.encode(name), _converter(column, name))
         for column, names in columns.items()
@@ -142,4 +145,3 @@ _CONVERTED_BY_DIALECT: Mapping[str, Sequence[Source]] = {
     ]
     for dialect, columns in SOURCES.items()
 }
-_CONVERTED = list(_CONVERTED_BY_DIALECT.values())
