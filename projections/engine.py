@@ -309,9 +309,7 @@ class Engine:
             idle_until = time.monotonic() + _IDLE_S
             while self._stop_at is None:
                 now = time.monotonic()
-                due = idle_until
-                if self._must_build() and self._rewrites.is_due():
-                    return
+                due = min(idle_until, self._rewrites.not_before) if self._must_build() else idle_until
                 if self._head > self._position:
                     if self._wanted() > self._position or self._head - self._position >= self._batch_serving:
                         return

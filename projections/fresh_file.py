@@ -7,6 +7,7 @@ written by a database instance of its own, under the name that the file will hav
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from projections import files
 from projections.transaction import File, Transaction, Writer, translated
 
 CHECKPOINT_BYTES = 32 << 20
-"""The last checkpoint is made while the followers of the log wait, so none may be large."""
+SMALL_BYTES = 1 << 20
+"""What may be left for the last checkpoint, which the follower of the log waits for."""
 
 
 class FreshFile:
@@ -27,6 +29,8 @@ class FreshFile:
         self.file: File = file
         self.path = files.next_path(folder, file)
         self._spill = folder / f"spill.next.{file}"
+        self._checkpoint: Future[None] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="new file")
         self.remove_leftovers(folder, file)
         with translated():
             self._root = duckdb.connect(":memory:", config={**settings, "temp_directory": str(self._spill)})
@@ -49,13 +53,25 @@ class FreshFile:
     def write_beside(self) -> AbstractContextManager[Transaction]:
         return self._writer.transaction()
 
-    def checkpoint_if_due(self) -> None:
-        if files.wal_bytes(self.path) >= CHECKPOINT_BYTES:
-            self._writer.checkpoint()
+    def is_busy(self) -> bool:
+        """Whether a checkpoint is under way; a write would wait for it. Raises StorageFailed where the last one failed."""
+        checkpoint = self._checkpoint
+        if checkpoint is not None and checkpoint.done():
+            self._checkpoint = None
+            checkpoint.result()
+        return self._checkpoint is not None
+
+    def checkpoint_if_due(self, due_bytes: int = CHECKPOINT_BYTES) -> bool:
+        """Begins to write the log of the file back, in a thread of its own, where it has so many bytes."""
+        if files.wal_bytes(self.path) < due_bytes:
+            return False
+        self._checkpoint = self._thread.submit(self._writer.checkpoint)
+        return True
 
     def close(self) -> None:
         """Writes everything into the file and releases it. Raises StorageFailed; then the file is not to be used."""
         try:
+            self._thread.shutdown()
             self._writer.checkpoint()
         finally:
             self._writer.close()
@@ -64,6 +80,7 @@ class FreshFile:
 
     def discard(self) -> None:
         """Gives the build up. Never raises."""
+        self._thread.shutdown()
         with suppress(duckdb.Error):
             self._writer.close()
             self._root.close()

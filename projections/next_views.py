@@ -10,11 +10,11 @@ import logging
 from projections.build import Build
 from projections.errors import StorageFailed
 from projections.feed import Feed
-from projections.fresh_file import FreshFile
+from projections.fresh_file import SMALL_BYTES, FreshFile
 from projections.garbage import without_collecting
 from projections.plan import Plan
 from projections.positions import carry_positions
-from projections.rewrites import BUILD_AGAIN_S, REPLACE_AGAIN_S, Rewrites
+from projections.rewrites import BUILD_AGAIN_S, BUSY_S, REPLACE_AGAIN_S, Rewrites
 from projections.warehouse import Warehouse
 
 _log = logging.getLogger(__name__)
@@ -68,11 +68,16 @@ class NextViews:
     def _advance_next(self, serving: Build) -> Build | None:
         try:
             build, fresh = self._in_new_file()
+            if fresh.is_busy():
+                self._rewrites.put_off(BUSY_S)
+                return None
             head = self._feed.head()
             with without_collecting():
                 build.apply(self._feed.read(build.position, self._batch_serving))
             if build.position < max(head, serving.position):
                 fresh.checkpoint_if_due()
+                return None
+            if fresh.checkpoint_if_due(SMALL_BYTES):
                 return None
             build.store_position()
             build.become_served()

@@ -7,18 +7,20 @@ from threading import Condition
 
 BUILD_AGAIN_S = 30.0
 """After a new file could not be written, such as on a full disk."""
+BUSY_S = 0.02
+"""While a checkpoint of the new file is under way."""
 REPLACE_AGAIN_S = 1.0
 """After readers of the old file did not end."""
 
 
 class Rewrites:
     """Rewrites are numbered as they are asked for. One is done by a file that was begun after that: such a file holds
-    nothing that the log did not hold any more. `changed` is the condition of its owner; those who wait hold it."""
+    nothing that the log did not hold any more. `not_before` is when the next step is due, on the monotonic clock. `changed` is the condition of its owner; those who wait hold it."""
 
     def __init__(self, changed: Condition) -> None:
         self._changed = changed
         self._asked = self._begun = self._done = 0
-        self._not_before = 0.0
+        self.not_before = 0.0
         self._ended = False
 
     @property
@@ -27,7 +29,7 @@ class Rewrites:
 
     def is_due(self) -> bool:
         """Whether the next step may be taken now."""
-        return time.monotonic() >= self._not_before
+        return time.monotonic() >= self.not_before
 
     def ask(self) -> int:
         """The number of a new rewrite."""
@@ -51,7 +53,7 @@ class Rewrites:
         self._done = self._begun
 
     def put_off(self, pause_s: float) -> None:
-        self._not_before = time.monotonic() + pause_s
+        self.not_before = time.monotonic() + pause_s
 
     def end(self) -> None:
         """Nothing is rewritten any more. The owner notifies `changed` afterwards."""

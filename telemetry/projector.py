@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from projections.errors import StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
-from projections.fresh_file import FreshFile
+from projections.fresh_file import SMALL_BYTES, FreshFile
 from projections.mending import is_damage, pause_s
-from projections.rewrites import BUILD_AGAIN_S, REPLACE_AGAIN_S, Rewrites
+from projections.rewrites import BUILD_AGAIN_S, BUSY_S, REPLACE_AGAIN_S, Rewrites
 from projections.telemetry_build import Arrival, TelemetryBuild
 from projections.transaction import File
 from projections.waiters import Waiters
@@ -249,7 +249,8 @@ class Projector:
         if self._must_build():
             return
         if self._position >= self._log.head():
-            self._work.wait(1.0)
+            left_s = self._rewrites.not_before - time.monotonic() if self._rewrites.wanted else 1.0
+            self._work.wait(min(1.0, max(0.0, left_s)))
         due = time.monotonic() + LINGER_S
         while not (self._stopping or self._is_rebuilding() or self._position >= self._log.head()):
             if self._position + 1 not in self._kept:
@@ -257,7 +258,12 @@ class Projector:
                 if self._position < self._left_out or time.monotonic() > began + _OFFER_S:
                     return
                 self._work.wait(_OFFER_S)
-            elif self._is_asked() or self._kept_bytes >= LINGER_BYTES or time.monotonic() >= due:
+            elif (
+                self._is_asked()
+                or self._rewrites.wanted
+                or self._kept_bytes >= LINGER_BYTES
+                or time.monotonic() >= due
+            ):
                 return
             else:
                 self._work.wait(due - time.monotonic())
@@ -311,6 +317,9 @@ class Projector:
             return
         try:
             build, fresh = self._next_tables()
+            if fresh.is_busy():
+                self._rewrites.put_off(BUSY_S)
+                return
             entries = self._log.read(build.position, READ_BYTES)
             if entries and build.position < self._position:
                 _apply_each(
@@ -320,6 +329,8 @@ class Projector:
                     pass
                 fresh.checkpoint_if_due()
             if build.position < self._position and entries:
+                return
+            if fresh.checkpoint_if_due(SMALL_BYTES):
                 return
             if build.position < self._position:
                 build.apply([Arrival(self._position, {})])
