@@ -42,9 +42,18 @@ def existing(state: SessionState, agent_id: str, session_id: str) -> SessionStat
     return state
 
 
+MAX_NAME_BYTES = 64 * 2**10
+"""Names are kept in the read model, where nothing long is kept."""
+
+
 def create(agent_id: str, session_name: str) -> list[Event]:
     if not session_name.strip():
         raise Invalid("session_name is empty; give the session a name.")
+    size = len(session_name.encode("utf-8", "surrogatepass"))
+    if size > MAX_NAME_BYTES:
+        raise Invalid(
+            f"session_name has {size} bytes; at most {MAX_NAME_BYTES} are taken. Give a shorter name."
+        )
     return [SessionCreated(agent_id=agent_id, session_name=session_name)]
 
 

@@ -78,6 +78,16 @@ def test_sessions_with_long_names(http: httpx.Client) -> None:
     assert [len(one["session_name"]) for page in found for one in page] == [5000, 5000, 1, 5000]
 
 
+def test_a_name_that_is_no_name_is_refused(http: httpx.Client) -> None:
+    path = f"{AGENTS}/{create(http, 1)}/session"
+    longest = http.post(path, json={"session_name": "a" * 2**16}).raise_for_status().json()
+    kept = http.get(f"{path}/{longest['session_id']}").json()
+    assert kept["session_name"] == "a" * 2**16
+    answer = http.post(path, json={"session_name": "a" * (2**16 + 1)})
+    assert answer.status_code == 400
+    assert "session_name has 65537 bytes" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize("limit", [None, 1, 7])
 def test_rows_versions_and_differences(http: httpx.Client, limit: int | None) -> None:
     rows = [{"text": "a" * length} for length in (10, 5000, 1000, 1000, 1000, 1000, 1000, 9000)]
