@@ -37,6 +37,14 @@ class FailedEvent(Struct, frozen=True):
     error: str
 
 
+class ViewPosition(Struct, frozen=True):
+    """Up to where the read models on disk hold the log, and of which copy of it."""
+
+    position: int
+    epoch: str
+    schema_hash: str
+
+
 class _Bare(Struct):
     event: str = ""
 
@@ -254,3 +262,19 @@ def _drop_all(target: Writes) -> None:
         )
         for (name,) in builds:
             transaction.run(f"DROP SCHEMA views.{name} CASCADE")
+
+
+def recorded_position(warehouse: Warehouse) -> ViewPosition | None:
+    """What the file says of the build that it serves, of whichever plan; None if it says nothing that can be read.
+    Raises StorageFailed."""
+    try:
+        with warehouse.write() as transaction:
+            transaction.run(_SERVED)
+            found = transaction.rows("SELECT schema_name, schema_hash, epoch FROM views.main.served")
+            if len(found) != 1:
+                return None
+            name, schema_hash, epoch = found[0]
+            ((position,),) = transaction.rows(f"SELECT position FROM views.{name}.progress")
+    except (StatementRefused, ValueError):
+        return None
+    return ViewPosition(position, epoch, schema_hash)

@@ -16,7 +16,7 @@ from msgspec import MsgspecError
 
 from projections.build import Build
 from projections.engine_state import EngineState
-from projections.errors import StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
+from projections.errors import LogBehindView, StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
 from projections.feed import Feed
 from projections.linger import Linger
 from projections.mending import is_damage, pause_s
@@ -261,7 +261,8 @@ class Engine:
             except StorageFailed as failure:
                 self._mend(failure)
             except Exception as error:
-                _log.exception("The projection engine failed and tries again")
+                traced = not isinstance(error, LogBehindView)
+                _log.error("The projection engine failed and tries again: %s", error, exc_info=traced)
                 # A build that was cut off in the middle of a batch is opened again where its file says it is.
                 self._is_open &= not any(
                     build and build.cut_off for build in (self._serving, self._next.build)
@@ -300,7 +301,9 @@ class Engine:
             return None
 
     def _is_of_this_log(self, build: Build) -> bool:
-        return build.epoch == self._feed.epoch and build.position <= self._feed.head()
+        if build.epoch == self._feed.epoch and build.position > self._feed.head():
+            raise LogBehindView(self._feed.head(), build.position)
+        return build.epoch == self._feed.epoch
 
     def _wait_for_work(self) -> None:
         """Returns when there is something to do: a rebuild, a full batch, someone who waits, or records that have

@@ -8,6 +8,7 @@ ProjectionError
 ├── StorageFailed       the file or the instance failed: disk, damage, memory; open it again
 │   ├── FileDamaged         the file cannot be read as a database
 │   └── FileInUse           another process holds the file
+├── LogBehindView       the log ends before a view that was built from it: it lost events
 └── WarehouseClosed     the warehouse was closed
 """
 
@@ -54,6 +55,16 @@ class FileDamaged(StorageFailed):
 
 class FileInUse(StorageFailed):
     """Another process holds the file."""
+
+
+class LogBehindView(ProjectionError):
+    """The log lost events, and the view may be the only copy of them."""
+
+    def __init__(self, head: int, position: int) -> None:
+        super().__init__(
+            f"The log ends at position {head}, and the view holds its events up to position {position}. The view is left "
+            "as it is. Start the server again: it says what can be done."
+        )
 
 
 class WarehouseClosed(ProjectionError):

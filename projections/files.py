@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Literal
 
 # Enough to look into a fault that repeats, and a bound on the disk that it takes.
 DAMAGED_COPIES_KEPT = 2
-_MARK = ".damaged-"
+
+Why = Literal["damaged", "lost"]
+"""Of a file that was set aside: it cannot be used, or it holds events that the log has lost."""
+WHYS: tuple[Why, ...] = ("damaged", "lost")
 
 
 def database_path(folder: Path, name: str) -> Path:
@@ -38,10 +42,10 @@ def replace(path: Path, new: Path) -> None:
         os.close(descriptor)
 
 
-def remove_damaged_copies(folder: Path) -> int:
-    """Deletes all copies that were set aside; returns how many. They hold content that was deleted since, and cannot
-    be read to remove it."""
-    copies = [copy for path in folder.glob(f"*{_MARK}*") if (copy := path).is_file()]
+def remove_copies_set_aside(folder: Path) -> int:
+    """Deletes all copies that were set aside; returns how many files. They hold content that was deleted since, and
+    nothing removes it from them."""
+    copies = [copy for why in WHYS for copy in folder.glob(f"*.{why}-*") if copy.is_file()]
     for copy in copies:
         copy.unlink(missing_ok=True)
     return len(copies)
@@ -64,26 +68,31 @@ def is_incomplete(path: Path) -> bool:
     return lost and wal_bytes(path) > 0
 
 
-def set_aside(path: Path) -> Path:
-    """Moves the database file and what belongs to it out of the way, as `<name>.damaged-<time>`; returns the
-    new path of the file. Keeps the latest copies only. Never overwrites an earlier copy."""
+def set_aside(path: Path, why: Why = "damaged") -> Path:
+    """Moves the database file and what belongs to it out of the way, as `<name>.<why>-<time>`, readable by its owner
+    alone; returns the new path of the file. Never overwrites an earlier copy. Keeps the latest damaged copies only,
+    and all that are the last copy of lost events."""
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + f"-{time.time_ns() % 1_000_000_000:09d}"
-    aside = path.with_name(f"{path.name}{_MARK}{stamp}")
+    aside = path.with_name(f"{path.name}.{why}-{stamp}")
     for part in _parts(path):
-        part.rename(path.with_name(f"{path.name}{_MARK}{stamp}{part.name.removeprefix(path.name)}"))
-    for old in damaged_copies(path)[:-DAMAGED_COPIES_KEPT]:
+        part.chmod(0o600)
+        part.rename(path.with_name(f"{aside.name}{part.name.removeprefix(path.name)}"))
+    for old in copies_set_aside(path, "damaged")[:-DAMAGED_COPIES_KEPT]:
         for part in path.parent.glob(f"{old.name}*"):
             part.unlink(missing_ok=True)
     return aside
 
 
-def damaged_copies(path: Path) -> list[Path]:
-    """Copies set aside earlier, oldest first; one path per copy, whatever parts of it there are."""
-    stamps = {
-        found.name.removeprefix(path.name + _MARK).split(".")[0]
-        for found in path.parent.glob(f"{path.name}{_MARK}*")
-    }
-    return [path.with_name(f"{path.name}{_MARK}{stamp}") for stamp in sorted(stamps)]
+def copies_set_aside(path: Path, *whys: Why) -> list[Path]:
+    """Copies set aside earlier for one of these reasons (none named: for any), oldest first; one path per copy,
+    whatever parts of it there are."""
+    found = set()
+    for why in whys or WHYS:
+        mark = f"{path.name}.{why}-"
+        for part in path.parent.glob(f"{mark}*"):
+            stamp = part.name.removeprefix(mark).split(".")[0]
+            found.add((stamp, path.with_name(f"{mark}{stamp}")))
+    return [copy for _, copy in sorted(found)]
 
 
 def _wal(path: Path) -> Path:
@@ -91,4 +100,5 @@ def _wal(path: Path) -> Path:
 
 
 def _parts(path: Path) -> list[Path]:
-    return [found for found in path.parent.glob(f"{path.name}*") if _MARK not in found.name]
+    aside = tuple(f"{path.name}.{why}-" for why in WHYS)
+    return [found for found in path.parent.glob(f"{path.name}*") if not found.name.startswith(aside)]

@@ -195,23 +195,28 @@ class _Process(uvicorn.Server):
         self._connections.stop()
 
 
-def serve(settings: Settings, announced: Callable[[str], None] | None = None) -> int:
-    """Serves until SIGINT or SIGTERM. Returns the exit code. `announced` gets the URL once it answers.
+def serve(
+    settings: Settings, announced: Callable[[str], None] | None = None, *, accept_loss: bool = False
+) -> int:
+    """Serves until SIGINT or SIGTERM. Returns the exit code. `announced` gets the URL once it answers. With
+    `accept_loss`, a log that lost events is served as it is.
 
-    Raises FolderInUse, FolderUnusable, and Unavailable when the address is taken.
+    Raises FolderInUse, FolderUnusable, LogIncomplete, and Unavailable when the address is taken.
     """
     folder = DataFolder(settings.data)
     try:
         with asyncio.Runner(loop_factory=_loop) as runner:
-            return runner.run(_serve(settings, folder, announced))
+            return runner.run(_serve(settings, folder, announced, accept_loss))
     except OSError as error:
         raise FolderUnusable(f"{folder.path} cannot be used: {error}.") from error
     finally:
         folder.close()
 
 
-async def _serve(settings: Settings, folder: DataFolder, announced: Callable[[str], None] | None) -> int:
-    server = Server(settings, folder)
+async def _serve(
+    settings: Settings, folder: DataFolder, announced: Callable[[str], None] | None, accept_loss: bool
+) -> int:
+    server = Server(settings, folder, accept_loss=accept_loss)
 
     def announce(url: str) -> None:
         folder.announce(url)

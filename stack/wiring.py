@@ -8,11 +8,10 @@ import secrets
 
 from projections.engine import Engine
 from projections.reader import HydratingReader
-from projections.warehouse import Warehouse
 from schemas.events.turn import Owner
 from stack import VERSION
 from stack.data_folder import DataFolder
-from stack.eventstore import EventStore
+from stack.log_loss import open_log_and_views
 from stack.providers.fetch.guarded import GuardedFetcher
 from stack.providers.fetch.port import Fetcher
 from stack.providers.inference.registry import Models
@@ -56,18 +55,26 @@ logger = logging.getLogger("replaystack.server")
 class Server:
     """Everything that one server is made of. Made inside the event loop that it will live in."""
 
-    def __init__(self, settings: Settings, folder: DataFolder, fetcher: Fetcher | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        folder: DataFolder,
+        fetcher: Fetcher | None = None,
+        *,
+        accept_loss: bool = False,
+    ) -> None:
         self.settings = settings
         self.folder = folder
+        memory = f"{settings.database_memory_bytes // 2**20}MiB"
+        self.store, self.warehouse = open_log_and_views(
+            folder.path, memory_limit=memory, accept_loss=accept_loss
+        )
         node, boot = settings.node or folder.node, secrets.token_hex(8)
         self.rates = RateLimits(settings)
         self.signals = Signals(
             VERSION, f"{node}-{boot}", settings.own_telemetry, on_tokens=self.rates.charge_tokens
         )
         self.tracing = self.signals.tracing
-        self.store = EventStore.open(folder.path)
-        memory = f"{settings.database_memory_bytes // 2**20}MiB"
-        self.warehouse = Warehouse.open(folder.path, memory_limit=memory)
         self.engine = Engine(
             self.warehouse,
             self.store.feed,

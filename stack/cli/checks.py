@@ -16,18 +16,23 @@ import msgspec
 from msgspec import Struct
 
 from projections.errors import ProjectionError
+from projections.files import copies_set_aside, database_path
 from stack import VERSION
-from stack.cli.offline import has_log, view_position
+from stack.cli.offline import has_log
 from stack.cli.running import server_state
 from stack.cli.telemetry_log import REMEDY, telemetry_log
 from stack.config import ConfigError, require_safe_listener
 from stack.data_folder import is_held
 from stack.errors import ReplaystackError
-from stack.eventstore.verify import verify
+from stack.eventstore.sqlite_schema import FILE_NAME
+from stack.eventstore.verify import VerifyReport, verify
+from stack.log_loss import REMEDY, find_loss, view_position
 from stack.providers.inference.registry import Models
 from stack.settings import Settings
 
 LEAST_FREE_BYTES = 512 * 2**20
+# Of a log that is served: more would take longer than a look at a server should.
+MOST_VERIFIED_BYTES = 64 * 2**20
 LAG_WARNING_EVENTS = 10_000
 LAG_WARNING_REQUESTS = 1_000
 LIBRARIES = ("duckdb", "eventsourcing", "litestar", "msgspec", "httpx2", "opentelemetry-sdk", "uvicorn")
@@ -64,7 +69,8 @@ def examine(settings: Settings) -> list[Check]:
     return [
         *server,
         *_data_folder(settings.data),
-        *(_served_log(state) if state else _offline_log(settings.data)),
+        *(_served_log(settings.data, state) if state else _offline_log(settings.data)),
+        *_set_aside(settings.data),
         *(() if served else _listener(settings)),
         *_providers(state["providers"] if state else asyncio.run(_ask_providers(settings))),
         *(_telemetry(state["telemetry"]) if state else _offline_telemetry(settings.data)),
@@ -117,14 +123,30 @@ def _data_folder(data: Path) -> Iterator[Check]:
         yield Check("space", "ok", told)
 
 
-def _served_log(state: dict[str, Any]) -> Iterator[Check]:
+def _verified_log(data: Path) -> tuple[Check, VerifyReport | None]:
+    try:
+        report = verify(data)
+    except ReplaystackError as error:
+        remedy = "Restore a backup (`replaystack verify` checks it)."
+        return Check("log", "problem", error.detail, remedy), None
+    told = f"{report.events} events, epoch {report.epoch[:8]}"
+    if report.ok:
+        return Check("log", "ok", told), report
+    detail = f"{told}; {report.problem_count} problems, the first: {report.problems[0]}"
+    remedy = "`replaystack verify` lists them; restore a backup if events are missing or changed."
+    return Check("log", "problem", detail, remedy), report
+
+
+def _served_log(data: Path, state: dict[str, Any]) -> Iterator[Check]:
     told, damage = f"{state['log']['head']} events, epoch {state['log']['epoch'][:8]}", state["log"]["damage"]
     if damage:
         detail = f"{told}; damaged in {len(damage)} known places, the first: {damage[0]}"
         remedy = "`replaystack verify` lists all damage. Restore a backup."
         yield Check("log", "problem", detail, remedy)
+    elif (data / FILE_NAME).stat().st_size > MOST_VERIFIED_BYTES:
+        yield Check("log", "ok", f"{told}; `replaystack verify` reads all of it")
     else:
-        yield Check("log", "ok", told)
+        yield _verified_log(data)[0]
     view = state["view"]
     told = f"at position {view['position']} of {view['head']}"
     if view["failed_events"]:
@@ -144,21 +166,20 @@ def _served_log(state: dict[str, Any]) -> Iterator[Check]:
 
 
 def _offline_log(data: Path) -> Iterator[Check]:
+    try:
+        loss = find_loss(data)
+    except (ReplaystackError, ProjectionError):
+        loss = None  # the checks below tell what is damaged
+    if loss is not None:
+        yield Check("log", "problem", loss.detail, REMEDY)
+        return
     if not has_log(data):
         yield Check("log", "ok", "none yet; the first start makes it")
         return
-    try:
-        report = verify(data)
-    except ReplaystackError as error:
-        yield Check("log", "problem", error.detail, "Restore a backup (`replaystack verify` checks it).")
+    check, report = _verified_log(data)
+    yield check
+    if report is None:
         return
-    told = f"{report.events} events, epoch {report.epoch[:8]}"
-    if report.ok:
-        yield Check("log", "ok", told)
-    else:
-        detail = f"{told}; {report.problem_count} problems, the first: {report.problems[0]}"
-        remedy = "`replaystack verify` lists them; restore a backup if events are missing."
-        yield Check("log", "problem", detail, remedy)
     try:
         view = view_position(data)
     except ProjectionError as error:
@@ -170,6 +191,13 @@ def _offline_log(data: Path) -> Iterator[Check]:
         yield Check("view", "ok", "of another copy of the log; the next start builds it anew")
     else:
         yield Check("view", "ok", f"at position {view.position} of {report.head}")
+
+
+def _set_aside(data: Path) -> Iterator[Check]:
+    path = database_path(data, "views")
+    for copy in copies_set_aside(path, "lost"):
+        detail = f"{copy.name} is the only copy of events that the log lost"
+        yield Check("set aside", "warning", detail, "Delete it when what was lost is not needed any more.")
 
 
 def _listener(settings: Settings) -> Iterator[Check]:

@@ -8,15 +8,13 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from projections.build import Build
 from projections.engine import Engine
-from projections.files import database_path
 from projections.reader import HydratingReader, Reader
-from projections.warehouse import Warehouse
 from stack.data_folder import DataFolder
 from stack.errors import NotFound
 from stack.eventstore import EventStore
 from stack.eventstore.sqlite_schema import FILE_NAME
+from stack.log_loss import find_loss, open_log_and_views
 
 
 class Offline(Struct, frozen=True):
@@ -27,32 +25,21 @@ class Offline(Struct, frozen=True):
     reader: Reader
 
 
-class ViewPosition(Struct, frozen=True):
-    """Up to where the read models on disk hold the log, and of which copy of it."""
-
-    position: int
-    epoch: str
-    schema_hash: str
-
-
 @contextmanager
 def opened(path: Path) -> Iterator[Offline]:
-    """Raises NotFound without a log, FolderInUse while a server has the folder."""
-    if not has_log(path):
+    """Raises NotFound without a log, LogIncomplete where the log lost events, FolderInUse while a server has the folder."""
+    if not has_log(path) and find_loss(path) is None:
         raise NotFound(f"There is no event log in {path}. Name the folder with --data.")
     folder = DataFolder(path)
     try:
-        store = EventStore.open(folder.path)
+        store, warehouse = open_log_and_views(folder.path)
+        engine = Engine(warehouse, store.feed)
         try:
-            warehouse = Warehouse.open(folder.path)
-            engine = Engine(warehouse, store.feed)
-            try:
-                engine.start()
-                yield Offline(store, engine, HydratingReader(warehouse, store.hydrate))
-            finally:
-                engine.stop()
-                warehouse.close()
+            engine.start()
+            yield Offline(store, engine, HydratingReader(warehouse, store.hydrate))
         finally:
+            engine.stop()
+            warehouse.close()
             store.close()
     finally:
         folder.close()
@@ -60,15 +47,3 @@ def opened(path: Path) -> Iterator[Offline]:
 
 def has_log(path: Path) -> bool:
     return (path / FILE_NAME).is_file()
-
-
-def view_position(path: Path) -> ViewPosition | None:
-    """Where the read models of a folder that is not served stand; None when there are none. Changes nothing."""
-    if not database_path(path, "views").is_file():
-        return None
-    warehouse = Warehouse.open(path)
-    try:
-        build = Build.served(warehouse)
-        return None if build is None else ViewPosition(build.position, build.epoch, build.plan.hash)
-    finally:
-        warehouse.close()

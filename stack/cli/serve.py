@@ -14,7 +14,14 @@ from stack.settings import Settings
 
 @click.command(name="serve")
 @settings_options()
-def command(**options: Any) -> None:
+@click.option(
+    "--accept-loss",
+    is_flag=True,
+    help="Start although the event log lost events that the read models still hold. The read models are set aside as "
+    "views.duckdb.lost-*, the only copy of what was lost, and built again from the events that are left. Without a "
+    "loss it has no effect. For one start: leave it out of scripts and service files.",
+)
+def command(accept_loss: bool, **options: Any) -> None:
     """Serve the HTTP API until SIGINT or SIGTERM.
 
     Keys and model providers are not options, because command lines show in every process listing: set them in
@@ -27,7 +34,7 @@ def command(**options: Any) -> None:
     logs.configure(settings.log_level, settings.log_format, secrets_of(settings))
     from stack.app import serve
 
-    sys.exit(serve(settings, lambda url: _announce(url, settings)))
+    sys.exit(serve(settings, lambda url: _announce(url, settings), accept_loss=accept_loss))
 
 
 def _announce(url: str, settings: Settings) -> None:

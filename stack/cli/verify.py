@@ -13,6 +13,7 @@ from stack.cli.options import loaded, settings_options
 
 if TYPE_CHECKING:
     from stack.eventstore.verify import VerifyReport
+    from stack.log_loss import Loss
 
 
 @click.command(name="verify")
@@ -27,10 +28,16 @@ def command(as_json: bool, **options: Any) -> None:
     from stack.cli.running import server_state
     from stack.cli.telemetry_log import telemetry_log
     from stack.eventstore.verify import verify
+    from stack.log_loss import REMEDY, LogIncomplete
 
     data = loaded(options).settings.data
+    loss = _loss(data)
+    if loss is not None and loss.head is None:
+        raise LogIncomplete(f"{loss.detail} {REMEDY}")
     report = verify(data)
     view, problems = _view(data, report.epoch, report.head)
+    if loss is not None:
+        problems.append(loss.detail)
     telemetry = telemetry_log(data, server_state(data))
     problems = [*report.problems, *problems, *(telemetry.problems if telemetry else ())]
     if as_json:
@@ -42,7 +49,7 @@ def command(as_json: bool, **options: Any) -> None:
         click.echo(f"       {report.redacted} redacted, {report.unknown} of a newer version")
         click.echo(f"chain  {_chain(report)}")
         click.echo(f"blobs  {report.blobs} with {report.blob_bytes} bytes")
-        click.echo(f"view   {_told(view)}")
+        click.echo(f"view   {_told(view, loss)}")
         if telemetry is not None:
             click.echo(f"otlp   {telemetry.told}")
         for problem in problems:
@@ -50,7 +57,8 @@ def command(as_json: bool, **options: Any) -> None:
         unlisted = report.problem_count - len(report.problems)
         if unlisted > 0:
             click.echo(f"WRONG  and {unlisted} more")
-        click.echo("Nothing is missing or changed." if not problems else "Restore a backup, or ask for help.")
+        remedy = REMEDY if loss is not None else "Restore a backup, or ask for help."
+        click.echo(remedy if problems else "Nothing is missing or changed.")
     sys.exit(1 if problems else 0)
 
 
@@ -67,11 +75,26 @@ def _chain(report: VerifyReport) -> str:
     return told
 
 
+def _loss(data: Path) -> Loss | None:
+    """What the log of a folder without a server lost; None too where that cannot be told for other damage."""
+    from projections.errors import ProjectionError
+    from stack.cli.running import server_state
+    from stack.errors import ReplaystackError
+    from stack.log_loss import find_loss
+
+    if server_state(data) is not None:
+        return None  # it would not have started
+    try:
+        return find_loss(data)
+    except (ReplaystackError, ProjectionError):
+        return None
+
+
 def _view(data: Path, epoch: str, head: int) -> tuple[dict[str, Any] | None, list[str]]:
     """Position of the read models, from the server that has them open or from their file."""
     from projections.errors import ProjectionError
-    from stack.cli.offline import view_position
     from stack.cli.running import server_state
+    from stack.log_loss import view_position
 
     state = server_state(data)
     if state is not None:
@@ -89,7 +112,9 @@ def _view(data: Path, epoch: str, head: int) -> tuple[dict[str, Any] | None, lis
     return {"position": found.position, "of_this_log": own, "served": False}, []
 
 
-def _told(view: dict[str, Any] | None) -> str:
+def _told(view: dict[str, Any] | None, loss: Loss | None) -> str:
+    if loss is not None:
+        return f"at position {loss.views}, after the end of the log"
     if view is None:
         return "none yet; the next start builds it from the log"
     if not view["of_this_log"]:

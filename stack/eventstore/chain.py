@@ -145,7 +145,7 @@ def append_link(db: sqlite3.Connection, previous: bytes, rows: Sequence[Row]) ->
 
 def add_missing(db: sqlite3.Connection) -> None:
     """Adds links to the events after the end of the chain: those of a release that had none. In transactions of its
-    own, so a crash loses one of them; a million events take about 5 s."""
+    own, so a crash loses one of them; a million events take about 8 s."""
     while True:
         db.execute("BEGIN IMMEDIATE")
         try:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
+from time import gmtime, strftime
+from typing import NamedTuple
 from uuid import uuid4
+
+import msgspec
 
 from stack.errors import Unavailable
 from stack.eventstore import chain
@@ -72,6 +77,50 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     return db
 
 
+class LogEnd(NamedTuple):
+    """Which copy of a log it is, and its last position."""
+
+    epoch: str
+    head: int
+
+
+def end_of_log(folder: Path) -> LogEnd | None:
+    """None where the log is missing or empty: a new one would be created. Changes nothing. Raises Unavailable."""
+    path = folder / FILE_NAME
+    if not path.is_file() or not path.stat().st_size:
+        return None
+    try:
+        with closing(connect_reader(path)) as db:
+            if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'events'").fetchone():
+                return None
+            epoch = db.execute("SELECT value FROM log_info WHERE key = 'epoch'").fetchone()
+            head = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+    except (OSError, sqlite3.Error) as error:
+        raise _cannot_be_opened(path, error) from error
+    return LogEnd(epoch[0] if epoch else "", head[0] if head else 0)
+
+
+def make_another_copy(folder: Path, lost_until: int) -> None:
+    """Gives a log that has lost its events up to position `lost_until` an epoch of its own, and records the loss."""
+    path = folder / FILE_NAME
+    try:
+        with closing(connect_writer(path)) as db:
+            db.execute("BEGIN IMMEDIATE")
+            epoch, head = end_of_log(folder) or ("", 0)
+            chain.set_epoch(db, uuid4().hex)
+            loss = {
+                "epoch": epoch,
+                "head": head,
+                "lost_until": lost_until,
+                "at": strftime("%Y-%m-%dT%H:%M:%SZ", gmtime()),
+            }
+            value = msgspec.json.encode(loss).decode()
+            db.execute("INSERT OR REPLACE INTO log_info VALUES (?, ?)", (f"loss {epoch} {head}", value))
+            db.execute("COMMIT")
+    except (OSError, sqlite3.Error) as error:
+        raise _cannot_be_opened(path, error) from error
+
+
 def create(path: Path) -> tuple[str, list[str]]:
     """Creates the log where there is none. Returns its epoch and what is wrong with its newest events. A log without a
     hash chain gets one. Raises Unavailable when the log cannot be used."""
@@ -93,10 +142,18 @@ def create(path: Path) -> tuple[str, list[str]]:
             db.close()
         sync_folder(path.parent)
     except (OSError, sqlite3.Error) as error:
-        damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
-        remedy = " The file is damaged: restore a backup, or serve it with --data." if damaged else ""
-        raise Unavailable(f"The event log {path} cannot be opened: {error}.{remedy}") from error
+        raise _cannot_be_opened(path, error) from error
     return epoch, problems
+
+
+def _cannot_be_opened(path: Path, error: Exception) -> Unavailable:
+    damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+    remedy = (
+        " The file is damaged: serve a backup with --data, or restore one into this folder."
+        if damaged
+        else ""
+    )
+    return Unavailable(f"The event log {path} cannot be opened: {error}.{remedy}")
 
 
 def _create_tables(db: sqlite3.Connection) -> str:

@@ -52,7 +52,9 @@ def _now_us() -> int:
 class EventStore:
     """Open one per data folder and process. The coroutines may be awaited on any event loop."""
 
-    def __init__(self, folder: Path, cache_bytes: int, clock_us: Callable[[], int]) -> None:
+    def __init__(
+        self, folder: Path, cache_bytes: int, clock_us: Callable[[], int], *, keep_unnamed_blobs: bool
+    ) -> None:
         path = folder / sqlite_schema.FILE_NAME
         self.epoch, problems = sqlite_schema.create(path)
         self._damage = Damage(problems)
@@ -85,15 +87,21 @@ class EventStore:
             others_wrote=self._others_wrote,
         )
         self._writer.start()
-        self._threads.submit(self._sweep_blobs)
+        if not keep_unnamed_blobs:
+            self._threads.submit(self._sweep_blobs)
 
     @classmethod
     def open(
-        cls, folder: Path, *, cache_bytes: int = DEFAULT_CACHE_BYTES, clock_us: Callable[[], int] = _now_us
+        cls,
+        folder: Path,
+        *,
+        cache_bytes: int = DEFAULT_CACHE_BYTES,
+        clock_us: Callable[[], int] = _now_us,
+        keep_unnamed_blobs: bool = False,
     ) -> EventStore:
-        """Opens the log in `folder`, creating it where there is none. `clock_us` gives microseconds since
-        1970. Raises Unavailable when the log cannot be opened."""
-        return cls(folder, cache_bytes, clock_us)
+        """Opens the log in `folder`, creating it where there is none. `clock_us` gives microseconds since 1970. Blobs
+        that no event names are deleted unless `keep_unnamed_blobs`. Raises Unavailable when the log cannot be opened."""
+        return cls(folder, cache_bytes, clock_us, keep_unnamed_blobs=keep_unnamed_blobs)
 
     async def append(self, append: Append) -> Appended:
         """Records the events; durable on return. A caller that is cancelled meanwhile does not know whether

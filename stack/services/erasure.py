@@ -17,7 +17,7 @@ from projections import erasure as erasure_views
 from projections.engine import Engine
 from projections.erasure import Deleted, Pending
 from projections.errors import ProjectionError
-from projections.files import remove_damaged_copies
+from projections.files import remove_copies_set_aside
 from projections.reader import rfc3339
 from schemas.api.erasure import ErasedCounts, Erasure, ErasureRemainder
 from stack.domain import erasure as erasures
@@ -102,7 +102,7 @@ class Erasures:
         spans = await self._telemetry.erase(_erasable(pending))
         await self._engine.rewritten()
         await self._log_is_tidy()
-        await asyncio.to_thread(remove_damaged_copies, self._folder)
+        await asyncio.to_thread(remove_copies_set_aside, self._folder)
         _, version = await self._store.load(STREAM, _RUNS)
         completed = SYSTEM.stamp(erasures.complete(until, spans))
         await self._store.append(Append((StreamWrite(STREAM, version, completed),)))

@@ -18,6 +18,7 @@ LAYERS = {
     "config": 3,
     "logs": 4,
     "data_folder": 4,
+    "log_loss": 4,
     "services": 5,
     "http": 6,
     "wiring": 7,

@@ -6,11 +6,13 @@ import asyncio
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from projections import agent, session
+from projections.build import recorded_position
 from projections.engine import Engine
 from projections.errors import PositionNotAhead, ViewBehind
 from projections.feed import Record, unversioned
@@ -269,15 +271,23 @@ def test_another_epoch_is_rebuilt_and_the_old_is_not_served(tmp_path: Path) -> N
         assert engine.state().epoch == "epoch-2"
 
 
-def test_a_log_that_is_shorter_than_the_view_is_followed_anew(tmp_path: Path, feed: ListFeed) -> None:
+def test_a_view_that_holds_more_than_its_log_is_left_as_it_is(tmp_path: Path, feed: ListFeed) -> None:
     feed.append(h.agent_created("a1"), h.agent_created("a2"), h.agent_created("a3"))
     with following(tmp_path, feed) as (_, engine):
         engine.reached_blocking(3, 10)
     feed.truncate(1)
     with following(tmp_path, feed) as (warehouse, engine):
-        engine.rebuilt_blocking(10)
-        assert [a.agent_id for a in agent.page(warehouse)[0]] == ["a1"]
-        engine.reached_blocking(feed.append(h.agent_created("a4")), 10)
+        engine.rebuild()
+        assert "ends at position 1, and the view holds its events up to position 3" in str(
+            engine.state().last_error
+        )
+        with pytest.raises(ViewBehind):
+            engine.reached_blocking(1, 10)
+        with pytest.raises(ViewBehind):
+            agent.page(warehouse)
+    with closing(Warehouse.open(tmp_path)) as warehouse:
+        kept = recorded_position(warehouse)
+    assert kept is not None and kept.position == 3
 
 
 def test_another_plan_is_built_beside_the_one_that_serves(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import random
 import time
 from pathlib import Path
 
-from projections.files import damaged_copies
+from projections.files import copies_set_aside
 from tests.projections.conftest import following, tables_of
 from tests.projections.feeds import FileFeed
 from tests.projections.processes import child
@@ -34,4 +34,4 @@ def test_the_view_equals_the_log_after_each_kill(tmp_path: Path) -> None:
                 assert len(survived["turn_changes"]) > 0
         finally:
             feed.close()
-    assert damaged_copies(tmp_path / "views.duckdb") == []
+    assert copies_set_aside(tmp_path / "views.duckdb") == []

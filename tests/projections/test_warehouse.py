@@ -12,7 +12,7 @@ import pytest
 from projections import agent
 from projections.engine import Engine
 from projections.errors import FileInUse, StatementRefused, ViewBehind, WarehouseClosed
-from projections.files import DAMAGED_COPIES_KEPT, damaged_copies
+from projections.files import DAMAGED_COPIES_KEPT, copies_set_aside
 from tests.projections import histories as h
 from tests.projections.conftest import following, tables_of
 from tests.projections.feeds import ListFeed
@@ -110,7 +110,7 @@ def test_few_damaged_copies_are_kept(tmp_path: Path, feed: ListFeed) -> None:
         path.write_text(f"damaged {i} " * 1000)
         with following(tmp_path, feed):
             pass
-    kept = damaged_copies(path)
+    kept = copies_set_aside(path)
     assert len(kept) == DAMAGED_COPIES_KEPT
     assert [copy.read_text()[:9] for copy in kept] == ["damaged 2", "damaged 3"]
 
@@ -119,14 +119,14 @@ def test_the_telemetry_file_heals_too(tmp_path: Path, feed: ListFeed) -> None:
     (tmp_path / "telemetry.duckdb").write_text("no database " * 1000)
     with following(tmp_path, feed) as (_, engine):
         engine.reached_blocking(feed.append(h.agent_created("a1")), 10)
-    assert len(damaged_copies(tmp_path / "telemetry.duckdb")) == 1
+    assert len(copies_set_aside(tmp_path / "telemetry.duckdb")) == 1
 
 
 def test_a_file_that_another_process_holds_is_left_alone(tmp_path: Path, feed: ListFeed) -> None:
     feed.append(h.agent_created("a1"))
     with following(tmp_path, feed), child("try_to_open", tmp_path) as process:
         assert process.communicate(timeout=30)[0].strip() == FileInUse.__name__
-    assert damaged_copies(tmp_path / "views.duckdb") == []
+    assert copies_set_aside(tmp_path / "views.duckdb") == []
     assert sorted(path.name for path in tmp_path.glob("views*")) == ["views.duckdb"]
 
 

@@ -1,0 +1,150 @@
+"""Opens the log and the read models of a data folder, and refuses where the log lacks what the rest of it proves.
+
+The read models follow the log and never lead it. Where they stand after the log's end, or where there are files of
+a server and no log, events that were acknowledged are gone: part of `events.sqlite` or of its write-ahead log was
+cut off, emptied or deleted. Starting anyway would rebuild the read models, the only copy of what was lost.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+from projections.build import ViewPosition, recorded_position
+from projections.files import copies_set_aside, database_path, set_aside
+from projections.warehouse import Warehouse
+from stack.errors import ReplaystackError
+from stack.eventstore import EventStore
+from stack.eventstore.sqlite_schema import FILE_NAME, LogEnd, end_of_log, make_another_copy
+
+_log = logging.getLogger(__name__)
+
+REMEDY = (
+    "Serve a backup with --data, or put its files into this folder after moving the old events.sqlite* files away. If "
+    "there is no backup, `replaystack serve --accept-loss` goes on with the events that are left: it sets the read "
+    "models aside as views.duckdb.lost-*, which is the only copy of what was lost, and builds new ones."
+)
+
+
+class LogIncomplete(ReplaystackError):
+    """The log lost events that were acknowledged."""
+
+    status, title = 500, "Event log incomplete"
+
+
+class Loss(Struct, frozen=True):
+    """`head` is the last position of the log, None without a log; `views` the position of the read models, None where
+    only other files prove that there was a log."""
+
+    folder: str
+    head: int | None
+    views: int | None
+    proof: str
+
+    @property
+    def detail(self) -> str:
+        if self.head is None:
+            held = f", and the read models hold its events up to position {self.views}" if self.views else ""
+            return f"The event log {FILE_NAME} of {self.folder} is missing or empty: {self.proof} proves that there was one{held}."
+        lost = (
+            f"event {self.views}"
+            if self.views == self.head + 1
+            else f"events {self.head + 1} to {self.views}"
+        )
+        return (
+            f"The event log of {self.folder} ends at position {self.head}, and its read models hold its events up to "
+            f"position {self.views}: {lost} were acknowledged and are lost."
+        )
+
+
+def find_loss(folder: Path) -> Loss | None:
+    """Looks at a folder that is not served and changes nothing in it. Raises Unavailable for a log that cannot be read,
+    and ProjectionError for read models that cannot be opened."""
+    end = end_of_log(folder)
+    if end is None:
+        return _missing_log(folder)
+    views = view_position(folder)
+    return _shorter_log(folder, end, views)
+
+
+def open_log_and_views(
+    folder: Path, *, memory_limit: str | None = None, accept_loss: bool = False
+) -> tuple[EventStore, Warehouse]:
+    """Raises LogIncomplete where the log lost events, unless that is accepted: then the read models are set aside, and
+    the log goes on as another copy, with an epoch of its own. Raises Unavailable and ProjectionError."""
+    end = end_of_log(folder)
+    if end is None:
+        loss = _missing_log(folder)
+        if loss is not None:
+            _accept_or_refuse(loss, accept_loss)
+        # The log first: without it, the files of the read models would prove a loss after a crash.
+        return _open_log(folder), Warehouse.open(folder, memory_limit=memory_limit)
+    warehouse = Warehouse.open(folder, memory_limit=memory_limit)
+    try:
+        loss = _shorter_log(folder, end, recorded_position(warehouse))
+        if loss is not None:
+            warehouse.close()
+            _accept_or_refuse(loss, accept_loss)
+            make_another_copy(folder, loss.views or 0)
+            warehouse = Warehouse.open(folder, memory_limit=memory_limit)
+        return _open_log(folder), warehouse
+    except BaseException:
+        warehouse.close()
+        raise
+
+
+def _open_log(folder: Path) -> EventStore:
+    # What a log has lost may still be named by the read models that were set aside.
+    lost = copies_set_aside(database_path(folder, "views"), "lost")
+    return EventStore.open(folder, keep_unnamed_blobs=bool(lost))
+
+
+def _accept_or_refuse(loss: Loss, accept: bool) -> None:
+    if not accept:
+        raise LogIncomplete(f"{loss.detail} {REMEDY}")
+    path = database_path(Path(loss.folder), "views")
+    aside = set_aside(path, "lost") if path.exists() else None
+    where = f" The read models were set aside as {aside.name}." if aside else ""
+    _log.warning("%s The loss was accepted.%s", loss.detail, where)
+
+
+def _missing_log(folder: Path) -> Loss | None:
+    proof = next(_proofs_of_a_log(folder), None)
+    if proof is None:
+        return None
+    views = view_position(folder)
+    return Loss(str(folder), None, views.position if views else None, proof)
+
+
+def _shorter_log(folder: Path, end: LogEnd, views: ViewPosition | None) -> Loss | None:
+    if views is None or views.epoch != end.epoch or views.position <= end.head:
+        return None
+    return Loss(str(folder), end.head, views.position, "views.duckdb")
+
+
+def _proofs_of_a_log(folder: Path) -> Iterator[str]:
+    """Files that a server makes after its log."""
+    for pattern in (
+        "views.duckdb*",
+        f"{FILE_NAME}-wal",
+        "telemetry.duckdb*",
+        "blobs/??/*",
+        "telemetry/*.otlp",
+    ):
+        for found in folder.glob(pattern):
+            if found.stat().st_size:
+                yield found.relative_to(folder).as_posix()
+
+
+def view_position(folder: Path) -> ViewPosition | None:
+    """Where the read models of a folder that is not served stand; None when there are none. Changes nothing."""
+    if not database_path(folder, "views").is_file():
+        return None
+    warehouse = Warehouse.open(folder)
+    try:
+        return recorded_position(warehouse)
+    finally:
+        warehouse.close()
