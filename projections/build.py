@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from msgspec import DecodeError, Struct, json
 
-from projections.errors import StatementRefused
-from projections.feed import Record, unversioned
+from projections.errors import LogBehindView, StatementRefused
+from projections.feed import Feed, Record, unversioned
 from projections.plan import Plan, in_schema
 from projections.transaction import Columns, Transaction, Writes
 from projections.turn_sessions import TurnSessions
@@ -109,6 +109,12 @@ class Build:
                 )
             )
         return build
+
+    def is_of(self, feed: Feed) -> bool:
+        """Whether it was built from this copy of the log. Raises LogBehindView where that has lost what it holds."""
+        if self.epoch == feed.epoch and self.position > feed.head():
+            raise LogBehindView(feed.head(), self.position)
+        return self.epoch == feed.epoch
 
     def become_served(self) -> None:
         """Makes this the build that the file says is served."""

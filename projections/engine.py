@@ -16,7 +16,7 @@ from msgspec import MsgspecError
 
 from projections.build import Build
 from projections.engine_state import EngineState
-from projections.errors import LogBehindView, StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
+from projections.errors import StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
 from projections.feed import Feed
 from projections.linger import Linger
 from projections.mending import is_damage, pause_s
@@ -261,8 +261,7 @@ class Engine:
             except StorageFailed as failure:
                 self._mend(failure)
             except Exception as error:
-                traced = not isinstance(error, LogBehindView)
-                _log.error("The projection engine failed and tries again: %s", error, exc_info=traced)
+                _log.exception("The projection engine failed and tries again")
                 # A build that was cut off in the middle of a batch is opened again where its file says it is.
                 self._is_open &= not any(
                     build and build.cut_off for build in (self._serving, self._next.build)
@@ -275,7 +274,7 @@ class Engine:
         another plan serves until the new one is ready."""
         self._generation = self._warehouse.generation
         build, reason = self._find_served(), "The view is being built from the log."
-        if build is not None and not self._is_of_this_log(build):
+        if build is not None and not build.is_of(self._feed):
             build, reason = None, "The view was built from another copy of the log and is being rebuilt."
         self._serving = build
         self._next.give_up()
@@ -300,11 +299,6 @@ class Engine:
             _log.warning("The view's own records are not readable (%s); it is built anew", error)
             return None
 
-    def _is_of_this_log(self, build: Build) -> bool:
-        if build.epoch == self._feed.epoch and build.position > self._feed.head():
-            raise LogBehindView(self._feed.head(), build.position)
-        return build.epoch == self._feed.epoch
-
     def _wait_for_work(self) -> None:
         """Returns when there is something to do: a rebuild, a full batch, someone who waits, or records that have
         lingered long enough; at the latest after a second."""
@@ -328,7 +322,7 @@ class Engine:
         if self._warehouse.failure is not None:
             raise self._warehouse.failure
         is_opened_again = self._warehouse.generation != self._generation
-        if is_opened_again or (self._serving is not None and not self._is_of_this_log(self._serving)):
+        if is_opened_again or (self._serving is not None and not self._serving.is_of(self._feed)):
             self._is_open = False
             return
         if self._serving is not None:

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from projections.errors import ProjectionError
 from projections.files import copies_set_aside, database_path
-from stack import VERSION
+from stack import VERSION, log_loss
 from stack.cli.offline import has_log
 from stack.cli.running import server_state
 from stack.cli.telemetry_log import REMEDY, telemetry_log
@@ -26,7 +26,7 @@ from stack.data_folder import is_held
 from stack.errors import ReplaystackError
 from stack.eventstore.sqlite_schema import FILE_NAME
 from stack.eventstore.verify import VerifyReport, verify
-from stack.log_loss import REMEDY, find_loss, view_position
+from stack.log_loss import find_loss, view_position
 from stack.providers.inference.registry import Models
 from stack.settings import Settings
 
@@ -171,7 +171,7 @@ def _offline_log(data: Path) -> Iterator[Check]:
     except (ReplaystackError, ProjectionError):
         loss = None  # the checks below tell what is damaged
     if loss is not None:
-        yield Check("log", "problem", loss.detail, REMEDY)
+        yield Check("log", "problem", loss.detail, log_loss.REMEDY)
         return
     if not has_log(data):
         yield Check("log", "ok", "none yet; the first start makes it")

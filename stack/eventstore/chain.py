@@ -137,7 +137,7 @@ def append_link(db: sqlite3.Connection, previous: bytes, rows: Sequence[Row]) ->
     """Adds the link of `rows`, whose positions follow each other; returns its hash."""
     digests = b"".join([sha256(state).digest() for _, _, _, _, _, state, _ in rows])
     hasher = sha256(previous + digests)
-    hasher.update(b"".join(map(columns, rows)))
+    hasher.update("".join(map(columns, rows)).encode(errors="surrogateescape"))
     hash = hasher.digest()
     db.execute("INSERT INTO chain VALUES (?, ?, ?)", (rows[-1][0], digests, hash))
     return hash
@@ -217,12 +217,11 @@ def _note_added(db: sqlite3.Connection, first: int, last: int) -> None:
     db.execute("INSERT OR REPLACE INTO log_info VALUES ('chain_added', ?)", (value,))
 
 
-def columns(row: Row) -> bytes:
+def columns(row: Row) -> str:
     """What a link's hash covers of an event beside its content."""
     position, stream, version, name, recorded_at, _, command = row
     lengths = f"{len(stream)}:{len(name)}:{len(command)}"
-    text = f"{position}:{version}:{recorded_at}:{lengths}:{stream}{name}{command}"
-    return text.encode(errors="surrogateescape")
+    return f"{position}:{version}:{recorded_at}:{lengths}:{stream}{name}{command}"
 
 
 def _info(db: sqlite3.Connection, key: str) -> str:

@@ -44,7 +44,8 @@ class ChainCheck:
         if row[5] != REDACTED_STATE and sha256(chain.content_bytes(row[5])).digest() != recorded:
             self._add(f"event {position}: its content is not what was recorded")
         stream, name, command = map(_text, (row[1], row[3], row[6]))
-        self._hasher.update(chain.columns((position, stream, row[2], name, row[4], b"", command)))
+        columns = chain.columns((position, stream, row[2], name, row[4], b"", command))
+        self._hasher.update(columns.encode(errors="surrogateescape"))
 
     def end(self) -> None:
         """After the last event."""

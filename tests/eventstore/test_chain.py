@@ -42,9 +42,8 @@ async def filled(folder: Path, events: int = 20) -> None:
     store = EventStore.open(folder)
     for number in range(events // 2):
         await store.append(created(number, f"opens at ten, {number}", command=f"command {number}"))
-    await asyncio.gather(
-        *[store.append(created(number, f"opens at ten, {number}")) for number in range(events // 2, events)]
-    )
+    writes = [created(number, f"opens at ten, {number}").writes[0] for number in range(events // 2, events)]
+    await store.append(Append(tuple(writes)))
     stream = STREAM.format(3)
     await store.append(Append((StreamWrite(stream, 1, (SessionDeleted(),)),), redact=(stream,)))
     store.close()
