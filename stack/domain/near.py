@@ -9,13 +9,14 @@ from difflib import SequenceMatcher
 NEAR = 0.75
 """Least similarity, of 1.0 for equal names: a letter too many or swapped, another case, `-` for `_`."""
 MAX_CHARACTERS = 100
+MIN_WORD_CHARACTERS = 4
 
 _VERSION = re.compile(r"v[0-9]+[a-z0-9]*")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """The known name that is most like `name`, and not `name` itself; empty if none is near."""
-    similar = [(likeness(name, one), one) for one in known if one != name]
+    similar = [(max(likeness(name, one), _leading_words(name, one)), one) for one in known if one != name]
     best, found = max(similar, default=(0.0, ""), key=lambda pair: pair[0])
     return found if best >= NEAR else ""
 
@@ -55,6 +56,11 @@ def likeness(one: str, other: str) -> float:
     """How alike two names are, from 0 to 1, whatever their case and separators."""
     matcher = SequenceMatcher(None, _plain(one), _plain(other), autojunk=False)
     return 0.0 if matcher.quick_ratio() < NEAR else matcher.ratio()
+
+
+def _leading_words(name: str, known: str) -> float:
+    """Near where `known` goes on with further words: `attributes` for `attributes_to_return`."""
+    return NEAR if len(name) >= MIN_WORD_CHARACTERS and known.startswith(f"{name}_") else 0.0
 
 
 def _plain(name: str) -> str:

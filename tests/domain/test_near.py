@@ -32,6 +32,8 @@ PATHS = (
         ("client-tools", "client_tools"),
         ("max_infer_iter", "max_infer_iters"),
         ("topk", "top_k"),
+        ("client", "client_tools"),
+        ("max", ""),
         ("model", ""),
         ("temperature", ""),
         ("x", ""),
