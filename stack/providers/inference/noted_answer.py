@@ -14,6 +14,7 @@ from stack.providers.inference.openai_chunk import (
     delta_of,
     error_in,
     index_of,
+    plain_chunk,
     reason_of,
 )
 from stack.providers.inference.port import ToolCallChunk
@@ -80,6 +81,9 @@ class Noted:
     def note(self, payload: bytes) -> bool | None:
         """Reads one chunk, or a whole answer. True for a chunk that has tokens and no choice, None for what is not
         JSON."""
+        if self._room <= 0 and self.model and plain_chunk(payload) is not None:
+            self.chunks += 1
+            return False
         try:
             value = decode(payload)
         except NotJSON:

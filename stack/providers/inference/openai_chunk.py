@@ -4,11 +4,59 @@ what has another type than the API's is read as far as it makes sense, and other
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
 
 from stack.providers.inference.lenient_json import count_in, name_in
 from stack.providers.inference.openai_errors import SAID
 from stack.providers.inference.port import FinishReason
+
+
+class _PlainDelta(Struct):
+    content: str
+    refusal: None = None
+    tool_calls: None = None
+    function_call: None = None
+    reasoning_content: None = None
+    reasoning: None = None
+
+
+class _PlainChoice(Struct):
+    delta: _PlainDelta
+    index: Literal[0] = 0
+    finish_reason: None = None
+    usage: None = None
+    error: None = None
+
+
+class PlainChunk(Struct):
+    """A chunk that adds text and says nothing else: nearly every chunk of nearly every answer. It is decoded at a
+    third of the cost of any other, which is read from the decoded object; see `plain_chunk`."""
+
+    choices: tuple[_PlainChoice]
+    id: str
+    model: str
+    usage: None = None
+    error: None = None
+    usageMetadata: None = None
+    usage_metadata: None = None
+    x_groq: None = None
+    prompt_eval_count: None = None
+    eval_count: None = None
+
+
+_plain = msgspec.json.Decoder(PlainChunk).decode
+
+
+def plain_chunk(payload: bytes) -> PlainChunk | None:
+    """The chunk where it is one that adds text and says nothing else, else None."""
+    try:
+        return _plain(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
 
 _GOOD: dict[str, FinishReason] = {
     **dict.fromkeys(

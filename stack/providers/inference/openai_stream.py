@@ -39,6 +39,7 @@ from stack.providers.inference.openai_chunk import (
     error_in,
     finish_of,
     index_of,
+    plain_chunk,
     reason_of,
     remark_in,
     status_in,
@@ -206,6 +207,10 @@ class AnswerStream:
         if is_done(value):
             self.done = True
             return
+        if self._choice_index == 0 and not self._event and (plain := plain_chunk(value)) is not None:
+            self._add_text(plain.choices[0].delta.content, events)
+            self._chunks += 1
+            return
         try:
             chunk = decode(value)
         except NotJSON:
@@ -282,9 +287,7 @@ class AnswerStream:
         text = text_in(content) + text_in(refusal)
         if is_message and self._by_delta:
             text = self._not_said_yet(text)
-        if text and (text := self._text.feed(text)):
-            self._said.append(text)
-            events.append(TextChunk(text))
+        self._add_text(text, events)
         called = said.get("tool_calls")
         if not called and isinstance(said.get("function_call"), dict):
             called = [said["function_call"]]
@@ -294,6 +297,11 @@ class AnswerStream:
             except TooManyCalls:
                 raise self._failed(f"the answer has more than {MAX_CALLS} tool calls") from None
         self._by_delta = self._by_delta or not is_message
+
+    def _add_text(self, text: str, events: list[InferenceEvent]) -> None:
+        if text and (text := self._text.feed(text)):
+            self._said.append(text)
+            events.append(TextChunk(text))
 
     def _not_said_yet(self, text: str) -> str:
         """What a message adds to the deltas before it: several servers close a stream with the whole answer."""
