@@ -115,15 +115,18 @@ class ChatCompletions:
         size: int,
         headers: Mapping[str, str],
     ) -> AsyncGenerator[tuple[RelayedAnswer, bool]]:
-        """The provider's answer, and whether its event about tokens is one that only we asked for. A server that
-        does not know how to be asked for it is asked without, and never with it again."""
+        """The provider's answer, and whether its event about tokens is one that the caller did not ask for. A
+        server that does not know how to be asked for it is asked without, and never with it again."""
         known = (provider.id, model)
-        asking = None if known in self._options_refused else read.asking_for_usage()
+        asking = read.asking_for_usage()
+        unasked = asking is not None
+        if known in self._options_refused:
+            asking = None
         body = await _off_the_loop(size, (asking or read).body, model)
         request = RelayedRequest(body=body, model=model, streamed=read.streamed)
         async with provider.relay(request, headers=headers) as answer:
             if asking is None or answer.status < 400:
-                yield answer, asking is not None
+                yield answer, unasked
                 return
             refusal = b"".join([piece async for piece in answer.pieces])
         if not may_refuse_options(answer.status, refusal):
@@ -133,7 +136,7 @@ class ChatCompletions:
         async with provider.relay(replace(request, body=body), headers=headers) as answer:
             if answer.status < 400:
                 self._options_refused.remember(known)
-            yield answer, False
+            yield answer, unasked
 
     async def _observed(
         self, answer: RelayedAnswer, stream: RelayedStream, noted: Noted, read: ReadRequest, call: ModelCall

@@ -58,6 +58,11 @@ def test_a_server_that_cannot_be_asked_for_tokens_is_asked_without(
     chunks = list(client.chat.completions.create(model="scripted/no-options", messages=HELLO, stream=True))
     assert chunks[-1].choices[0].finish_reason == "stop"
     assert "stream_options" not in sent(scripted)["body"]
+    # One that sends them all the same is not passed on to who did not ask.
+    usage = b'data: {"id":"c","choices":[],"usage":{"prompt_tokens":1}}\n\n'
+    scripted.queue(wire(HEL + usage + LO + END, "text/event-stream"))
+    chunks = list(client.chat.completions.create(model="scripted/no-options", messages=HELLO, stream=True))
+    assert all(chunk.choices and chunk.usage is None for chunk in chunks)
     # Who asks for them is told.
     options: Any = {"include_usage": True}
     with pytest.raises(openai.UnprocessableEntityError, match="stream_options"):
