@@ -59,6 +59,12 @@ def wal_bytes(path: Path) -> int:
         return 0
 
 
+def free_bytes(folder: Path) -> int:
+    """Bytes that this user may still write below `folder`."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
+
+
 def is_incomplete(path: Path) -> bool:
     """Whether a write-ahead log lies there without the database it belongs to: the file was lost or emptied."""
     try:

@@ -17,4 +17,9 @@ def pause_s(failures: int) -> float:
 def is_damage(failure: StorageFailed, failures: int) -> bool:
     """Whether a file is to be set aside and built anew: it cannot be read, or goes on failing. A full disk is neither."""
     is_it = isinstance(failure, FileDamaged) or failures >= _FAILURES_OF_A_DAMAGED_FILE
-    return is_it and "No space left" not in str(failure)
+    return is_it and not is_full_disk(failure)
+
+
+def is_full_disk(failure: StorageFailed) -> bool:
+    """Whether a file failed because there is no space for it."""
+    return "No space left" in str(failure)

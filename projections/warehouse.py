@@ -6,6 +6,7 @@ itself never leaves this module.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -23,6 +24,8 @@ from projections.reader import Row
 from projections.snapshot import Snapshot
 from projections.transaction import File, Transaction, Writer, translated
 
+_log = logging.getLogger(__name__)
+
 FILES: tuple[File, ...] = ("views", "telemetry")
 
 # Automatic checkpoints are one setting for all files of an instance; telemetry wants few, large ones.
@@ -37,6 +40,10 @@ TELEMETRY_CHECKPOINT_BYTES = 16 << 20
 REPLACE_WAITS_S = 0.5
 # Bounds DuckDB's buffers, so that a rebuild of any length stays small. Not a bound on all memory. Servers have a setting.
 MEMORY_LIMIT = "192MB"
+# With less free space than this, tables that cannot be written are built in memory; with more than the second one they
+# go back to their file.
+FULL_BYTES = 1 << 20
+ROOM_BYTES = 12 << 20
 
 # Limits are known of each row group: a trace among 2 million spans takes 3 instead of 6 ms with small ones. Spans that
 # lie apart are read from half as many bytes in small blocks; still smaller ones cost twice as much to write.
@@ -80,6 +87,7 @@ class Warehouse:
         self._served: Served | None = None
         self._telemetry: str | None = None
         self._unserved_because = "The view has not been built yet."
+        self._in_memory: frozenset[File] = frozenset()
         self._connect()
 
     @classmethod
@@ -226,6 +234,7 @@ class Warehouse:
                 files.replace(path, fresh.path)
                 with translated():
                     self._root.execute(_attachment(path, file))
+            self._in_memory -= {file}
             answer()
             return True
         finally:
@@ -243,14 +252,24 @@ class Warehouse:
             self._closed = True
         self._disconnect()
 
-    def reopen(self, *, damaged: File | None, generation: int) -> None:
+    @property
+    def can_leave_memory(self) -> bool:
+        """Whether tables are kept in memory that would have room on the disk again."""
+        return bool(self._in_memory) and files.free_bytes(self._folder) >= ROOM_BYTES
+
+    def reopen(self, *, damaged: File | None, generation: int, in_memory: File | None = None) -> None:
         """Closes and opens the instance again after it failed, unless somebody else has done that since it was of this
-        `generation`; sets the file aside that is `damaged`."""
+        `generation`; sets the file aside that is `damaged`. The tables of `in_memory` are built in memory, because the
+        disk is full: their file stays as it is."""
         with self._reopening:
-            if generation != self._generation and damaged is None:
+            if generation != self._generation and damaged is None and in_memory is None:
                 return
             self._disconnect()
-            if damaged:
+            if files.free_bytes(self._folder) >= ROOM_BYTES:
+                self._in_memory = frozenset()
+            elif in_memory is not None:
+                self._in_memory |= {in_memory}
+            if damaged and damaged not in self._in_memory:
                 files.set_aside(files.database_path(self._folder, damaged))
             self._connect()
 
@@ -263,7 +282,7 @@ class Warehouse:
         root = duckdb.connect(":memory:", config=self._settings)
         try:
             for file in FILES:
-                _attach(root, files.database_path(self._folder, file), file)
+                self._attach(root, file)
             # So that a file can be attached in the place of one: these paths and nothing else.
             paths = [files.database_path(self._folder, file) for file in FILES]
             quoted = ", ".join(_quoted(f"{path}{ending}") for path in paths for ending in ("", ".wal"))
@@ -280,6 +299,24 @@ class Warehouse:
             self._generation += 1
             self._failure = None
             self._open_gate = True
+
+    def _attach(self, root: duckdb.DuckDBPyConnection, file: File) -> None:
+        if file not in self._in_memory:
+            path = files.database_path(self._folder, file)
+            is_new = not path.exists()
+            try:
+                _attach(root, path, file)
+                return
+            except (StorageFailed, OSError):
+                if files.free_bytes(self._folder) >= FULL_BYTES:
+                    raise
+            if is_new:
+                path.unlink(missing_ok=True)
+            with suppress(duckdb.Error):
+                root.execute(f"DETACH {file}")
+            _log.error("There is no space on the disk to open the %s: they are built in memory.", file)
+            self._in_memory |= {file}
+        root.execute(f"ATTACH ':memory:' AS {file}")
 
     def _disconnect(self) -> None:
         with self._gate:
@@ -364,7 +401,8 @@ def _attach(root: duckdb.DuckDBPyConnection, path: Path, name: File) -> None:
         if path.exists():
             with path.open("r+b"):  # a permission or a disk that fails is no damage: let that error out
                 pass
-        if "No space left" in reason or isinstance(error, duckdb.OutOfMemoryException):
+        is_full = "No space left" in reason or files.free_bytes(path.parent) < FULL_BYTES
+        if is_full or isinstance(error, duckdb.OutOfMemoryException):
             raise StorageFailed(reason) from error
         with suppress(duckdb.Error):
             root.execute(f"DETACH {name}")

@@ -16,6 +16,7 @@ from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
+from projections.errors import StorageFailed
 from stack.data_folder import DataFolder, FolderUnusable
 from stack.errors import Unavailable
 from stack.garbage import freeze_what_is_there
@@ -177,10 +178,18 @@ class _Process(uvicorn.Server):
             where = f"{self.config.host}:{self.config.port}"
             raise Unavailable(f"Cannot listen on {where}. Choose another port with --port.") from None
         if self.started and not self.should_exit:
-            host, port = self.servers[0].sockets[0].getsockname()[:2]
-            self._announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")
-            await self._ports.open(self._receiver_protocol())
-            self._connections.start()
+            try:
+                await self._open_ports()
+            except BaseException:
+                # uvicorn would leave the server's threads and files as they are.
+                await self.lifespan.shutdown()
+                raise
+
+    async def _open_ports(self) -> None:
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        self._announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        await self._ports.open(self._receiver_protocol())
+        self._connections.start()
 
     def _receiver_protocol(self) -> Callable[[], asyncio.Protocol]:
         config = copy.copy(self.config)
@@ -207,8 +216,10 @@ def serve(
     try:
         with asyncio.Runner(loop_factory=_loop) as runner:
             return runner.run(_serve(settings, folder, announced, accept_loss))
-    except OSError as error:
-        raise FolderUnusable(f"{folder.path} cannot be used: {error}.") from error
+    except (OSError, StorageFailed) as error:
+        raise FolderUnusable(
+            f"{folder.path} cannot be used: {error}. Free space or correct its permissions, or choose another with --data."
+        ) from error
     finally:
         folder.close()
 

@@ -67,13 +67,26 @@ class DataFolder:
         """The id of this folder's node, made once."""
         file = self.path / "node"
         if not file.exists():
-            _write_private(file, secrets.token_hex(8).encode())
+            fresh = secrets.token_hex(8)
+            try:
+                _write_private(file, fresh.encode())
+            except OSError as error:
+                _log.error(
+                    "the id of this node cannot be written and is another after the next start: %s", error
+                )
+                return fresh
         return file.read_text().strip()
 
     def announce(self, url: str) -> None:
         """Tells local commands where the server is."""
         running = RunningServer(os.getpid(), url, self.token)
-        _write_private(self.path / "server.json", msgspec.json.encode(running))
+        file = self.path / "server.json"
+        # On a full disk one that a crash left takes the room that this one needs, and would name another process.
+        file.unlink(missing_ok=True)
+        try:
+            _write_private(file, msgspec.json.encode(running))
+        except OSError as error:
+            _log.error("local commands do not find this server: server.json cannot be written: %s", error)
 
     def close(self) -> None:
         (self.path / "server.json").unlink(missing_ok=True)
@@ -125,6 +138,10 @@ def _locked(folder: Path) -> IO[bytes]:
 def _write_private(file: Path, data: bytes) -> None:
     """Replaces a file in one step; only its owner may read it."""
     fresh = file.with_suffix(f".{os.getpid()}.new")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as target:
-        target.write(data)
-    fresh.replace(file)
+    try:
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as target:
+            target.write(data)
+        fresh.replace(file)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise

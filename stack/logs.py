@@ -7,6 +7,7 @@ known secrets are masked wherever they would appear, tracebacks included.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -19,6 +20,16 @@ from stack.config import MASK
 from telemetry.tracing import current_trace_id
 
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
+
+# Controls (ESC and C1 begin escape sequences), line separators, marks that turn the direction of text, half pairs.
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
+
+
+def _escaped(control: re.Match[str]) -> str:
+    return control.group().encode("unicode_escape").decode()
+
 
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "color_message"}
 
@@ -77,8 +88,7 @@ class TextFormatter(_Formatter):
 
     def line(self, record: logging.LogRecord) -> str:
         moment = _moment(record).astimezone().strftime("%H:%M:%S.%f")[:-3]
-        # A line break in a message must not look like a line of the log.
-        message = record.getMessage().replace("\n", "\\n").replace("\r", "\\r")
+        message = record.getMessage()
         fields = {**_extra(record)}
         if trace_id := current_trace_id():
             fields["trace"] = trace_id
@@ -86,8 +96,10 @@ class TextFormatter(_Formatter):
             f"{moment} {record.levelname} {record.name}: {message}",
             *(f"{name}={value}" for name, value in fields.items()),
         ]
-        line = "  ".join(parts)
-        return f"{line}\n{traceback}" if (traceback := self.traceback(record)) else line
+        # A line break in a message must not look like a line of the log, nor an escape sequence reach a terminal.
+        line = _CONTROLS.sub(_escaped, "  ".join(parts))
+        traceback = "\n".join(_CONTROLS.sub(_escaped, one) for one in self.traceback(record).split("\n"))
+        return f"{line}\n{traceback}" if traceback else line
 
 
 def configure(

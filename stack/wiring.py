@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from contextlib import ExitStack
 
 from projections.engine import Engine
 from projections.reader import HydratingReader
@@ -75,6 +76,7 @@ class Server:
             VERSION, f"{node}-{boot}", settings.own_telemetry, on_tokens=self.rates.charge_tokens
         )
         self.tracing = self.signals.tracing
+        self._open_telemetry()
         self.engine = Engine(
             self.warehouse,
             self.store.feed,
@@ -134,11 +136,6 @@ class Server:
             ),
         )
         self.datasets = DatasetService(self.store, self.states, self.views, self.row_reader)
-        self.telemetry_store = TelemetryStore(
-            folder.path,
-            self.warehouse,
-            Retention(settings.telemetry_retention_days, settings.telemetry_retention_bytes),
-        )
         self.telemetry = TelemetryService(
             self.warehouse, self._telemetry_up_to_date, settings.telemetry_max_spans
         )
@@ -204,6 +201,19 @@ class Server:
             self.turns,
             self.telemetry_store,
         )
+
+    def _open_telemetry(self) -> None:
+        """Opens the store of telemetry; closes the log and the views if that fails. Raises OSError."""
+        with ExitStack() as opened:
+            opened.callback(self.store.close)
+            opened.callback(self.warehouse.close)
+            self.telemetry_store = TelemetryStore(
+                self.folder.path,
+                self.warehouse,
+                Retention(self.settings.telemetry_retention_days, self.settings.telemetry_retention_bytes),
+                refuses=self.store.trouble,
+            )
+            opened.pop_all()
 
     async def start(self) -> None:
         self.telemetry_store.start()

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from projections.errors import StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
 from projections.fresh_file import SMALL_BYTES, FreshFile
-from projections.mending import is_damage, pause_s
+from projections.mending import is_damage, is_full_disk, pause_s
 from projections.rewrites import BUILD_AGAIN_S, BUSY_S, REPLACE_AGAIN_S, Rewrites
 from projections.telemetry_build import Arrival, TelemetryBuild
 from projections.transaction import File
@@ -368,8 +368,9 @@ class Projector:
         if self._stopping:
             return
         damaged: File | None = "telemetry" if is_damage(failure, self._failures) else None
+        in_memory: File | None = "telemetry" if is_full_disk(failure) and self._failures > 1 else None
         try:
-            self._warehouse.reopen(damaged=damaged, generation=self._generation)
+            self._warehouse.reopen(damaged=damaged, generation=self._generation, in_memory=in_memory)
         except (StorageFailed, OSError) as error:
             self._in_trouble(error)
 

@@ -47,7 +47,8 @@ class _Waiting(NamedTuple):
 class SegmentLog:
     """Implements `telemetry.log.TelemetryLog`. One per folder and process. `tables` are the epoch and the position of
     the tables that were made from it: requests up to there were in the log, whatever is left of it, and a log without
-    an epoch is theirs. Raises OSError when it cannot be opened."""
+    an epoch is theirs. `refuses` says why nothing is taken at the
+    moment. Raises OSError when it cannot be opened."""
 
     def __init__(
         self,
@@ -56,11 +57,13 @@ class SegmentLog:
         tables: tuple[str, int] = ("", 0),
         segment_bytes: int = SEGMENT_BYTES,
         clock_us: Callable[[], int] = lambda: time.time_ns() // 1_000,
+        refuses: Callable[[], str] = lambda: "",
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
         self._segment_bytes = segment_bytes
         self._clock_us = clock_us
+        self._refuses = refuses
         segment_rewrite.remove_unfinished(folder)
         self._epoch = epoch_of(folder, tables[0])
         self._lock = Lock()
@@ -98,6 +101,8 @@ class SegmentLog:
         return self._recorded_at
 
     def append(self, content: Content, body: bytes) -> Future[int]:
+        if reason := self._refuses():
+            raise LogFull(reason)
         waiting = _Waiting(content, body, Future())
         with self._lock:
             if self._closed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -64,6 +64,7 @@ class TelemetryStore:
         *,
         segment_bytes: int = SEGMENT_BYTES,
         clocks: Clocks = SYSTEM_CLOCKS,
+        refuses: Callable[[], str] = lambda: "",
     ) -> None:
         self._warehouse = warehouse
         tables = _tables_state(warehouse)
@@ -72,6 +73,7 @@ class TelemetryStore:
             tables=(tables.epoch, tables.position),
             segment_bytes=segment_bytes,
             clock_us=clocks.wall_us,
+            refuses=refuses,
         )
         self._decoder = Decoder()
         self._projector = Projector(warehouse, self._log, self._decoder)

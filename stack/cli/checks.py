@@ -147,6 +147,9 @@ def _served_log(data: Path, state: dict[str, Any]) -> Iterator[Check]:
         yield Check("log", "ok", f"{told}; `replaystack verify` reads all of it")
     else:
         yield _verified_log(data)[0]
+    if state["log"].get("trouble"):
+        remedy = "Free some space; the server goes on by itself."
+        yield Check("log", "problem", state["log"]["trouble"], remedy)
     view = state["view"]
     told = f"at position {view['position']} of {view['head']}"
     if view["failed_events"]:

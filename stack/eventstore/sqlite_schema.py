@@ -15,6 +15,7 @@ from stack.errors import Unavailable
 from stack.eventstore import chain
 from stack.eventstore.blobs import sync_folder
 from stack.eventstore.chain_check import tail_problems
+from stack.eventstore.reserve import FULL_BYTES, free_bytes
 
 FORMAT_VERSION = "1"
 FILE_NAME = "events.sqlite"
@@ -49,24 +50,43 @@ CREATE TABLE IF NOT EXISTS log_info (
 """
 
 
+# SQLite shares the index of its WAL in a file of 32 KiB. Where the disk has no room for it, the log is opened for this
+# process alone, which keeps the index in memory; then other processes (`backup`, `verify`) cannot read it meanwhile.
+_IN_THIS_PROCESS_ALONE: set[Path] = set()
+
+
+def _uri(path: Path) -> str:
+    alone = path.absolute() in _IN_THIS_PROCESS_ALONE
+    return path.absolute().as_uri() + ("?vfs=unix-excl&mode=" if alone else "?mode=")
+
+
 def connect_writer(path: Path) -> sqlite3.Connection:
     """The one connection that writes. Transactions are begun and ended by hand."""
     db = sqlite3.connect(
-        path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=128
+        _uri(path) + "rwc",
+        uri=True,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=128,
     )
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA secure_delete = ON")
-    # The writer checkpoints by itself, between batches, where no append waits for it.
-    db.execute("PRAGMA wal_autocheckpoint = 0")
-    db.execute("PRAGMA journal_size_limit = 67108864")
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA secure_delete = ON")
+        # The writer checkpoints by itself, between batches, where no append waits for it.
+        db.execute("PRAGMA wal_autocheckpoint = 0")
+        db.execute("PRAGMA journal_size_limit = 67108864")
+    except BaseException:
+        db.close()  # while it is open, SQLite keeps to the way in which it opened the file
+        raise
     return db
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
     """A connection that does not write; under WAL it never waits for the writer."""
     db = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=rw",
+        _uri(path) + "rw",
         uri=True,
         timeout=BUSY_TIMEOUT_S,
         isolation_level=None,
@@ -124,22 +144,16 @@ def make_another_copy(folder: Path, lost_until: int) -> None:
 def create(path: Path) -> tuple[str, list[str]]:
     """Creates the log where there is none. Returns its epoch and what is wrong with its newest events. A log without a
     hash chain gets one. Raises Unavailable when the log cannot be used."""
+    _IN_THIS_PROCESS_ALONE.discard(path.absolute())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        db = connect_writer(path)
         try:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                epoch = _create_tables(db)
-                db.execute("COMMIT")
-            finally:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-            db.execute("PRAGMA wal_autocheckpoint = 1000")
-            chain.add_missing(db)
-            problems = tail_problems(db)
-        finally:
-            db.close()
+            epoch, problems = _created(path)
+        except sqlite3.OperationalError:
+            if not path.exists() or free_bytes(path.parent) >= FULL_BYTES:
+                raise
+            _IN_THIS_PROCESS_ALONE.add(path.absolute())
+            epoch, problems = _created(path)
         sync_folder(path.parent)
     except (OSError, sqlite3.Error) as error:
         raise _cannot_be_opened(path, error) from error
@@ -154,6 +168,23 @@ def _cannot_be_opened(path: Path, error: Exception) -> Unavailable:
         else ""
     )
     return Unavailable(f"The event log {path} cannot be opened: {error}.{remedy}")
+
+
+def _created(path: Path) -> tuple[str, list[str]]:
+    db = connect_writer(path)
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            epoch = _create_tables(db)
+            db.execute("COMMIT")
+        finally:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+        db.execute("PRAGMA wal_autocheckpoint = 1000")
+        chain.add_missing(db)
+        return epoch, tail_problems(db)
+    finally:
+        db.close()
 
 
 def _create_tables(db: sqlite3.Connection) -> str:

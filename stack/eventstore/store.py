@@ -29,6 +29,8 @@ from stack.eventstore.mapper import EventMapper
 from stack.eventstore.named_blobs import named_blobs
 from stack.eventstore.readers import Readers
 from stack.eventstore.recorder import Recorder
+from stack.eventstore.reserve import FULL as DISK_FULL
+from stack.eventstore.reserve import Reserve
 from stack.eventstore.streams import category_of
 from stack.eventstore.submission import Conflict, NewRow, Submission
 from stack.eventstore.writer import Writer
@@ -56,6 +58,9 @@ class EventStore:
         self, folder: Path, cache_bytes: int, clock_us: Callable[[], int], *, keep_unnamed_blobs: bool
     ) -> None:
         path = folder / sqlite_schema.FILE_NAME
+        folder.mkdir(parents=True, exist_ok=True)
+        self._reserve = Reserve(folder)
+        self._reserve.look(now=True)
         self.epoch, problems = sqlite_schema.create(path)
         self._damage = Damage(problems)
         mark_restored(folder)
@@ -107,6 +112,8 @@ class EventStore:
         """Records the events; durable on return. A caller that is cancelled meanwhile does not know whether
         they were. Raises VersionConflict, CommandKnown, Invalid, TooLarge, and Unavailable (disk full or failing,
         too many waiting, closed)."""
+        if not append.redact and self._reserve.look():
+            raise Unavailable(f"{DISK_FULL} Nothing was stored.", retry_after=5)
         submission = self._encode(append)
         if any(map(may_need_markers, [row.state for row in submission.rows])):
             await self._extract_blobs(submission)
@@ -165,6 +172,10 @@ class EventStore:
         """The newest command whose id begins with `prefix`, recorded at or after `since_us`."""
         _check_text(prefix)
         return await self._in_thread(partial(self._reader.command, prefix, since_us))
+
+    def trouble(self) -> str:
+        """Why only deletes are recorded, empty if everything is. Looks at the disk at most once per second."""
+        return DISK_FULL if self._reserve.look() else ""
 
     def head(self) -> int:
         """The last committed position. No I/O."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from litestar import Controller, get
 from litestar.response.base import ASGIResponse
+from msgspec import UNSET
 
 from schemas.api.health import HealthInfo, VersionInfo
 from stack import VERSION
 from stack.http.answer import json_answer
+from stack.http.services import Services
 
 
 class HealthController(Controller):
     @get("/health")
-    async def health(self) -> ASGIResponse:
-        return json_answer(HealthInfo())
+    async def health(self, services: Services) -> ASGIResponse:
+        return json_answer(HealthInfo(detail=services.server_state.trouble() or UNSET))
 
     @get("/version")
     async def version(self) -> ASGIResponse:

@@ -40,6 +40,10 @@ class ServerState:
         # Set by the process that serves: its ports for telemetry.
         self.ports: Callable[[], Sequence[Any]] = tuple
 
+    def trouble(self) -> str:
+        """What the server cannot do at the moment, empty if there is nothing of that kind."""
+        return self._store.trouble()
+
     async def read(self) -> dict[str, Any]:
         return {
             "version": VERSION,
@@ -50,6 +54,7 @@ class ServerState:
                 "epoch": self._store.epoch,
                 "head": self._store.head(),
                 "damage": self._store.damage(),
+                "trouble": self._store.trouble(),
             },
             "view": msgspec.to_builtins(self._engine.state()),
             "providers": msgspec.to_builtins(await self._models.state()),

@@ -20,6 +20,7 @@ from tests.histories.story import answers, tell
 from tests.server.process import Replaystack
 from tests.servers.processes import running
 
+NOT_PACKED = ("server.json", "lock", "reserve")
 WHEN = (2000, 1, 1, 0, 0, 0)
 """The time of each entry of the archive, so that equal folders give equal archives."""
 
@@ -47,7 +48,7 @@ def _pack(data: Path, said: str, archive: Path) -> None:
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
         packed.writestr(zipfile.ZipInfo("answers.json", WHEN), said, zipfile.ZIP_DEFLATED)
         for file in sorted(data.rglob("*")):
-            if file.is_file() and ".duckdb" not in file.name and file.name not in ("server.json", "lock"):
+            if file.is_file() and ".duckdb" not in file.name and file.name not in NOT_PACKED:
                 name = f"data/{file.relative_to(data).as_posix()}"
                 packed.writestr(zipfile.ZipInfo(name, WHEN), file.read_bytes(), zipfile.ZIP_DEFLATED)
 

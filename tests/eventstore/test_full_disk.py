@@ -1,0 +1,116 @@
+"""A disk without space: the log opens for reading, only deletes are recorded, and all is well once there is space."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stack.eventstore import reserve
+from stack.eventstore.reserve import FILE_NAME, SIZE_BYTES, Reserve
+
+# What a file system without space does: no file can grow. That limit says EFBIG, so free space is faked beside it.
+NO_SPACE = """
+import resource, sys
+from pathlib import Path
+from projections import files
+from stack.eventstore import reserve, sqlite_schema
+folder = Path(sys.argv[1])
+def full():
+    for module in (reserve, sqlite_schema, files):
+        module.free_bytes = lambda folder: 0
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+def freed():
+    for module in (reserve, sqlite_schema, files):
+        module.free_bytes = lambda folder: 1 << 30
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+"""
+
+
+def run(script: str, folder: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", NO_SPACE + script, str(folder)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_log_opens_and_says_what_it_refuses(tmp_path: Path) -> None:
+    script = """
+import asyncio
+from stack.errors import Unavailable
+from stack.eventstore import EventStore
+from tests.eventstore.samples import one
+
+async def main():
+    store = EventStore.open(folder)
+    await store.append(one("session-1"))
+    store.close()
+    full()
+    store = EventStore.open(folder)
+    assert "disk is full" in store.trouble()
+    assert len(await store.read_stream("session-1")) == 1
+    try:
+        await store.append(one("session-2"))
+    except Unavailable as refused:
+        print(refused.detail, refused.retry_after)
+    assert len(await store.read_stream("session-2")) == 0
+    freed()
+    store._reserve.look(now=True)
+    assert store.trouble() == ""
+    await store.append(one("session-2"))
+    store.close()
+    store = EventStore.open(folder)
+    assert len(await store.read_stream("session-2")) == 1
+    store.close()
+
+asyncio.run(main())
+"""
+    told = run(script, tmp_path)
+    assert "Nothing was stored" in told and told.strip().endswith("5")
+
+
+def test_tables_are_built_in_memory_until_there_is_space(tmp_path: Path) -> None:
+    script = """
+from projections.warehouse import Warehouse
+full()
+warehouse = Warehouse.open(folder)
+with warehouse.write() as transaction:
+    transaction.run("CREATE TABLE views.main.t AS SELECT 1 AS x")
+assert not (folder / "views.duckdb").exists() and not warehouse.can_leave_memory
+freed()
+assert warehouse.can_leave_memory
+warehouse.reopen(damaged=None, generation=warehouse.generation)
+assert (folder / "views.duckdb").exists() and not warehouse.can_leave_memory
+warehouse.close()
+"""
+    run(script, tmp_path)
+
+
+def test_space_is_set_aside_given_up_and_set_aside_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def free(count: int) -> None:
+        monkeypatch.setattr(reserve, "free_bytes", lambda folder: count)
+
+    kept = Reserve(tmp_path)
+    free(1 << 30)
+    assert not kept.look(now=True)
+    assert (tmp_path / FILE_NAME).stat().st_size == SIZE_BYTES
+    assert (tmp_path / FILE_NAME).stat().st_mode & 0o777 == 0o600
+    free(1000)
+    assert kept.look(now=True)
+    assert not (tmp_path / FILE_NAME).exists()
+    free(SIZE_BYTES)  # What was given up is for deletes.
+    assert kept.look(now=True)
+    free(1 << 30)
+    assert not kept.look(now=True)
+    assert (tmp_path / FILE_NAME).exists()
+
+
+def test_a_small_disk_goes_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reserve, "free_bytes", lambda folder: 2 * SIZE_BYTES)
+    assert not Reserve(tmp_path).look(now=True)
+    assert not (tmp_path / FILE_NAME).exists()
