@@ -19,12 +19,11 @@ from projections.engine_state import EngineState
 from projections.errors import StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
 from projections.feed import Feed
 from projections.linger import Linger
-from projections.mending import is_damage, is_full_disk, pause_s
+from projections.mending import pause_s, remedies
 from projections.next_views import NextViews
 from projections.plan import Plan
 from projections.read_models import current_plan
 from projections.rewrites import Rewrites
-from projections.transaction import File
 from projections.waiters import Waiters
 from projections.warehouse import Warehouse
 
@@ -321,8 +320,7 @@ class Engine:
             self._head = max(self._head, head)
         if self._warehouse.failure is not None:
             raise self._warehouse.failure
-        if self._warehouse.can_leave_memory:
-            self._warehouse.reopen(damaged=None, generation=self._generation)
+        self._warehouse.leave_memory()
         is_opened_again = self._warehouse.generation != self._generation
         if is_opened_again or (self._serving is not None and not self._serving.is_of(self._feed)):
             self._is_open = False
@@ -357,8 +355,7 @@ class Engine:
         self._is_open = False
         if self._stop_at is not None:
             return
-        damaged: File | None = "views" if is_damage(failure, self._failures) else None
-        in_memory: File | None = "views" if is_full_disk(failure) and self._failures > 1 else None
+        damaged, in_memory = remedies("views", failure, self._failures)
         try:
             self._warehouse.reopen(damaged=damaged, generation=self._generation, in_memory=in_memory)
         except (StorageFailed, OSError) as error:

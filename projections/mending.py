@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from projections.errors import FileDamaged, StorageFailed
+from projections.transaction import File
 
 _FAILURES_OF_A_DAMAGED_FILE = 3
 """In a row, each after opening the file again."""
@@ -23,3 +24,10 @@ def is_damage(failure: StorageFailed, failures: int) -> bool:
 def is_full_disk(failure: StorageFailed) -> bool:
     """Whether a file failed because there is no space for it."""
     return "No space left" in str(failure)
+
+
+def remedies(file: File, failure: StorageFailed, failures: int) -> tuple[File | None, File | None]:
+    """The file if it is to be set aside as damaged, and the file if its tables are to be built in memory, because the
+    disk goes on being full."""
+    in_memory = is_full_disk(failure) and failures > 1
+    return (file if is_damage(failure, failures) else None), (file if in_memory else None)

@@ -18,7 +18,8 @@ import duckdb
 from msgspec import Struct
 
 from projections import files
-from projections.errors import FileInUse, StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
+from projections.attachment import FULL_BYTES, OPTIONS, attach, attachment, quoted
+from projections.errors import StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
 from projections.fresh_file import FreshFile
 from projections.reader import Row
 from projections.snapshot import Snapshot
@@ -40,14 +41,8 @@ TELEMETRY_CHECKPOINT_BYTES = 16 << 20
 REPLACE_WAITS_S = 0.5
 # Bounds DuckDB's buffers, so that a rebuild of any length stays small. Not a bound on all memory. Servers have a setting.
 MEMORY_LIMIT = "192MB"
-# With less free space than this, tables that cannot be written are built in memory; with more than the second one they
-# go back to their file.
-FULL_BYTES = 1 << 20
+# With more free space than this, tables that were built in memory go back to their file.
 ROOM_BYTES = 12 << 20
-
-# Limits are known of each row group: a trace among 2 million spans takes 3 instead of 6 ms with small ones. Spans that
-# lie apart are read from half as many bytes in small blocks; still smaller ones cost twice as much to write.
-_OPTIONS: dict[str, str] = {"telemetry": " (ROW_GROUP_SIZE 30720, BLOCK_SIZE 65536)"}
 
 
 class Served(Struct, frozen=True):
@@ -93,7 +88,7 @@ class Warehouse:
     @classmethod
     def open(cls, folder: Path, *, memory_limit: str | None = None, threads: int = 1) -> Warehouse:
         """Opens `<folder>/views.duckdb` and `<folder>/telemetry.duckdb`, creating what is missing. A file that
-        is no database any more is set aside. Raises FileInUse, StorageFailed.
+        is no database any more is set aside. Raises StorageFailed.
 
         `threads` are those that share one statement; readers run beside each other anyway. With two, small
         statements take 10 % more CPU (a turn 2.2 ms instead of 1.9 ms, a rebuild 12 s instead of 10.7 s).
@@ -209,7 +204,7 @@ class Warehouse:
 
     def fresh(self, file: File) -> FreshFile:
         """A new, empty file for `replace`. Raises StorageFailed."""
-        return FreshFile(self._folder, file, _OPTIONS.get(file, ""), self._settings)
+        return FreshFile(self._folder, file, OPTIONS.get(file, ""), self._settings)
 
     def replace(self, fresh: FreshFile, answer: Callable[[], None]) -> bool:
         """Puts a finished file in the place of the one in use and calls `answer`, which makes reads go to it. Reads that
@@ -233,7 +228,7 @@ class Warehouse:
                     self._root.execute(f"DETACH {file}")
                 files.replace(path, fresh.path)
                 with translated():
-                    self._root.execute(_attachment(path, file))
+                    self._root.execute(attachment(path, file))
             self._in_memory -= {file}
             answer()
             return True
@@ -252,10 +247,10 @@ class Warehouse:
             self._closed = True
         self._disconnect()
 
-    @property
-    def can_leave_memory(self) -> bool:
-        """Whether tables are kept in memory that would have room on the disk again."""
-        return bool(self._in_memory) and files.free_bytes(self._folder) >= ROOM_BYTES
+    def leave_memory(self) -> None:
+        """Opens the files again if tables are kept in memory that have room on the disk again."""
+        if self._in_memory and files.free_bytes(self._folder) >= ROOM_BYTES:
+            self.reopen(damaged=None, generation=self._generation)
 
     def reopen(self, *, damaged: File | None, generation: int, in_memory: File | None = None) -> None:
         """Closes and opens the instance again after it failed, unless somebody else has done that since it was of this
@@ -285,8 +280,8 @@ class Warehouse:
                 self._attach(root, file)
             # So that a file can be attached in the place of one: these paths and nothing else.
             paths = [files.database_path(self._folder, file) for file in FILES]
-            quoted = ", ".join(_quoted(f"{path}{ending}") for path in paths for ending in ("", ".wal"))
-            root.execute(f"SET allowed_paths = [{quoted}]")
+            allowed = ", ".join(quoted(f"{path}{ending}") for path in paths for ending in ("", ".wal"))
+            root.execute(f"SET allowed_paths = [{allowed}]")
             root.execute("SET enable_external_access = false")
             root.execute("SET lock_configuration = true")
         except BaseException:
@@ -305,7 +300,7 @@ class Warehouse:
             path = files.database_path(self._folder, file)
             is_new = not path.exists()
             try:
-                _attach(root, path, file)
+                attach(root, path, file)
                 return
             except (StorageFailed, OSError):
                 if files.free_bytes(self._folder) >= FULL_BYTES:
@@ -373,38 +368,6 @@ class Warehouse:
         return own
 
 
-def _attachment(path: Path, name: File) -> str:
-    return f"ATTACH {_quoted(str(path))} AS {name}{_OPTIONS.get(name, '')}"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
 def _rows(cursor: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, Any]) -> list[Row]:
     with translated():
         return cursor.execute(sql, params).fetchall()
-
-
-def _attach(root: duckdb.DuckDBPyConnection, path: Path, name: File) -> None:
-    """Attaches the file. One that cannot be read as a database is set aside and made anew: both files can be
-    rebuilt from their logs. A file that is held by another process, or that may not be opened, is left alone."""
-    if files.is_incomplete(path):
-        files.set_aside(path)
-    statement = _attachment(path, name)
-    try:
-        root.execute(statement)
-    except duckdb.Error as error:
-        reason = str(error)
-        if "lock on file" in reason:
-            raise FileInUse(reason) from error
-        if path.exists():
-            with path.open("r+b"):  # a permission or a disk that fails is no damage: let that error out
-                pass
-        is_full = "No space left" in reason or files.free_bytes(path.parent) < FULL_BYTES
-        if is_full or isinstance(error, duckdb.OutOfMemoryException):
-            raise StorageFailed(reason) from error
-        with suppress(duckdb.Error):
-            root.execute(f"DETACH {name}")
-        files.set_aside(path)
-        root.execute(statement)

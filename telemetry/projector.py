@@ -12,10 +12,9 @@ from msgspec import Struct
 
 from projections.errors import StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
 from projections.fresh_file import SMALL_BYTES, FreshFile
-from projections.mending import is_damage, is_full_disk, pause_s
+from projections.mending import pause_s, remedies
 from projections.rewrites import BUILD_AGAIN_S, BUSY_S, REPLACE_AGAIN_S, Rewrites
 from projections.telemetry_build import Arrival, TelemetryBuild
-from projections.transaction import File
 from projections.waiters import Waiters
 from projections.warehouse import Warehouse
 from telemetry.decoded import Decoded, Wanted
@@ -367,8 +366,7 @@ class Projector:
         self._in_trouble(failure)
         if self._stopping:
             return
-        damaged: File | None = "telemetry" if is_damage(failure, self._failures) else None
-        in_memory: File | None = "telemetry" if is_full_disk(failure) and self._failures > 1 else None
+        damaged, in_memory = remedies("telemetry", failure, self._failures)
         try:
             self._warehouse.reopen(damaged=damaged, generation=self._generation, in_memory=in_memory)
         except (StorageFailed, OSError) as error:
