@@ -41,7 +41,12 @@ ONE_USER = {
 ALSO = {
     "litestar": {"stack.app"},
     "uvicorn": {"stack.http.protocol"},
-    "duckdb": {"projections.fresh_file", "projections.transaction", "stack.providers.rows.parquet_file"},
+    "duckdb": {
+        "projections.attachment",
+        "projections.fresh_file",
+        "projections.transaction",
+        "stack.providers.rows.parquet_file",
+    },
 }
 
 # Too slow to import (0.1 to 1 s) for a server that may never need them.
