@@ -21,6 +21,9 @@ _LOOK_S = 1.0
 
 FULL = "The disk is full: what is stored can be read and deleted, and nothing else is recorded until space is freed."
 
+_GIVEN_UP: set[Path] = set()
+"""Folders whose reserve this process has given up: the space that is free there is for deletes."""
+
 
 def free_bytes(folder: Path) -> int:
     """Bytes that this user may still write below `folder`. Raises OSError."""
@@ -36,7 +39,7 @@ class Reserve:
         self._file = folder / FILE_NAME
         self._lock = Lock()
         self._looked_at = 0.0
-        self._full = False
+        self._full = folder in _GIVEN_UP
 
     def look(self, *, now: bool = False) -> bool:
         """Whether the disk is full. Gives the reserve up when it becomes so, and sets it aside again afterwards."""
@@ -56,6 +59,7 @@ class Reserve:
 
     def _filled(self) -> None:
         self._full = True
+        _GIVEN_UP.add(self._folder)
         self._file.unlink(missing_ok=True)
         _log.error("%s", FULL)
 
@@ -63,6 +67,7 @@ class Reserve:
         if self._full:
             _log.warning("there is free space again in %s", self._folder)
         self._full = False
+        _GIVEN_UP.discard(self._folder)
         if not self._file.exists():
             try:
                 self._allocate()

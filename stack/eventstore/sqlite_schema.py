@@ -15,7 +15,7 @@ from stack.errors import Unavailable
 from stack.eventstore import chain
 from stack.eventstore.blobs import sync_folder
 from stack.eventstore.chain_check import tail_problems
-from stack.eventstore.reserve import FULL_BYTES, free_bytes
+from stack.eventstore.reserve import FULL_BYTES, Reserve, free_bytes
 
 FORMAT_VERSION = "1"
 FILE_NAME = "events.sqlite"
@@ -109,14 +109,26 @@ def end_of_log(folder: Path) -> LogEnd | None:
     path = folder / FILE_NAME
     if not path.is_file() or not path.stat().st_size:
         return None
+    Reserve(folder).look(now=True)
+    _IN_THIS_PROCESS_ALONE.discard(path.absolute())
     try:
-        with closing(connect_reader(path)) as db:
-            if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'events'").fetchone():
-                return None
-            epoch = db.execute("SELECT value FROM log_info WHERE key = 'epoch'").fetchone()
-            head = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+        try:
+            return _end_of(path)
+        except sqlite3.OperationalError:
+            if free_bytes(folder) >= FULL_BYTES:
+                raise
+            _IN_THIS_PROCESS_ALONE.add(path.absolute())
+            return _end_of(path)
     except (OSError, sqlite3.Error) as error:
         raise _cannot_be_opened(path, error) from error
+
+
+def _end_of(path: Path) -> LogEnd | None:
+    with closing(connect_reader(path)) as db:
+        if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'events'").fetchone():
+            return None
+        epoch = db.execute("SELECT value FROM log_info WHERE key = 'epoch'").fetchone()
+        head = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
     return LogEnd(epoch[0] if epoch else "", head[0] if head else 0)
 
 
