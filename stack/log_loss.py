@@ -18,6 +18,7 @@ from projections.files import copies_set_aside, database_path, set_aside
 from projections.warehouse import Warehouse
 from stack.errors import ReplaystackError
 from stack.eventstore import EventStore
+from stack.eventstore.backup_manifest import require_complete
 from stack.eventstore.sqlite_schema import FILE_NAME, LogEnd, end_of_log, make_another_copy
 
 _log = logging.getLogger(__name__)
@@ -61,8 +62,9 @@ class Loss(Struct, frozen=True):
 
 
 def find_loss(folder: Path) -> Loss | None:
-    """Looks at a folder that is not served and changes nothing in it. Raises Unavailable for a log that cannot be read,
-    and ProjectionError for read models that cannot be opened."""
+    """Looks at a folder that is not served and changes nothing in it. Raises BackupIncomplete, Unavailable for a log that
+    cannot be read, and ProjectionError for read models that cannot be opened."""
+    require_complete(folder)
     end = end_of_log(folder)
     if end is None:
         return _missing_log(folder)
@@ -74,7 +76,10 @@ def open_log_and_views(
     folder: Path, *, memory_limit: str | None = None, accept_loss: bool = False
 ) -> tuple[EventStore, Warehouse]:
     """Raises LogIncomplete where the log lost events, unless that is accepted: then the read models are set aside, and
-    the log goes on as another copy, with an epoch of its own. Raises Unavailable and ProjectionError."""
+    the log goes on as another copy, with an epoch of its own. Raises BackupIncomplete, unless that is accepted, and
+    Unavailable and ProjectionError."""
+    if not accept_loss:
+        require_complete(folder)
     end = end_of_log(folder)
     if end is None:
         loss = _missing_log(folder)

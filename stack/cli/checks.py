@@ -24,6 +24,8 @@ from stack.cli.telemetry_log import REMEDY, telemetry_log
 from stack.config import ConfigError, require_safe_listener
 from stack.data_folder import is_held
 from stack.errors import ReplaystackError
+from stack.eventstore.backup_manifest import REMEDY as BACKUP_REMEDY
+from stack.eventstore.backup_manifest import BackupIncomplete
 from stack.eventstore.sqlite_schema import FILE_NAME
 from stack.eventstore.verify import VerifyReport, verify
 from stack.log_loss import find_loss, view_position
@@ -171,6 +173,9 @@ def _served_log(data: Path, state: dict[str, Any]) -> Iterator[Check]:
 def _offline_log(data: Path) -> Iterator[Check]:
     try:
         loss = find_loss(data)
+    except BackupIncomplete as error:
+        yield Check("log", "problem", error.detail.removesuffix(f" {BACKUP_REMEDY}"), BACKUP_REMEDY)
+        return
     except (ReplaystackError, ProjectionError):
         loss = None  # the checks below tell what is damaged
     if loss is not None:

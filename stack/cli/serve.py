@@ -19,7 +19,7 @@ from stack.settings import Settings
     is_flag=True,
     help="Start although the event log lost events that the read models still hold. The read models are set aside as "
     "views.duckdb.lost-*, the only copy of what was lost, and built again from the events that are left. Without a "
-    "loss it has no effect. For one start: leave it out of scripts and service files.",
+    "loss it has no effect. A backup that is incomplete is served as it is. For one start: leave it out of scripts and service files.",
 )
 def command(accept_loss: bool, **options: Any) -> None:
     """Serve the HTTP API until SIGINT or SIGTERM.

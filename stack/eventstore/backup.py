@@ -6,92 +6,95 @@ own, so that views built from one are never taken for views of the other.
 
 from __future__ import annotations
 
-import hashlib
+import fcntl
 import logging
 import os
 import shutil
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-import msgspec
-from msgspec import Struct
-
 from stack.errors import Conflict, NotFound, Unavailable
 from stack.eventstore import chain
+from stack.eventstore.backup_manifest import (
+    MANIFEST_NAME,
+    MANIFEST_VERSION,
+    MARKER_NAME,
+    Manifest,
+    ManifestFile,
+    sha256_of,
+    write_manifest,
+)
 from stack.eventstore.blobs import BlobStore, sync_folder
-from stack.eventstore.sqlite_schema import FILE_NAME, connect_reader
+from stack.eventstore.sqlite_schema import BACKUP_KEY, FILE_NAME, connect_reader
 from stack.private_files import make_private, restrict_umask
 from telemetry import log_check
 
 _log = logging.getLogger(__name__)
 
-MANIFEST_NAME = "manifest.json"
-_RESTORED_NAME = "restored_from.json"
 # A redaction in the middle of copying removes a blob; then the log is copied again, which needs it no more.
 _ATTEMPTS = 5
 
 
-class ManifestFile(Struct, frozen=True):
-    """`path` is relative to the backup, `sha256` in hex."""
-
-    path: str
-    bytes: int
-    sha256: str
-
-
-class Manifest(Struct, frozen=True):
-    """What a backup holds: events up to position `head`, and every file."""
-
-    epoch: str
-    source_epoch: str
-    head: int
-    files: tuple[ManifestFile, ...]
-
-
 def backup(source_folder: Path, target_folder: Path) -> Manifest:
-    """Copies the log and its blobs into `target_folder`, synced to disk. Raises NotFound without a log,
-    Conflict when the target holds anything, Unavailable when reading or writing fails."""
+    """Copies the log and its blobs into `target_folder`, synced to disk. A target that holds a backup that was
+    interrupted is written again. Raises NotFound without a log, Conflict when the target holds anything else or another
+    backup is being written into it, Unavailable when reading or writing fails."""
     source = source_folder / FILE_NAME
     if not source.is_file():
         raise NotFound(f"There is no event log in {source_folder}.")
-    if target_folder.exists() and (not target_folder.is_dir() or any(target_folder.iterdir())):
+    if not _is_free(target_folder):
         raise Conflict(f"{target_folder} is not an empty folder. Name a new one.")
     try:
-        return _copy(source, target_folder)
+        restrict_umask()
+        target_folder.mkdir(parents=True, exist_ok=True)
+        with _incomplete(target_folder):
+            return _copy(source, target_folder)
     except (OSError, sqlite3.Error) as error:
-        raise Unavailable(f"The backup failed and is incomplete: {error}.") from error
+        raise Unavailable(
+            f"The backup failed and is incomplete: {error}. Run it again with the same target once the cause is removed."
+        ) from error
 
 
-def mark_restored(folder: Path) -> None:
-    """A server runs on this folder: from now on its files are no longer those of the manifest."""
-    manifest = folder / MANIFEST_NAME
-    if manifest.exists():
-        manifest.replace(folder / _RESTORED_NAME)
+def _is_free(target: Path) -> bool:
+    """Whether a backup may be written there: nothing is, or one that was interrupted."""
+    if not target.exists():
+        return True
+    return target.is_dir() and ((target / MARKER_NAME).is_file() or not any(target.iterdir()))
 
 
-def changed_files(folder: Path) -> list[str]:
-    """What differs from the manifest, in words; empty without a manifest (a folder that has been served)."""
-    path = folder / MANIFEST_NAME
-    if not path.exists():
-        return []
-    try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except msgspec.DecodeError as error:
-        return [f"{MANIFEST_NAME} cannot be read: {error}"]
-    problems = []
-    for file in manifest.files:
-        if not (folder / file.path).is_file():
-            problems.append(f"{file.path} is missing")
-        elif _sha256(folder / file.path) != file.sha256:
-            problems.append(f"{file.path} is not what was backed up")
-    return problems
+@contextmanager
+def _incomplete(target: Path) -> Iterator[None]:
+    """Marks a backup as incomplete until the block has ended without an error, and keeps others from writing it."""
+    marker = target / MARKER_NAME
+    with marker.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(f"Another backup is being written to {target}. Name another folder.") from None
+        os.fsync(file.fileno())
+        for folder in (target, target.parent):
+            sync_folder(folder)
+        yield
+        marker.unlink()
+        sync_folder(target)
+
+
+def _remove_earlier(target: Path) -> None:
+    """What an interrupted backup left behind."""
+    for file in target.glob(f"{FILE_NAME}*"):
+        file.unlink()
+    for file in target.glob(f"{MANIFEST_NAME}*"):
+        file.unlink()
+    for folder in ("blobs", "telemetry"):
+        if (target / folder).exists():
+            shutil.rmtree(target / folder)
 
 
 def _copy(source: Path, target_folder: Path) -> Manifest:
-    restrict_umask()
-    target_folder.mkdir(parents=True, exist_ok=True)
+    _remove_earlier(target_folder)
     problem = make_private(target_folder)
     if problem:
         _log.warning("%s. Use chown and chmod, or choose another target.", problem)
@@ -107,11 +110,10 @@ def _copy(source: Path, target_folder: Path) -> Manifest:
     _drop_others(copies, set(digests))
     telemetry = log_check.copy(source.parent / "telemetry", target_folder / "telemetry")
     files = [target, *(copies.path(digest) for digest in digests), *telemetry]
-    manifest = Manifest(
-        epoch, source_epoch, head, tuple(_described(file, target_folder) for file in sorted(files))
-    )
-    _write_synced(target_folder / MANIFEST_NAME, msgspec.json.format(msgspec.json.encode(manifest)))
     _sync(target_folder, files)
+    described = tuple(_described(file, target_folder) for file in sorted(files))
+    manifest = Manifest(epoch, source_epoch, head, described, MANIFEST_VERSION)
+    write_manifest(target_folder, manifest)
     return manifest
 
 
@@ -120,12 +122,13 @@ def _copy_log(source: Path, target: Path) -> tuple[str, str, int, list[str]]:
     with closing(connect_reader(source)) as reader, closing(sqlite3.connect(target)) as copy:
         # In one step, hence in one snapshot: appends go on beside it and do not make it start again.
         reader.backup(copy)
-        # One file without a WAL beside it; opening the log switches back.
+        # One file without a WAL; opening the log switches back.
         copy.execute("PRAGMA journal_mode = DELETE").fetchall()
         source_epoch = copy.execute("SELECT value FROM log_info WHERE key = 'epoch'").fetchone()[0]
         epoch = uuid4().hex
         with copy:
             chain.set_epoch(copy, epoch)
+            copy.execute("INSERT OR REPLACE INTO log_info VALUES (?, '')", (BACKUP_KEY,))
         head = copy.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()[0]
         digests = [row[0] for row in copy.execute("SELECT DISTINCT digest FROM blob_refs ORDER BY digest")]
     return source_epoch, epoch, head, digests
@@ -149,19 +152,7 @@ def _drop_others(copies: BlobStore, digests: set[str]) -> None:
 
 
 def _described(file: Path, folder: Path) -> ManifestFile:
-    return ManifestFile(file.relative_to(folder).as_posix(), file.stat().st_size, _sha256(file))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    return ManifestFile(file.relative_to(folder).as_posix(), file.stat().st_size, sha256_of(file))
 
 
 def _sync(folder: Path, files: list[Path]) -> None:

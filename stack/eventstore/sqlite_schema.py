@@ -20,6 +20,8 @@ from stack.eventstore.reserve import FULL_BYTES, Reserve, free_bytes
 FORMAT_VERSION = "1"
 FILE_NAME = "events.sqlite"
 BUSY_TIMEOUT_S = 5.0
+# In `log_info` of a backup until a server is started on it.
+BACKUP_KEY = "backup"
 
 # `position` is AUTOINCREMENT because a plain rowid would be used again after the tail is deleted.
 _TABLES = """
@@ -213,5 +215,7 @@ def _create_tables(db: sqlite3.Connection) -> str:
             f"The event log has format {info['format']}; this version reads format {FORMAT_VERSION}. "
             "Start the version of replaystack that wrote it."
         )
+    if BACKUP_KEY in info:
+        db.execute("DELETE FROM log_info WHERE key = ?", (BACKUP_KEY,))
     chain.create(db, info["epoch"])
     return str(info["epoch"])

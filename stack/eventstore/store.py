@@ -16,7 +16,7 @@ from stack.errors import Invalid, ReplaystackError, TooLarge, Unavailable
 from stack.eventstore import sqlite_schema
 from stack.eventstore.appends import Append, Appended, Command, Fold, Folded, Recorded
 from stack.eventstore.application import LogApplication
-from stack.eventstore.backup import mark_restored
+from stack.eventstore.backup_manifest import mark_restored
 from stack.eventstore.blob_markers import dehydrate, hydrate, hydrated_bytes, may_need_markers
 from stack.eventstore.blobs import BlobStore
 from stack.eventstore.codec import Codec

@@ -13,7 +13,7 @@ from msgspec import Struct
 from schemas.events.base import Redacted, Unknown
 from stack.errors import InternalError, NotFound, Unavailable
 from stack.eventstore import chain
-from stack.eventstore.backup import changed_files
+from stack.eventstore.backup_manifest import BackupIncomplete, changed_files, unfinished
 from stack.eventstore.blob_markers import digests_in, hydrate
 from stack.eventstore.blobs import BlobStore
 from stack.eventstore.chain import Added
@@ -54,16 +54,21 @@ class VerifyReport(Struct, frozen=True, kw_only=True):
 
 def verify(folder: Path) -> VerifyReport:
     """Reads everything once, in one snapshot, while a server uses the folder or not. Raises NotFound without
-    a log and Unavailable when the file cannot be read at all."""
-    path = folder / FILE_NAME
+    a log, BackupIncomplete, and Unavailable when the file cannot be read at all."""
+    path, incomplete = folder / FILE_NAME, unfinished(folder)
     if not path.is_file():
+        if incomplete:
+            raise BackupIncomplete(incomplete)
         raise NotFound(f"There is no event log in {folder}.")
     try:
         with closing(connect_reader(path)) as db:
             db.text_factory = chain.readable_text
             db.execute("BEGIN")
-            return _Verification(db, BlobStore(folder / "blobs")).report(changed_files(folder))
+            changed = [*([incomplete] if incomplete else ()), *changed_files(folder)]
+            return _Verification(db, BlobStore(folder / "blobs")).report(changed)
     except sqlite3.Error as error:
+        if incomplete:
+            raise BackupIncomplete(incomplete) from error
         raise Unavailable(f"The event log {path} cannot be read: {error}. Restore a backup.") from error
 
 

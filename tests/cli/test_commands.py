@@ -145,6 +145,26 @@ def test_backup_can_be_served(folder: Path, busy: Path, tmp_path: Path) -> None:
             assert len(connection.ask("GET", "/v1alpha/agents")["data"]) == 1
 
 
+def test_an_interrupted_backup_is_refused_and_can_be_repeated(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "interrupted"
+    told(replaystack("backup", target, "--data", folder))
+    (target / "manifest.json").unlink()
+    (target / "backup.incomplete").touch()
+    for arguments in (("serve", "--port", "0"), ("rebuild",)):
+        said = refused(replaystack(*arguments, "--data", target))
+        assert "is incomplete" in said and "replaystack backup" in said
+    verified = replaystack("verify", "--data", target)
+    assert verified.returncode == 1 and "is incomplete" in verified.stdout
+    examined = replaystack("doctor", "--json", "--data", target)
+    log = checks(examined)["log"]
+    assert examined.returncode == 1 and "is incomplete" in log["detail"] and "again" in log["remedy"]
+    told(replaystack("backup", target, "--data", folder))
+    assert "Nothing is missing" in told(replaystack("verify", "--data", target))
+    with served(target) as connection:
+        assert len(connection.ask("GET", "/v1alpha/agents")["data"]) == 1
+    assert replaystack("verify", "--data", target).returncode == 0
+
+
 def test_rebuild_here_and_by_the_server(folder: Path, busy: Path) -> None:
     assert "Rebuilt here" in told(replaystack("rebuild", "--data", folder))
     assert "by the running server" in told(replaystack("rebuild", "--data", busy))

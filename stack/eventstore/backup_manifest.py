@@ -1,0 +1,182 @@
+"""What a backup says about itself: its manifest, and the marker that it has until it is complete.
+
+A backup is written in this order: the marker, the files, the manifest, and then the marker is removed. The log in it
+also says that it belongs to a backup, so a manifest that is missing later is noticed. The first server that is started
+on the folder ends all that: from then on its files change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path, PurePosixPath
+
+import msgspec
+from msgspec import Struct
+
+from stack.errors import ReplaystackError
+from stack.eventstore.blobs import sync_folder
+from stack.eventstore.sqlite_schema import BACKUP_KEY, FILE_NAME, connect_reader
+
+MARKER_NAME = "backup.incomplete"
+MANIFEST_NAME = "manifest.json"
+RESTORED_NAME = "restored_from.json"
+MANIFEST_VERSION = 1
+
+REMEDY = (
+    "Run `replaystack backup` again: with this folder as its target it starts over. If this is the only copy, "
+    "`replaystack serve --accept-loss` serves what is there."
+)
+# A backup has none of these, and a folder that a server was started on has one.
+_SERVED = (RESTORED_NAME, "node", "views.duckdb")
+# Bytes 18 and 19 of a SQLite file, see "Database File Format", 1.3.3; 2 and 2 is WAL.
+_ROLLBACK_JOURNAL = b"\x01\x01"
+
+
+class BackupIncomplete(ReplaystackError):
+    """The folder is a backup that was not finished, or that lost some of its files."""
+
+    status, title = 500, "Backup incomplete"
+
+
+class ManifestFile(Struct, frozen=True):
+    """`path` is relative to the backup, `sha256` in hex."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class Manifest(Struct, frozen=True):
+    """What a backup holds: events up to position `head`, and every file."""
+
+    epoch: str
+    source_epoch: str
+    head: int
+    files: tuple[ManifestFile, ...]
+    version: int = 1
+
+
+class _Version(Struct, frozen=True):
+    version: int = 1
+
+
+def unfinished(folder: Path) -> str:
+    """Why the folder is a backup that was not finished, in words with the remedy; empty if it is not one. Changes
+    nothing."""
+    problem = ""
+    if (folder / MARKER_NAME).exists():
+        problem = f"{MARKER_NAME} says that it was interrupted, or is still being written"
+    elif not any((folder / name).exists() for name in (MANIFEST_NAME, *_SERVED)) and _says_backup(folder):
+        problem = f"its {MANIFEST_NAME} is missing"
+    return _told(folder, problem) if problem else ""
+
+
+def require_complete(folder: Path) -> None:
+    """Raises BackupIncomplete for a backup that was not finished, and for one that no server was started on yet whose
+    manifest cannot be read or whose files are missing or have another size. The size of the log is not compared: it has
+    checks of its own. Changes nothing."""
+    problem = unfinished(folder)
+    if not problem and (folder / MANIFEST_NAME).exists():
+        if (folder / FILE_NAME).is_file() and not _says_backup(folder):
+            return  # written by an earlier release, or the log is damaged: then its own checks say more
+        file = next(_misfits(folder), "")
+        problem = _told(folder, file) if file else ""
+    if problem:
+        raise BackupIncomplete(problem)
+
+
+def changed_files(folder: Path) -> list[str]:
+    """What differs from the manifest, in words; empty without a manifest (a folder that has been served)."""
+    if not (folder / MANIFEST_NAME).exists():
+        return []
+    try:
+        manifest = _read(folder)
+    except ValueError as error:
+        return [str(error)]
+    problems = []
+    for file in manifest.files:
+        if not (folder / file.path).is_file():
+            problems.append(f"{file.path} is missing")
+        elif sha256_of(folder / file.path) != file.sha256:
+            problems.append(f"{file.path} is not what was backed up")
+    return problems
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """In one step, durable on return. Raises OSError."""
+    fresh = folder / f"{MANIFEST_NAME}.new"
+    with fresh.open("wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(manifest)))
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(folder / MANIFEST_NAME)
+    sync_folder(folder)
+
+
+def mark_restored(folder: Path) -> None:
+    """A server runs on this folder: from now on its files are no longer those of the manifest."""
+    manifest = folder / MANIFEST_NAME
+    if manifest.exists():
+        manifest.replace(folder / RESTORED_NAME)
+    (folder / MARKER_NAME).unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _told(folder: Path, problem: str) -> str:
+    return f"The backup in {folder} is incomplete: {problem}. {REMEDY}"
+
+
+def _misfits(folder: Path) -> Iterator[str]:
+    try:
+        manifest = _read(folder)
+    except ValueError as error:
+        yield str(error)
+        return
+    for file in manifest.files:
+        path = folder / file.path
+        if not path.is_file():
+            yield f"{file.path} is missing"
+        elif file.path != FILE_NAME and path.stat().st_size != file.bytes:
+            yield f"{file.path} has {path.stat().st_size} bytes, not {file.bytes}"
+
+
+def _says_backup(folder: Path) -> bool:
+    """Whether the log is a copy that no server was started on. A log that is served is in WAL mode, which its header
+    tells, so it is not opened."""
+    path = folder / FILE_NAME
+    try:
+        with path.open("rb") as file:
+            if file.read(20)[18:] != _ROLLBACK_JOURNAL:
+                return False
+        with closing(connect_reader(path)) as db:
+            return bool(db.execute("SELECT 1 FROM log_info WHERE key = ?", (BACKUP_KEY,)).fetchone())
+    except (OSError, sqlite3.Error):
+        return False
+
+
+def _read(folder: Path) -> Manifest:
+    """Raises ValueError with the reason, for the operator."""
+    try:
+        content = (folder / MANIFEST_NAME).read_bytes()
+        version = msgspec.json.decode(content, type=_Version).version
+        if version > MANIFEST_VERSION:
+            raise ValueError(
+                f"{MANIFEST_NAME} has version {version}, written by a later release; this one reads version "
+                f"{MANIFEST_VERSION}"
+            )
+        manifest = msgspec.json.decode(content, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
+        raise ValueError(f"{MANIFEST_NAME} cannot be read: {error}") from error
+    for file in manifest.files:
+        path = PurePosixPath(file.path)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"{MANIFEST_NAME} cannot be read: it names {file.path}, outside of the backup")
+    return manifest
