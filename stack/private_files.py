@@ -16,12 +16,13 @@ PRIVATE_UMASK = 0o077
 _OTHERS = 0o077
 # What a server or a backup puts into its folder. Anything else there belongs to someone else and is left alone.
 _OURS = (
-    "backups",
+    "backup",
     "blobs",
     "events.",
     "lock",
     "manifest.json",
     "node",
+    "reserve",
     "restored_from.json",
     "server.",
     "spill",
