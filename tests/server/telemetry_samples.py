@@ -9,7 +9,7 @@ from typing import Any
 from projections.reader import rfc3339
 from tests.telemetry.otlp_requests import BASE_NS, PlainSpan
 
-IDS = random.Random()
+IDS = random.Random(20260101)
 """Every run its own ids: the server is shared, and ids must not meet."""
 
 EVERY_TYPE: dict[str, Any] = {
