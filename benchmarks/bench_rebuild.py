@@ -22,9 +22,9 @@ from pathlib import Path
 from benchmarks.report import standalone
 from benchmarks.result import Result, of_rounds
 from benchmarks.servers import ROOT
-from projections.engine import Engine
-from projections.feed import Record
-from projections.warehouse import Warehouse
+from projections.warehouse.engine import Engine
+from projections.warehouse.feed import Record
+from projections.warehouse.instance import Warehouse
 
 EVENTS = 1_000_000
 RATE_BAR = 100_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec.json import Decoder
 
-from projections.plan import ReadModel
-from projections.reader import NOW, PAGE_BYTES, Reader, Row, page_of, rfc3339
+from projections.warehouse.plan import ReadModel
+from projections.warehouse.reader import NOW, PAGE_BYTES, Reader, Row, page_of, rfc3339
 from schemas.api.agent import Agent, AgentConfig
 
 READ_MODEL = ReadModel(

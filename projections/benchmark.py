@@ -5,8 +5,8 @@ from __future__ import annotations
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from projections.plan import ReadModel
-from projections.reader import NOW, Reader, Row
+from projections.warehouse.plan import ReadModel
+from projections.warehouse.reader import NOW, Reader, Row
 from schemas.api.benchmark import Benchmark
 
 # Runs after the jobs' statements: a deletion takes what the same batch has just written.

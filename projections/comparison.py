@@ -7,8 +7,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.json import Decoder
 
-from projections.plan import ReadModel
-from projections.reader import Reader, Row, window
+from projections.warehouse.plan import ReadModel
+from projections.warehouse.reader import Reader, Row, window
 from schemas.api.comparison import ComparedRow
 from schemas.events.evaljob import Generation
 

@@ -7,8 +7,8 @@ from itertools import groupby
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from projections.plan import ReadModel
-from projections.reader import NOW, PAGE_BYTES, Reader, Row, page_of, rfc3339
+from projections.warehouse.plan import ReadModel
+from projections.warehouse.reader import NOW, PAGE_BYTES, Reader, Row, page_of, rfc3339
 from schemas.api.dataset import Dataset, DatasetVersion, Purpose, RowsDataSource, URIDataSource
 from schemas.events.dataset import HEAD_BYTES, HEAD_ROWS
 

@@ -7,8 +7,8 @@ from typing import Literal
 
 from msgspec import Struct, json
 
-from projections.plan import ReadModel
-from projections.reader import Reader
+from projections.warehouse.plan import ReadModel
+from projections.warehouse.reader import Reader
 
 Kind = Literal["agent", "session", "dataset", "benchmark"]
 

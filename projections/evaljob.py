@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from msgspec import Raw, Struct
 from msgspec.json import Decoder, encode
 
-from projections.plan import ReadModel
-from projections.reader import NOW, PAGE_BYTES, Reader, Row, page_of, rfc3339
+from projections.warehouse.plan import ReadModel
+from projections.warehouse.reader import NOW, PAGE_BYTES, Reader, Row, page_of, rfc3339
 from schemas.api.error import Error
 from schemas.api.eval import EvalCandidate
 from schemas.api.evaljob import Job, JobOutcome, JobStatus

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from projections.plan import ReadModel, query_text
-from projections.reader import Row
-from projections.snapshot import Snapshot
+from projections.warehouse.plan import ReadModel, query_text
+from projections.warehouse.reader import Row
+from projections.warehouse.snapshot import Snapshot
 
 READ_MODEL = ReadModel(
     name="metrics",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 
 from projections import agent, benchmark, comparison, dataset, erasure, evaljob, session, turn
-from projections.plan import Plan, ReadModel, compile_plan
+from projections.warehouse.plan import Plan, ReadModel, compile_plan
 
 # What the engine itself keeps in each build.
 FOLLOWING = ReadModel(name="following", tables=("progress", "failed_events"))

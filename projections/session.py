@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from projections.plan import ReadModel
-from projections.reader import NOW, PAGE_BYTES, Reader, Row, page_of, rfc3339
 from projections.turn import fold_turns
+from projections.warehouse.plan import ReadModel
+from projections.warehouse.reader import NOW, PAGE_BYTES, Reader, Row, page_of, rfc3339
 from schemas.api.session import Session
 
 # Runs after the turns' statements: a deletion takes what the same batch has just written.

@@ -8,13 +8,13 @@ from importlib.resources import files
 from typing import Any
 from uuid import UUID
 
-from projections.column_batch import Batch, Rows
-from projections.plan import in_schema
 from projections.seen_spans import SPANS as PART_SPANS
 from projections.seen_spans import SeenSpans, hashes_of
 from projections.telemetry_columns import NO_COUNT, NUMBER, SPANS
 from projections.token_branches import LinkedSpans, counted
-from projections.transaction import Transaction
+from projections.warehouse.column_batch import Batch, Rows
+from projections.warehouse.plan import in_schema
+from projections.warehouse.transaction import Transaction
 
 CHUNK = 122_880
 """Spans that are moved at once: whole row groups."""

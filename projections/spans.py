@@ -8,12 +8,12 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from projections.plan import ReadModel
-from projections.reader import Row
-from projections.snapshot import Snapshot
 from projections.span_filter import Parameters
 from projections.span_search import RECENT, STORED, Search, is_looked_up
 from projections.time_windows import windows
+from projections.warehouse.plan import ReadModel
+from projections.warehouse.reader import Row
+from projections.warehouse.snapshot import Snapshot
 from schemas.span_filter import SpanFilter
 
 READ_MODEL = ReadModel(

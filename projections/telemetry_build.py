@@ -15,8 +15,6 @@ from typing import Protocol
 from msgspec import Struct
 
 from projections import log_records, metrics, spans, traces
-from projections.column_batch import Batch, Rows, numbers
-from projections.plan import Plan, compile_plan, in_schema
 from projections.span_store import SpanStore, merge_traces, move_chunk, write_text
 from projections.telemetry_columns import (
     HISTOGRAMS,
@@ -29,7 +27,9 @@ from projections.telemetry_columns import (
     STREAMS,
     Columns,
 )
-from projections.transaction import File, Transaction
+from projections.warehouse.column_batch import Batch, Rows, numbers
+from projections.warehouse.plan import Plan, compile_plan, in_schema
+from projections.warehouse.transaction import File, Transaction
 
 logger = logging.getLogger("replaystack.telemetry")
 

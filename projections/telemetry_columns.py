@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from projections.column_batch import Kind
+from projections.warehouse.column_batch import Kind
 
 Columns = Mapping[str, Kind]
 
@@ -117,4 +117,4 @@ NO_COUNT = -(2**63)
 NUMBER: Columns = {"number": "i64"}
 """The last column of rows that have one; see `projections/sql/tables/spans_recent.sql`."""
 NUMBERS_PER_POSITION = 1 << 20
-"""Requests with more rows are refused (`telemetry/decoded.py`)."""
+"""Requests with more rows are refused (`telemetry/wire/decoded.py`)."""

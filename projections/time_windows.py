@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from projections.snapshot import Snapshot
+from projections.warehouse.snapshot import Snapshot
 
 FIRST_SPANS = 65_536
 """About how many spans lie in the first window; each other one is so much longer."""

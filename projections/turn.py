@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct
 from msgspec.json import Decoder
 
-from projections.plan import ReadModel
-from projections.reader import NOW, Reader, Row, rfc3339
+from projections.warehouse.plan import ReadModel
+from projections.warehouse.reader import NOW, Reader, Row, rfc3339
 from schemas.api.content import CompletionMessage, InputMessage, ToolCall
 from schemas.api.turn import (
     InferenceStep,

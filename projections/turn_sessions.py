@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from msgspec import DecodeError, Struct
 from msgspec.json import Decoder
 
-from projections.feed import Record, unversioned
+from projections.warehouse.feed import Record, unversioned
 
 _STARTED = "turn.started"
 _ENDS = frozenset(("turn.completed", "turn.failed", "turn.cancelled", "turn.abandoned"))

@@ -16,10 +16,10 @@ from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
-from projections.errors import StorageFailed
+from projections.warehouse.errors import StorageFailed
 from stack.data_folder import DataFolder, FolderUnusable
 from stack.errors import Unavailable
-from stack.garbage import freeze_what_is_there
+from stack.gc_tuning import freeze_what_is_there
 from stack.http.admin import AdminController
 from stack.http.agent import AgentController
 from stack.http.benchmark import BenchmarkController

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from projections.build import ViewPosition, recorded_position
-from projections.files import copies_set_aside, database_path, set_aside
-from projections.warehouse import Warehouse
+from projections.warehouse.build import ViewPosition, recorded_position
+from projections.warehouse.files import copies_set_aside, database_path, set_aside
+from projections.warehouse.instance import Warehouse
 from stack.errors import ReplaystackError
 from stack.eventstore import EventStore
 from stack.eventstore.backup_manifest import require_complete

@@ -17,7 +17,7 @@ from typing import Any, Literal, TextIO
 import msgspec
 
 from stack.config import MASK
-from telemetry.tracing import current_trace_id
+from telemetry.own.tracing import current_trace_id
 
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
 

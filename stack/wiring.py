@@ -7,8 +7,8 @@ import logging
 import secrets
 from contextlib import ExitStack
 
-from projections.engine import Engine
-from projections.reader import HydratingReader
+from projections.warehouse.engine import Engine
+from projections.warehouse.reader import HydratingReader
 from schemas.events.turn import Owner
 from stack import VERSION
 from stack.data_folder import DataFolder
@@ -19,36 +19,36 @@ from stack.providers.inference.registry import Models
 from stack.providers.rows.reader import RowReader
 from stack.providers.rows.settings import ReadLimits
 from stack.providers.scoring.worker_pool import WorkerPool
-from stack.services.agent import AgentService
-from stack.services.benchmark import BenchmarkService
-from stack.services.chat_completion import ChatCompletions
-from stack.services.comparison import ComparisonService
-from stack.services.content import ContentLoader
-from stack.services.conversation import Conversations
-from stack.services.dataset import DatasetService
+from stack.services.agents.agent import AgentService
+from stack.services.agents.session import SessionService
+from stack.services.datasets.dataset import DatasetService
 from stack.services.effects import RealEffects
 from stack.services.erasure import Erasures
-from stack.services.evaljob import EvalJobService
-from stack.services.evaljob_driver import EvalJobDriver, EvalLimits
-from stack.services.evaljob_frames import EvalJobFrames
-from stack.services.judge import Judge
-from stack.services.once import Once
-from stack.services.rates import RateLimits
-from stack.services.row_scoring import RowScoring
-from stack.services.scoring import Scoring
+from stack.services.evals.benchmark import BenchmarkService
+from stack.services.evals.comparison import ComparisonService
+from stack.services.evals.evaljob import EvalJobService
+from stack.services.evals.evaljob_driver import EvalJobDriver, EvalLimits
+from stack.services.evals.evaljob_frames import EvalJobFrames
+from stack.services.inference.chat_completion import ChatCompletions
+from stack.services.requests.once import Once
+from stack.services.requests.rates import RateLimits
+from stack.services.scoring.judge import Judge
+from stack.services.scoring.row_scoring import RowScoring
+from stack.services.scoring.scoring import Scoring
 from stack.services.server_state import ServerState
-from stack.services.session import SessionService
-from stack.services.span_export import SpanExport
 from stack.services.state import States
 from stack.services.supervisor import Supervisor
-from stack.services.telemetry import TelemetryService
-from stack.services.turn import TurnService
-from stack.services.turn_driver import TurnDriver, TurnLimits
+from stack.services.telemetry.span_export import SpanExport
+from stack.services.telemetry.telemetry import TelemetryService
+from stack.services.turns.content import ContentLoader
+from stack.services.turns.conversation import Conversations
+from stack.services.turns.turn import TurnService
+from stack.services.turns.turn_driver import TurnDriver, TurnLimits
 from stack.services.views import Views
 from stack.settings import Settings
-from telemetry.decoded import Wanted
-from telemetry.signals import Signals
-from telemetry.store import Retention, TelemetryStore
+from telemetry.own.signals import Signals
+from telemetry.store.store import Retention, TelemetryStore
+from telemetry.wire.decoded import Wanted
 
 logger = logging.getLogger("replaystack.server")
 

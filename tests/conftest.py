@@ -14,3 +14,11 @@ pytest_plugins = ["tests.servers.fixtures"]
 def anyio_backend() -> str:
     """Async tests are marked `anyio` and run on asyncio, as the server does."""
     return "asyncio"
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Names bytes that are not text by their number. What is compressed holds the time, and the processes of a
+    parallel run must collect the same names."""
+    if isinstance(val, bytes) and not (val.isascii() and val.decode().isprintable()):
+        return f"{len(val)} bytes"
+    return None

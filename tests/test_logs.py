@@ -11,7 +11,7 @@ import pytest
 
 from stack import logs
 from stack.config import MASK
-from telemetry.tracing import Tracing
+from telemetry.own.tracing import Tracing
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 TRACEPARENT = f"00-{TRACE_ID}-b7ad6b7169203331-01"

@@ -65,7 +65,7 @@ class _Commands(click.Group):
 
 def _told(error: Exception) -> str | None:
     """What a refusal says; None for what is no refusal but a fault of the program."""
-    from projections.errors import ProjectionError
+    from projections.warehouse.errors import ProjectionError
     from stack.cli.connection import AnswerError
     from stack.config import ConfigError
     from stack.errors import ReplaystackError

@@ -15,8 +15,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from projections.errors import ProjectionError
-from projections.files import copies_set_aside, database_path
+from projections.warehouse.errors import ProjectionError
+from projections.warehouse.files import copies_set_aside, database_path
 from stack import VERSION, log_loss
 from stack.cli.offline import has_log
 from stack.cli.running import server_state

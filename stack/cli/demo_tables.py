@@ -9,8 +9,8 @@ from typing import Any, Literal
 import msgspec
 from rich.table import Table
 
-from projections.feed import Record
-from projections.reader import NOW, Reader
+from projections.warehouse.feed import Record
+from projections.warehouse.reader import NOW, Reader
 
 # What is worth seeing of each event. A path goes down into the payload.
 _SHOWN = {

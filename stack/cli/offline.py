@@ -8,8 +8,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from projections.engine import Engine
-from projections.reader import HydratingReader, Reader
+from projections.warehouse.engine import Engine
+from projections.warehouse.reader import HydratingReader, Reader
 from stack.data_folder import DataFolder
 from stack.errors import NotFound
 from stack.eventstore import EventStore

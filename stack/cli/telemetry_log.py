@@ -7,12 +7,12 @@ from typing import Any
 
 from msgspec import Struct
 
-from projections.errors import ProjectionError
-from projections.files import database_path
 from projections.telemetry_build import TablesState, TelemetryBuild
-from projections.warehouse import Warehouse
-from telemetry.log_check import check
-from telemetry.log_files import EPOCH
+from projections.warehouse.errors import ProjectionError
+from projections.warehouse.files import database_path
+from projections.warehouse.instance import Warehouse
+from telemetry.log.log_check import check
+from telemetry.log.log_files import EPOCH
 
 REMEDY = (
     "What is whole is served, and what the tables hold is kept. Restore a backup if requests are missing; the damaged "

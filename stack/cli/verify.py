@@ -77,7 +77,7 @@ def _chain(report: VerifyReport) -> str:
 
 def _loss(data: Path) -> Loss | None:
     """What the log of a folder without a server lost; None too where that cannot be told for other damage."""
-    from projections.errors import ProjectionError
+    from projections.warehouse.errors import ProjectionError
     from stack.cli.running import server_state
     from stack.errors import ReplaystackError
     from stack.log_loss import find_loss
@@ -92,7 +92,7 @@ def _loss(data: Path) -> Loss | None:
 
 def _view(data: Path, epoch: str, head: int) -> tuple[dict[str, Any] | None, list[str]]:
     """Position of the read models, from the server that has them open or from their file."""
-    from projections.errors import ProjectionError
+    from projections.warehouse.errors import ProjectionError
     from stack.cli.running import server_state
     from stack.log_loss import view_position
 

@@ -30,7 +30,7 @@ from stack.eventstore.backup_manifest import (
 from stack.eventstore.blobs import BlobStore, sync_folder
 from stack.eventstore.sqlite_schema import BACKUP_KEY, FILE_NAME, connect_reader
 from stack.private_files import make_private, restrict_umask
-from telemetry import log_check
+from telemetry.log import log_check
 
 _log = logging.getLogger(__name__)
 

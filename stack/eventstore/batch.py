@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from projections.feed import Record
+from projections.warehouse.feed import Record
 from stack.eventstore import chain
 from stack.eventstore.appends import Appended, CommandKnown
 from stack.eventstore.codec import REDACTED_STATE

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from threading import Event, Lock, Thread
 
-from projections.feed import Record
+from projections.warehouse.feed import Record
 from stack.errors import ReplaystackError
 from stack.eventstore.codec import Codec
 from stack.eventstore.log_reader import LogReader
@@ -22,7 +22,7 @@ _TAIL_BYTES = 8 * 2**20
 
 
 class LogFeed:
-    """Implements `projections.feed.Feed`. A follower that keeps up reads from memory and costs no query.
+    """Implements `projections.warehouse.feed.Feed`. A follower that keeps up reads from memory and costs no query.
 
     Commits of this process wake the subscribers at once; those of others are found by asking each 0.25 s, as
     long as anyone is subscribed.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from projections.feed import DAMAGED, Record
+from projections.warehouse.feed import DAMAGED, Record
 from stack.errors import InternalError
 from stack.eventstore.appends import Command
 from stack.eventstore.chain import DIGEST_OF_EVENT

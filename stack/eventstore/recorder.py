@@ -16,7 +16,7 @@ from eventsourcing.persistence import (
     StoredEvent,
 )
 
-from projections.feed import Feed, Record
+from projections.warehouse.feed import Feed, Record
 from stack.errors import Unavailable
 from stack.eventstore.appends import Appended
 from stack.eventstore.batch import VersionTaken

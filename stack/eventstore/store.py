@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from projections.feed import Feed, Record
+from projections.warehouse.feed import Feed, Record
 from stack.errors import Invalid, ReplaystackError, TooLarge, Unavailable
 from stack.eventstore import sqlite_schema
 from stack.eventstore.appends import Append, Appended, Command, Fold, Folded, Recorded

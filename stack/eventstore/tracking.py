@@ -6,7 +6,7 @@ from typing import Protocol
 
 from eventsourcing.persistence import IntegrityError, Tracking, TrackingRecorder
 
-from projections.errors import PositionNotAhead
+from projections.warehouse.errors import PositionNotAhead
 
 
 class PositionStore(Protocol):

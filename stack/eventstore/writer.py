@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Thread
 
-from projections.feed import Record
+from projections.warehouse.feed import Record
 from stack.errors import Unavailable
 from stack.eventstore import chain
 from stack.eventstore.batch import Batch

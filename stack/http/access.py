@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from stack.config import ADMIN
 from stack.errors import Forbidden, Invalid, Unauthenticated
 from stack.http.error import Headers
-from stack.services.rates import RateLimits
+from stack.services.requests.rates import RateLimits
 from stack.settings import Settings, is_loopback
 
 OPEN_PATHS = frozenset(("/v1/health",))

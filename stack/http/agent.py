@@ -15,7 +15,7 @@ from stack.errors import NotFound
 from stack.http.answer import empty_answer, json_answer
 from stack.http.body import caller_of, page_of, post_of, read_json
 from stack.http.services import Services
-from stack.services.once import Prior
+from stack.services.requests.once import Prior
 
 
 class AgentController(Controller):

@@ -12,8 +12,8 @@ from litestar.types import Receive, Scope, Send
 
 from stack.domain.stream_position import StreamPosition
 from stack.http.event_stream import KEEP_ALIVE, stream_start
-from stack.services.live_turn import TurnReader
-from stack.services.running_turn import RunningTurn
+from stack.services.turns.live_turn import TurnReader
+from stack.services.turns.running_turn import RunningTurn
 
 _encode = msgspec.json.Encoder().encode
 

@@ -12,8 +12,8 @@ from litestar import Request
 
 from stack.domain.near import nearest
 from stack.errors import Invalid, UnsupportedMediaType
-from stack.services.caller import Caller
-from stack.services.once import Post
+from stack.services.requests.caller import Caller
+from stack.services.requests.once import Post
 
 T = TypeVar("T")
 

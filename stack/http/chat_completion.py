@@ -14,7 +14,7 @@ from stack.http.body import body_of
 from stack.http.error import openai_error_body
 from stack.http.event_stream import UNBUFFERED, until_left
 from stack.http.services import Services
-from stack.services.chat_completion import PassedAnswer
+from stack.services.inference.chat_completion import PassedAnswer
 
 SLICE_BYTES = 256 * 1024
 """A large answer is sent in pieces of this, no faster than the client takes them."""

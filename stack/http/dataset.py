@@ -19,7 +19,7 @@ from stack.http.body import caller_of, integer_of, page_of, post_of
 from stack.http.path import id_of
 from stack.http.rows_body import read_rows
 from stack.http.services import Services
-from stack.services.once import Prior
+from stack.services.requests.once import Prior
 
 VERSIONS = "/versions"
 DIFF = "/versions/diff"

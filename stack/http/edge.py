@@ -21,13 +21,13 @@ from stack.http.body_limit import BodyLimits, BodyRefused, BytesInFlight, Incomi
 from stack.http.error import LEFT, Headers, error_response_parts
 from stack.http.otlp import PATHS as OTLP_PATHS
 from stack.http.otlp import refusal_body
-from stack.services.rates import Callers, RateLimits
+from stack.services.requests.rates import Callers, RateLimits
 from stack.settings import Settings
-from telemetry import conventions
-from telemetry.tracing import ActiveSpan, Tracing
+from telemetry.own import conventions
+from telemetry.own.tracing import ActiveSpan, Tracing
 
 TELEMETRY_IN_FLIGHT = 64 * 2**20
-"""Bytes of OTLP bodies that are being received; what has arrived is bounded by the intake (`telemetry/intake.py`)."""
+"""Bytes of OTLP bodies that are being received; what has arrived is bounded by the intake (`telemetry/store/intake.py`)."""
 
 logger = logging.getLogger("replaystack.http")
 access_logger = logging.getLogger("replaystack.access")

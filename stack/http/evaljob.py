@@ -21,9 +21,9 @@ from stack.http.benchmark_path import id_in
 from stack.http.body import caller_of, page_of, post_of, read_json
 from stack.http.event_stream import EventStream, nothing_follows
 from stack.http.services import Services
-from stack.services.evaljob import READ
-from stack.services.once import Prior
-from stack.services.running_job import RunningJob
+from stack.services.evals.evaljob import READ
+from stack.services.evals.running_job import RunningJob
+from stack.services.requests.once import Prior
 
 STATUS_HEADER = "x-job-status"
 ID_HEADER = "x-job-id"

@@ -16,10 +16,10 @@ from msgspec import Struct
 from stack.errors import ReplaystackError
 from stack.http.body_limit import drain
 from stack.http.services import Services
-from telemetry import response
-from telemetry.decoded import Decoded
-from telemetry.log import Compression, Content, Encoding, Signal, TelemetryLogError
-from telemetry.refusals import IntakeFull, Malformed, TooLarge
+from telemetry.log.port import Compression, Content, Encoding, Signal, TelemetryLogError
+from telemetry.wire import response
+from telemetry.wire.decoded import Decoded
+from telemetry.wire.refusals import IntakeFull, Malformed, TooLarge
 
 logger = logging.getLogger("replaystack.telemetry")
 

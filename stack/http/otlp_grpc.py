@@ -16,12 +16,12 @@ from urllib.parse import unquote
 
 from stack.errors import ReplaystackError, TooManyRequests
 from stack.http.body_limit import BytesInFlight, NoRoom, Share
-from stack.services.rates import Callers, RateLimits
-from telemetry import response
-from telemetry.decoded import Decoded
-from telemetry.intake import Intake
-from telemetry.log import Content, Signal, TelemetryLogError
-from telemetry.refusals import IntakeFull, Malformed, TooLarge
+from stack.services.requests.rates import Callers, RateLimits
+from telemetry.log.port import Content, Signal, TelemetryLogError
+from telemetry.store.intake import Intake
+from telemetry.wire import response
+from telemetry.wire.decoded import Decoded
+from telemetry.wire.refusals import IntakeFull, Malformed, TooLarge
 
 if TYPE_CHECKING:
     import grpc

@@ -20,9 +20,9 @@ from stack.http.access import Access
 from stack.http.error import error_response_parts
 from stack.http.otlp import PATHS
 from stack.http.otlp_grpc import OtlpGrpc
-from stack.services.rates import RateLimits
+from stack.services.requests.rates import RateLimits
 from stack.settings import Settings
-from telemetry.intake import Intake
+from telemetry.store.intake import Intake
 
 logger = logging.getLogger("replaystack.server")
 

@@ -9,7 +9,7 @@ from litestar import Request
 
 from stack.http.body import body_of, decoded
 from stack.http.services import Services
-from stack.services.row_chunks import Blocks
+from stack.services.datasets.row_chunks import Blocks
 
 T = TypeVar("T")
 

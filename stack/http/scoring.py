@@ -17,7 +17,7 @@ from stack.http.answer import json_answer
 from stack.http.body import caller_of, post_of, read_json
 from stack.http.rows_body import read_rows
 from stack.http.services import Services
-from stack.services.once import Prior
+from stack.services.requests.once import Prior
 
 ENCODED_AT_ONCE = 5_000
 """Score rows that are encoded in one go, which takes 2 ms."""

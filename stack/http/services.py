@@ -5,30 +5,30 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from projections.engine import Engine
+from projections.warehouse.engine import Engine
 from stack.providers.inference.registry import Models
 from stack.providers.rows.port import RowReading
-from stack.services.agent import AgentService
-from stack.services.benchmark import BenchmarkService
-from stack.services.chat_completion import ChatCompletions
-from stack.services.comparison import ComparisonService
-from stack.services.dataset import DatasetService
+from stack.services.agents.agent import AgentService
+from stack.services.agents.session import SessionService
+from stack.services.datasets.dataset import DatasetService
 from stack.services.erasure import Erasures
-from stack.services.evaljob import EvalJobService
-from stack.services.evaljob_frames import EvalJobFrames
-from stack.services.once import Once
-from stack.services.rates import RateLimits
-from stack.services.row_scoring import RowScoring
-from stack.services.scoring import Scoring
+from stack.services.evals.benchmark import BenchmarkService
+from stack.services.evals.comparison import ComparisonService
+from stack.services.evals.evaljob import EvalJobService
+from stack.services.evals.evaljob_frames import EvalJobFrames
+from stack.services.inference.chat_completion import ChatCompletions
+from stack.services.requests.once import Once
+from stack.services.requests.rates import RateLimits
+from stack.services.scoring.row_scoring import RowScoring
+from stack.services.scoring.scoring import Scoring
 from stack.services.server_state import ServerState
-from stack.services.session import SessionService
-from stack.services.span_export import SpanExport
 from stack.services.state import States
-from stack.services.telemetry import TelemetryService
-from stack.services.turn import TurnService
+from stack.services.telemetry.span_export import SpanExport
+from stack.services.telemetry.telemetry import TelemetryService
+from stack.services.turns.turn import TurnService
 from stack.services.views import Views
 from stack.settings import Settings
-from telemetry.store import TelemetryStore
+from telemetry.store.store import TelemetryStore
 
 
 class Services(Struct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ from stack.http.answer import empty_answer
 from stack.http.body import caller_of, post_of, read_json, read_optional
 from stack.http.path import id_of
 from stack.http.services import Services
-from stack.services.telemetry import Answer
+from stack.services.telemetry.telemetry import Answer
 
 TRUNCATED_HEADER = "x-truncated"
 

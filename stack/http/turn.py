@@ -18,8 +18,8 @@ from stack.http.answer import TURN_ID_HEADER, TurnStream, empty_answer, json_ans
 from stack.http.body import caller_of, post_of, read_json
 from stack.http.event_stream import nothing_follows
 from stack.http.services import Services
-from stack.services.once import Prior
-from stack.services.running_turn import RunningTurn
+from stack.services.requests.once import Prior
+from stack.services.turns.running_turn import RunningTurn
 from stack.settings import Settings
 
 READ = ("agent", "session", "turn")

@@ -23,9 +23,9 @@ from stack.providers.inference.port import (
     TextChunk,
     ToolCallChunk,
 )
-from telemetry import conventions as names
-from telemetry.model_call import ModelCall, ModelCalls
-from telemetry.tracing import upstream_headers
+from telemetry.own import conventions as names
+from telemetry.own.model_call import ModelCall, ModelCalls
+from telemetry.own.tracing import upstream_headers
 
 
 class Effects(Protocol):

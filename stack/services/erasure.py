@@ -14,22 +14,22 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from projections import erasure as erasure_views
-from projections.engine import Engine
 from projections.erasure import Deleted, Pending
-from projections.errors import ProjectionError
-from projections.files import remove_copies_set_aside
-from projections.reader import rfc3339
+from projections.warehouse.engine import Engine
+from projections.warehouse.errors import ProjectionError
+from projections.warehouse.files import remove_copies_set_aside
+from projections.warehouse.reader import rfc3339
 from schemas.api.erasure import ErasedCounts, Erasure, ErasureRemainder
 from stack.domain import erasure as erasures
 from stack.domain.erasure import ErasureState
 from stack.errors import NotFound, ReplaystackError, Unavailable
 from stack.eventstore import Append, EventStore, Fold, StreamWrite, stream_name
-from stack.services.caller import SYSTEM
+from stack.services.requests.caller import SYSTEM
 from stack.services.views import Views
-from telemetry.captured import Erasable
-from telemetry.log import TelemetryLogError
-from telemetry.signals import Signals
-from telemetry.store import TelemetryStore
+from telemetry.log.port import TelemetryLogError
+from telemetry.own.captured import Erasable
+from telemetry.own.signals import Signals
+from telemetry.store.store import TelemetryStore
 
 logger = logging.getLogger("replaystack.erasure")
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 
-from projections.engine import Engine
+from projections.warehouse.engine import Engine
 from stack import VERSION
 from stack.eventstore import EventStore
 from stack.providers.inference.registry import Models
 from stack.services.supervisor import Supervisor
-from stack.services.turn import TurnService
-from telemetry.store import TelemetryStore
+from stack.services.turns.turn import TurnService
+from telemetry.store.store import TelemetryStore
 
 
 class ServerState:

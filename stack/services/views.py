@@ -7,9 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, ParamSpec, TypeVar
 
-from projections.engine import Engine
-from projections.errors import ViewBehind
-from projections.reader import Reader
+from projections.warehouse.engine import Engine
+from projections.warehouse.errors import ViewBehind
+from projections.warehouse.reader import Reader
 from stack.errors import Unavailable
 from stack.eventstore import EventStore
 

@@ -25,7 +25,7 @@ def allowed(name: str) -> bool:
 
 
 def runner() -> Module:
-    return next(module for module in modules() if module.name == "stack.services.turn_runner")
+    return next(module for module in modules() if module.name == "stack.services.turns.turn_runner")
 
 
 def test_the_domain_is_pure() -> None:

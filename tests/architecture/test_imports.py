@@ -9,7 +9,7 @@ from tests.architecture.sources import PACKAGES, module_of, modules
 # Within `stack`, from the bottom. A layer imports only lower ones, and itself.
 LAYERS = {
     "errors": 0,
-    "garbage": 0,
+    "gc_tuning": 0,
     "private_files": 0,
     "domain": 1,
     "eventstore": 2,
@@ -29,7 +29,7 @@ LAYERS = {
 # Of each of these libraries there is one user.
 ONE_USER = {
     "eventsourcing": "stack.eventstore",
-    "duckdb": "projections.warehouse",
+    "duckdb": "projections.warehouse.instance",
     "sqlite3": "stack.eventstore",
     "httpx2": "stack.providers.inference",
     "litestar": "stack.http",
@@ -42,9 +42,9 @@ ALSO = {
     "litestar": {"stack.app"},
     "uvicorn": {"stack.http.protocol"},
     "duckdb": {
-        "projections.attachment",
-        "projections.fresh_file",
-        "projections.transaction",
+        "projections.warehouse.attachment",
+        "projections.warehouse.fresh_file",
+        "projections.warehouse.transaction",
         "stack.providers.rows.parquet_file",
     },
 }
@@ -101,7 +101,7 @@ def test_a_layer_of_stack_imports_only_lower_ones() -> None:
             if target is None or not within(target, "stack") or not layer_of(target) or is_contract(target):
                 continue
             below = layer_of(target)
-            everyones = below in ("errors", "settings", "config", "garbage")
+            everyones = below in ("errors", "settings", "config", "gc_tuning")
             if below != layer and not everyones and LAYERS[below] >= LAYERS[layer]:
                 wrong.append(f"{module.where}:{found.line} imports {found.name}")
     assert wrong == []

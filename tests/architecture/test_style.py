@@ -59,8 +59,10 @@ def test_a_noun_has_the_same_file_name_in_every_layer() -> None:
     nouns = {path.stem for path in (ROOT / "schemas/events").glob("*.py")} - {"__init__", "base"}
     assert nouns
     for noun in nouns:
-        for folder in ("schemas/api", "stack/domain", "projections", "stack/services", "stack/http"):
+        for folder in ("schemas/api", "stack/domain", "projections", "stack/http"):
             assert (ROOT / folder / f"{noun}.py").is_file(), f"{folder}/{noun}.py"
+        found = list((ROOT / "stack/services").rglob(f"{noun}.py"))
+        assert len(found) == 1, f"stack/services/**/{noun}.py"
 
 
 def test_controllers_are_named_by_their_nouns() -> None:

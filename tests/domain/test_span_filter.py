@@ -97,7 +97,7 @@ def test_durations_compare_as_milliseconds(op: str, wanted: int, duration: int, 
 @given(st.sampled_from(OPS), st.integers(0, 4 * 10**18), st.integers(-2_000, 2_000))
 def test_times_compare_as_they_are_shown(op: str, ns: int, more: int) -> None:
     """With microseconds: spans that are shown with the same time are equal to it."""
-    from projections.reader import rfc3339
+    from projections.warehouse.reader import rfc3339
 
     shown = rfc3339(ns // 1000)
     other = max(0, ns + more)
@@ -106,7 +106,7 @@ def test_times_compare_as_they_are_shown(op: str, ns: int, more: int) -> None:
 
 @given(st.sampled_from(OPS), st.integers(0, 4 * 10**18), st.integers(-2_000, 2_000))
 def test_times_with_nanoseconds_compare_exactly(op: str, ns: int, more: int) -> None:
-    from projections.reader import rfc3339
+    from projections.warehouse.reader import rfc3339
 
     text = f"{rfc3339(ns // 10**9 * 10**6)[:-8]}.{ns % 10**9:09}Z"
     other = max(0, ns + more)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from projections.feed import DAMAGED
+from projections.warehouse.feed import DAMAGED
 from schemas.events.session import SessionCreated, SessionDeleted
 from stack.errors import InternalError, Unavailable
 from stack.eventstore import Append, EventStore, StreamWrite

@@ -74,7 +74,7 @@ asyncio.run(main())
 
 def test_tables_are_built_in_memory_until_there_is_space(tmp_path: Path) -> None:
     script = """
-from projections.warehouse import Warehouse
+from projections.warehouse.instance import Warehouse
 full()
 warehouse = Warehouse.open(folder)
 with warehouse.write() as transaction:

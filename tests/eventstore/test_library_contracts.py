@@ -16,8 +16,8 @@ from eventsourcing.tests.persistence import (
     TrackingRecorderTestCase,
 )
 
-from projections.positions import Positions
-from projections.warehouse import Warehouse
+from projections.warehouse.instance import Warehouse
+from projections.warehouse.positions import Positions
 from schemas.events.session import SessionCreated, SessionDeleted
 from stack.eventstore import EventStore
 from stack.eventstore.mapper import LoggedEvent

@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from stack.errors import Unavailable
 from stack.http.edge import edge
 from stack.settings import ApiKey, Settings
-from telemetry import tracing
+from telemetry.own import tracing
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 TRACEPARENT = f"00-{TRACE_ID}-b7ad6b7169203331-01"

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from projections.engine import Engine
-from projections.feed import Feed
-from projections.warehouse import Warehouse
+from projections.warehouse.engine import Engine
+from projections.warehouse.feed import Feed
+from projections.warehouse.instance import Warehouse
 from tests.projections.feeds import ListFeed
 
 TABLES = (

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from projections.feed import Record
+from projections.warehouse.feed import Record
 
 START_US = 1_790_000_000_000_000
 

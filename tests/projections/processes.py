@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from projections.engine import Engine
-from projections.errors import FileInUse
-from projections.warehouse import Warehouse
+from projections.warehouse.engine import Engine
+from projections.warehouse.errors import FileInUse
+from projections.warehouse.instance import Warehouse
 from tests.projections import histories as h
 from tests.projections.feeds import FileFeed
 

@@ -31,7 +31,7 @@ def test_a_text_is_shared_if_and_only_if_they_are_equal(
 
 @given(keys, values)
 def test_the_text_that_is_stored_is_one_of_them(key: str, value: Any) -> None:
-    from telemetry.attribute_json import Attributes
+    from telemetry.wire.attribute_json import Attributes
 
     [encoded] = [pair.SerializeToString() for pair in key_values({key: value})]
     [stored] = Attributes().fragments([encoded]).values()

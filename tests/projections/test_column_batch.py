@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projections.column_batch import Batch, Rows, lists, numbers, texts
 from projections.telemetry_columns import Columns
+from projections.warehouse.column_batch import Batch, Rows, lists, numbers, texts
 
 COLUMNS: Columns = {"number": "i64", "id": "id", "text": "text", "list": "u64s"}
 

@@ -6,8 +6,8 @@ import json
 
 from projections import dataset
 from projections.dataset import Chunk
-from projections.engine import Engine
-from projections.warehouse import Warehouse
+from projections.warehouse.engine import Engine
+from projections.warehouse.instance import Warehouse
 from schemas.api.dataset import Dataset, RowsDataSource, URIDataSource
 from schemas.events.dataset import HEAD_BYTES, HEAD_ROWS
 from tests.projections import histories as h

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from projections import agent, session
-from projections.build import recorded_position
-from projections.engine import Engine
-from projections.errors import PositionNotAhead, ViewBehind
-from projections.feed import Record, unversioned
-from projections.plan import Plan, ReadModel, compile_plan
-from projections.positions import Positions
 from projections.read_models import READ_MODELS, current_plan
-from projections.warehouse import Warehouse
+from projections.warehouse.build import recorded_position
+from projections.warehouse.engine import Engine
+from projections.warehouse.errors import PositionNotAhead, ViewBehind
+from projections.warehouse.feed import Record, unversioned
+from projections.warehouse.instance import Warehouse
+from projections.warehouse.plan import Plan, ReadModel, compile_plan
+from projections.warehouse.positions import Positions
 from tests.projections import histories as h
 from tests.projections.conftest import following, tables_of
 from tests.projections.feeds import ListFeed

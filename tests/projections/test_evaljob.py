@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from projections import benchmark, comparison, evaljob
-from projections.engine import Engine
 from projections.evaljob import JobView
-from projections.warehouse import Warehouse
+from projections.warehouse.engine import Engine
+from projections.warehouse.instance import Warehouse
 from schemas.api.evaljob import Job
 from tests.projections import histories as h
 from tests.projections.feeds import ListFeed

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from projections.build import Build
-from projections.plan import Plan, ReadModel, Statement, compile_plan, event_names
 from projections.read_models import current_plan
-from projections.warehouse import Warehouse
+from projections.warehouse.build import Build
+from projections.warehouse.instance import Warehouse
+from projections.warehouse.plan import Plan, ReadModel, Statement, compile_plan, event_names
 from tests.projections import histories as h
 from tests.projections.conftest import ListFeed
 
@@ -28,7 +28,7 @@ def test_every_event_is_read_by_a_read_model_or_listed_here() -> None:
 
 
 def test_a_plan_for_an_event_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("projections.plan.event_names", lambda: frozenset(("agent.deleted",)))
+    monkeypatch.setattr("projections.warehouse.plan.event_names", lambda: frozenset(("agent.deleted",)))
     with pytest.raises(
         ValueError, match=r"agent_created\.sql is for events that do not exist: agent\.created"
     ):

@@ -6,7 +6,7 @@ import random
 import time
 from pathlib import Path
 
-from projections.files import copies_set_aside
+from projections.warehouse.files import copies_set_aside
 from tests.projections.conftest import following, tables_of
 from tests.projections.feeds import FileFeed
 from tests.projections.processes import child

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from projections.errors import FileDamaged, StorageFailed
-from projections.mending import is_damage, pause_s
+from projections.warehouse.errors import FileDamaged, StorageFailed
+from projections.warehouse.recovery import is_damage, pause_s
 
 
 def test_pauses_double_and_stay_bounded_for_ever() -> None:

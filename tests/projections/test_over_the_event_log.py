@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from projections import session, turn
-from projections.engine import Engine
-from projections.reader import HydratingReader
-from projections.warehouse import Warehouse
+from projections.warehouse.engine import Engine
+from projections.warehouse.instance import Warehouse
+from projections.warehouse.reader import HydratingReader
 from schemas.api.agent import AgentConfig
 from schemas.api.content import CompletionMessage, UserMessage
 from schemas.api.turn import TurnUsage

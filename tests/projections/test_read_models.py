@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 from projections import agent, session, turn
-from projections.engine import Engine
-from projections.reader import HydratingReader
-from projections.warehouse import Warehouse
+from projections.warehouse.engine import Engine
+from projections.warehouse.instance import Warehouse
+from projections.warehouse.reader import HydratingReader
 from schemas.api.turn import InferenceStep, ToolExecutionStep, TurnUsage
 from tests.projections import histories as h
 from tests.projections.feeds import START_US, ListFeed

@@ -10,11 +10,11 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from projections.build import Build
-from projections.feed import Feed
 from projections.read_models import current_plan
-from projections.transaction import Writes
-from projections.warehouse import Warehouse
+from projections.warehouse.build import Build
+from projections.warehouse.feed import Feed
+from projections.warehouse.instance import Warehouse
+from projections.warehouse.transaction import Writes
 from tests.projections import histories as h
 from tests.projections.conftest import TABLES
 from tests.projections.feeds import ListFeed

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from projections import agent
-from projections.engine import Engine
-from projections.errors import FileInUse, StatementRefused, ViewBehind, WarehouseClosed
-from projections.files import DAMAGED_COPIES_KEPT, copies_set_aside
+from projections.warehouse.engine import Engine
+from projections.warehouse.errors import FileInUse, StatementRefused, ViewBehind, WarehouseClosed
+from projections.warehouse.files import DAMAGED_COPIES_KEPT, copies_set_aside
 from tests.projections import histories as h
 from tests.projections.conftest import following, tables_of
 from tests.projections.feeds import ListFeed

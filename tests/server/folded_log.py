@@ -16,7 +16,7 @@ from stack.domain import turn as turns
 from stack.domain.session import SessionState
 from stack.domain.turn import TurnState
 from stack.eventstore.codec import Codec
-from stack.services.turn_frames import outcome_wire, turn_wire
+from stack.services.turns.turn_frames import outcome_wire, turn_wire
 
 _CODEC = Codec()
 

@@ -6,7 +6,7 @@ import math
 import random
 from typing import Any
 
-from projections.reader import rfc3339
+from projections.warehouse.reader import rfc3339
 from tests.telemetry.otlp_requests import BASE_NS, PlainSpan
 
 IDS = random.Random(20260101)

@@ -18,7 +18,7 @@ from stack.domain import turn as turns
 from stack.domain.turn import TurnState
 from stack.eventstore import EventStore, Recorded, stream_name
 from stack.eventstore.verify import verify
-from stack.services.turn_frames import turn_wire
+from stack.services.turns.turn_frames import turn_wire
 from tests.server.api import Api, Conversation
 from tests.server.crash_load import ANSWER, Asked, Load, Said, counting_model
 from tests.server.process import Replaystack, wait_until

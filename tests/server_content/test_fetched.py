@@ -19,8 +19,8 @@ from schemas.api.turn import CreateAgentTurnRequest, Document, ResumeAgentTurnRe
 from stack.data_folder import DataFolder
 from stack.errors import Invalid, UpstreamFailed
 from stack.providers.inference.settings import InferenceSettings
-from stack.services.caller import Caller
-from stack.services.running_turn import RunningTurn
+from stack.services.requests.caller import Caller
+from stack.services.turns.running_turn import RunningTurn
 from stack.settings import Settings
 from stack.wiring import Server
 from tests.servers.processes import RunningServer

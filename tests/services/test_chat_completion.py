@@ -16,10 +16,10 @@ from stack.errors import NotFound, ReplaystackError, Unavailable, UpstreamFailed
 from stack.providers.inference.openai_client import warm_up
 from stack.providers.inference.registry import Models
 from stack.providers.inference.settings import InferenceSettings
-from stack.services.chat_completion import ChatCompletions
-from telemetry import tracing
-from telemetry.metrics import MeasuredCall, Metrics
-from telemetry.model_call import ModelCalls
+from stack.services.inference.chat_completion import ChatCompletions
+from telemetry.own import tracing
+from telemetry.own.metrics import MeasuredCall, Metrics
+from telemetry.own.model_call import ModelCalls
 from tests.servers.processes import RunningServer
 
 

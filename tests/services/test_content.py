@@ -24,9 +24,9 @@ from stack.providers.inference.demo_extractive import DemoExtractive
 from stack.providers.inference.openai_compatible import OpenAICompatible
 from stack.providers.inference.port import InferenceProvider
 from stack.providers.inference.settings import InferenceSettings
-from stack.services.content import MAX_IMAGES, MAX_URLS, ContentLoader
-from stack.services.document import MAX_CONTEXT_DOCUMENTS_CHARACTERS, MAX_DOCUMENT_BYTES
-from stack.services.image import MAX_IMAGE_BYTES
+from stack.services.turns.content import MAX_IMAGES, MAX_URLS, ContentLoader
+from stack.services.turns.document import MAX_CONTEXT_DOCUMENTS_CHARACTERS, MAX_DOCUMENT_BYTES
+from stack.services.turns.image import MAX_IMAGE_BYTES
 from tests.servers.scripted_https import HttpsServer, running_https
 from tests.services.pictures import GIF, JPEG, WEBP, base64_of, data_url, png
 from tests.services.turn_states import document, image, image_at, said, text

@@ -14,7 +14,7 @@ from schemas.api.turn import Document
 from schemas.events.turn import FetchedContent
 from stack.domain.session import SessionState
 from stack.eventstore import Append, EventStore, StreamWrite, stream_name
-from stack.services.conversation import (
+from stack.services.turns.conversation import (
     LARGE_INPUT_CHARACTERS,
     NOT_EXECUTED,
     Conversations,

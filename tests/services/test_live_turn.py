@@ -6,8 +6,8 @@ import pytest
 
 from stack.domain.stream_position import BEGINNING, StreamPosition, parse
 from stack.errors import Invalid
-from stack.services.live_turn import LiveTurn
-from stack.services.turn_frames import Frame
+from stack.services.turns.live_turn import LiveTurn
+from stack.services.turns.turn_frames import Frame
 
 
 def frame(version, number):

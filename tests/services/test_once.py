@@ -9,7 +9,7 @@ import pytest
 
 from stack.errors import Conflict, Invalid, ReplaystackError, Unavailable
 from stack.eventstore import Command, EventStore, stream_name
-from stack.services.once import Once, Post, Prior
+from stack.services.requests.once import Once, Post, Prior
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ from schemas.events.session import SessionCreated
 from stack.errors import Conflict
 from stack.eventstore import Append, EventStore, StreamWrite, stream_name
 from stack.services.effects import new_id
-from stack.services.once import KEY_KEPT_S, RETRY_KEPT_S, Once, Post, Prior
+from stack.services.requests.once import KEY_KEPT_S, RETRY_KEPT_S, Once, Post, Prior
 
 pytestmark = pytest.mark.anyio
 

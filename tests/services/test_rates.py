@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from stack.errors import TooManyRequests
-from stack.services import rates
-from stack.services.rates import Buckets, RateLimits, callers_of
+from stack.services.requests import rates
+from stack.services.requests.rates import Buckets, RateLimits, callers_of
 from stack.settings import Settings
 
 

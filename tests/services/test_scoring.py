@@ -30,13 +30,13 @@ from stack.providers.inference.port import (
 from stack.providers.inference.registry import Models
 from stack.providers.scoring.registry import DEFINITIONS
 from stack.providers.scoring.worker_pool import WorkerPool
-from stack.services import judge as judges
 from stack.services.effects import RealEffects
-from stack.services.judge import Judge
-from stack.services.scoring import SLICE_ROWS, Scoring
-from telemetry.metrics import Metrics
-from telemetry.model_call import ModelCalls
-from telemetry.tracing import Tracing
+from stack.services.scoring import judge as judges
+from stack.services.scoring.judge import Judge
+from stack.services.scoring.scoring import SLICE_ROWS, Scoring
+from telemetry.own.metrics import Metrics
+from telemetry.own.model_call import ModelCalls
+from telemetry.own.tracing import Tracing
 
 EQUALITY, CHOICE, BASE = "basic::equality", "basic::regex_parser_multiple_choice_answer", "llm-as-judge::base"
 BASIC = BasicScoringFnParams(aggregation_functions=["average"])

@@ -31,10 +31,10 @@ from stack.providers.inference.port import (
     TextChunk,
     ToolCallChunk,
 )
-from stack.services.conversation import digested
-from stack.services.live_turn import LiveTurn
-from stack.services.turn_frames import Frame, TurnFrames
-from stack.services.turn_runner import Closes, TurnPlan, TurnRunner
+from stack.services.turns.conversation import digested
+from stack.services.turns.live_turn import LiveTurn
+from stack.services.turns.turn_frames import Frame, TurnFrames
+from stack.services.turns.turn_runner import Closes, TurnPlan, TurnRunner
 
 TOOLS = frozenset({"weather", "clock"})
 OWNER = Owner("node", "boot")

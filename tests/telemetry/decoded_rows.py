@@ -18,9 +18,9 @@ from projections.telemetry_columns import (
     STREAMS,
     Columns,
 )
-from telemetry.decoded import Decoded
-from telemetry.log import Content, Encoding, Signal
-from telemetry.receive import receive
+from telemetry.log.port import Content, Encoding, Signal
+from telemetry.wire.decoded import Decoded
+from telemetry.wire.receive import receive
 from tests.telemetry.otlp_json_form import as_json
 
 TABLES: dict[str, Columns] = {

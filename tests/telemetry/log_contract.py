@@ -8,7 +8,7 @@ from typing import Protocol
 
 import pytest
 
-from telemetry.log import CONTENTS, Content, LogFull, TelemetryLog
+from telemetry.log.port import CONTENTS, Content, LogFull, TelemetryLog
 
 
 class OpenLog(Protocol):

@@ -8,7 +8,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogsData
 from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
-from telemetry.log import Encoding, Signal
+from telemetry.log.port import Encoding, Signal
 from tests.telemetry.otlp_json_form import as_json
 from tests.telemetry.otlp_metrics import PlainPoint, metrics_request
 from tests.telemetry.otlp_requests import BASE_NS, PlainSpan, key_values, trace_request

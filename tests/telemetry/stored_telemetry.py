@@ -9,9 +9,9 @@ from typing import Any
 
 from projections import span_store
 from projections.telemetry_build import Arrival, TelemetryBuild
-from projections.warehouse import Warehouse
-from telemetry.log import Content
-from telemetry.receive import receive
+from projections.warehouse.instance import Warehouse
+from telemetry.log.port import Content
+from telemetry.wire.receive import receive
 from tests.telemetry.otlp_requests import PlainSpan, trace_request
 from tests.telemetry.span_oracle import shown
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
-from telemetry.attribute_json import Attributes, _any, _simple, text_json
-from telemetry.refusals import Malformed
+from telemetry.wire.attribute_json import Attributes, _any, _simple, text_json
+from telemetry.wire.refusals import Malformed
 from tests.telemetry.otlp_requests import any_value, key_values
 from tests.telemetry.otlp_strategies import any_values, text
 

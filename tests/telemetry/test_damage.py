@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from telemetry.segment import ENDING
-from telemetry.segment_log import SegmentLog
+from telemetry.log.segment import ENDING
+from telemetry.log.segment_log import SegmentLog
 from tests.telemetry.log_contract import bodies, put
 from tests.telemetry.test_store import Opened, ids_of, opened, some, until
 

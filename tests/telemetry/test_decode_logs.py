@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, LogsData, SeverityNumber
 
-from telemetry import row_limit
-from telemetry.decode_logs import SEVERITIES
-from telemetry.refusals import Malformed, TooLarge
+from telemetry.wire import row_limit
+from telemetry.wire.decode_logs import SEVERITIES
+from telemetry.wire.refusals import Malformed, TooLarge
 from tests.telemetry import otlp_strategies
 from tests.telemetry.decoded_rows import in_both_forms, received, rows
 from tests.telemetry.otlp_requests import BASE_NS, any_value, key_values

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, MetricsData
 
-from telemetry import row_limit
-from telemetry.decoded import Decoded
-from telemetry.refusals import Malformed, TooLarge
+from telemetry.wire import row_limit
+from telemetry.wire.decoded import Decoded
+from telemetry.wire.refusals import Malformed, TooLarge
 from tests.telemetry import otlp_strategies
 from tests.telemetry.decoded_rows import in_both_forms, received, rows
 from tests.telemetry.otlp_requests import BASE_NS, key_values

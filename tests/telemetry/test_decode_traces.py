@@ -12,9 +12,9 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, TracesData
 
 from projections.telemetry_columns import NO_COUNT
-from telemetry import row_limit
-from telemetry.decoded import Rejections
-from telemetry.refusals import Malformed, TooLarge
+from telemetry.wire import row_limit
+from telemetry.wire.decoded import Rejections
+from telemetry.wire.refusals import Malformed, TooLarge
 from tests.telemetry import otlp_strategies
 from tests.telemetry.decoded_rows import attributes, in_both_forms, received, rows
 from tests.telemetry.otlp_requests import BASE_NS, PlainSpan, key_values, trace_request

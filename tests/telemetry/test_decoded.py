@@ -15,11 +15,11 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogsData
 from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
-from projections.reader import Row
 from projections.telemetry_build import Arrival
-from telemetry.decoded import Decoded
-from telemetry.log import Content, Encoding, Signal
-from telemetry.refusals import Malformed, Refused
+from projections.warehouse.reader import Row
+from telemetry.log.port import Content, Encoding, Signal
+from telemetry.wire.decoded import Decoded
+from telemetry.wire.refusals import Malformed, Refused
 from tests.telemetry import otlp_strategies
 from tests.telemetry.decoded_rows import attributes, received, rows
 from tests.telemetry.odd_requests import BODIES, damaged

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from telemetry import decoding
-from telemetry.decoding import SMALL_BYTES, Decoder
-from telemetry.log import Content
-from telemetry.refusals import Malformed, TooLarge
+from telemetry.log.port import Content
+from telemetry.store import decoding
+from telemetry.store.decoding import SMALL_BYTES, Decoder
+from telemetry.wire.refusals import Malformed, TooLarge
 from tests.telemetry.otlp_requests import PlainSpan, trace_request
 
 TRACES = Content("traces")

@@ -10,8 +10,8 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from projections.telemetry_columns import NO_COUNT
-from telemetry.dialects import dialect_of, provider_of
-from telemetry.promoted import COUNTS, TEXTS
+from telemetry.wire.dialects import dialect_of, provider_of
+from telemetry.wire.promoted import COUNTS, TEXTS
 from tests.telemetry.decoded_rows import in_both_forms, rows
 from tests.telemetry.otlp_requests import BASE_NS, key_values
 

@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode, TraceFlags, TraceState
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from telemetry import encode
-from telemetry.encode import encode_spans
+from telemetry.own import encode
+from telemetry.own.encode import encode_spans
 
 
 class Kept(SpanProcessor):

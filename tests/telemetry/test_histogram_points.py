@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import ExponentialHistogramDataPoint, Metric, MetricsData
 
-from telemetry.histogram_points import (
+from telemetry.wire.histogram_points import (
     BUCKETS,
     EXPONENTIAL,
     MAX_BUCKETS,
@@ -18,7 +18,7 @@ from telemetry.histogram_points import (
     QUANTILES,
     TOTAL,
 )
-from telemetry.refusals import Malformed
+from telemetry.wire.refusals import Malformed
 from tests.telemetry.decoded_rows import in_both_forms, received, rows
 from tests.telemetry.otlp_requests import BASE_NS
 

@@ -14,8 +14,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from telemetry import external, in_process
-from telemetry.signals import Signals
+from telemetry.own import external, in_process
+from telemetry.own.signals import Signals
 from tests.telemetry.collector import plain
 
 
@@ -268,7 +268,7 @@ def test_unknown_tokens_are_left_out(start: Start) -> None:
 
 
 def test_series_without_number_have_a_limit(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("telemetry.signals.FLUSH_TIMEOUT_S", 120.0)
+    monkeypatch.setattr("telemetry.own.signals.FLUSH_TIMEOUT_S", 120.0)
     signals, store = start()
     for number in range(2500):
         call(signals, model=f"model-{number}")
@@ -318,7 +318,7 @@ def test_a_store_that_fails_is_asked_again_and_then_goes_without(
 def test_a_reader_does_not_wait_for_ever(
     start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("telemetry.signals.FLUSH_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("telemetry.own.signals.FLUSH_TIMEOUT_S", 0.1)
     signals, store = start()
     store.open.clear()
     with signals.tracing.span("held"):

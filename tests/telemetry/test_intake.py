@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from projections.warehouse import Warehouse
-from telemetry import intake as intake_module
-from telemetry.decoding import Decoder
-from telemetry.intake import Intake
-from telemetry.log import Content
-from telemetry.projector import Projector
-from telemetry.refusals import IntakeFull, Malformed
-from telemetry.segment_log import SegmentLog
+from projections.warehouse.instance import Warehouse
+from telemetry.log.port import Content
+from telemetry.log.segment_log import SegmentLog
+from telemetry.store import intake as intake_module
+from telemetry.store.decoding import Decoder
+from telemetry.store.intake import Intake
+from telemetry.store.projector import Projector
+from telemetry.wire.refusals import IntakeFull, Malformed
 from tests.telemetry.otlp_requests import PlainSpan, trace_request
 
 pytestmark = pytest.mark.anyio

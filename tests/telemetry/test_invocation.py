@@ -7,10 +7,10 @@ from typing import Any
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Metric
 from opentelemetry.sdk.resources import Resource
 
-from telemetry.invocation import Invocations
-from telemetry.metrics import Metrics
-from telemetry.model_call import ModelCalls
-from telemetry.tracing import Tracing
+from telemetry.own.invocation import Invocations
+from telemetry.own.metrics import Metrics
+from telemetry.own.model_call import ModelCalls
+from telemetry.own.tracing import Tracing
 
 
 def counted(metrics: Metrics) -> dict[str, Metric]:

@@ -9,10 +9,10 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogsData
 from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
-from telemetry import row_limit
-from telemetry.log import Signal
-from telemetry.message_count import check_rows, check_values
-from telemetry.refusals import TooLarge
+from telemetry.log.port import Signal
+from telemetry.wire import row_limit
+from telemetry.wire.message_count import check_rows, check_values
+from telemetry.wire.refusals import TooLarge
 from tests.telemetry.otlp_requests import any_value, key_values
 
 KINDS = ("gauge", "sum", "histogram", "exponential_histogram", "summary")

@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
-from telemetry import attribute_json, json_form
-from telemetry.log import Compression, Content, Encoding, Signal
-from telemetry.receive import MAX_MEMBERS, receive, unpacked
-from telemetry.refusals import Malformed, Refused, TooLarge
+from telemetry.log.port import Compression, Content, Encoding, Signal
+from telemetry.wire import attribute_json, json_form
+from telemetry.wire.receive import MAX_MEMBERS, receive, unpacked
+from telemetry.wire.refusals import Malformed, Refused, TooLarge
 from tests.telemetry.decoded_rows import TABLES, received, rows
 from tests.telemetry.odd_requests import BODIES, JSON, PROTOBUF, damaged
 from tests.telemetry.otlp_json_form import as_json
@@ -106,9 +106,9 @@ def test_members_without_end_are_refused_soon() -> None:
 
 _BOMB = """
 import gzip, resource
-from telemetry.log import Content
-from telemetry.receive import receive
-from telemetry.refusals import TooLarge
+from telemetry.log.port import Content
+from telemetry.wire.receive import receive
+from telemetry.wire.refusals import TooLarge
 
 def grown_mib():
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024

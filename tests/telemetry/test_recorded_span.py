@@ -22,7 +22,7 @@ from opentelemetry.trace import (
     TraceState,
 )
 
-from telemetry.recorded_span import Recorder
+from telemetry.own.recorded_span import Recorder
 
 RESOURCE = Resource({"service.name": "s"})
 ATTRIBUTES: dict[str, Any] = {"text": "x" * 50, "n": 7, "many": ("a" * 30, "b"), "last": True}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from telemetry import attribute_json
-from telemetry.attribute_json import MAX_KNOWN_BYTES, Attributes
-from telemetry.promoted import Promoted
-from telemetry.remembered import Remembered
+from telemetry.wire import attribute_json
+from telemetry.wire.attribute_json import MAX_KNOWN_BYTES, Attributes
+from telemetry.wire.promoted import Promoted
+from telemetry.wire.remembered import Remembered
 from tests.telemetry.otlp_requests import key_values
 
 

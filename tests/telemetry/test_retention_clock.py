@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from telemetry.retention_clock import Clocks, RetentionClock
+from telemetry.log.retention_clock import Clocks, RetentionClock
 
 DAY_S = 86_400.0
 DAY_US = 86_400_000_000

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from telemetry.segment import ENDING
-from telemetry.segment_log import SegmentLog
+from telemetry.log.segment import ENDING
+from telemetry.log.segment_log import SegmentLog
 from tests.telemetry.log_contract import LogContract, OpenLog, bodies, put
 
 ROOT = Path(__file__).parents[2]
@@ -110,8 +110,8 @@ def test_a_full_disk_refuses_and_keeps_nothing_of_it(tmp_path: Path) -> None:
     script = """
 import resource, signal, sys
 from pathlib import Path
-from telemetry.log import Content
-from telemetry.segment_log import SegmentLog
+from telemetry.log.port import Content
+from telemetry.log.segment_log import SegmentLog
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 log = SegmentLog(Path(sys.argv[1]))
 print(log.append(Content("traces"), b"a" * 1000).result(10))
@@ -142,8 +142,8 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     script = """
 import os, sys
 from pathlib import Path
-from telemetry.log import Content
-from telemetry.segment_log import SegmentLog
+from telemetry.log.port import Content
+from telemetry.log.segment_log import SegmentLog
 log = SegmentLog(Path(sys.argv[1]), segment_bytes=50_000)
 while True:
     body = os.urandom(8).hex().encode() * (1 + os.urandom(1)[0])

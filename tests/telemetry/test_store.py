@@ -15,14 +15,15 @@ from uuid import UUID
 import pytest
 
 from projections import span_store
-from projections.errors import StorageFailed
 from projections.telemetry_build import TelemetryBuild
-from projections.warehouse import Warehouse
-from telemetry import projector, segment_log, upkeep
-from telemetry.decoded import Wanted
-from telemetry.log import Content, LogFailed
-from telemetry.refusals import Malformed
-from telemetry.store import Retention, TelemetryStore
+from projections.warehouse.errors import StorageFailed
+from projections.warehouse.instance import Warehouse
+from telemetry.log import segment_log
+from telemetry.log.port import Content, LogFailed
+from telemetry.store import projector, upkeep
+from telemetry.store.store import Retention, TelemetryStore
+from telemetry.wire.decoded import Wanted
+from telemetry.wire.refusals import Malformed
 from tests.telemetry.otlp_metrics import PlainPoint, metrics_request
 from tests.telemetry.otlp_requests import BASE_NS, PlainSpan, trace_request
 
@@ -346,7 +347,7 @@ async def test_a_request_that_the_tables_refuse_holds_up_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The fake refuses one request as the database would."""
-    from projections.errors import StatementRefused
+    from projections.warehouse.errors import StatementRefused
 
     apply = TelemetryBuild.apply
 

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
-from telemetry import conventions, external, tracing
+from telemetry.own import conventions, external, tracing
 from tests.telemetry.collector import collecting
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from stack.errors import ReplaystackError, UpstreamFailed, UpstreamTimeout
-from stack.garbage import freeze_what_is_there
+from stack.gc_tuning import freeze_what_is_there
 from stack.providers.inference.openai_errors import error_of
 from stack.providers.inference.settings import InferenceSettings, flavour_of, is_loopback, shown_url
 

@@ -1,0 +1,286 @@
+"""One build of the view: a schema with the tables of a plan, and how far it has followed which log.
+
+`views.main.served` names the build that answers reads. A build that replaces a served one is made in a new file, which
+then takes the place of the other (`fresh_file.py`): a crash leaves one of the two files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import DecodeError, Struct, json
+
+from projections.turn_sessions import TurnSessions
+from projections.warehouse.errors import LogBehindView, StatementRefused
+from projections.warehouse.feed import Feed, Record, unversioned
+from projections.warehouse.instance import Served, Warehouse
+from projections.warehouse.plan import Plan, in_schema
+from projections.warehouse.transaction import Columns, Transaction, Writes
+
+# A log may hold any number of bad events; a view keeps this many of them to show.
+FAILED_EVENTS_KEPT = 1000
+_ERROR_CHARS = 500
+# A redacted event carries at most an actor and a trace id.
+_REDACTED_BYTES = 512
+_NAME, _STATE = 4, 6  # columns of a batch
+
+_SERVED = """CREATE TABLE IF NOT EXISTS views.main.served (
+    schema_name VARCHAR NOT NULL, schema_hash VARCHAR NOT NULL, epoch VARCHAR NOT NULL, plan VARCHAR NOT NULL)"""
+
+
+class FailedEvent(Struct, frozen=True):
+    """An event that could not be applied, and the database's words for it."""
+
+    position: int
+    stream: str
+    name: str
+    error: str
+
+
+class ViewPosition(Struct, frozen=True):
+    """Up to where the read models on disk hold the log, and of which copy of it."""
+
+    position: int
+    epoch: str
+    schema_hash: str
+
+
+class _Bare(Struct):
+    event: str = ""
+
+
+class Build:
+    """Applies records to its own schema. Used by the engine's thread alone.
+
+    `cut_off` is true while, and after, `apply` did not get to its end: then only a fresh build on the same schema
+    knows where it stands.
+    """
+
+    def __init__(self, target: Writes, number: int, plan: Plan, epoch: str) -> None:
+        self.number = number
+        self.schema = f"views.build_{number}"
+        self.plan = plan
+        self.epoch = epoch
+        self.position = 0
+        self.cut_off = False
+        self.failed: list[FailedEvent] = []
+        self._stored_position = 0
+        self._turn_sessions = TurnSessions()
+        self._target = target
+        self._statements = [
+            (frozenset(statement.events), in_schema(statement.sql, self.schema))
+            for statement in plan.statements
+        ]
+
+    @classmethod
+    def create(cls, target: Writes, plan: Plan, epoch: str) -> Build:
+        """A new, empty build; all others in the file go first."""
+        _drop_all(target)
+        build = cls(target, 1, plan, epoch)
+        with target.write() as transaction:
+            transaction.run(f"CREATE SCHEMA {build.schema}")
+            for ddl in plan.ddl:
+                transaction.run(in_schema(ddl, build.schema))
+            transaction.run(f"INSERT INTO {build.schema}.progress VALUES (0)")
+        return build
+
+    @classmethod
+    def served(cls, warehouse: Warehouse) -> Build | None:
+        """The build that the file says is served, or None: a new file, or one whose pointer was lost."""
+        with warehouse.write() as transaction:
+            transaction.run(_SERVED)
+            found = transaction.rows("SELECT schema_name, epoch, plan FROM views.main.served")
+            if len(found) != 1:
+                return None
+            name, epoch, plan = found[0]
+            build = cls(warehouse, int(name.removeprefix("build_")), Plan.decode(plan), epoch)
+            ((build.position,),) = transaction.rows(f"SELECT position FROM {build.schema}.progress")
+            build._stored_position = build.position
+            build.failed = [
+                FailedEvent(*row)
+                for row in transaction.rows(
+                    f"SELECT position, stream, name, error FROM {build.schema}.failed_events ORDER BY position"
+                )
+            ]
+            build._turn_sessions.restore(
+                (turn_id, session_id)
+                for turn_id, session_id, *_ in transaction.rows(
+                    in_schema(build.plan.queries["open_turns"], build.schema)
+                )
+            )
+        return build
+
+    def is_of(self, feed: Feed) -> bool:
+        """Whether it was built from this copy of the log. Raises LogBehindView where that has lost what it holds."""
+        if self.epoch == feed.epoch and self.position > feed.head():
+            raise LogBehindView(feed.head(), self.position)
+        return self.epoch == feed.epoch
+
+    def become_served(self) -> None:
+        """Makes this the build that the file says is served."""
+        with self._target.write() as transaction:
+            transaction.run(_SERVED)
+            transaction.run("DELETE FROM views.main.served")
+            transaction.run(
+                "INSERT INTO views.main.served VALUES (?, ?, ?, ?)",
+                [f"build_{self.number}", self.plan.hash, self.epoch, self.plan.encoded],
+            )
+
+    def answer_reads(self, warehouse: Warehouse, current: Plan) -> None:
+        """Lets reads go here, now that the build is in a file of the warehouse. Of a build that was made for another
+        plan only the queries that are the same, word for word, can be trusted to give the rows that this version of the
+        code expects."""
+        self._target = warehouse
+        queries = {
+            name: in_schema(sql, self.schema)
+            for name, sql in current.queries.items()
+            if self.plan.queries.get(name) == sql
+        }
+        warehouse.serve(Served(self.schema, queries, outdated=self.plan.hash != current.hash))
+
+    def apply(self, records: Sequence[Record]) -> None:
+        """Applies records and the position they reach in one transaction. Where the database refuses the data,
+        halves are tried, down to the single bad event, which is written down and passed by.
+
+        Raises StorageFailed; then nothing, or a first part of the records, has been applied.
+        """
+        if not records:
+            return
+        self.cut_off = True
+        wanted = self._wanted(records)
+        if wanted[0]:
+            self._apply_or_halve(wanted)
+        self.position = records[-1].position
+        self.cut_off = False
+        if not wanted[0] and self.position - self._stored_position >= FAILED_EVENTS_KEPT:
+            self.store_position()
+
+    def store_position(self) -> None:
+        """Writes down the position where events that nobody looks at have moved it on. Those alone are not worth
+        a transaction each; after a crash they are read once more."""
+        if self._stored_position != self.position:
+            with self._target.write() as transaction:
+                self._store(transaction, self.position)
+            self._stored_position = self.position
+
+    def _wanted(self, records: Sequence[Record]) -> Columns:
+        """The records that any statement looks at, without the redacted ones and those of unknown turns. What
+        cannot be taken apart or read is null, which the tables refuse."""
+        positions: list[int] = []
+        streams: list[str] = []
+        ids: list[str | None] = []
+        versions: list[int] = []
+        names: list[str] = []
+        times: list[int] = []
+        states: list[str | None] = []
+        sessions: list[str | None] = []
+        known, session_of = self.plan.events, self._turn_sessions.session_of
+        for record in records:
+            position, stream, version, stored_name, recorded_at, state = record
+            name = unversioned(stored_name)
+            if name not in known and stored_name in known:
+                # A plan of version 0.1.0, whose SQL has versions in its names, is followed until it is replaced.
+                name = stored_name
+            if name not in known or (len(state) <= _REDACTED_BYTES and _is_redacted(state)):
+                continue
+            counts, session_id = session_of(record)
+            if counts:
+                positions.append(position)
+                streams.append(stream)
+                ids.append(_id(stream))
+                versions.append(version)
+                names.append(name)
+                times.append(recorded_at)
+                states.append(_text(state))
+                sessions.append(session_id)
+        return positions, streams, ids, versions, names, times, states, sessions
+
+    def _apply_or_halve(self, rows: Columns) -> None:
+        try:
+            self._apply_at_once(rows)
+        except StatementRefused as refused:
+            count = len(rows[0])
+            if count == 1:
+                self._write_down(rows, str(refused))
+                return
+            self._apply_or_halve(tuple(column[: count // 2] for column in rows))
+            self._apply_or_halve(tuple(column[count // 2 :] for column in rows))
+
+    def _apply_at_once(self, rows: Columns) -> None:
+        names, last = set(rows[_NAME]), rows[0][-1]
+        with self._target.write() as transaction:
+            transaction.load(rows)
+            for events, sql in self._statements:
+                if not events.isdisjoint(names):
+                    transaction.run(sql)
+            self._store(transaction, last)
+        self.position = self._stored_position = last
+
+    def _write_down(self, row: Columns, error: str) -> None:
+        if row[_STATE][0] is None:
+            error = "Its content in the log is damaged. `replaystack verify` tells more; restore a backup."
+        failed = FailedEvent(row[0][0], row[1][0], row[_NAME][0], error[:_ERROR_CHARS])
+        with self._target.write() as transaction:
+            if len(self.failed) < FAILED_EVENTS_KEPT:
+                transaction.run(
+                    f"INSERT INTO {self.schema}.failed_events VALUES (?, ?, ?, ?)",
+                    [failed.position, failed.stream, failed.name, failed.error],
+                )
+            self._store(transaction, failed.position)
+        if len(self.failed) < FAILED_EVENTS_KEPT:
+            self.failed.append(failed)
+        self.position = self._stored_position = failed.position
+
+    def _store(self, transaction: Transaction, position: int) -> None:
+        transaction.run(f"UPDATE {self.schema}.progress SET position = ?", [position])
+
+
+def _id(stream: str) -> str | None:
+    """The id of `<tenant>/<category>/<id>`; it may hold slashes."""
+    parts = stream.split("/", 2)
+    return parts[2] if len(parts) == 3 else None
+
+
+def _text(state: bytes) -> str | None:
+    try:
+        return state.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _is_redacted(state: bytes) -> bool:
+    # The word first: decoding each event would double the cost of following.
+    if b'"redacted"' not in state:
+        return False
+    try:
+        return json.decode(state, type=_Bare).event == "redacted"
+    except DecodeError:
+        return False
+
+
+def _drop_all(target: Writes) -> None:
+    """Drops every build of the file, and the pointer to the one that is served."""
+    with target.write() as transaction:
+        transaction.run("DROP TABLE IF EXISTS views.main.served")
+        builds = transaction.rows(
+            "SELECT schema_name FROM duckdb_schemas() "
+            "WHERE database_name = 'views' AND starts_with(schema_name, 'build_')"
+        )
+        for (name,) in builds:
+            transaction.run(f"DROP SCHEMA views.{name} CASCADE")
+
+
+def recorded_position(warehouse: Warehouse) -> ViewPosition | None:
+    """What the file says of the build that it serves, of whichever plan; None if it says nothing that can be read.
+    Raises StorageFailed."""
+    try:
+        with warehouse.write() as transaction:
+            transaction.run(_SERVED)
+            found = transaction.rows("SELECT schema_name, schema_hash, epoch FROM views.main.served")
+            if len(found) != 1:
+                return None
+            name, schema_hash, epoch = found[0]
+            ((position,),) = transaction.rows(f"SELECT position FROM views.{name}.progress")
+    except (StatementRefused, ValueError):
+        return None
+    return ViewPosition(position, epoch, schema_hash)

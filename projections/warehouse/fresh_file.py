@@ -1,0 +1,88 @@
+"""A new database file that is filled next to the one in use and then takes its place.
+
+Deleted rows stay in the blocks of a DuckDB file, free or not, so content is only gone once the file is. The new file is
+written by a database instance of its own, under the name that the file will have, until `Warehouse.replace`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from projections.warehouse import files
+from projections.warehouse.transaction import File, Transaction, Writer, translated
+
+CHECKPOINT_BYTES = 32 << 20
+SMALL_BYTES = 1 << 20
+"""What may be left for the last checkpoint, which the follower of the log waits for."""
+
+
+class FreshFile:
+    """Has the parts of a `Warehouse` that write. One thread. Raises StorageFailed."""
+
+    def __init__(self, folder: Path, file: File, options: str, settings: dict[str, Any]) -> None:
+        self.file: File = file
+        self.path = files.next_path(folder, file)
+        self._spill = folder / f"spill.next.{file}"
+        self._checkpoint: Future[None] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="new file")
+        self.remove_leftovers(folder, file)
+        with translated():
+            self._root = duckdb.connect(":memory:", config={**settings, "temp_directory": str(self._spill)})
+            escaped = str(self.path).replace("'", "''")
+            self._root.execute(f"ATTACH '{escaped}' AS {file}{options}")
+            self._root.execute("SET enable_external_access = false")
+            self._root.execute("SET lock_configuration = true")
+            self._writer = Writer(self._root.cursor(), file)
+
+    @staticmethod
+    def remove_leftovers(folder: Path, file: File) -> None:
+        """Removes what a build that was not finished has left behind."""
+        files.remove(files.next_path(folder, file))
+        shutil.rmtree(folder / f"spill.next.{file}", ignore_errors=True)
+
+    def write(self, file: File = "views") -> AbstractContextManager[Transaction]:
+        assert file == self.file
+        return self._writer.transaction()
+
+    def write_beside(self) -> AbstractContextManager[Transaction]:
+        return self._writer.transaction()
+
+    def is_busy(self) -> bool:
+        """Whether a checkpoint is under way; a write would wait for it. Raises StorageFailed where the last one failed."""
+        checkpoint = self._checkpoint
+        if checkpoint is not None and checkpoint.done():
+            self._checkpoint = None
+            checkpoint.result()
+        return self._checkpoint is not None
+
+    def checkpoint_if_due(self, due_bytes: int = CHECKPOINT_BYTES) -> bool:
+        """Begins to write the log of the file back, in a thread of its own, where it has so many bytes."""
+        if files.wal_bytes(self.path) < due_bytes:
+            return False
+        self._checkpoint = self._thread.submit(self._writer.checkpoint)
+        return True
+
+    def close(self) -> None:
+        """Writes everything into the file and releases it. Raises StorageFailed; then the file is not to be used."""
+        try:
+            self._thread.shutdown()
+            self._writer.checkpoint()
+        finally:
+            self._writer.close()
+            self._root.close()
+            shutil.rmtree(self._spill, ignore_errors=True)
+
+    def discard(self) -> None:
+        """Gives the build up. Never raises."""
+        self._thread.shutdown()
+        with suppress(duckdb.Error):
+            self._writer.close()
+            self._root.close()
+        with suppress(OSError):
+            self.remove_leftovers(self.path.parent, self.file)

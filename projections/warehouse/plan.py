@@ -1,0 +1,116 @@
+"""What makes a build of the view: the SQL of all read models, in order, with a hash that identifies it.
+
+SQL is written against the placeholder schema `now`; `in_schema` puts the schema of a build in its place. A
+build keeps its plan beside its tables, so that newer code goes on following it until its own build is ready.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from functools import cache, cached_property
+from importlib.resources import files
+
+from msgspec import Struct, json
+
+from projections.warehouse.feed import unversioned
+from schemas.events import REGISTRY
+
+_PLACEHOLDER = re.compile(r"\bnow\.(?=[a-z_])")
+_EVENTS = re.compile(r"\A-- on: (.+)\n")
+
+
+class ReadModel(Struct, frozen=True, kw_only=True):
+    """The SQL files of one read model, by name. `apply` runs in this order. A new `version` forces a rebuild
+    where the SQL text alone would not show that its meaning changed."""
+
+    name: str
+    tables: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
+    views: tuple[str, ...] = ()
+    apply: tuple[str, ...] = ()
+    queries: tuple[str, ...] = ()
+    version: int = 1
+
+
+class Statement(Struct, frozen=True):
+    """Runs once per batch that holds one of `events`, which are names without a version."""
+
+    name: str
+    events: tuple[str, ...]
+    sql: str
+
+
+class Plan(Struct, frozen=True, dict=True):
+    """All SQL of a build: DDL in order, statements in order, queries by name."""
+
+    versions: dict[str, int]
+    ddl: tuple[str, ...]
+    statements: tuple[Statement, ...]
+    queries: dict[str, str]
+
+    @cached_property
+    def events(self) -> frozenset[str]:
+        """Names of the events that any statement looks at; all others are skipped before loading."""
+        return frozenset(event for statement in self.statements for event in statement.events)
+
+    @cached_property
+    def encoded(self) -> str:
+        return json.encode(self).decode()
+
+    @cached_property
+    def hash(self) -> str:
+        """32 hex digits that change with any of the SQL or with a version."""
+        return hashlib.sha256(self.encoded.encode()).hexdigest()[:32]
+
+    @classmethod
+    def decode(cls, encoded: str) -> Plan:
+        return json.decode(encoded, type=cls)
+
+
+def in_schema(sql: str, schema: str) -> str:
+    """`sql` with `schema` (as `views.build_3`) in place of the placeholder schema."""
+    return _PLACEHOLDER.sub(f"{schema}.", sql)
+
+
+def compile_plan(models: Sequence[ReadModel]) -> Plan:
+    """Reads the SQL files of `models`. Tables come before views, so that views may join read models."""
+    tables = [_sql("tables", name) for model in models for name in model.tables]
+    indexes = [_sql("indexes", name) for model in models for name in model.indexes]
+    views = [_sql("views", name) for model in models for name in model.views]
+    return Plan(
+        versions={model.name: model.version for model in models},
+        ddl=(*tables, *indexes, *views),
+        statements=tuple(_statement(name) for model in models for name in model.apply),
+        queries={name: _sql("queries", name) for model in models for name in model.queries},
+    )
+
+
+def _statement(name: str) -> Statement:
+    sql = _sql("apply", name)
+    found = _EVENTS.match(sql)
+    if found is None:
+        raise ValueError(
+            f"apply/{name}.sql does not say on its first line which events it is for: '-- on: ...'"
+        )
+    events = tuple(event.strip() for event in found[1].split(","))
+    if unknown := sorted(set(events) - event_names()):
+        raise ValueError(f"apply/{name}.sql is for events that do not exist: {', '.join(unknown)}")
+    return Statement(name, events, sql)
+
+
+@cache
+def event_names() -> frozenset[str]:
+    """The names of all events, without their versions."""
+    return frozenset(map(unversioned, REGISTRY))
+
+
+@cache
+def query_text(name: str) -> str:
+    """The text of a query that is run on a snapshot."""
+    return _sql("queries", name)
+
+
+def _sql(kind: str, name: str) -> str:
+    return (files("projections") / "sql" / kind / f"{name}.sql").read_text(encoding="utf-8")

@@ -1,0 +1,59 @@
+"""Tracked positions by name, for followers that are not the engine (another application's notifications).
+
+They live beside the views: lost with the file, after which their followers begin anew, as the views do.
+"""
+
+from __future__ import annotations
+
+from projections.warehouse.errors import PositionNotAhead
+from projections.warehouse.instance import Warehouse
+from projections.warehouse.transaction import Transaction, Writes
+
+_TABLE = """CREATE TABLE IF NOT EXISTS views.main.positions (
+    name VARCHAR NOT NULL, position BIGINT NOT NULL)"""
+
+
+class Positions:
+    """One row per name, in the views' file. Any thread."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+        with warehouse.write() as transaction:
+            transaction.run(_TABLE)
+
+    def insert_position(self, name: str, position: int) -> None:
+        """Records `position`. Raises PositionNotAhead unless it is greater than the recorded one."""
+        with self._warehouse.write() as transaction:
+            recorded = _recorded(transaction, name)
+            if recorded is None:
+                transaction.run("INSERT INTO views.main.positions VALUES (?, ?)", [name, position])
+            elif position > recorded:
+                transaction.run(
+                    "UPDATE views.main.positions SET position = ? WHERE name = ?", [position, name]
+                )
+            else:
+                raise PositionNotAhead(name, position)
+
+    def max_position(self, name: str) -> int | None:
+        """The recorded position, or None."""
+        with self._warehouse.write() as transaction:
+            return _recorded(transaction, name)
+
+
+def carry_positions(source: Writes, target: Writes) -> None:
+    """Copies what is recorded into the file that takes the place of the views' file."""
+    with source.write() as transaction:
+        transaction.run(_TABLE)
+        rows = transaction.rows("SELECT name, position FROM views.main.positions")
+    with target.write() as transaction:
+        transaction.run(_TABLE)
+        transaction.run("DELETE FROM views.main.positions")
+        for row in rows:
+            transaction.run("INSERT INTO views.main.positions VALUES (?, ?)", row)
+
+
+def _recorded(transaction: Transaction, name: str) -> int | None:
+    # After the file was lost and made anew, the table is not there until someone writes.
+    transaction.run(_TABLE)
+    rows = transaction.rows("SELECT position FROM views.main.positions WHERE name = ?", [name])
+    return int(rows[0][0]) if rows else None

@@ -1,0 +1,88 @@
+"""Agents: create and delete. Reads go to the read model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import msgspec
+
+from projections import session as session_views
+from schemas.api.agent import AgentConfig
+from schemas.events.agent import AgentDeleted
+from schemas.events.base import Erased
+from stack.domain import agent as agents
+from stack.errors import NotFound, TooLarge
+from stack.eventstore import Append, EventStore, StreamWrite, stream_name
+from stack.services.agents.session import SessionService
+from stack.services.effects import new_id
+from stack.services.requests.caller import SYSTEM, Caller
+from stack.services.state import States
+from stack.services.views import Views
+
+_encode = msgspec.json.Encoder().encode
+
+
+class AgentService:
+    def __init__(
+        self,
+        store: EventStore,
+        states: States,
+        views: Views,
+        sessions: SessionService,
+        toolgroups: Collection[str] = (),
+        shields: Collection[str] = (),
+        max_bytes: int = 2**20,
+    ) -> None:
+        self._store = store
+        self._states = states
+        self._views = views
+        self._sessions = sessions
+        self._toolgroups = toolgroups
+        self._shields = shields
+        self._max_bytes = max_bytes
+
+    async def create(self, config: AgentConfig, caller: Caller, command: str) -> str:
+        """Returns the new agent's id. Raises Invalid, TooLarge."""
+        self._check_size(config, "agent_config")
+        agent_id = new_id()
+        events = caller.stamp(agents.create(config, self._toolgroups, self._shields))
+        await self._store.append(
+            Append((StreamWrite(stream_name("agent", agent_id), 0, events),), command=command)
+        )
+        return agent_id
+
+    def normalised(self, config: AgentConfig, where: str) -> AgentConfig:
+        """The configuration as `create` would record it, for an agent that is part of something larger. `where` is
+        its place in the request. Raises Invalid, TooLarge."""
+        self._check_size(config, where)
+        return agents.normalise(config, self._toolgroups, self._shields, where)
+
+    def _check_size(self, config: AgentConfig, where: str) -> None:
+        size = len(_encode(config))
+        if size > self._max_bytes:
+            raise TooLarge(
+                f"{where} has {size} bytes; at most {self._max_bytes} are taken. Send long texts as documents of a turn, "
+                "or raise max_agent_bytes."
+            )
+
+    async def delete(self, agent_id: str, caller: Caller) -> None:
+        """Deletes the agent, then its sessions: once it is deleted nothing new can begin under it."""
+        _, version = await self._states.agent(agent_id)
+        stream = stream_name("agent", agent_id)
+        events, blobs = await self._store.held_by((stream,))
+        deleted = AgentDeleted(erased=Erased(events=events, blobs=blobs))
+        write = StreamWrite(stream, version, caller.stamp([deleted]))
+        await self._store.append(Append((write,), redact=(stream,)))
+        await self._delete_sessions(agent_id, caller)
+
+    async def _delete_sessions(self, agent_id: str, caller: Caller) -> None:
+        for session_id in await self._views.read(("agent", "session"), session_views.ids_of_agent, agent_id):
+            try:
+                await self._sessions.delete(agent_id, session_id, caller)
+            except NotFound:
+                continue
+
+    async def finish_deletes(self) -> None:
+        """After a crash: deletes the sessions that a deleted agent left behind."""
+        for agent_id in await self._views.read(("agent", "session"), session_views.agents_with_orphans):
+            await self._delete_sessions(agent_id, SYSTEM)

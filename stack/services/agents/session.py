@@ -1,0 +1,63 @@
+"""Sessions: create and delete. Reads go to the read model."""
+
+from __future__ import annotations
+
+from schemas.events.base import Erased
+from stack.domain import session as sessions
+from stack.errors import Conflict, VersionConflict
+from stack.eventstore import Append, EventStore, Expect, StreamWrite, stream_name
+from stack.services.effects import new_id
+from stack.services.requests.caller import Caller
+from stack.services.state import States
+from stack.services.turns.conversation import Conversations
+from stack.services.turns.turn import TurnService
+
+DELETE_ATTEMPTS = 10
+
+
+class SessionService:
+    def __init__(
+        self, store: EventStore, states: States, turns: TurnService, conversations: Conversations
+    ) -> None:
+        self._store = store
+        self._states = states
+        self._turns = turns
+        self._conversations = conversations
+
+    async def create(self, agent_id: str, session_name: str, caller: Caller, command: str) -> str:
+        """Returns the new session's id. Raises NotFound for an unknown agent, Invalid."""
+        _, agent_version = await self._states.agent(agent_id)
+        session_id = new_id()
+        events = caller.stamp(sessions.create(agent_id, session_name))
+        try:
+            await self._store.append(
+                Append(
+                    (StreamWrite(stream_name("session", session_id), 0, events),),
+                    expects=(Expect(stream_name("agent", agent_id), agent_version),),
+                    command=command,
+                )
+            )
+        except VersionConflict:
+            await self._states.agent(agent_id)
+            raise
+        return session_id
+
+    async def delete(self, agent_id: str, session_id: str, caller: Caller) -> None:
+        """Ends the session's open turn, then deletes the session and redacts the content of all of it."""
+        for _ in range(DELETE_ATTEMPTS):
+            session, version = await self._states.session(agent_id, session_id)
+            if session.open_turn:
+                await self._turns.cancel(session_id, session.open_turn, "The session was deleted.")
+                session, version = await self._states.session(agent_id, session_id)
+            stream = stream_name("session", session_id)
+            redact = (stream, *(stream_name("turn", turn_id) for turn_id in session.turns))
+            events, blobs = await self._store.held_by(redact)
+            erased = Erased(events=events, blobs=blobs, turns=len(session.turns), agent_id=agent_id)
+            write = StreamWrite(stream, version, caller.stamp(sessions.delete(erased)))
+            try:
+                await self._store.append(Append((write,), redact=redact))
+            except VersionConflict:
+                continue
+            self._conversations.forget(session_id)
+            return
+        raise Conflict(f"Session {session_id!r} is busy: new turns begin faster than they can be ended.")

@@ -1,0 +1,79 @@
+"""The rows of a job that are still to be evaluated, in order, as they are read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Raw
+
+from schemas.events.evaljob import EvalJobScheduled
+from stack.domain.evaljob import EvalJobState
+from stack.services.datasets.dataset import DatasetService
+
+# An array of rows above this is taken apart in a thread.
+LARGE_BYTES = 256 * 1024
+
+_rows = msgspec.json.Decoder(list[Raw])
+
+
+class RowText(NamedTuple):
+    """A row by its number from 0, and its JSON."""
+
+    number: int
+    text: bytes
+
+
+class MissingRows:
+    """Gives each row that has no result to one of those who ask at the same time."""
+
+    def __init__(self, datasets: DatasetService, state: EvalJobState) -> None:
+        self._datasets = datasets
+        self._state = state
+        self._turn = asyncio.Lock()
+        self._rows: AsyncGenerator[RowText, None] | None = None
+
+    async def next(self) -> RowText | None:
+        """The next row, None at the end. Raises NotFound once the dataset is unregistered: what was read of it
+        before counts no more."""
+        scheduled = self._state.scheduled
+        assert scheduled is not None
+        async with self._turn:
+            if self._rows is None:
+                self._rows = self._missing(scheduled)
+            row = await anext(self._rows, None)
+            if row is not None and scheduled.dataset_id:
+                await self._datasets.version(scheduled.dataset_id, scheduled.dataset_version)
+            return row
+
+    async def aclose(self) -> None:
+        if self._rows is not None:
+            await self._rows.aclose()
+
+    async def _missing(self, scheduled: EvalJobScheduled) -> AsyncGenerator[RowText, None]:
+        done, count = self._state.done, scheduled.num_rows
+        first = next(done.missing(count), count)
+        if not scheduled.dataset_id:
+            for number, row in enumerate(await _taken_apart(scheduled.rows)):
+                if first <= number < count and number not in done:
+                    yield RowText(number, row)
+            return
+        number = first
+        pieces = self._datasets.pieces(scheduled.dataset_id, scheduled.dataset_version, first, count)
+        try:
+            async for piece in pieces:
+                for text in piece:
+                    if number not in done:
+                        yield RowText(number, text)
+                    number += 1
+        finally:
+            await pieces.aclose()
+
+
+async def _taken_apart(rows: str) -> Sequence[bytes]:
+    text = rows.encode()
+    if len(text) > LARGE_BYTES:
+        return await asyncio.to_thread(lambda: [bytes(row) for row in _rows.decode(text)])
+    return [bytes(row) for row in _rows.decode(text)]

@@ -1,0 +1,262 @@
+"""Evaluation jobs: schedule, evaluate rows at once, follow, cancel, and take up again after a crash.
+
+Rows that come with a request are a job too, under an id of its own in place of a number: what they gave is recorded,
+and a repeated request joins them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from projections import evaljob as evaljob_views
+from schemas.api.eval import BenchmarkConfig, EvaluateRowsRequest, ModelCandidate, RunEvalRequest
+from schemas.api.evaljob import JobOutcome
+from schemas.events.agent import AgentCreated
+from schemas.events.base import Event
+from schemas.events.evaljob import EvalJobScheduled
+from stack.domain import benchmark as benchmarks
+from stack.domain import evaljob as evaljobs
+from stack.domain.eval_row import read_row
+from stack.errors import Conflict, Invalid, NotFound, ReplaystackError, TooLarge, Unavailable, VersionConflict
+from stack.eventstore import Append, EventStore, StreamWrite, stream_name
+from stack.services.datasets.dataset import DatasetService
+from stack.services.effects import new_id
+from stack.services.evals.evaljob_driver import EvalJobDriver, folded
+from stack.services.evals.row_evaluator import needs_answer
+from stack.services.evals.running_job import RunningJob, stream_of
+from stack.services.requests.caller import SYSTEM, Caller
+from stack.services.scoring.scoring import Scoring
+from stack.services.state import States
+from stack.services.views import Views
+
+logger = logging.getLogger("replaystack.eval")
+
+ATTEMPTS = 10
+READ = ("benchmark", "evaljob")
+ATTACH_ATTEMPTS = 100
+MAX_ROWS_BYTES = 4 * 2**20
+"""Of the rows that one request may bring to be evaluated: they are recorded in one event."""
+# Checking rows that are longer than this together goes to a thread.
+LARGE_BYTES = 128 * 1024
+
+
+class EvalJobService:
+    def __init__(
+        self,
+        store: EventStore,
+        states: States,
+        views: Views,
+        datasets: DatasetService,
+        scoring: Scoring,
+        driver: EvalJobDriver,
+        max_rows: int,
+    ) -> None:
+        self._store = store
+        self._states = states
+        self._views = views
+        self._datasets = datasets
+        self._scoring = scoring
+        self._driver = driver
+        self._max_rows = max_rows
+        self._recovered = asyncio.Event()
+
+    async def schedule(
+        self, benchmark_id: str, request: RunEvalRequest, caller: Caller, command: str
+    ) -> RunningJob:
+        """Schedules a job over the benchmark's dataset as it is now. Returns once that is durable.
+
+        Raises NotFound for an unknown benchmark or dataset, Invalid (also for an unknown model or function),
+        Conflict and Unavailable when too many jobs are open.
+        """
+        where = "benchmark_config"
+        benchmark = benchmarks.existing((await self._states.benchmark(benchmark_id)).state, benchmark_id)
+        config = await self._checked(request.benchmark_config, benchmark.scoring_functions)
+        version, row_count = await self._datasets.version(benchmark.dataset_id)
+        if not row_count:
+            raise Invalid(f"Dataset {benchmark.dataset_id!r} has no rows to evaluate; append some first.")
+        scheduled = EvalJobScheduled(
+            benchmark_id=benchmark_id,
+            num_rows=evaljobs.num_rows(row_count, config.num_examples, where),
+            config=config,
+            scoring_functions=benchmark.scoring_functions,
+            dataset_id=benchmark.dataset_id,
+            dataset_version=version,
+        )
+        return await self._open(scheduled, "", caller, command)
+
+    async def evaluate(
+        self, benchmark_id: str, request: EvaluateRowsRequest, caller: Caller, command: str
+    ) -> RunningJob:
+        """Evaluates rows that came with the request. Raises what `schedule` raises, Invalid for a row that fits no
+        format, and TooLarge for too many."""
+        benchmarks.existing((await self._states.benchmark(benchmark_id)).state, benchmark_id)
+        benchmarks.check_functions(request.scoring_functions)
+        given = len(request.input_rows)
+        if not given:
+            raise Invalid("input_rows is empty; give the rows to evaluate.")
+        if given > self._max_rows:
+            raise TooLarge(
+                f"input_rows has {given} rows; at most {self._max_rows} are evaluated at once. Register them as a "
+                "dataset and run a job, or raise eval_max_rows."
+            )
+        config = await self._checked(request.benchmark_config, request.scoring_functions)
+        count = evaljobs.num_rows(given, config.num_examples, "benchmark_config")
+        rows = [bytes(row) for row in request.input_rows]
+        answered = needs_answer(request.scoring_functions)
+        scheduled = EvalJobScheduled(
+            benchmark_id=benchmark_id,
+            num_rows=count,
+            config=config,
+            scoring_functions=request.scoring_functions,
+            rows=await _packed(rows, count, answered),
+        )
+        return await self._open(scheduled, new_id(), caller, command)
+
+    async def _checked(self, config: BenchmarkConfig, functions: Sequence[str]) -> BenchmarkConfig:
+        """The configuration, normalised. Raises Invalid."""
+        self._driver.refuse_if_closing()
+        self._scoring.check(functions, config.scoring_params or {})
+        await self._scoring.check_judges(config.scoring_params or {})
+        candidate = await self._driver.checked_candidate(config.eval_candidate)
+        return replace(config, eval_candidate=candidate, type=None)
+
+    async def _open(
+        self, scheduled: EvalJobScheduled, evaluation_id: str, caller: Caller, command: str
+    ) -> RunningJob:
+        """Appends to the benchmark's stream, to the job's own, and where an agent is the candidate to the agent's:
+        all or nothing."""
+        benchmark_id, candidate = scheduled.benchmark_id, scheduled.config.eval_candidate
+        others: list[StreamWrite] = []
+        if not isinstance(candidate, ModelCandidate):
+            agent_id = new_id()
+            scheduled = replace(scheduled, agent_id=agent_id)
+            created: list[Event] = [AgentCreated(config=candidate.config)]
+            others.append(StreamWrite(stream_name("agent", agent_id), 0, caller.stamp(created)))
+        for _ in range(ATTEMPTS):
+            state, version = await self._states.benchmark(benchmark_id)
+            benchmarks.existing(state, benchmark_id)
+            job_id, events = evaluation_id, benchmarks.schedule_evaluation(state, evaluation_id)
+            if not evaluation_id:
+                job_id, events = benchmarks.schedule_job(state)
+            own = caller.stamp([scheduled])
+            writes = (
+                StreamWrite(stream_name("benchmark", benchmark_id), version, caller.stamp(events)),
+                StreamWrite(stream_of(benchmark_id, job_id), 0, own),
+                *others,
+            )
+            try:
+                appended = await self._store.append(Append(writes, command=command))
+            except VersionConflict:
+                continue
+            job = RunningJob(benchmark_id, job_id)
+            job.publish(own, appended.recorded_at[1:2])
+            self._driver.launch(job, caller)
+            return job
+        raise Conflict(f"Benchmark {benchmark_id!r} is busy with other requests. Try again.")
+
+    async def running(self, benchmark_id: str, job_id: str) -> RunningJob | None:
+        """The job if it is scheduled or running in this process, None when it has ended (or is parked). Raises
+        NotFound."""
+        for _ in range(ATTACH_ATTEMPTS):
+            job = self._driver.jobs.get((benchmark_id, job_id))
+            if job is not None:
+                return job
+            state = (await self._states.benchmark(benchmark_id)).state
+            benchmarks.existing(state, benchmark_id)
+            if job_id not in state.open_jobs or self._driver.closing:
+                if not benchmarks.is_number(job_id) or int(job_id) >= state.next_job:
+                    await self.view(benchmark_id, job_id)
+                return None
+            # Left by the last process, or scheduled a moment ago: it is about to be there.
+            await self._recovered.wait()
+            await asyncio.sleep(0.005)
+        return None
+
+    async def view(self, benchmark_id: str, job_id: str) -> evaljob_views.JobView:
+        """The job as the read model has it. Raises NotFound."""
+        view = await self._views.read(READ, evaljob_views.get, benchmark_id, job_id)
+        if view is None:
+            raise NotFound(f"There is no job {job_id!r} of benchmark {benchmark_id!r}.")
+        return view
+
+    async def outcome(self, benchmark_id: str, job_id: str) -> JobOutcome:
+        """How the job stands or ended. Raises NotFound."""
+        job = await self.running(benchmark_id, job_id)
+        return job.outcome() if job is not None else (await self.view(benchmark_id, job_id)).outcome
+
+    async def cancel(self, benchmark_id: str, job_id: str, reason: str) -> None:
+        """Ends a job that is scheduled or running; one that has ended is left as it is. Raises NotFound."""
+        job = await self.running(benchmark_id, job_id)
+        if job is not None:
+            job.request_stop("cancelled", reason)
+            await job.ended()
+            if job.state.is_open:
+                raise Unavailable("The server is shutting down; the job goes on after its next start.")
+            return
+        await self.view(benchmark_id, job_id)
+
+    async def cancel_all(self, benchmark_id: str, reason: str) -> None:
+        """Ends all jobs of a benchmark that are open now."""
+        open_jobs = (await self._states.benchmark(benchmark_id)).state.open_jobs
+        await asyncio.gather(*(self.cancel(benchmark_id, job_id, reason) for job_id in open_jobs))
+
+    async def recover(self) -> None:
+        """Takes up the jobs that the last process left open, in the order of scheduling."""
+        for benchmark_id, job_id in await self._left_open():
+            while True:
+                try:
+                    await self._take_up(benchmark_id, job_id)
+                except Unavailable as error:
+                    logger.warning(
+                        "job %s of %s waits for the event log: %s", job_id, benchmark_id, error.detail
+                    )
+                    await asyncio.sleep(1.0)
+                    continue
+                except ReplaystackError as error:
+                    logger.info("job %s of %s is not taken up: %s", job_id, benchmark_id, error)
+                break
+        self._recovered.set()
+
+    async def _left_open(self) -> list[tuple[str, str]]:
+        while True:
+            try:
+                return await self._views.read(READ, evaljob_views.open_jobs)
+            except Unavailable as error:
+                logger.info("open jobs wait for the read models: %s", error.detail)
+                await asyncio.sleep(1.0)
+
+    async def _take_up(self, benchmark_id: str, job_id: str) -> None:
+        if (benchmark_id, job_id) in self._driver.jobs:
+            return
+        job = await folded(self._store, benchmark_id, job_id)
+        # Scheduled in this process while the look at the read model was under way.
+        if job.state.is_open and (benchmark_id, job_id) not in self._driver.jobs:
+            self._driver.launch(job, replace(SYSTEM, trace_id=job.state.trace_id), left=True)
+
+
+async def _packed(rows: Sequence[bytes], count: int, answered: bool) -> str:
+    """The first `count` rows as the text of a JSON array. Raises Invalid for a row that fits no format, TooLarge."""
+    size = sum(map(len, rows))
+    if size > MAX_ROWS_BYTES:
+        raise TooLarge(
+            f"input_rows has {size} bytes; at most {MAX_ROWS_BYTES} are evaluated at once. Register the rows as a "
+            "dataset and run a job."
+        )
+    if size > LARGE_BYTES:
+        await asyncio.to_thread(_check_rows, rows, answered)
+    else:
+        _check_rows(rows, answered)
+    return (b"[%b]" % b",".join(rows[:count])).decode()
+
+
+def _check_rows(rows: Sequence[bytes], answered: bool) -> None:
+    """Raises Invalid for a row that fits no format."""
+    for index, row in enumerate(rows):
+        try:
+            read_row(row, answered)
+        except Invalid as error:
+            raise Invalid(f"input_rows[{index}]: {error.detail}") from None

@@ -1,0 +1,42 @@
+"""The aggregated results of a job, from the score rows that its stream holds."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from schemas.events.evaljob import EvalJobRowEvaluated, EvalJobScheduled
+from stack.eventstore import EventStore
+from stack.services.scoring.scoring import Scoring
+
+PAGE_EVENTS = 1_000
+# Aggregating more than this many rows goes to a thread.
+FEW_ROWS = 1_000
+
+
+async def aggregates_of(
+    store: EventStore, stream: str, scheduled: EvalJobScheduled, scoring: Scoring
+) -> dict[str, dict[str, Any]]:
+    """Of each function over the rows that were evaluated, in the order of the rows. Holds all score rows in memory
+    meanwhile, some hundred bytes each."""
+    rows: dict[int, dict[str, dict[str, Any]]] = {}
+    version = 0
+    while page := await store.read_stream(stream, version, version + PAGE_EVENTS):
+        version = page[-1].version
+        for recorded in page:
+            if isinstance(recorded.event, EvalJobRowEvaluated):
+                rows[recorded.event.row] = recorded.event.scores
+    if len(rows) > FEW_ROWS:
+        return await asyncio.to_thread(_aggregated, scheduled, rows, scoring)
+    return _aggregated(scheduled, rows, scoring)
+
+
+def _aggregated(
+    scheduled: EvalJobScheduled, rows: dict[int, dict[str, dict[str, Any]]], scoring: Scoring
+) -> dict[str, dict[str, Any]]:
+    params = scheduled.config.scoring_params or {}
+    ordered = [rows[number] for number in sorted(rows)]
+    return {
+        name: scoring.aggregate(name, params.get(name), [scores[name] for scores in ordered])
+        for name in scheduled.scoring_functions
+    }

@@ -1,0 +1,176 @@
+"""Evaluates one row: asks the candidate, again after an upstream's fault, scores what it answered."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from schemas.api.scoring_function import ScoringFnParams
+from schemas.api.turn import TurnError, TurnUsage
+from schemas.events.evaljob import EvalJobRowEvaluated, Generation
+from stack.domain import evaljob as evaljobs
+from stack.domain.eval_row import EvalRow, read_row
+from stack.errors import (
+    InternalError,
+    Invalid,
+    ReplaystackError,
+    TooManyRequests,
+    Unavailable,
+    UpstreamFailed,
+    UpstreamTimeout,
+)
+from stack.services.evals.candidate import Answer, Candidate, RowFailed
+from stack.services.evals.eval_rows import LARGE_BYTES, RowText
+from stack.services.requests.caller import Caller
+from stack.services.scoring.scoring import Scoring
+from telemetry.own.tracing import Tracing
+
+logger = logging.getLogger("replaystack.eval")
+
+T = TypeVar("T")
+
+# What may be gone a moment later. A request that was refused (400) is refused again.
+PASSING = (TooManyRequests, Unavailable, UpstreamFailed, UpstreamTimeout)
+BACKOFF_S = 0.5
+MAX_BACKOFF_S = 60.0
+ANSWERLESS = frozenset(("basic::bfcl", "basic::ifeval", "llm-as-judge::base"))
+"""Functions that can score a row which says no expected answer."""
+
+
+class RowLimits(Struct, frozen=True, kw_only=True):
+    """Settings of the same names."""
+
+    eval_row_attempts: int = 3
+    turn_deadline_s: float = 1800.0
+
+
+class RowEvaluator:
+    """Of one job. Rows are evaluated independently, any number at a time."""
+
+    def __init__(
+        self,
+        candidate: Candidate,
+        scoring: Scoring,
+        functions: Mapping[str, ScoringFnParams | None],
+        tracing: Tracing,
+        limits: RowLimits,
+        caller: Caller,
+        labels: Mapping[str, str],
+    ) -> None:
+        self._candidate = candidate
+        self._scoring = scoring
+        self._functions = functions
+        self._answered = needs_answer(tuple(functions))
+        self._tracing = tracing
+        self._limits = limits
+        self._caller = caller
+        self._labels = labels
+
+    async def evaluate(self, row: RowText) -> EvalJobRowEvaluated:
+        """What is recorded of the row. A failure is the row's; only what is nobody's fault but ours is raised."""
+        attributes = dict(self._labels) | {"eval.row": row.number}
+        with self._tracing.span(f"evaluate row {row.number}", attributes=attributes) as span:
+            caller = Caller(self._caller.actor, self._caller.trace_id, span.traceparent, span.tracestate)
+            began = time.monotonic()
+            asked = _Asked()
+            error: ReplaystackError | None = None
+            answer = Answer("", TurnUsage())
+            scores: dict[str, dict[str, Any]] = {}
+            digest = await _in_thread_if_large(row.text, lambda: hashlib.sha256(row.text).hexdigest()[:16])
+            try:
+                read = await _in_thread_if_large(row.text, lambda: read_row(row.text, self._answered))
+                answer = await self._answer(row.number, read, asked, caller)
+                scores = await self._scored(read, answer)
+                unscored = evaljobs.failed_row_error(scores)
+                error = Invalid(unscored) if unscored else None
+            except RowFailed as failed:
+                error, answer = failed.error, Answer("", TurnUsage(), failed.session_id, failed.turn_id)
+            except ReplaystackError as failed:
+                error = failed
+            if error is not None:
+                span.fail(str(error.status))
+                scores = scores or {name: {"score": 0, "error": error.detail} for name in self._functions}
+            for name, score in scores.items():
+                if isinstance(score.get("score"), int | float):
+                    span.set(f"eval.score.{name}", float(score["score"]))
+            return EvalJobRowEvaluated(
+                row=row.number,
+                input_digest=digest,
+                generation=Generation(answer.text, "" if error is None or answer.text else error.detail),
+                scores=scores,
+                attempts=asked.attempts,
+                duration_ms=round((time.monotonic() - began) * 1000),
+                usage=answer.usage,
+                error=TurnError(error.status, error.title, error.detail) if error else None,
+                session_id=answer.session_id,
+                turn_id=answer.turn_id,
+            )
+
+    async def _answer(self, number: int, row: EvalRow, asked: _Asked, caller: Caller) -> Answer:
+        """Raises RowFailed and ReplaystackError, once the attempts are used up or another would be in vain."""
+        while True:
+            asked.attempts += 1
+            try:
+                return await self._in_time(number, row, asked.attempts, caller)
+            except RowFailed as failed:
+                error = failed.error
+                if failed.final or not self._passes(error, asked.attempts):
+                    raise
+            except ReplaystackError as failed:
+                error = failed
+                if not self._passes(error, asked.attempts):
+                    raise
+            except Exception:
+                logger.exception("row %d of %s failed unexpectedly", number, self._labels)
+                raise InternalError("The row failed inside the server. Its log has the details.") from None
+            await asyncio.sleep(backoff_s(asked.attempts, error.retry_after))
+
+    async def _in_time(self, number: int, row: EvalRow, attempt: int, caller: Caller) -> Answer:
+        deadline_s = self._limits.turn_deadline_s
+        try:
+            async with asyncio.timeout(deadline_s):
+                return await self._candidate.answer(number, row, attempt, caller, self._labels)
+        except TimeoutError:
+            late = UpstreamTimeout(f"The row was not answered within the deadline of {deadline_s:g} s.")
+            raise RowFailed(late, final=True) from None
+
+    def _passes(self, error: ReplaystackError, attempts: int) -> bool:
+        return isinstance(error, PASSING) and attempts < self._limits.eval_row_attempts
+
+    async def _scored(self, row: EvalRow, answer: Answer) -> dict[str, dict[str, Any]]:
+        values = row.values | {"generated_answer": answer.text}
+        return {
+            name: await self._scoring.score_row(name, params, values, self._labels)
+            for name, params in self._functions.items()
+        }
+
+
+class _Asked:
+    """How often the candidate was asked."""
+
+    def __init__(self) -> None:
+        self.attempts = 0
+
+
+def backoff_s(attempts: int, retry_after_s: float | None) -> float:
+    """The pause after that many attempts: twice as long each time, somewhere in its upper half so that rows do not
+    all come back at once, and never shorter than the upstream asked for."""
+    pause_s = min(MAX_BACKOFF_S, BACKOFF_S * 2.0 ** (attempts - 1))
+    return max(pause_s * random.uniform(0.5, 1.0), float(retry_after_s or 0))  # noqa: S311
+
+
+def needs_answer(functions: Sequence[str]) -> bool:
+    """Whether a row has to say what answer is expected: to be scored by these functions."""
+    return any(name not in ANSWERLESS for name in functions)
+
+
+async def _in_thread_if_large(text: bytes, work: Callable[[], T]) -> T:
+    """Work that takes the longer the longer `text` is."""
+    return await asyncio.to_thread(work) if len(text) > LARGE_BYTES else work()

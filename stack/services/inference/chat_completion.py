@@ -1,0 +1,221 @@
+"""Chat completions that are passed through to the configured providers, and observed on their way.
+
+Nothing of them is an event: they belong to no agent. What they took is in the telemetry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import TypeVar
+
+from msgspec import Raw, Struct
+from msgspec.structs import replace
+from opentelemetry.util.types import AttributeValue
+
+from stack.errors import NotFound, ReplaystackError, Unavailable
+from stack.providers.inference.noted_answer import Noted
+from stack.providers.inference.openai_errors import OptionsRefused, may_refuse_options
+from stack.providers.inference.port import InferenceProvider, RelayedAnswer, RelayedRequest
+from stack.providers.inference.registry import Models, UnknownModel
+from stack.providers.inference.relayed_request import ReadRequest, read_request
+from stack.providers.inference.relayed_stream import RelayedStream
+from telemetry.own import conventions as names
+from telemetry.own.model_call import ModelCall, ModelCalls
+from telemetry.own.tracing import upstream_headers
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+LARGE_BYTES = 256 * 1024
+"""JSON above this is read outside of the event loop's thread."""
+
+_NUMBERS = {
+    "temperature": names.GEN_AI_REQUEST_TEMPERATURE,
+    "top_p": names.GEN_AI_REQUEST_TOP_P,
+    "frequency_penalty": names.GEN_AI_REQUEST_FREQUENCY_PENALTY,
+    "presence_penalty": names.GEN_AI_REQUEST_PRESENCE_PENALTY,
+}
+_COUNTS = {
+    "top_k": names.GEN_AI_REQUEST_TOP_K,
+    "max_tokens": names.GEN_AI_REQUEST_MAX_TOKENS,
+    "max_completion_tokens": names.GEN_AI_REQUEST_MAX_TOKENS,
+    "seed": names.GEN_AI_REQUEST_SEED,
+    "n": names.GEN_AI_REQUEST_CHOICE_COUNT,
+}
+_OUTPUT_TYPES = {"json_object": "json", "json_schema": "json", "text": "text"}
+
+
+class _Format(Struct):
+    type: str = ""
+
+
+class PassedAnswer(Struct, frozen=True):
+    """An answer for the caller, as the provider gave it. `pieces` of a streamed one are whole events."""
+
+    status: int
+    headers: Mapping[str, str]
+    pieces: AsyncGenerator[bytes]
+    streamed: bool
+
+
+class ChatCompletions:
+    """At most `limit` are under way at a time."""
+
+    def __init__(self, models: Models, calls: ModelCalls, limit: int) -> None:
+        self._models = models
+        self._calls = calls
+        self._limit = limit
+        self._running = 0
+        self._options_refused = OptionsRefused()
+
+    @asynccontextmanager
+    async def passed(
+        self, body: bytes, headers: Mapping[str, str], without_done: bool = False
+    ) -> AsyncGenerator[PassedAnswer]:
+        """The answer to a request with this body; leaving the context cancels what is under way. `headers` are
+        those of the caller that go on; `without_done` leaves out the `[DONE]` of a stream.
+
+        Raises Invalid, NotFound for an unknown model, Unavailable, UpstreamFailed, UpstreamTimeout; reading the
+        pieces of a streamed answer raises the latter two.
+        """
+        if self._running >= self._limit:
+            raise Unavailable(f"{self._running} chat completions are under way; try again.", retry_after=1)
+        self._running += 1
+        try:
+            read = await _off_the_loop(len(body), read_request, body)
+            try:
+                provider, model = await self._models.resolve(read.model)
+            except UnknownModel as error:
+                raise NotFound(error.detail) from None
+            with self._calls.begin(provider.id, model, provider.base_url, _attributes(read)) as call:
+                sent = {**headers, **upstream_headers()}
+                async with self._asked(provider, read, model, len(body), sent) as (answer, strips):
+                    noted = Noted(self._calls.captures)
+                    stream = RelayedStream(
+                        noted,
+                        without_usage=strips,
+                        without_done=without_done,
+                        where=f"The model server {provider.id!r}",
+                        quote=answer.quote,
+                    )
+                    observed = await self._observed(answer, stream, noted, read, call)
+                    async with aclosing(observed.pieces):
+                        yield observed
+        finally:
+            self._running -= 1
+
+    @asynccontextmanager
+    async def _asked(
+        self,
+        provider: InferenceProvider,
+        read: ReadRequest,
+        model: str,
+        size: int,
+        headers: Mapping[str, str],
+    ) -> AsyncGenerator[tuple[RelayedAnswer, bool]]:
+        """The provider's answer, and whether its event about tokens is one that the caller did not ask for. A
+        server that does not know how to be asked for it is asked without, and never with it again."""
+        known = (provider.id, model)
+        asking = read.asking_for_usage()
+        unasked = asking is not None
+        if known in self._options_refused:
+            asking = None
+        body = await _off_the_loop(size, (asking or read).body, model)
+        request = RelayedRequest(body=body, model=model, streamed=read.streamed)
+        async with provider.relay(request, headers=headers) as answer:
+            if asking is None or answer.status < 400:
+                yield answer, unasked
+                return
+            refusal = b"".join([piece async for piece in answer.pieces])
+        if not may_refuse_options(answer.status, refusal):
+            yield replace(answer, pieces=_one(refusal)), False
+            return
+        body = await _off_the_loop(size, read.body, model)
+        async with provider.relay(replace(request, body=body), headers=headers) as answer:
+            if answer.status < 400:
+                self._options_refused.remember(known)
+            yield answer, unasked
+
+    async def _observed(
+        self, answer: RelayedAnswer, stream: RelayedStream, noted: Noted, read: ReadRequest, call: ModelCall
+    ) -> PassedAnswer:
+        if answer.status >= 400:
+            call.failed(str(answer.status))
+            return PassedAnswer(answer.status, answer.headers, answer.pieces, False)
+        if answer.streamed:
+            pieces = self._streamed(answer, stream, noted, read, call)
+            return PassedAnswer(answer.status, answer.headers, pieces, True)
+        body = b"".join([piece async for piece in answer.pieces])
+        await _off_the_loop(len(body), noted.note, body)
+        self._describe(call, noted, read, ended=True)
+        return PassedAnswer(answer.status, answer.headers, _one(body), False)
+
+    async def _streamed(
+        self, answer: RelayedAnswer, stream: RelayedStream, noted: Noted, read: ReadRequest, call: ModelCall
+    ) -> AsyncGenerator[bytes]:
+        ended = False
+        try:
+            async for piece in answer.pieces:
+                events = stream.feed(piece)
+                if noted.chunks:
+                    call.first_chunk()
+                if events:
+                    yield events
+            ended = True
+            if rest := stream.ended():
+                yield rest
+        except ReplaystackError as error:
+            # Once the model has said why it ended, nothing is lost with what is cut off.
+            ended = bool(noted.finish_reasons)
+            if not ended:
+                call.failed(type(error).__name__)
+                raise
+        finally:
+            self._describe(call, noted, read, ended)
+
+    def _describe(self, call: ModelCall, noted: Noted, read: ReadRequest, ended: bool) -> None:
+        call.answered(
+            [noted.finish_reasons[index] for index in sorted(noted.finish_reasons)],
+            response_id=noted.response_id,
+            response_model=noted.model,
+            input_tokens=noted.input_tokens,
+            output_tokens=noted.output_tokens,
+            ended=ended,
+        )
+        if noted.error:
+            call.failed(noted.error)
+        if self._calls.captures:
+            messages = read.value("messages", list[Raw]) or []
+            call.show([bytes(message) for message in messages], noted.said())
+
+
+def _attributes(read: ReadRequest) -> dict[str, AttributeValue | None]:
+    """What the request says about the answer it wants, as far as it says it in the right types."""
+    said: dict[str, AttributeValue | None] = {
+        attribute: read.value(name, float) for name, attribute in _NUMBERS.items() if name in read.fields
+    }
+    said |= {attribute: read.value(name, int) for name, attribute in _COUNTS.items() if name in read.fields}
+    if said.get(names.GEN_AI_REQUEST_CHOICE_COUNT) == 1:
+        del said[names.GEN_AI_REQUEST_CHOICE_COUNT]
+    if "stop" in read.fields:
+        one = read.value("stop", str)
+        said[names.GEN_AI_REQUEST_STOP_SEQUENCES] = tuple(
+            [one] if one else read.value("stop", list[str]) or ()
+        )
+    if "response_format" in read.fields:
+        wanted = read.value("response_format", _Format)
+        said[names.GEN_AI_OUTPUT_TYPE] = _OUTPUT_TYPES.get(wanted.type) if wanted else None
+    if read.streamed:
+        said[names.GEN_AI_REQUEST_STREAM] = True
+    return said
+
+
+async def _one(body: bytes) -> AsyncGenerator[bytes]:
+    yield body
+
+
+async def _off_the_loop(size: int, work: Callable[[A], T], argument: A) -> T:
+    """`work(argument)`, in a thread where it has much to read."""
+    return await asyncio.to_thread(work, argument) if size > LARGE_BYTES else work(argument)

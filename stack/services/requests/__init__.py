@@ -1,0 +1,1 @@
+"""What concerns a request before its use case: the caller, repetition, rates."""

@@ -1,0 +1,1 @@
+"""Scoring of rows and datasets, and model judges."""

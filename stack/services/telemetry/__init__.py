@@ -1,0 +1,1 @@
+"""Queries over traces, spans, logs and metrics."""

@@ -1,0 +1,1 @@
+"""Turns: running, following, resuming and ending them."""

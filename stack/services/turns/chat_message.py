@@ -1,0 +1,128 @@
+"""Messages in the OpenAI chat form, encoded: text, images as `data:` URLs, tool calls and their responses."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Raw
+
+from schemas.api.content import (
+    CompletionMessage,
+    ImageContentItem,
+    InterleavedContent,
+    TextContentItem,
+)
+from schemas.events.turn import FetchedContent
+from stack.domain import turn as turns
+from stack.services.turns.image import model_url
+
+_encode = msgspec.json.Encoder().encode
+
+Item = str | TextContentItem | ImageContentItem
+
+
+class Image(NamedTuple):
+    """An image as a `data:` URL."""
+
+    url: str
+
+
+Part = str | Image
+"""A piece of a message: text or an image."""
+
+LOST_IMAGE = "[an image that is not available]"
+IMAGES_FOLLOW = "The tool returned images; they follow in the next message."
+
+
+def parts_of(
+    content: InterleavedContent | Iterable[Item], fetched: Mapping[str, FetchedContent]
+) -> list[Part]:
+    """Content as parts, texts that lie together joined by a line break. Never raises."""
+    single = isinstance(content, str | TextContentItem | ImageContentItem)
+    items: Iterable[Item] = [content] if single else content  # type: ignore[list-item, assignment]
+    parts: list[Part] = []
+    for item in items:
+        part: Part
+        if isinstance(item, ImageContentItem):
+            url = model_url(item.image, fetched)
+            part = Image(url) if url else LOST_IMAGE
+        else:
+            part = item if isinstance(item, str) else item.text
+        _join(parts, part, "\n")
+    return parts
+
+
+def user_message(blocks: Iterable[list[Part]]) -> Raw:
+    """Blocks with a blank line between them. Without images the content is plain text, which every server
+    takes; with images it is a list of parts."""
+    parts: list[Part] = []
+    for block in blocks:
+        for number, part in enumerate(block):
+            if part:
+                _join(parts, part, "\n" if number else "\n\n")
+    if all(isinstance(part, str) for part in parts):
+        return _message("user", "".join(part for part in parts if isinstance(part, str)))
+    return _message("user", [_chat_part(part) for part in parts])
+
+
+def tool_message(call_id: str, parts: list[Part]) -> Raw:
+    """The text of a tool's response. Images have no place in it: `images_of` puts them behind."""
+    text = "\n".join(part for part in parts if isinstance(part, str))
+    if not text and images_of(call_id, parts):
+        text = IMAGES_FOLLOW
+    return Raw(_encode({"role": "tool", "tool_call_id": call_id, "content": text}))
+
+
+def images_of(call_id: str, parts: list[Part]) -> list[Part]:
+    """The images of a tool's response as a block of a user message; empty where there are none."""
+    images: list[Part] = [part for part in parts if isinstance(part, Image)]
+    return [f"Images that the tool call {call_id} returned:", *images] if images else []
+
+
+def assistant_message(output: CompletionMessage) -> Raw:
+    if not output.tool_calls:
+        return _message("assistant", output.content)
+    # Servers parse the arguments for their templates, so what is no JSON object must not go back.
+    calls = [
+        {
+            "id": call.call_id,
+            "type": "function",
+            "function": {
+                "name": call.tool_name,
+                "arguments": call.arguments if turns.arguments_are_json(call) else "{}",
+            },
+        }
+        for call in output.tool_calls
+    ]
+    return Raw(_encode({"role": "assistant", "content": output.content, "tool_calls": calls}))
+
+
+def system_text(text: str) -> Raw:
+    return _message("system", text)
+
+
+def _join(parts: list[Part], part: Part, separator: str) -> None:
+    """Adds a part; two texts become one."""
+    if parts and isinstance(part, str) and isinstance(parts[-1], str):
+        parts[-1] = f"{parts[-1]}{separator}{part}"
+    else:
+        parts.append(part)
+
+
+def _chat_part(part: Part) -> dict[str, Any]:
+    if isinstance(part, Image):
+        return {"type": "image_url", "image_url": {"url": part.url}}
+    return {"type": "text", "text": part}
+
+
+def _message(role: str, content: Any) -> Raw:
+    return Raw(_encode({"role": role, "content": content}))
+
+
+def digests_of(messages: Iterable[Raw]) -> bytes:
+    """The SHA-256 of each message, joined (32 bytes each). A request's digest is made from these, so that a long
+    history is hashed once and not with every inference."""
+    return b"".join([hashlib.sha256(message).digest() for message in messages])

@@ -1,0 +1,270 @@
+"""What a turn's input refers to, checked and fetched before the turn is opened.
+
+A model server never gets a URL of a caller's choice: it may reach what its caller may not. The server fetches
+by itself, and what it got is recorded with the turn, so that its history needs no network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from schemas.api.content import ImageContentItem, ImageSource, InputMessage, InterleavedContent, UserMessage
+from schemas.api.turn import Document, ToolResponse
+from schemas.events.turn import FetchedContent
+from stack.errors import Invalid, ReplaystackError, UpstreamTimeout
+from stack.providers.fetch import data_url
+from stack.providers.fetch.port import Fetcher
+from stack.providers.inference.port import InferenceProvider
+from stack.services.turns.document import (
+    MAX_DOCUMENT_BYTES,
+    check_length,
+    inline_text,
+    items_of,
+    text_of,
+    url_of,
+)
+from stack.services.turns.image import MAX_IMAGE_BYTES, check_inline, check_type
+
+MAX_IMAGES = 20
+MAX_URLS = 40
+MAX_FETCHED_BYTES = 32 * 2**20
+FETCH_TIMEOUT_S = 20.0
+# For all of a turn's URLs together: clients give up after 60 s.
+LOAD_TIMEOUT_S = 40.0
+CONCURRENT_FETCHES = 4
+# Checking that much takes 0.1 ms; what is longer goes to a thread.
+_INLINE_CHARACTERS = 64 * 1024
+_BASE64_SLICE_BYTES = 3 * 2**17
+_ACCEPT_IMAGE = "image/png,image/jpeg,image/webp,image/gif;q=0.9,*/*;q=0.1"
+_ACCEPT_TEXT = "text/markdown,text/plain,text/*;q=0.9,application/json,application/xml,*/*;q=0.1"
+
+
+class _Image(NamedTuple):
+    """`where` is the field of the request that holds the image."""
+
+    where: str
+    source: ImageSource
+
+
+class _Remote(NamedTuple):
+    """A URL to fetch: of a document if there is one, else of an image."""
+
+    where: str
+    url: str
+    document: Document | None = None
+
+
+class ContentLoader:
+    """Safe to share. Errors name the field of the request."""
+
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        *,
+        fetch_timeout_s: float = FETCH_TIMEOUT_S,
+        load_timeout_s: float = LOAD_TIMEOUT_S,
+    ) -> None:
+        self._fetcher = fetcher
+        self._fetch_timeout_s = fetch_timeout_s
+        self._load_timeout_s = load_timeout_s
+
+    async def load(
+        self,
+        messages: Sequence[InputMessage],
+        documents: Sequence[Document] | None,
+        provider: InferenceProvider,
+    ) -> list[FetchedContent]:
+        """Checks the input of a turn and returns what was behind its `https:` URLs, each once.
+
+        Raises Invalid (also for images to a provider that takes none), UpstreamFailed, UpstreamTimeout.
+        """
+        return await self._load([*_message_images(messages)], documents or (), provider)
+
+    async def load_responses(
+        self, responses: Sequence[ToolResponse], provider: InferenceProvider
+    ) -> list[FetchedContent]:
+        """The same for what tools returned."""
+        found = [
+            image
+            for index, response in enumerate(responses)
+            for image in _images(response.content, f"tool_responses[{index}].content")
+        ]
+        return await self._load(found, (), provider)
+
+    async def _load(
+        self, found: list[_Image], documents: Sequence[Document], provider: InferenceProvider
+    ) -> list[FetchedContent]:
+        for index, document in enumerate(documents):
+            found += _document_images(document, index)
+        if not found and not documents:
+            return []
+        _check_sources(found, provider)
+        inline = [image for image in found if not _is_remote(image.source)]
+        await _checked(lambda: _check_inline(inline), sum(_length(image.source) for image in inline))
+        fetched = await self._fetch([*_image_urls(found), *_document_urls(documents)])
+        by_url = {one.uri: one for one in fetched}
+        size = sum(len(document.content) for document in documents if isinstance(document.content, str))
+        await _checked(lambda: _check_documents(documents, by_url), size + sum(len(f.data) for f in fetched))
+        return fetched
+
+    async def _fetch(self, remotes: list[_Remote]) -> list[FetchedContent]:
+        """Each URL once, a few at a time; the first that fails ends the others."""
+        wanted: dict[str, _Remote] = {}
+        for remote in remotes:
+            known = wanted.setdefault(remote.url, remote)
+            if (known.document is None) != (remote.document is None):
+                raise Invalid(f"{remote.where}: The URL is given as an image and as a document.")
+        if len(wanted) > MAX_URLS:
+            raise Invalid(f"The turn refers to {len(wanted)} URLs; at most {MAX_URLS} are fetched.")
+        if not wanted:
+            return []
+        places, budget = asyncio.Semaphore(CONCURRENT_FETCHES), _Budget(MAX_FETCHED_BYTES)
+        try:
+            async with asyncio.timeout(self._load_timeout_s), asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._get(one, places, budget)) for one in wanted.values()]
+        except TimeoutError:
+            raise UpstreamTimeout(
+                f"The URLs of the turn did not all come within {self._load_timeout_s:g} s."
+            ) from None
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    async def _get(self, remote: _Remote, places: asyncio.Semaphore, budget: _Budget) -> FetchedContent:
+        document = remote.document
+        async with places:
+            with _named(remote.where):
+                fetched = await self._fetcher.fetch(
+                    remote.url,
+                    max_bytes=MAX_DOCUMENT_BYTES if document else MAX_IMAGE_BYTES,
+                    timeout_s=self._fetch_timeout_s,
+                    accept=_ACCEPT_TEXT if document else _ACCEPT_IMAGE,
+                )
+                budget.spend(len(fetched.body))
+                if document is not None:
+                    text = await asyncio.to_thread(text_of, fetched, document.mime_type)
+                    return FetchedContent(remote.url, fetched.media_type, text)
+                media_type = check_type(fetched.body)
+                return FetchedContent(remote.url, media_type, await asyncio.to_thread(_base64, fetched.body))
+
+
+class _Budget:
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._left_bytes = limit_bytes
+
+    def spend(self, count: int) -> None:
+        self._left_bytes -= count
+        if self._left_bytes < 0:
+            raise Invalid(f"The URLs of the turn hold more than {self._limit_bytes} bytes together.")
+
+
+def _message_images(messages: Sequence[InputMessage]) -> Iterator[_Image]:
+    for index, message in enumerate(messages):
+        yield from _images(message.content, f"messages[{index}].content")
+        if isinstance(message, UserMessage) and message.context is not None:
+            yield from _images(message.context, f"messages[{index}].context")
+
+
+def _images(content: InterleavedContent, where: str) -> Iterator[_Image]:
+    if isinstance(content, list):
+        for index, item in enumerate(content):
+            if isinstance(item, ImageContentItem):
+                yield _Image(f"{where}[{index}].image", item.image)
+    elif isinstance(content, ImageContentItem):
+        yield _Image(f"{where}.image", content.image)
+
+
+def _document_images(document: Document, index: int) -> list[_Image]:
+    where = f"documents[{index}].content"
+    with _named(where):
+        if url_of(document):
+            return []
+        items = items_of(document)
+    return [
+        _Image(
+            f"{where}[{number}].image" if isinstance(document.content, list) else f"{where}.image", item.image
+        )
+        for number, item in enumerate(items)
+        if isinstance(item, ImageContentItem)
+    ]
+
+
+def _image_urls(found: Sequence[_Image]) -> Iterator[_Remote]:
+    for where, source in found:
+        if source.url is not None and _is_remote(source):
+            yield _Remote(f"{where}.url", source.url.uri)
+
+
+def _document_urls(documents: Sequence[Document]) -> Iterator[_Remote]:
+    for index, document in enumerate(documents):
+        url = url_of(document)
+        if url and not data_url.is_data_url(url):
+            yield _Remote(f"documents[{index}].content", url, document)
+
+
+def _check_sources(found: Sequence[_Image], provider: InferenceProvider) -> None:
+    if found and not provider.capabilities.images:
+        raise Invalid(
+            f"{found[0].where}: {provider.id!r}, which serves the agent's model, takes no images. Leave it out, "
+            "or use an agent with a model that does."
+        )
+    if len(found) > MAX_IMAGES:
+        raise Invalid(f"The turn holds {len(found)} images; it may hold at most {MAX_IMAGES}.")
+    for where, source in found:
+        if (source.url is None) == (source.data is None):
+            raise Invalid(f"{where} needs either url or data.")
+
+
+def _check_inline(found: Sequence[_Image]) -> None:
+    for where, source in found:
+        with _named(f"{where}.{'url' if source.url else 'data'}"):
+            check_inline(source)
+
+
+def _check_documents(documents: Sequence[Document], fetched: Mapping[str, FetchedContent]) -> None:
+    for index, document in enumerate(documents):
+        with _named(f"documents[{index}].content"):
+            url = url_of(document)
+            if data_url.is_data_url(url):
+                inline_text(url, document.mime_type)
+    check_length(documents, fetched)
+
+
+def _is_remote(source: ImageSource) -> bool:
+    return source.url is not None and not data_url.is_data_url(source.url.uri)
+
+
+def _length(source: ImageSource) -> int:
+    return len(source.data or "") + (len(source.url.uri) if source.url else 0)
+
+
+async def _checked(work: Callable[[], None], size: int) -> None:
+    """Does work that takes time with the size of what it reads."""
+    if size > _INLINE_CHARACTERS:
+        await asyncio.to_thread(work)
+    else:
+        work()
+
+
+@contextmanager
+def _named(where: str) -> Iterator[None]:
+    """Says in an error which field it is about."""
+    try:
+        yield
+    except ReplaystackError as error:
+        raise type(error)(f"{where}: {error.detail}") from None
+
+
+def _base64(body: bytes) -> str:
+    """In slices, since encoding keeps the interpreter to itself."""
+    view = memoryview(body)
+    pieces = [
+        binascii.b2a_base64(view[start : start + _BASE64_SLICE_BYTES], newline=False)
+        for start in range(0, len(view), _BASE64_SLICE_BYTES)
+    ]
+    return b"".join(pieces).decode("ascii")

@@ -1,0 +1,278 @@
+"""What the model is shown: a session's turns as chat messages, each encoded once and copied ever after.
+
+A turn that failed before it produced anything is left out: its question will be asked again, and two user
+messages in a row break the chat templates of many models. A tool call that was never answered is answered
+with the input of the next turn, or as not executed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Raw
+
+from schemas.api.agent import AgentConfig, ToolConfig, ToolDef
+from schemas.api.content import InterleavedContent, TextContentItem, ToolResponseMessage, UserMessage
+from schemas.events.turn import FetchedContent
+from stack.domain import turn as turns
+from stack.domain.session import SessionState
+from stack.domain.tool import strict_schema
+from stack.domain.turn import StepState, TurnState
+from stack.eventstore import EventStore, stream_name
+from stack.services.turns.chat_message import (
+    Part,
+    assistant_message,
+    digests_of,
+    images_of,
+    parts_of,
+    system_text,
+    tool_message,
+    user_message,
+)
+from stack.services.turns.document import context_items
+
+_encode = msgspec.json.Encoder().encode
+
+NOT_EXECUTED = "The call was not executed."
+FUNCTION_DEFINITIONS = "{{function_definitions}}"
+# Input above this is encoded in a thread: 1 MiB takes about 1 ms.
+LARGE_INPUT_CHARACTERS = 2**20
+
+Pending = Mapping[str, list[Part]]
+"""The calls that wait for a response, each with what to say if none comes."""
+
+
+class Conversations:
+    """The history of sessions as encoded messages, the most recently used in memory (`max_bytes`)."""
+
+    def __init__(self, store: EventStore, max_bytes: int = 64 * 2**20) -> None:
+        self._store = store
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._sessions: OrderedDict[str, History] = OrderedDict()
+
+    async def before(self, session_id: str, session: SessionState, turn_id: str) -> History:
+        """The messages of all turns of the session that came before `turn_id`, oldest first. Do not change."""
+        earlier = session.turns[: session.turns.index(turn_id)]
+        history = self._sessions.get(session_id)
+        if history is None or history.turns > len(earlier):
+            history = History()
+        first = history.turns
+        missing = earlier[first:]
+        if missing:
+            names = {turn: stream_name("turn", turn) for turn in missing}
+            streams = await self._store.read_streams(list(names.values()))
+            for index, turn in enumerate(missing, first):
+                state = TurnState()
+                for recorded in streams.get(names[turn], ()):
+                    state = turns.evolve(state, recorded.event, recorded.recorded_at, recorded.version)
+                told = await _told(state, history.pending)
+                # While this waited, the end of that turn may have brought it in: see `add`.
+                if history.turns == index:
+                    history.take(told)
+        self._keep(session_id, history)
+        return history
+
+    def add(self, session_id: str, session: SessionState, turn_id: str, state: TurnState) -> None:
+        """Takes over the messages of a turn that just ended, so that the next one need not read it. Large ones
+        are left to be read: encoding them would hold up others."""
+        history = self._sessions.get(session_id)
+        if history is None or session.turns.index(turn_id) != history.turns or _is_large(state):
+            return
+        history.add(state)
+        self._keep(session_id, history)
+
+    def forget(self, session_id: str) -> None:
+        history = self._sessions.pop(session_id, None)
+        if history is not None:
+            self._bytes -= history.counted
+
+    def _keep(self, session_id: str, history: History) -> None:
+        self.forget(session_id)
+        history.counted = history.bytes
+        self._sessions[session_id] = history
+        self._bytes += history.counted
+        while self._bytes > self._max_bytes and self._sessions:
+            self._bytes -= self._sessions.popitem(last=False)[1].counted
+
+
+class Messages(NamedTuple):
+    """Messages with their digests (see `digests_of`)."""
+
+    encoded: list[Raw]
+    digests: bytes
+
+
+def digested(messages: list[Raw]) -> Messages:
+    return Messages(messages, digests_of(messages))
+
+
+class Told(NamedTuple):
+    """What one turn adds to the history, and the calls that it leaves open."""
+
+    messages: Messages
+    pending: Pending
+
+
+class History:
+    """`turns` counts the turns that are in; `pending` are the calls that have no response yet; `counted` is
+    what the cache has accounted for, in bytes."""
+
+    def __init__(self) -> None:
+        self.turns = 0
+        self.messages: list[Raw] = []
+        self.digests = bytearray()
+        self.pending: Pending = {}
+        self.bytes = 0
+        self.counted = 0
+
+    def add(self, state: TurnState) -> None:
+        self.take(told(state, self.pending))
+
+    def take(self, told: Told) -> None:
+        """Adds what the next turn said."""
+        self.turns += 1
+        self.messages += told.messages.encoded
+        self.digests += told.messages.digests
+        self.bytes += sum(memoryview(message).nbytes + 96 for message in told.messages.encoded)
+        self.pending = told.pending
+
+
+def told(state: TurnState, pending: Pending) -> Told:
+    """The messages of a turn that has ended."""
+    answers = answers_of(state)
+    if not answers and state.status != "completed":
+        # The responses that it brought hold all the same: their calls are still open.
+        given = _given(state, _fetched(state))
+        return Told(
+            Messages([], b""),
+            {call_id: given.get(call_id, otherwise) for call_id, otherwise in pending.items()},
+        )
+    left = turns.pending_calls(state)
+    messages = digested([*questions_of(state, pending), *answers])
+    return Told(messages, {call.call_id: [NOT_EXECUTED] for call in left})
+
+
+async def _told(state: TurnState, pending: Pending) -> Told:
+    if _is_large(state):
+        return await asyncio.to_thread(told, state, pending)
+    return told(state, pending)
+
+
+async def questions_for(state: TurnState, pending: Pending) -> Messages:
+    """`questions_of`, in a thread where there is much to encode."""
+    if _is_large(state):
+        return await asyncio.to_thread(lambda: digested(questions_of(state, pending)))
+    return digested(questions_of(state, pending))
+
+
+async def answers_for(state: TurnState) -> Messages:
+    """`answers_of`, in a thread where there is much to encode."""
+    if _is_large(state):
+        return await asyncio.to_thread(lambda: digested(answers_of(state)))
+    return digested(answers_of(state))
+
+
+def system_message(config: AgentConfig, tool_config: ToolConfig) -> list[Raw]:
+    """The agent's instructions. With `system_message_behavior: replace` they may say where the definitions of
+    the tools go."""
+    text = config.instructions
+    if tool_config.system_message_behavior == "replace" and FUNCTION_DEFINITIONS in text:
+        definitions = _encode([_function(tool) for tool in config.client_tools or ()]).decode()
+        text = text.replace(FUNCTION_DEFINITIONS, definitions)
+    return [system_text(text)] if text else []
+
+
+def tools_of(config: AgentConfig) -> list[Raw]:
+    """The definitions of the agent's tools in the chat form."""
+    return [Raw(_encode({"type": "function", "function": _function(t)})) for t in config.client_tools or ()]
+
+
+def _function(tool: ToolDef) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": tool.name}
+    if tool.description:
+        function["description"] = tool.description
+    function["parameters"] = strict_schema(tool.input_schema or {})
+    return function
+
+
+def questions_of(state: TurnState, pending: Pending | None = None) -> list[Raw]:
+    """The input of a turn: responses to the calls that were left open, then one message with all that the
+    user says. Documents and the images of responses go before the user's own words."""
+    fetched = _fetched(state)
+    given = _given(state, fetched)
+    messages: list[Raw] = []
+    blocks: list[list[Part]] = []
+    for call_id, otherwise in (pending or {}).items():
+        response = given.get(call_id, otherwise)
+        messages.append(tool_message(call_id, response))
+        blocks.append(images_of(call_id, response))
+    said = [message for message in state.input_messages if isinstance(message, UserMessage)]
+    blocks.append(parts_of(context_items(state.documents, fetched), fetched))
+    for message in said:
+        blocks += (parts_of(message.content, fetched), parts_of(message.context or "", fetched))
+    if said or any(blocks):
+        messages.append(user_message(blocks))
+    return messages
+
+
+def answers_of(state: TurnState) -> list[Raw]:
+    """What a turn has answered so far: the model's messages and the responses of tools."""
+    fetched = _fetched(state)
+    answers: list[Raw] = []
+    for step in state.finished_steps:
+        answers.extend(_step_messages(step, fetched))
+    if not answers and state.output_message.content:
+        answers.append(assistant_message(state.output_message))
+    return answers
+
+
+def _step_messages(step: StepState, fetched: Mapping[str, FetchedContent]) -> Iterable[Raw]:
+    if step.step_type == "tool_execution":
+        responses = [(one.call_id, parts_of(one.content, fetched)) for one in step.tool_responses]
+        yield from (tool_message(call_id, parts) for call_id, parts in responses)
+        # Behind the last of them: between a call and its response nothing may stand.
+        blocks = [block for call_id, parts in responses if (block := images_of(call_id, parts))]
+        if blocks:
+            yield user_message(blocks)
+    elif step.output is not None:
+        yield assistant_message(step.output)
+
+
+def _given(state: TurnState, fetched: Mapping[str, FetchedContent]) -> dict[str, list[Part]]:
+    """The responses among the input."""
+    return {
+        message.call_id: parts_of(message.content, fetched)
+        for message in state.input_messages
+        if isinstance(message, ToolResponseMessage)
+    }
+
+
+def _fetched(state: TurnState) -> dict[str, FetchedContent]:
+    return {one.uri: one for one in state.fetched}
+
+
+def _is_large(state: TurnState) -> bool:
+    """Whether encoding a turn takes more than a millisecond or two."""
+    size = sum(len(one.data) for one in state.fetched)
+    size += sum(len(one.content) for one in state.documents if isinstance(one.content, str))
+    contents = [message.content for message in state.input_messages]
+    contents += [one.content for step in state.steps for one in step.tool_responses]
+    return size + sum(map(_length, contents)) > LARGE_INPUT_CHARACTERS
+
+
+def _length(content: InterleavedContent) -> int:
+    if isinstance(content, str):
+        return len(content)
+    items = content if isinstance(content, list) else [content]
+    length = 0
+    for item in items:
+        if isinstance(item, TextContentItem):
+            length += len(item.text)
+        else:
+            length += len(item.image.data or "") + (len(item.image.url.uri) if item.image.url else 0)
+    return length

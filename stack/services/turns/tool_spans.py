@@ -1,0 +1,85 @@
+"""Shows on spans which tools a turn had run.
+
+Client tools run at the client, which times them; here a span marks that a result was taken in, and in which step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from opentelemetry.util.types import AttributeValue
+
+from schemas.api.content import ToolCall
+from schemas.api.turn import ToolResponse
+from schemas.events.base import Event
+from schemas.events.turn import TurnStepCompleted
+from stack.domain.turn import TurnState
+from telemetry.own import conventions as names
+from telemetry.own import message_content
+from telemetry.own.invocation import Invocation
+from telemetry.own.tracing import ActiveSpan, Tracing
+
+FUNCTION = "function"
+"""`gen_ai.tool.type` of a tool that runs at the client."""
+NOT_EXECUTED = "not_executed"
+"""`error.type` of a call that was answered without that a tool ran."""
+MAX_CHARACTERS = 64 * 1024
+"""Of arguments and of a result, where they are shown at all."""
+
+
+def show_tools(
+    tracing: Tracing, events: Sequence[Event], labels: Mapping[str, str], error_type: str = ""
+) -> None:
+    """One `execute_tool` span below the current one for each call that these events answer. `labels` name the
+    turn; with `error_type` nothing was executed."""
+    for event in events:
+        if isinstance(event, TurnStepCompleted) and event.step_type == "tool_execution":
+            calls = {call.call_id: call for call in event.tool_calls or ()}
+            for response in event.tool_responses or ():
+                own = {**labels, "step_id": event.step_id}
+                with _span(tracing, calls.get(response.call_id), response, own) as span:
+                    if error_type:
+                        span.fail(error_type)
+
+
+def measure_tools(
+    invocation: Invocation, state: TurnState, events: Sequence[Event], executed: bool = True
+) -> None:
+    """Counts the tool calls that these events, which are in `state`, answer. A call that was `executed` took from the
+    end of the step that asked for it to its result."""
+    for event in events:
+        if isinstance(event, TurnStepCompleted) and event.step_type == "tool_execution":
+            duration_s = _duration_s(state, event.step_id) if executed else None
+            for response in event.tool_responses or ():
+                invocation.tool_called(response.tool_name, FUNCTION, duration_s)
+
+
+def _duration_s(state: TurnState, step_id: str) -> float | None:
+    asked_at = 0
+    for step in state.steps:
+        if step.step_id == step_id:
+            return max(0, step.completed_at - asked_at) / 1e6 if asked_at else None
+        asked_at = step.completed_at
+    return None
+
+
+def _span(
+    tracing: Tracing, call: ToolCall | None, response: ToolResponse, labels: Mapping[str, str]
+) -> ActiveSpan:
+    attributes: dict[str, AttributeValue] = {
+        **labels,
+        names.GEN_AI_OPERATION_NAME: names.EXECUTE_TOOL,
+        names.GEN_AI_TOOL_NAME: response.tool_name,
+        names.GEN_AI_TOOL_CALL_ID: response.call_id,
+        names.GEN_AI_TOOL_TYPE: FUNCTION,
+    }
+    if message_content.is_captured():
+        attributes[names.GEN_AI_TOOL_CALL_RESULT] = _text(response.content)[:MAX_CHARACTERS]
+        if call is not None:
+            attributes[names.GEN_AI_TOOL_CALL_ARGUMENTS] = _text(call.arguments)[:MAX_CHARACTERS]
+    return tracing.span(f"{names.EXECUTE_TOOL} {response.tool_name}", attributes=attributes)
+
+
+def _text(content: object) -> str:
+    return content if isinstance(content, str) else msgspec.json.encode(content).decode()

@@ -1,0 +1,326 @@
+"""Turns: create, follow, cancel, and take up again after a crash.
+
+A turn belongs to this service, not to the request that began it: the response, and any later reader, follows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from functools import partial
+
+from msgspec.structs import replace
+
+from projections import turn as turn_views
+from schemas.api.agent import AgentConfig, GrammarResponseFormat, TopKSamplingStrategy
+from schemas.api.content import ToolResponseMessage
+from schemas.api.turn import CreateAgentTurnRequest, ResumeAgentTurnRequest, TurnError
+from schemas.events.turn import Owner, TurnAbandoned, TurnCancelled, TurnFailed, TurnStarted
+from stack.domain import agent as agents
+from stack.domain import session as sessions
+from stack.domain import turn as turns
+from stack.domain.stream_position import StreamPosition
+from stack.domain.tool import check_tool_config
+from stack.domain.turn import TurnState
+from stack.errors import Conflict, Invalid, ReplaystackError, Unavailable, VersionConflict
+from stack.eventstore import Append, EventStore, Expect, StreamWrite, stream_name
+from stack.providers.inference.port import InferenceProvider
+from stack.providers.inference.registry import Models
+from stack.services.effects import Effects
+from stack.services.requests.caller import SYSTEM, Caller
+from stack.services.state import States
+from stack.services.turns.content import ContentLoader
+from stack.services.turns.conversation import answers_of
+from stack.services.turns.live_turn import LiveTurn
+from stack.services.turns.running_turn import RunningTurn
+from stack.services.turns.turn_driver import TurnDriver, TurnLimits
+from stack.services.turns.turn_frames import TurnFrames
+from stack.services.turns.turn_runner import Superseded
+from stack.services.views import Views
+
+logger = logging.getLogger("replaystack.turn")
+
+CREATE_ATTEMPTS = 5
+ATTACH_ATTEMPTS = 20
+LAST_FRAME = 2**31
+RECORD_RETRY_S = (0.05, 0.2, 1.0, 2.0)
+
+
+class TurnService:
+    def __init__(
+        self,
+        store: EventStore,
+        states: States,
+        views: Views,
+        models: Models,
+        effects: Effects,
+        driver: TurnDriver,
+        content: ContentLoader,
+        owner: Owner,
+        limits: TurnLimits,
+    ) -> None:
+        self._store = store
+        self._states = states
+        self._views = views
+        self._models = models
+        self._effects = effects
+        self._driver = driver
+        self._content = content
+        self._owner = owner
+        self._limits = limits
+        self._recovered = asyncio.Event()
+
+    @property
+    def running(self) -> int:
+        return len(self._driver.running)
+
+    async def create(
+        self, agent_id: str, session_id: str, request: CreateAgentTurnRequest, caller: Caller, command: str
+    ) -> RunningTurn:
+        """Opens a turn and runs it in the background. Returns once `turn.started` is durable.
+
+        Raises NotFound, Invalid (also for an unknown model), Conflict while a turn is open, Unavailable, and
+        UpstreamFailed or UpstreamTimeout where a URL of the input did not give its content.
+        """
+        self._driver.refuse_if_full()
+        agent, agent_version = await self._states.agent(agent_id)
+        await self._states.session(agent_id, session_id)
+        agents.check_toolgroups(request.toolgroups, (), "toolgroups")
+        provider, _ = await self._models.resolve(agent.model)
+        check_capabilities(agent, provider)
+        check_tool_config(
+            request.tool_config, {tool.name for tool in agent.client_tools or ()}, "tool_config"
+        )
+        fetched = await self._content.load(request.messages, request.documents, provider)
+        started = TurnStarted(
+            session_id=session_id,
+            agent_id=agent_id,
+            owner=self._owner,
+            input_messages=request.messages,
+            stream=bool(request.stream),
+            documents=request.documents or None,
+            toolgroups=request.toolgroups or None,
+            tool_config=request.tool_config,
+            fetched=fetched or None,
+        )
+        turn_id = self._effects.new_id()
+        opened_at = await self._open(agent_id, session_id, turn_id, started, agent_version, caller, command)
+        turn = RunningTurn(turn_id, session_id, TurnFrames(turn_id), LiveTurn())
+        turn.publish([started], [opened_at])
+        self._driver.launch(turn, agent, partial(self._models.resolve, agent.model), caller)
+        return turn
+
+    async def _open(
+        self,
+        agent_id: str,
+        session_id: str,
+        turn_id: str,
+        started: TurnStarted,
+        agent_version: int,
+        caller: Caller,
+        command: str,
+    ) -> int:
+        """Opens the turn in its session; one that awaits input there is closed as abandoned. Returns when it
+        was recorded, in microseconds since 1970."""
+        for _ in range(CREATE_ATTEMPTS):
+            session, version = await self._states.session(agent_id, session_id)
+            pending = await self._unanswered(session_id, session.turns, started)
+            writes, closed = [], []
+            if session.open_turn:
+                waiting, waiting_version = await self._states.turn(session_id, session.open_turn)
+                if waiting.status == "awaiting_input":
+                    abandoned = TurnAbandoned(output_message=turns.produced(waiting))
+                    stream = stream_name("turn", session.open_turn)
+                    writes.append(StreamWrite(stream, waiting_version, caller.stamp([abandoned])))
+                    closed = sessions.close_turn(session.open_turn, "abandoned")
+                    session = replace(session, open_turn="")
+            events = [*closed, *sessions.open_turn(session, turn_id)]
+            writes.append(StreamWrite(stream_name("session", session_id), version, caller.stamp(events)))
+            started_events = caller.stamp(turns.start(started, pending))
+            writes.append(StreamWrite(stream_name("turn", turn_id), 0, started_events))
+            expects = (Expect(stream_name("agent", agent_id), agent_version),)
+            try:
+                appended = await self._store.append(Append(tuple(writes), expects=expects, command=command))
+                return appended.recorded_at[-1]
+            except VersionConflict:
+                await self._states.agent(agent_id)
+        raise Conflict(f"Session {session_id!r} is busy with other requests. Try again.")
+
+    async def _unanswered(
+        self, session_id: str, turn_ids: Sequence[str], started: TurnStarted
+    ) -> Sequence[str]:
+        """The ids of the calls that the session left open, for input that answers some: those of the last turn
+        that is in its history, however that ended."""
+        if not any(isinstance(message, ToolResponseMessage) for message in started.input_messages):
+            return ()
+        for turn_id in reversed(turn_ids):
+            state, _ = await self._states.turn(session_id, turn_id)
+            if state.status == "completed" or answers_of(state):
+                return [call.call_id for call in turns.pending_calls(state)]
+        return ()
+
+    async def resume(
+        self,
+        agent_id: str,
+        session_id: str,
+        turn_id: str,
+        request: ResumeAgentTurnRequest,
+        caller: Caller,
+        command: str,
+    ) -> tuple[RunningTurn, StreamPosition]:
+        """Takes up a turn that awaits input. Returns it and the position behind which its new frames begin.
+
+        Raises NotFound, Conflict when the turn does not wait, Invalid unless the responses answer exactly the
+        pending calls, UpstreamFailed and UpstreamTimeout as `create`.
+        """
+        self._driver.refuse_if_full()
+        agent, _ = await self._states.agent(agent_id)
+        await self._states.session(agent_id, session_id)
+        state, version = await self._states.turn(session_id, turn_id)
+        turns.check_responses(state, request.tool_responses)
+        provider, _ = await self._models.resolve(agent.model)
+        fetched = await self._content.load_responses(request.tool_responses, provider)
+        step_id = self._effects.new_id()
+        events = turns.resume(state, request.tool_responses, self._owner, step_id, fetched)
+        turn = await self._recorded(session_id, turn_id)
+        if turn.frames.version != version:
+            raise Conflict("The turn was taken up by another request.")
+        write = StreamWrite(stream_name("turn", turn_id), version, caller.stamp(events))
+        try:
+            appended = await self._store.append(Append((write,), command=command))
+        except VersionConflict:
+            raise Conflict("The turn was taken up by another request.") from None
+        turn.publish(events, appended.recorded_at)
+        self._driver.launch(turn, agent, partial(self._models.resolve, agent.model), caller, events)
+        return turn, StreamPosition(version, LAST_FRAME)
+
+    async def attach(self, session_id: str, turn_id: str) -> RunningTurn:
+        """The turn to follow: the running one, or one that has ended with all its frames. Raises NotFound."""
+        for _ in range(ATTACH_ATTEMPTS):
+            turn = self._driver.running.get(turn_id)
+            if turn is not None and turn.session_id == session_id:
+                return turn
+            folded = await self._states.turn(session_id, turn_id)
+            if folded.state.status != "running" or self._driver.closing:
+                turn = await self._recorded(session_id, turn_id)
+                # A resume may have come between the two reads: then it runs, and not for us to end.
+                if turn.state.status != "running" or self._driver.closing:
+                    turn.live.end()
+                    return turn
+            # Left by the last process, or opened a moment ago: its run is about to begin.
+            await self._recovered.wait()
+            await asyncio.sleep(0.005)
+        turn = await self._recorded(session_id, turn_id)
+        turn.live.end()
+        return turn
+
+    async def resumed_at(self, session_id: str, turn_id: str, position: int) -> StreamPosition:
+        """Where the stream of a resume began, given the position of its first event in the log."""
+        before = 0
+        for recorded in await self._store.read_stream(stream_name("turn", turn_id)):
+            if recorded.position < position:
+                before = recorded.version
+        return StreamPosition(before, LAST_FRAME)
+
+    async def _recorded(self, session_id: str, turn_id: str) -> RunningTurn:
+        """The turn with all frames that its events give."""
+        turn = RunningTurn(turn_id, session_id, TurnFrames(turn_id), LiveTurn())
+        for recorded in await self._store.read_stream(stream_name("turn", turn_id)):
+            turn.live.publish(
+                turn.frames.apply(recorded.event, recorded.recorded_at, recorded.version, live=False)
+            )
+        return turn
+
+    async def cancel(self, session_id: str, turn_id: str, reason: str) -> TurnState:
+        """Ends a running turn; one that has ended is left as it is. Returns the state. Raises NotFound."""
+        turn = await self.attach(session_id, turn_id)
+        turn.request_stop("cancelled", reason)
+        await turn.ended()
+        waits = turn.state.status == "awaiting_input"
+        if waits or (turn.task is None and not turn.state.completed_at):
+            return await self._cancel_idle(turn, reason)
+        return turn.state
+
+    async def _cancel_idle(self, turn: RunningTurn, reason: str) -> TurnState:
+        """Ends a turn that nobody runs, as it was when it was attached to."""
+        session_id, turn_id = turn.session_id, turn.turn_id
+        state, version = turn.state, turn.frames.version
+        _, session_version = await self._states.session(state.agent_id, session_id)
+        cancelled = TurnCancelled(reason=reason, output_message=turns.produced(state))
+        closed = sessions.close_turn(turn_id, "cancelled")
+        writes = (
+            StreamWrite(stream_name("turn", turn_id), version, SYSTEM.stamp([cancelled])),
+            StreamWrite(stream_name("session", session_id), session_version, SYSTEM.stamp(closed)),
+        )
+        try:
+            await self._store.append(Append(writes))
+        except VersionConflict:
+            return await self.cancel(session_id, turn_id, reason)
+        return (await self._states.turn(session_id, turn_id)).state
+
+    async def recover(self) -> None:
+        """Takes up the turns that the last process left open: runs them on, or closes them as interrupted."""
+        for left in await self._left_open():
+            while True:
+                try:
+                    await self._take_up(left.agent_id, left.session_id, left.turn_id)
+                except Unavailable as error:
+                    logger.warning("turn %s waits for the event log: %s", left.turn_id, error.detail)
+                    await asyncio.sleep(1.0)
+                    continue
+                except (ReplaystackError, Superseded) as error:
+                    logger.info("turn %s is not taken up: %s", left.turn_id, error)
+                break
+        self._recovered.set()
+
+    async def _left_open(self) -> list[turn_views.OpenTurn]:
+        while True:
+            try:
+                return await self._views.read(("session", "turn"), turn_views.open_turns)
+            except Unavailable as error:
+                logger.info("open turns wait for the read models: %s", error.detail)
+                await asyncio.sleep(1.0)
+
+    async def _take_up(self, agent_id: str, session_id: str, turn_id: str) -> None:
+        state, version = await self._states.turn(session_id, turn_id)
+        if state.status != "running" or state.owner == self._owner:
+            return
+        turn = await self._recorded(session_id, turn_id)
+        age_h = (time.time() - state.running_since / 1e6) / 3600
+        if state.attempt > self._limits.restart_limit or age_h > self._limits.restart_max_age_h:
+            await self._interrupt(turn)
+            return
+        agent, _ = await self._states.agent(agent_id)
+        caller = replace(SYSTEM, trace_id=state.trace_id)
+        [event] = caller.stamp(turns.restart(state, self._owner))
+        write = StreamWrite(stream_name("turn", turn_id), version, [event])
+        appended = await self._store.append(Append((write,)))
+        turn.publish([event], appended.recorded_at)
+        self._driver.launch(turn, agent, partial(self._models.resolve, agent.model), caller)
+
+    async def _interrupt(self, turn: RunningTurn) -> None:
+        error = TurnError(
+            500,
+            "Internal Server Error",
+            "The turn was interrupted and is too old or was restarted too often.",
+        )
+        failed = TurnFailed(error=error, output_message=turns.produced(turn.state))
+        await self._driver.append(turn, SYSTEM.stamp([failed]), "failed")
+        turn.live.end()
+
+
+def check_capabilities(agent: AgentConfig, provider: InferenceProvider, where: str = "agent_config") -> None:
+    """Raises Invalid for a parameter that the provider has no counterpart of. `where` is the place of the agent's
+    configuration in the request."""
+    params, can = agent.sampling_params, provider.capabilities
+    if isinstance(agent.response_format, GrammarResponseFormat) and not can.grammar:
+        raise Invalid(f"{where}.response_format: {provider.id} takes no grammar; use json_schema.")
+    if params is not None:
+        if isinstance(params.strategy, TopKSamplingStrategy) and not can.top_k:
+            raise Invalid(f"{where}.sampling_params.strategy: {provider.id} has no top_k; use top_p.")
+        if params.repetition_penalty not in (None, 1.0) and not can.repetition_penalty:
+            raise Invalid(
+                f"{where}.sampling_params.repetition_penalty: {provider.id} has none; leave it out."
+            )

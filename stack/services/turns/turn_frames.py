@@ -1,0 +1,188 @@
+"""The frames of a turn's stream and its wire form, made from its events: live and replayed alike.
+
+One frame is one `id:` line, one `data:` line and a blank line. There is exactly one way from an event to its
+frames, so a replay is the stream that was seen, byte for byte.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from projections.warehouse.reader import rfc3339
+from schemas.api.content import CompletionMessage, ToolCall
+from schemas.api.error import StreamError, StreamErrorChunk
+from schemas.api.turn import (
+    AgentTurnResponseEvent,
+    AgentTurnResponsePayload,
+    AgentTurnResponseStepCompletePayload,
+    AgentTurnResponseStepProgressPayload,
+    AgentTurnResponseStepStartPayload,
+    AgentTurnResponseStreamChunk,
+    AgentTurnResponseTurnAwaitingInputPayload,
+    AgentTurnResponseTurnCompletePayload,
+    AgentTurnResponseTurnStartPayload,
+    ContentDelta,
+    InferenceStep,
+    Step,
+    TextDelta,
+    ToolCallDelta,
+    ToolExecutionStep,
+    Turn,
+    TurnOutcome,
+)
+from schemas.events.base import Event
+from schemas.events.turn import (
+    TurnAbandoned,
+    TurnAwaitingInput,
+    TurnCancelled,
+    TurnCompleted,
+    TurnFailed,
+    TurnStarted,
+    TurnStepCompleted,
+    TurnStepFailed,
+    TurnStepStarted,
+)
+from stack.domain import turn as turns
+from stack.domain.stream_position import StreamPosition
+from stack.domain.turn import StepState, TurnState
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Frame(NamedTuple):
+    """`delay_ms` is the time since the frame before it, where it was recorded (chunks of an answer)."""
+
+    position: StreamPosition
+    delay_ms: int
+    body: bytes
+
+
+def step_wire(turn_id: str, step: StepState) -> Step:
+    if step.step_type == "tool_execution":
+        return ToolExecutionStep(
+            turn_id=turn_id,
+            step_id=step.step_id,
+            started_at=rfc3339(step.started_at),
+            completed_at=rfc3339(step.completed_at),
+            tool_calls=list(step.tool_calls),
+            tool_responses=list(step.tool_responses),
+        )
+    assert step.output is not None
+    return InferenceStep(
+        turn_id=turn_id,
+        step_id=step.step_id,
+        started_at=rfc3339(step.started_at),
+        completed_at=rfc3339(step.completed_at),
+        model_response=step.output,
+    )
+
+
+def turn_wire(turn_id: str, state: TurnState) -> Turn:
+    """The turn as the contract shows it: its finished steps, and always an output message."""
+    return Turn(
+        turn_id=turn_id,
+        session_id=state.session_id,
+        input_messages=list(state.input_messages),
+        steps=[step_wire(turn_id, step) for step in state.finished_steps],
+        output_message=state.output_message,
+        started_at=rfc3339(state.started_at),
+        completed_at=rfc3339(state.completed_at) if state.completed_at else None,
+    )
+
+
+def outcome_wire(state: TurnState) -> TurnOutcome:
+    return TurnOutcome(status=state.status, usage=state.usage, error=state.error)
+
+
+class TurnFrames:
+    """Folds a turn's events and renders the frames that each gives rise to."""
+
+    def __init__(self, turn_id: str, state: TurnState | None = None, version: int = 0) -> None:
+        self.turn_id = turn_id
+        self.state = state or TurnState()
+        self.version = version
+        self._begun: dict[str, int] = {}
+
+    def apply(self, event: Event, recorded_at: int, version: int, *, live: bool) -> list[Frame]:
+        """Frames of one recorded event. `live`: the chunks of its answer were already sent as they came."""
+        self.state = turns.evolve(self.state, event, recorded_at, version)
+        self.version = version
+        match event:
+            case TurnStarted():
+                return [self._frame(version, AgentTurnResponseTurnStartPayload(self.turn_id))]
+            case TurnStepStarted():
+                self._begun[event.step_id] = version
+                payload = AgentTurnResponseStepStartPayload(event.step_type, event.step_id)
+                return [self._frame(version, payload)]
+            case TurnStepCompleted():
+                step = next(step for step in self.state.steps if step.step_id == event.step_id)
+                details = step_wire(self.turn_id, step)
+                done = AgentTurnResponseStepCompletePayload(event.step_type, event.step_id, details)
+                return [*([] if live else self._chunks(event)), self._frame(version, done)]
+            case TurnStepFailed():
+                return [] if live else self._chunks(event)
+            case TurnAwaitingInput():
+                whole = turn_wire(self.turn_id, self.state)
+                return [self._frame(version, AgentTurnResponseTurnAwaitingInputPayload(whole))]
+            case TurnCompleted() | TurnCancelled() | TurnAbandoned():
+                whole = turn_wire(self.turn_id, self.state)
+                return [self._frame(version, AgentTurnResponseTurnCompletePayload(whole))]
+            case TurnFailed(error=error):
+                chunk = StreamErrorChunk(StreamError(error.status, error.title, error.detail, error.detail))
+                return [_framed(StreamPosition(version, 0), 0, _encode(chunk))]
+        return []
+
+    def text(self, step_id: str, number: int, text: str, delay_ms: int) -> Frame:
+        """The frame of the `number`-th chunk (from 1) of a running step's answer."""
+        return self._progress(step_id, number, TextDelta(text), delay_ms)
+
+    def call_fragment(self, step_id: str, number: int, arguments: str, delay_ms: int) -> Frame:
+        """The frame of a piece of a tool call's arguments."""
+        return self._progress(step_id, number, ToolCallDelta(arguments, "in_progress"), delay_ms)
+
+    def call(self, step_id: str, number: int, call: ToolCall, delay_ms: int) -> Frame:
+        """The frame of a whole tool call: `succeeded` when its arguments are a JSON object."""
+        status = "succeeded" if turns.arguments_are_json(call) else "failed"
+        return self._progress(step_id, number, ToolCallDelta(call, status), delay_ms)  # type: ignore[arg-type]
+
+    def _chunks(self, event: TurnStepCompleted | TurnStepFailed) -> list[Frame]:
+        if event.trace is None or event.output is None:
+            return []
+        calls = event.output.tool_calls or []
+        texts = [_text(event.output), *(call.arguments for call in calls)]
+        taken = [0] * len(texts)
+        frames: list[Frame] = []
+        trace = event.trace
+        sources = trace.calls or [-1] * len(trace.lengths)
+        for number, (length, delay_ms, index) in enumerate(
+            zip(trace.lengths, trace.delays_ms, sources, strict=True), 1
+        ):
+            if length < 0:
+                frames.append(self.call(event.step_id, number, calls[index], delay_ms))
+                continue
+            start = taken[index + 1]
+            taken[index + 1] = start + length
+            piece = texts[index + 1][start : start + length]
+            render = self.text if index < 0 else self.call_fragment
+            frames.append(render(event.step_id, number, piece, delay_ms))
+        return frames
+
+    def _progress(self, step_id: str, number: int, delta: ContentDelta, delay_ms: int) -> Frame:
+        payload = AgentTurnResponseStepProgressPayload("inference", step_id, delta)
+        return self._frame(self._begun.get(step_id, 0), payload, number, delay_ms)
+
+    def _frame(
+        self, version: int, payload: AgentTurnResponsePayload, number: int = 0, delay_ms: int = 0
+    ) -> Frame:
+        chunk = AgentTurnResponseStreamChunk(AgentTurnResponseEvent(payload))
+        return _framed(StreamPosition(version, number), delay_ms, _encode(chunk))
+
+
+def _framed(position: StreamPosition, delay_ms: int, data: bytes) -> Frame:
+    return Frame(position, delay_ms, b"id: %d.%d\ndata: %b\n\n" % (position.version, position.number, data))
+
+
+def _text(message: CompletionMessage | None) -> str:
+    return message.content if message is not None and isinstance(message.content, str) else ""

@@ -1,0 +1,348 @@
+"""Runs one turn: a loop that looks at what is recorded, does the next thing through the effects port, and
+records what came of it. Whatever it knows is in the turn's events, so it can begin again at any of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+from msgspec import Raw, Struct
+from msgspec.structs import replace
+
+from schemas.api.agent import (
+    AgentConfig,
+    GrammarResponseFormat,
+    GreedySamplingStrategy,
+    JsonSchemaResponseFormat,
+    ResponseFormat,
+    SamplingParams,
+    TopKSamplingStrategy,
+    TopPSamplingStrategy,
+)
+from schemas.api.content import CompletionMessage, StopReason
+from schemas.api.turn import TurnError
+from schemas.events.base import Event
+from schemas.events.turn import (
+    TurnAwaitingInput,
+    TurnCancelled,
+    TurnCompleted,
+    TurnFailed,
+    TurnStepCompleted,
+    TurnStepFailed,
+    TurnStepStarted,
+)
+from stack.domain import turn as turns
+from stack.domain.json_schema import mismatch
+from stack.domain.turn import Await, Complete, Infer, Next, Respond, TurnState
+from stack.errors import InternalError, ReplaystackError, UpstreamFailed, UpstreamTimeout
+from stack.providers.inference.port import (
+    Finished,
+    FinishReason,
+    InferenceProvider,
+    InferenceRequest,
+    Opened,
+    ReasoningChunk,
+    Retrying,
+    TextChunk,
+    ToolCallChunk,
+)
+from stack.services.effects import Effects
+from stack.services.turns.answer import Answer
+from stack.services.turns.conversation import Messages, answers_for
+from stack.services.turns.live_turn import LiveTurn
+from stack.services.turns.turn_frames import TurnFrames
+
+logger = logging.getLogger("replaystack.turn")
+
+STOP_REASONS: dict[FinishReason, StopReason] = {
+    "stop": "end_of_turn",
+    "length": "out_of_tokens",
+    "tool_calls": "end_of_message",
+}
+
+_encode = msgspec.json.Encoder().encode
+
+Stop = Literal["cancelled", "deadline", "parked"]
+Closes = Literal["", "completed", "failed", "cancelled"]
+
+
+class Superseded(Exception):
+    """Somebody else ended the turn or deleted its session: this run has nothing left to say."""
+
+
+Record = Callable[[Sequence[Event], Closes], Awaitable[None]]
+"""Appends events to the turn's stream (and, with a status, closes it in its session), and publishes their
+frames once they are durable. Raises Superseded."""
+
+
+class TurnPlan(Struct, frozen=True, kw_only=True):
+    """What a turn runs with; all of it is known before its first step.
+
+    `context` is the messages before the turn's own answers: instructions, history, this turn's input.
+    `tool_names` are the tools that the client runs; `tools` their definitions for the model; `labels` name
+    the turn on the spans of its effects.
+    """
+
+    agent: AgentConfig
+    provider: InferenceProvider
+    model: str
+    context: Messages
+    tools: list[Raw] = []
+    tool_names: frozenset[str] = frozenset()
+    tool_choice: str | None = None
+    labels: Mapping[str, str] = {}
+
+
+Prepare = Callable[[], Awaitable[TurnPlan]]
+
+
+class TurnRunner:
+    """One turn while it runs. `run` returns when the turn has ended, awaits input, or was parked."""
+
+    def __init__(
+        self, prepare: Prepare, frames: TurnFrames, live: LiveTurn, effects: Effects, record: Record
+    ) -> None:
+        self._prepare = prepare
+        self._frames = frames
+        self._live = live
+        self._effects = effects
+        self._record = record
+        self._answer: Answer | None = None
+        self._model_ran = False
+        self.alive: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when the first inference showed life: the upstream answered."""
+        self.retries: list[float] = []
+        """The pauses (seconds) before each repetition of a request that the model server refused."""
+        self.failure: ReplaystackError | None = None
+
+    @property
+    def state(self) -> TurnState:
+        return self._frames.state
+
+    async def run(self) -> None:
+        """Runs steps until there is nothing to do. A failure of an effect ends the turn, not the task."""
+        try:
+            self._plan = await self._prepare()
+            while self.state.status == "running":
+                await self._next()
+        except Superseded:
+            raise
+        except ReplaystackError as error:
+            await self._fail(error)
+        except Exception:
+            logger.exception("turn %s failed unexpectedly", self._frames.turn_id)
+            await self._fail(InternalError("The turn failed inside the server. Its log has the details."))
+
+    async def stop(self, reason: Stop, detail: str) -> None:
+        """Ends a turn whose task was cancelled in the middle; parked turns stay open for the next start."""
+        if reason == "parked" or self.state.status != "running":
+            return
+        if reason == "deadline":
+            await self._fail(UpstreamTimeout(detail))
+            return
+        output = self._output_so_far()
+        events = self._broken_off(TurnError(499, "Cancelled", detail))
+        await self._record([*events, TurnCancelled(reason=detail, output_message=output)], "cancelled")
+
+    async def _next(self) -> None:
+        action = self._action(self.state)
+        match action:
+            case Infer():
+                await self._infer()
+            case Respond(calls=calls, responses=responses):
+                step_id = self._effects.new_id()
+                await self._record(turns.executed(step_id, self.state.attempt, calls, responses), "")
+            case Await() | Complete():
+                await self._record(*_ending(action))
+
+    def _action(self, state: TurnState) -> Next:
+        plan = self._plan
+        return turns.next_action(state, plan.tool_names, plan.agent.max_infer_iters or 1)
+
+    async def _infer(self) -> None:
+        answers = await answers_for(self.state)
+        request = self._request(answers)
+        digest = _digest(request, self._plan.context.digests + answers.digests)
+        step_id = self._effects.new_id()
+        started = TurnStepStarted(
+            step_id=step_id,
+            step_type="inference",
+            attempt=self.state.attempt,
+            model=f"{self._plan.provider.id}/{self._plan.model}",
+            parameters=self._plan.agent.sampling_params,
+            request_digest=digest,
+        )
+        await self._record([started], "")
+        answer = Answer(step_id, self._frames, self._effects.now_ms, self._effects.new_id)
+        self._answer = answer
+        finished = await self._stream(request, answer)
+        self._live.publish(answer.complete_calls())
+        output = answer.message(STOP_REASONS[finished.reason])
+        self._check_format(output)
+        done = TurnStepCompleted(
+            step_id=step_id,
+            step_type="inference",
+            output=output,
+            usage=finished.usage,
+            trace=answer.trace,
+            response_id=finished.response_id,
+            response_model=finished.response_model,
+            reasoning=answer.reasoning,
+        )
+        await self._record_inference(done)
+
+    async def _stream(self, request: InferenceRequest, answer: Answer) -> Finished:
+        finished: Finished | None = None
+        events = self._effects.infer(
+            self._plan.provider, request, {**self._plan.labels, "step_id": answer.step_id}
+        )
+        try:
+            async for event in events:
+                match event:
+                    case TextChunk(text=text):
+                        self._live.publish([answer.text(text)])
+                    case ToolCallChunk():
+                        self._live.publish(answer.call_chunk(event))
+                    case ReasoningChunk(text=text):
+                        answer.reason(text)
+                    case Opened():
+                        self._shows_life()
+                    case Retrying(wait_s=wait_s):
+                        self.retries.append(wait_s)
+                    case Finished():
+                        finished = event
+        finally:
+            await events.aclose()
+        if finished is None:
+            raise UpstreamFailed(f"{self._plan.provider.id} ended its answer without saying why.")
+        return finished
+
+    async def _record_inference(self, done: TurnStepCompleted) -> None:
+        """Records an answer together with what it leads to, where that needs no effect: one commit, not two."""
+        after = turns.evolve(self.state, done, 1, 0)
+        self._answer = None
+        events, closes = _ending(self._action(after))
+        await self._record([done, *events], closes)
+
+    def _request(self, answers: Messages) -> InferenceRequest:
+        """The next inference. A choice that forces a tool holds until a tool was called: were it to hold for
+        the whole turn, the model could never answer."""
+        plan = self._plan
+        choice = plan.tool_choice
+        called = any(step.step_type == "tool_execution" for step in self.state.finished_steps)
+        if called and choice not in (None, "none"):
+            choice = "auto"
+        return inference_request(plan, [*plan.context.encoded, *answers.encoded], choice)
+
+    def _check_format(self, output: CompletionMessage) -> None:
+        """Raises UpstreamFailed when an answer is not what `response_format` asks for."""
+        wanted = self._plan.agent.response_format
+        if not isinstance(wanted, JsonSchemaResponseFormat) or output.tool_calls:
+            return
+        try:
+            value = msgspec.json.decode(str(output.content))
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise UpstreamFailed(
+                f"The model's answer is not JSON as response_format asks: {error}."
+            ) from None
+        problem = mismatch(wanted.json_schema, value)
+        if problem:
+            raise UpstreamFailed(f"The model's answer does not fit response_format: {problem}.")
+
+    def _shows_life(self) -> None:
+        self._model_ran = True
+        if not self.alive.done():
+            self.alive.set_result(None)
+
+    async def _fail(self, error: ReplaystackError) -> None:
+        if self._model_ran and error.status == 502 and error.should_retry is None:
+            error.should_retry = False
+        self.failure = error
+        reason = TurnError(error.status, error.title, error.detail)
+        output = self._output_so_far()
+        events = self._broken_off(reason)
+        await self._record([*events, TurnFailed(error=reason, output_message=output)], "failed")
+
+    def _broken_off(self, error: TurnError) -> list[Event]:
+        """The end of the step that was running, with what it had produced."""
+        answer, self._answer = self._answer, None
+        running = [step for step in self.state.steps if not step.completed_at and step.error is None]
+        if not running or running[-1].attempt != self.state.attempt:
+            return []
+        step = running[-1]
+        return [
+            TurnStepFailed(
+                step_id=step.step_id,
+                step_type=step.step_type,
+                error=error,
+                output=answer.message("end_of_turn") if answer else None,
+                trace=answer.trace if answer else None,
+                reasoning=answer.reasoning if answer else "",
+            )
+        ]
+
+    def _output_so_far(self) -> CompletionMessage:
+        if self._answer is not None:
+            content = self._answer.message("end_of_turn").content
+            if content:
+                return CompletionMessage(content=content, stop_reason="end_of_turn")
+        return turns.produced(self.state)
+
+
+def _ending(action: Next) -> tuple[list[Event], Closes]:
+    """The events of an action that needs no effect, and what they close."""
+    match action:
+        case Await(output=output):
+            return [TurnAwaitingInput(output_message=output)], ""
+        case Complete(output=output):
+            return [TurnCompleted(output_message=output)], "completed"
+    return [], ""
+
+
+def _digest(request: InferenceRequest, digests: bytes) -> str:
+    """SHA-256 in hex of all but the messages, and the digests of those."""
+    return hashlib.sha256(_encode(replace(request, messages=[])) + digests).hexdigest()
+
+
+def inference_request(plan: TurnPlan, messages: list[Raw], tool_choice: str | None) -> InferenceRequest:
+    """The request of one inference. Without sampling parameters an agent decodes greedily."""
+    params = plan.agent.sampling_params or SamplingParams()
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    match params.strategy:
+        case GreedySamplingStrategy() | None:
+            temperature = 0.0
+        case TopPSamplingStrategy(temperature=given, top_p=given_p):
+            temperature, top_p = given, given_p
+        case TopKSamplingStrategy(top_k=given_k):
+            top_k = given_k
+    offered = bool(plan.tools) and tool_choice != "none"
+    return InferenceRequest(
+        model=plan.model,
+        messages=messages,
+        tools=plan.tools if offered else [],
+        tool_choice=tool_choice if offered and tool_choice not in (None, "auto") else None,
+        response_format=_response_format(plan.agent.response_format),
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+        repetition_penalty=params.repetition_penalty,
+        max_tokens=params.max_tokens or None,
+        stop=params.stop or [],
+    )
+
+
+def _response_format(wanted: ResponseFormat | None) -> Raw | None:
+    match wanted:
+        case JsonSchemaResponseFormat(json_schema=schema):
+            named = {"name": "response", "schema": schema, "strict": True}
+            return Raw(_encode({"type": "json_schema", "json_schema": named}))
+        case GrammarResponseFormat(bnf=bnf):
+            return Raw(_encode({"type": "grammar", "bnf": bnf}))
+    return None

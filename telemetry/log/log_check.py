@@ -1,0 +1,84 @@
+"""Reads a telemetry log from its beginning to its end, and copies it; changes nothing, also while a server writes it."""
+
+from __future__ import annotations
+
+import shutil
+from itertools import pairwise
+from pathlib import Path
+from uuid import uuid4
+
+from msgspec import Struct
+
+from telemetry.log.damage import damage_of
+from telemetry.log.log_files import EPOCH, TRIMMED, read_trimmed, write_synced
+from telemetry.log.port import Damage
+from telemetry.log.segment import ENDING, Segment, first_of
+from telemetry.log.segment_scan import Gap, scan
+
+# Retention may remove files while they are read; then it is begun again.
+_ATTEMPTS = 5
+
+
+class LogReport(Struct, frozen=True):
+    """The requests that are whole, in how many files and bytes, and what is damaged or missing, in order."""
+
+    requests: int
+    files: int
+    bytes: int
+    head: int
+    damages: tuple[Damage, ...]
+
+
+def check(folder: Path, acknowledged: int = 0) -> LogReport:
+    """The state of the log in `folder`; requests up to position `acknowledged` were in it. Raises OSError."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return _check(folder, acknowledged)
+        except FileNotFoundError:
+            continue
+    return _check(folder, acknowledged)
+
+
+def _check(folder: Path, acknowledged: int) -> LogReport:
+    paths = _paths(folder)
+    trimmed = read_trimmed(folder)
+    requests = size = 0
+    head, damages = trimmed or 0, []
+    first = first_of(paths[0]) if paths else acknowledged + 1
+    if trimmed is not None and first > trimmed + 1:
+        damages.append(damage_of(Segment.name(folder, trimmed + 1), Gap(0, 0, trimmed + 1, first - 1)))
+    for path, following in pairwise([*paths, None]):
+        assert path is not None
+        end = first_of(following) if following is not None else None
+        found = scan(path, first_of(path), end, acknowledged)
+        requests += len(found.positions)
+        size += path.stat().st_size
+        head = max(head, found.end - 1)
+        damages += [damage_of(path, gap) for gap in found.gaps]
+    return LogReport(requests, len(paths), size, max(head, acknowledged), tuple(damages))
+
+
+def copy(source: Path, target: Path) -> list[Path]:
+    """Copies a log into the new folder `target`, under an id of its own; returns the files. Its end may be torn where a
+    server writes it meanwhile, which its next start takes care of. Raises OSError."""
+    if not source.is_dir():
+        return []
+    target.mkdir(mode=0o700, exist_ok=True)
+    for attempt in range(_ATTEMPTS):
+        copies: list[Path] = []
+        try:
+            if (source / TRIMMED).exists():
+                copies.append(Path(shutil.copyfile(source / TRIMMED, target / TRIMMED)))
+            copies += [Path(shutil.copyfile(path, target / path.name)) for path in _paths(source)]
+            break
+        except FileNotFoundError:
+            if attempt == _ATTEMPTS - 1:
+                raise
+            for file in target.iterdir():
+                file.unlink()
+    write_synced(target / EPOCH, uuid4().hex)
+    return [*copies, target / EPOCH]
+
+
+def _paths(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"*{ENDING}"), key=first_of)

@@ -1,0 +1,60 @@
+"""Replaces bodies of requests in a segment's file, each by one of the same length: positions and offsets stay."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from telemetry.log.port import Entry
+from telemetry.log.segment import Segment, frame
+
+READ_BYTES = 8 * 2**20
+_UNFINISHED = ".new"
+
+Edit = Callable[[Entry], bytes | None]
+"""The new body of a request, as long as the old one; None where it stays."""
+
+
+def rewrite(segment: Segment, edit: Edit) -> int:
+    """How many requests were changed. A file that nobody appends to is copied, and the copy takes its place once it is
+    on disk: a crash leaves the one or the other. Readers of the old file go on. Damaged requests are passed over.
+    Raises OSError, and ValueError for a body of another length."""
+    copy = segment.path.with_name(segment.path.name + _UNFINISHED)
+    changed = 0
+    after = segment.first - 1
+    file = None
+    try:
+        while entries := segment.read(after, READ_BYTES):
+            for entry in entries:
+                body = edit(entry)
+                if body is None:
+                    continue
+                if len(body) != len(entry.body):
+                    raise ValueError(f"position {entry.position} would change its length")
+                if file is None:
+                    shutil.copyfile(segment.path, copy)
+                    file = copy.open("r+b")
+                file.seek(segment.offset_of(entry.position))
+                file.write(frame(entry._replace(body=body)))
+                changed += 1
+            after = entries[-1].position
+        if file is not None:
+            file.flush()
+            os.fsync(file.fileno())
+            stat = segment.path.stat()
+            # The time of the last request, as long as the file is not read; see `Segment.sealed`.
+            os.utime(copy, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+            copy.replace(segment.path)
+    finally:
+        if file is not None:
+            file.close()
+            copy.unlink(missing_ok=True)
+    return changed
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes copies that a crash has left behind."""
+    for copy in folder.glob(f"*{_UNFINISHED}"):
+        copy.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""From the telemetry log to tables: intake, decoding processes, projector, upkeep."""

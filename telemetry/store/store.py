@@ -1,0 +1,161 @@
+"""The store of telemetry: its log, its tables, and what keeps them together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from projections.telemetry_build import TablesState, TelemetryBuild
+from projections.telemetry_columns import NUMBERS_PER_POSITION
+from projections.warehouse.errors import ProjectionError
+from projections.warehouse.instance import Warehouse
+from projections.warehouse.plan import query_text
+from telemetry.log.port import Content
+from telemetry.log.retention_clock import SYSTEM_CLOCKS, Clocks, RetentionClock
+from telemetry.log.segment_log import SEGMENT_BYTES, SegmentLog
+from telemetry.own.captured import LABELS, Erasable, Eraser
+from telemetry.store.decoding import Decoder
+from telemetry.store.intake import Intake
+from telemetry.store.projector import Projector
+from telemetry.store.upkeep import Upkeep
+from telemetry.wire.decoded import Wanted
+
+logger = logging.getLogger("replaystack.telemetry")
+
+_MAX_LISTED = 20
+
+
+class Retention(Struct, frozen=True):
+    """How long telemetry is kept: so many days after its receipt, and so many bytes of it as it came."""
+
+    max_age_days: float
+    max_bytes: int
+
+
+class StoreState(Struct, frozen=True):
+    """The positions of the first and the last request in the log, its bytes, and the position that the tables have
+    reached; `trouble` says why they do not get further. `damage` says what is damaged or missing in the log: at most
+    20 texts, `damage_count` in all. `retention` says why nothing is removed for its age; empty if it is."""
+
+    first: int
+    head: int
+    bytes: int
+    position: int
+    trouble: str
+    damage: list[str]
+    damage_count: int
+    retention: str
+
+
+class TelemetryStore:
+    """Made in the event loop that its intake belongs to. Raises OSError when the log cannot be opened."""
+
+    def __init__(
+        self,
+        folder: Path,
+        warehouse: Warehouse,
+        retention: Retention,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        clocks: Clocks = SYSTEM_CLOCKS,
+        refuses: Callable[[], str] = lambda: "",
+    ) -> None:
+        self._warehouse = warehouse
+        tables = _tables_state(warehouse)
+        self._log = SegmentLog(
+            folder / "telemetry",
+            tables=(tables.epoch, tables.position),
+            segment_bytes=segment_bytes,
+            clock_us=clocks.wall_us,
+            refuses=refuses,
+        )
+        self._decoder = Decoder()
+        self._projector = Projector(warehouse, self._log, self._decoder)
+        clock = RetentionClock(
+            folder / "telemetry", retention.max_age_days * 86_400, self._log.recorded_at(), clocks
+        )
+        self._upkeep = Upkeep(
+            warehouse, self._log, self._projector, retention.max_age_days, retention.max_bytes, clock
+        )
+        self.intake = Intake(self._log, self._decoder, self._projector)
+
+    def start(self) -> None:
+        self._projector.start(self._upkeep.arrived)
+        self._upkeep.start()
+
+    def submit(self, signal: Literal["traces", "metrics"], request: bytes) -> None:
+        """Takes a request in protobuf that was made here; another thread than the loop's. Blocks until it is durable."""
+        self.intake.take_from_thread(Content(signal), request)
+
+    async def reached(self, wanted: Wanted | None = None) -> None:
+        """Returns once everything that is durable by now can be read, or everything that is wanted of it. Raises
+        ViewBehind."""
+        await self._projector.reached(wanted)
+
+    async def erase(self, deleted: Sequence[Erasable]) -> dict[str, int]:
+        """Removes what the server captured on spans of `deleted` things from log and tables, which are rewritten. Returns
+        the number of spans by id. Nothing is rewritten where nothing was captured. Raises ViewBehind, LogFailed."""
+        await self.reached()
+        eraser = Eraser(deleted)
+        first, spans = await asyncio.to_thread(_captured, self._warehouse, deleted, eraser)
+        if spans:
+            await asyncio.to_thread(self._log.rewrite, first, eraser.without_content)
+            await self._projector.rewritten()
+        return spans
+
+    def state(self) -> StoreState:
+        damages = self._log.damages()
+        return StoreState(
+            self._log.first(),
+            self._log.head(),
+            self._log.size(),
+            self._projector.position,
+            self._projector.trouble,
+            [str(damage) for damage in damages[:_MAX_LISTED]],
+            len(damages),
+            self._upkeep.retention_waits,
+        )
+
+    async def stop(self) -> None:
+        """Everything that was acknowledged is in the log; most of it reaches the tables first."""
+        await asyncio.to_thread(self._stop)
+
+    def _stop(self) -> None:
+        self._upkeep.stop()
+        self._projector.stop()
+        self._decoder.close()
+        self._log.close()
+
+
+def _captured(
+    warehouse: Warehouse, deleted: Sequence[Erasable], eraser: Eraser
+) -> tuple[int, dict[str, int]]:
+    """The first position of the log with captured content of `deleted` things, and the number of spans by id."""
+    params = {f"{kind}s": [one.id for one in deleted if one.kind == kind] for kind in LABELS}
+    until_ns = max((one.deleted_us for one in deleted), default=0) * 1000
+    first, spans = 0, Counter[str]()
+    with warehouse.snapshot() as snapshot:
+        rows = snapshot.rows(query_text("captured_spans"), {**params, "until_ns": until_ns})
+    for number, agent_id, session_id, dataset_id, benchmark_id, start_ns, count in rows:
+        labels = zip(LABELS.values(), (agent_id, session_id, dataset_id, benchmark_id), strict=True)
+        owner = eraser.owner(labels, start_ns)
+        if owner:
+            position = number // NUMBERS_PER_POSITION
+            first = min(first or position, position)
+            spans[owner] += count
+    return first, dict(spans)
+
+
+def _tables_state(warehouse: Warehouse) -> TablesState:
+    try:
+        return TelemetryBuild.state(warehouse)
+    except (ProjectionError, OSError) as error:
+        # The projector mends them, and says so if it cannot.
+        logger.warning("the tables of telemetry do not say how far they are: %s", error)
+        return TablesState()

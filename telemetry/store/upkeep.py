@@ -1,0 +1,142 @@
+"""Keeps the store of telemetry fast and bounded: recent spans are moved in chunks, and what is too old is removed.
+
+The log is what is trimmed, a file at a time; the tables lose what it has lost, so that they are what a rebuild from it
+would make. By and by the files of the log are read to find damage while there is a copy of what they held.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+
+from projections.span_store import CHUNK
+from projections.telemetry_build import TelemetryBuild
+from projections.warehouse.errors import StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
+from projections.warehouse.instance import Warehouse
+from telemetry.log.port import TelemetryLog
+from telemetry.log.retention_clock import RetentionClock
+from telemetry.store.projector import Projector
+
+logger = logging.getLogger("replaystack.telemetry")
+
+TRIM_EVERY_S = 60.0
+OPENING_S = 0.1
+"""How often it is looked whether the tables are open."""
+QUIET_S = 2.0
+"""When nothing has come in for so long, the tables' file is put in order."""
+_DAY_US = 86_400_000_000
+
+
+class Upkeep:
+    """`start` once, `stop` once. `max_age_days` counts from the receipt, `max_bytes` is of the log."""
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        log: TelemetryLog,
+        projector: Projector,
+        max_age_days: float,
+        max_bytes: int,
+        clock: RetentionClock,
+    ) -> None:
+        self._warehouse = warehouse
+        self._log = log
+        self._projector = projector
+        self._max_age_days = max_age_days
+        self._max_bytes = max_bytes
+        self._clock = clock
+        self._check: Iterator[None] | None = log.check()
+        self._forgotten: tuple[TelemetryBuild | None, int] = (None, 0)
+        self._since_move = CHUNK
+        self._arrived_at: float | None = None
+        self._stopping = threading.Event()
+        self._work = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="telemetry upkeep", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def arrived(self, spans: int) -> None:
+        """So many spans more are in the tables."""
+        self._since_move += spans
+        self._arrived_at = time.monotonic()
+        if self._since_move >= CHUNK // 4:
+            self._work.set()
+
+    def stop(self) -> None:
+        """Waits for what is going on: a second or two."""
+        self._stopping.set()
+        self._work.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        # What a crash has left to be moved is moved once the tables are open: nothing need ever arrive again.
+        while self._projector.build is None and not self._stopping.is_set():
+            self._work.wait(OPENING_S)
+        trim_at = check_at = time.monotonic()
+        while not self._stopping.is_set():
+            try:
+                if self._since_move >= CHUNK // 4:
+                    self._since_move = 0
+                    self._move()
+                if self._arrived_at is not None and time.monotonic() >= self._arrived_at + QUIET_S:
+                    self._arrived_at = None
+                    self._warehouse.checkpoint_telemetry_if_due()
+                if time.monotonic() >= trim_at:
+                    trim_at = time.monotonic() + TRIM_EVERY_S
+                    self.trim()
+                if self._check is not None and time.monotonic() >= check_at:
+                    check_at = self._checked()
+            except (StatementRefused, StorageFailed, ViewBehind, OSError) as error:
+                # The projector mends what is broken; here it is tried again later.
+                logger.warning("upkeep of telemetry is put off: %s", error)
+            except WarehouseClosed:
+                return
+            except Exception:
+                logger.exception("upkeep of telemetry failed")
+            due = trim_at if self._arrived_at is None else min(trim_at, self._arrived_at + QUIET_S)
+            if self._check is not None:
+                due = min(due, check_at)
+            self._work.wait(max(0.01, due - time.monotonic()))
+            self._work.clear()
+
+    def _checked(self) -> float:
+        """Looks at one more file; returns when to look at the next one, so that this takes a fifth of one core."""
+        began = time.monotonic()
+        assert self._check is not None
+        try:
+            next(self._check)
+        except StopIteration:
+            self._check = None
+        except OSError as error:
+            logger.error("the telemetry log could not be checked: %s", error)
+            self._check = None
+        ended = time.monotonic()
+        return ended + 4 * (ended - began)
+
+    @property
+    def retention_waits(self) -> str:
+        """Why nothing is removed for its age; empty if it is."""
+        return self._clock.waits
+
+    def _move(self) -> None:
+        build = self._projector.build
+        while build is not None and not self._stopping.is_set() and build.move_chunk():
+            pass
+
+    def trim(self) -> None:
+        """Removes from log and tables what is beyond the limits."""
+        build = self._projector.build
+        if build is None:
+            return
+        before_us = self._clock.now_us() - int(self._max_age_days * _DAY_US)
+        self._clock.save()
+        self._log.trim(before_us, self._max_bytes, self._projector.position)
+        first = self._log.first()
+        # Tables that were built anew may hold what was removed from the log meanwhile.
+        if first > 1 and self._forgotten != (build, first):
+            build.forget_before(first)
+            self._forgotten = build, first

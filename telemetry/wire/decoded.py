@@ -1,0 +1,173 @@
+"""A request, decoded and checked: rows for tables, and what was left out of them."""
+
+from __future__ import annotations
+
+import sys
+from hashlib import blake2b
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+
+from projections.telemetry_columns import SPANS
+from projections.warehouse.column_batch import Batch, numbers, texts
+from telemetry.wire.attribute_json import joined
+from telemetry.wire.dialects import Dialect, dialect_of
+
+MAX_TIME_NS = 2**63 - 1
+MAX_COUNT = 2**32 - 1
+
+_TRACES, _SPANS = list(SPANS).index("trace_id"), list(SPANS).index("span_id")
+
+
+class Wanted(Struct, frozen=True):
+    """What a reader is going to read: the spans of a trace, those with an id, or metrics."""
+
+    trace: UUID | None = None
+    span: int | None = None
+    metrics: bool = False
+
+
+class Decoded(Struct, array_like=True):
+    """`batches` by the table they are for. `reason` says why `rejected` spans, points or records are not among them."""
+
+    accepted: int
+    rejected: int
+    reason: str
+    batches: dict[str, Batch]
+
+    def size(self) -> int:
+        """Bytes, about."""
+        return sum([batch.size() for batch in self.batches.values()])
+
+    def holds(self, wanted: Wanted) -> bool:
+        """Whether it has anything of what is wanted."""
+        if wanted.metrics and "streams" in self.batches:
+            return True
+        batch = self.batches.get("spans")
+        if batch is None:
+            return False
+        traces, spans = batch.buffers[_TRACES], batch.buffers[_SPANS]
+        if wanted.trace is not None and _has(traces, wanted.trace.bytes):
+            return True
+        return wanted.span is not None and _has(spans, wanted.span.to_bytes(8, sys.byteorder))
+
+
+class Rejections:
+    """What is not taken, and why: the first reasons that there are."""
+
+    MAX_REASONS = 4
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._reasons: dict[str, int] = {}
+
+    def add(self, reason: str, count: int = 1) -> None:
+        self.count += count
+        if reason in self._reasons or len(self._reasons) < self.MAX_REASONS:
+            self._reasons[reason] = self._reasons.get(reason, 0) + count
+
+    @property
+    def reason(self) -> str:
+        return "; ".join(f"{count} because {reason}" for reason, count in self._reasons.items())
+
+
+class Origins:
+    """The resources and scopes that the rows of a request name. Their ids are hashes of what they are, so that nobody
+    has to be asked for one."""
+
+    def __init__(self, form: Any) -> None:
+        self._form = form
+        self._resources: dict[int, tuple[bytes, bytes, int]] = {}
+        self._scopes: dict[int, tuple[bytes, bytes, bytes, bytes, int]] = {}
+
+    def resource(self, resource: Any, schema_url: str | None) -> int:
+        """Its id."""
+        attributes, dropped = self._form.resource(resource)
+        made = (joined(attributes), (schema_url or "").encode(), dropped)
+        return _remembered(self._resources, made)
+
+    def scope(self, scope: Any, schema_url: str | None) -> int:
+        name, version, attributes, dropped = self._form.scope(scope)
+        text = joined(attributes) if attributes else b""
+        made = (name.encode(), version.encode(), text, (schema_url or "").encode(), dropped)
+        return _remembered(self._scopes, made)
+
+    def scope_name(self, scope: Any) -> str:
+        name: str = self._form.scope(scope)[0]
+        return name
+
+    def batches(self) -> dict[str, Batch]:
+        found = {}
+        if self._resources:
+            attributes, urls, dropped = zip(*self._resources.values(), strict=True)
+            buffers = [
+                *numbers("u64", self._resources),
+                *texts(attributes),
+                *texts(urls),
+                *numbers("u32", dropped),
+            ]
+            found["resources"] = Batch(len(dropped), buffers)
+        if self._scopes:
+            names, versions, attributes, urls, dropped = zip(*self._scopes.values(), strict=True)
+            buffers = [
+                *numbers("u64", self._scopes),
+                *texts(names),
+                *texts(versions),
+                *texts(attributes),
+                *texts(urls),
+                *numbers("u32", dropped),
+            ]
+            found["scopes"] = Batch(len(dropped), buffers)
+        return found
+
+
+class Origin:
+    """Where rows of one resource come from. Resource and scope are looked at when a row is kept, and each once: they
+    may be as large as a request."""
+
+    def __init__(self, origins: Origins, of_resource: Any) -> None:
+        self._origins = origins
+        self._of_resource = of_resource
+        self._of_scope: Any = None
+        self._resource_id: int | None = None
+        self._scope_id = 0
+
+    def ids(self, of_scope: Any) -> tuple[int, int]:
+        """Of the resource and of the scope."""
+        if self._resource_id is None:
+            self._resource_id = self._origins.resource(
+                self._of_resource.resource, self._of_resource.schema_url
+            )
+        if of_scope is not self._of_scope:
+            self._scope_id = self._origins.scope(of_scope.scope, of_scope.schema_url)
+            self._of_scope = of_scope
+        return self._resource_id, self._scope_id
+
+    def dialect(self, of_scope: Any) -> Dialect:
+        """The convention that the scope says it follows."""
+        scope = self._origins.scope_name(of_scope.scope)
+        return dialect_of(scope, of_scope.schema_url or self._of_resource.schema_url or "")
+
+
+def identity(parts: Any) -> int:
+    """A hash of 64 bits of bytes and numbers."""
+    digest = blake2b(digest_size=8)
+    for part in parts:
+        content = part if isinstance(part, bytes) else b"%d" % part
+        digest.update(b"%d:" % len(content) + content)
+    return int.from_bytes(digest.digest(), "little")
+
+
+def _has(ids: bytes, wanted: bytes) -> bool:
+    """Whether one of `ids`, which lie behind one another, is the wanted one."""
+    at = ids.find(wanted)
+    while at >= 0 and at % len(wanted):
+        at = ids.find(wanted, at + 1)
+    return at >= 0
+
+
+def _remembered(known: dict[int, Any], made: tuple[Any, ...]) -> int:
+    own = identity(made)
+    known[own] = made
+    return own

@@ -1,0 +1,39 @@
+"""How much a request may have many of. A few compressed bytes can hold ten million empty spans, or values of a list,
+which take gigabytes as messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from projections.telemetry_columns import NUMBERS_PER_POSITION
+from telemetry.wire.refusals import TooLarge
+
+MAX_ROWS = NUMBERS_PER_POSITION
+"""Of one request; and as many values within one attribute."""
+
+_SLICE_ROWS = 4096
+
+
+class RowLimit:
+    """Counts `what` a request has many of. Raises TooLarge for more than MAX_ROWS."""
+
+    def __init__(self, what: str = "rows") -> None:
+        self._what = what
+        self._count = 0
+
+    def add(self, count: int) -> None:
+        self._count += count
+        if self._count > MAX_ROWS:
+            raise TooLarge(f"The request has more than {MAX_ROWS} {self._what}. Send less at a time.")
+
+    def slices(self, values: Sequence[Any] | None) -> Iterator[Sequence[Any]]:
+        """The values, some thousand at a time, so that what is made of them on the way stays small."""
+        if not values:
+            return
+        self.add(len(values))
+        if len(values) <= _SLICE_ROWS:
+            yield values
+            return
+        for first in range(0, len(values), _SLICE_ROWS):
+            yield values[first : first + _SLICE_ROWS]
