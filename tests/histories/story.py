@@ -168,3 +168,12 @@ def answers(http: httpx.Client) -> dict[str, Any]:
         get(f"/v1alpha/telemetry/traces/{trace['trace_id']}")
         get(f"/v1alpha/telemetry/traces/{trace['trace_id']}/spans")
     return found
+
+
+def is_served_as(said: Any, now: Any) -> bool:
+    """Whether an answer is that of the release, or differs by what was changed on purpose since: tokens that no model
+    reported are absent, and were 0 in release 0.1.0."""
+    if now == said or not said or "usage" not in said["body"]:
+        return bool(now == said)
+    usage = {name: tokens for name, tokens in said["body"]["usage"].items() if tokens}
+    return bool(now == {**said, "body": {**said["body"], "usage": usage}})
