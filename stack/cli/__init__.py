@@ -12,16 +12,16 @@ from stack.private_files import restrict_umask
 
 COMMANDS = {
     "serve": "Serve the HTTP API until stopped.",
-    "demo": "Show the idea in a minute: a conversation, a crash, and what was recorded.",
+    "demo": "Demonstrate a conversation, a crash, and what was recorded.",
     "doctor": "Check the log, the read models, the port and the model providers.",
-    "rebuild": "Build the read models anew from the log.",
-    "backup": "Copy the logs and their blobs to a new folder.",
-    "verify": "Read the whole log and check that nothing is missing or changed.",
-    "erasure": "Show what was erased after a deletion, and what remains.",
+    "rebuild": "Rebuild the read models from the log.",
+    "backup": "Copy the logs and blobs to a new folder.",
+    "verify": "Check the whole log for missing or changed data.",
+    "erasure": "Show what was erased after a deletion and what remains.",
     "datasets": "List, show, import and export datasets.",
-    "eval": "Run a benchmark, look at its jobs, compare two of them.",
-    "traces": "List the newest traces, all or those that match.",
-    "trace": "Show a trace as a tree, with its times, tokens and errors.",
+    "eval": "Run a benchmark, show its jobs, compare two of them.",
+    "traces": "List the newest traces, optionally filtered.",
+    "trace": "Show a trace as a tree with times, tokens and errors.",
     "config": "Show the settings and where each value comes from.",
 }
 

@@ -14,7 +14,7 @@ from stack.cli.options import loaded, settings_options
 @click.argument("target", type=click.Path(path_type=Path, file_okay=False))
 @settings_options("data")
 def command(target: Path, **options: Any) -> None:
-    """Copy the logs and their blobs to the new folder TARGET, while a server runs or not.
+    """Copy the logs and blobs to the new folder TARGET, with or without a running server.
 
     The read models and the tables of telemetry are not copied: a server that is started on TARGET builds them from
     the logs.

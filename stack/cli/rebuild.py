@@ -13,7 +13,7 @@ from stack.cli.options import loaded, settings_options
 @click.command(name="rebuild")
 @settings_options("data")
 def command(**options: Any) -> None:
-    """Build the read models anew from the log.
+    """Rebuild the read models from the log.
 
     A running server does it beside the ones it serves, and swaps them at the end. Without a server it is done
     here. The log is not touched.

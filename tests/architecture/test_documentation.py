@@ -1,4 +1,4 @@
-"""What a user can set or call is in the README; what is tracked is fit to be published."""
+"""What a user can set or call is documented; what is tracked is fit to be published."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from stack.config import SETTINGS
 from tests.architecture.sources import ROOT
 
 README = (ROOT / "README.md").read_text()
+SETTINGS_PAGE = (ROOT / "docs/settings.md").read_text()
+COMMANDS_PAGE = (ROOT / "docs/commands.md").read_text()
+LONGEST_README = 200
 
 
 def cells(row: str) -> list[str]:
@@ -22,8 +25,8 @@ def cells(row: str) -> list[str]:
 
 def table_row(first: str) -> list[str]:
     """The cells of the table row whose first cell is `first` in code style."""
-    rows = [cells(line) for line in README.splitlines() if line.startswith(f"| `{first}` |")]
-    assert len(rows) == 1, f"README has {len(rows)} table rows for `{first}`"
+    rows = [cells(line) for line in SETTINGS_PAGE.splitlines() if line.startswith(f"| `{first}` |")]
+    assert len(rows) == 1, f"docs/settings.md has {len(rows)} table rows for `{first}`"
     return rows[0]
 
 
@@ -35,22 +38,23 @@ def default_of(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_each_setting_is_in_the_readme(name: str) -> None:
+def test_each_setting_is_documented(name: str) -> None:
     setting = SETTINGS[name]
     variable = setting.variables[-1]
     assert table_row(name) == [f"`{name}`", default_of(name), f"`{variable}`", setting.description]
 
 
-def test_the_readme_has_no_setting_that_is_none() -> None:
-    variables = set(re.findall(r"REPLAYSTACK_[A-Z_]+[A-Z]", README))
+def test_no_setting_is_documented_that_does_not_exist() -> None:
+    pages = [README, *(page.read_text() for page in (ROOT / "docs").rglob("*.md"))]
+    variables = {name for page in pages for name in re.findall(r"REPLAYSTACK_[A-Z_]+[A-Z]", page)}
     known = {variable for setting in SETTINGS.values() for variable in setting.variables}
     assert variables <= known | {"REPLAYSTACK_CONFIG"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_each_command_is_in_the_readme(name: str) -> None:
-    row = next((line for line in README.splitlines() if line.startswith(f"| `replaystack {name}")), "")
-    assert cells(row)[1:] == [COMMANDS[name]], f"README has no row for `replaystack {name}`"
+def test_each_command_is_documented(name: str) -> None:
+    row = next((line for line in COMMANDS_PAGE.splitlines() if line.startswith(f"| `replaystack {name}")), "")
+    assert cells(row)[1:] == [COMMANDS[name]], f"docs/commands.md has no row for `replaystack {name}`"
 
 
 def test_the_readme_gives_one_command_to_see_it_and_one_to_test_it() -> None:
@@ -96,3 +100,13 @@ def test_no_lock_file_and_no_package_index_is_tracked() -> None:
         ):
             found = hosts.search(path.read_text(errors="replace"))
             assert found is None, f"{name} names {found and found.group()}"
+
+
+def test_the_readme_is_short() -> None:
+    assert README.count("\n") <= LONGEST_README
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")):
+        for target in re.findall(r"\]\((?!https?://|#)([^)#]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -23,7 +23,7 @@ LAST_LINES = {
 def run(name: str, server: Replaystack) -> list[str]:
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / name)],
-        env={"REPLAYSTACK_URL": server.url, "PATH": ""},
+        env={"SERVER_URL": server.url, "PATH": ""},
         capture_output=True,
         text=True,
         timeout=120,
@@ -48,7 +48,7 @@ def test_the_example_of_replay_shows_the_frames_of_a_turn(server: Replaystack) -
 def test_the_example_for_a_client_runs(
     client: Client, server: Replaystack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("REPLAYSTACK_URL", server.url)
+    monkeypatch.setenv("SERVER_URL", server.url)
     series = client.version.rpartition(".")[0]
     [name] = [name for name, of_series in CLIENTS.items() if of_series == series]
     lines = client.execute(EXAMPLES / name).splitlines()

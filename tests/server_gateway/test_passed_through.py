@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -237,15 +235,6 @@ def test_a_real_server_streams_calls_and_refuses(client: openai.OpenAI, llama_cp
     with pytest.raises(openai.BadRequestError) as refused:
         client.chat.completions.create(model="llama/tiny-random", messages="not messages")  # type: ignore[call-overload]
     assert "messages" in refused.value.message
-
-
-def test_the_example_of_the_readme(gateway: Replaystack, capsys: pytest.CaptureFixture[str]) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    [example] = re.findall(
-        r"^```python\n(from openai import OpenAI\n.*?)^```$", readme, re.MULTILINE | re.DOTALL
-    )
-    exec(example.replace("http://127.0.0.1:8321", gateway.url), {})
-    assert "I was given" in capsys.readouterr().out
 
 
 HEL, LO = (b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"%s"},"finish_reason":null}]}\n\n' % text for text in (b"Hel", b"lo"))  # fmt: skip
