@@ -15,7 +15,7 @@ from stack.eventstore.reserve import FILE_NAME, SIZE_BYTES, Reserve
 NO_SPACE = """
 import resource, sys
 from pathlib import Path
-from projections import files
+from projections.warehouse import files
 from stack.eventstore import reserve, sqlite_schema
 folder = Path(sys.argv[1])
 def full():
