@@ -126,8 +126,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=0),
         _field(
-            "Maximum rate of wrong API keys per address. Keys that were accepted from that address "
-            "before keep working."
+            "Maximum rate of wrong API keys per address; beyond it they get 429. Correct keys always work."
         ),
     ] = 60
     dataset_roots: Annotated[

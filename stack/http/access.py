@@ -67,18 +67,14 @@ class Access:
         given = _digest(token.strip()) if scheme.lower() == "bearer" and token.strip() else b""
         if given and self._admin and hmac.compare_digest(given, self._admin):
             return ADMIN
-        if given and self._keys:
-            self._rates.check_guesses(address, authorization)
         found = ""
         for name, key in self._keys:
             if given and hmac.compare_digest(given, key):
                 found = name
-        if found:
-            self._rates.key_was_right(address, authorization)
-        elif given and self._keys:
-            self._rates.key_was_wrong(address)
         if found and not path.startswith(ADMIN_PATHS):
             return found
+        if given and self._keys and not found and path not in OPEN_PATHS:
+            self._rates.key_was_wrong(address)
         if path in OPEN_PATHS or not (self._keys or path.startswith(ADMIN_PATHS)):
             return ""
         if not given:

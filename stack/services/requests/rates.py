@@ -75,8 +75,6 @@ class RateLimits:
         self._tokens = Buckets(settings.max_model_tokens_per_minute, clock_s)
         self._bytes = Buckets(settings.max_appended_bytes_per_minute, clock_s)
         self._wrong_keys = Buckets(settings.max_wrong_keys_per_minute, clock_s)
-        # Keys that were right at an address: others who guess there do not lock them out.
-        self._right: OrderedDict[tuple[str, int], None] = OrderedDict()
 
     def admit(self, actor: str, address: str, appends: bool) -> Callers:
         """Counts a request and makes it the payer of what follows. Raises TooManyRequests."""
@@ -111,25 +109,15 @@ class RateLimits:
         for caller in _payer.get():
             self._tokens.charge(caller, count)
 
-    def check_guesses(self, address: str, authorization: str) -> None:
-        """Raises TooManyRequests for a key that was not right here before, after many wrong ones from its address."""
-        if not self.enabled or (address, hash(authorization)) in self._right:
-            return
-        _allow(self._wrong_keys, callers_of("", address), "wrong keys", "max_wrong_keys_per_minute")
-
     def key_was_wrong(self, address: str) -> None:
-        if self.enabled:
-            for caller in callers_of("", address):
-                self._wrong_keys.charge(caller, 1)
-
-    def key_was_right(self, address: str, authorization: str) -> None:
+        """Counts a wrong key, and raises TooManyRequests after many from one address. Right keys always work: an
+        address may be that of a proxy, and whoever guesses behind it must not lock out the others."""
         if not self.enabled:
             return
-        right = (address, hash(authorization))
-        self._right[right] = None
-        self._right.move_to_end(right)
-        if len(self._right) > MAX_BUCKETS:
-            self._right.popitem(last=False)
+        callers = callers_of("", address)
+        _allow(self._wrong_keys, callers, "wrong keys", "max_wrong_keys_per_minute")
+        for caller in callers:
+            self._wrong_keys.charge(caller, 1)
 
 
 @lru_cache(4096)
