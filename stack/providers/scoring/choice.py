@@ -22,7 +22,7 @@ MAX_ANNOUNCEMENTS = 200
 _NOUNS = (
     "answers?", "(?:correct|right|best|final|chosen|my|selected) (?:option|choice|letter|response|alternative|selection)",
     "(?:option|choice) correcta?",
-    "উত্তর", "उत्तर", "antwort", "답변", "정답", "답", "答案", "答复", "答曰", "答え", "回答", "解答", "答",
+    "উত্তর", "उत्तर", "antwort", "답변", "정답", "답", "正解", "正答", "答案", "答复", "答曰", "答え", "回答", "解答", "答",
     "(?:ال)?إجابة", "(?:ال)?جواب", "respuesta", "opción correcta", "risposta", "opzione corretta", "jawaban(?:nya)?",
     "réponse", "resposta", "opção correta", "jibu", "idahun", "ìdáhùn", "idáhùn", "àmọ̀nà", "àdáhùn", "ànúgọ", "àṣàyàn",
     "ответ", "відповідь", "odpowiedź", "odpověď", "cevap", "yan\u0131t", "đáp án", "antwoord", "svar", "vastaus", "câu trả lời",
@@ -38,7 +38,7 @@ _NOUN = "|".join(unicodedata.normalize("NFKC", one) for one in sorted(_NOUNS, ke
 _COPULA = "|".join(sorted(_COPULAS, key=len, reverse=True))
 _LINK = (
     rf"(?:\s*(?:{'|'.join(sorted(_ATTACHED, key=len, reverse=True))}|[:=ঃ→]|->)+"
-    rf"|\s+(?:{_COPULA})\b(?:\s*:)?|\s*[-–—]|\s*\n)"  # noqa: RUF001
+    rf"|(?:\s+(?:{_COPULA})|['’]s)\b(?:\s*:)?|\s*[-–—]|\s*\n)"  # noqa: RUF001
 )
 _WORDS = r"(?:[^\S\n]+[^\s:=.,;!?()\[\]]{1,20}){0,6}?"
 _NOUNS_IN = f"(?i)(?:{_NOUN})"
@@ -65,7 +65,7 @@ _CLOSE = r"(?P<close>[)\]}\"'”’»“」』】》>]*)"  # noqa: RUF001
 _ALONE = (
     # Nothing that continues a word, a name (A-ha, B12, C#, A.M.) or a formula follows.
     r"(?![^\W_\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])(?![\u0300-\u036f\u064b-\u0652\u0981-\u0983\u09bc-\u09cd])"
-    r"(?!['’][A-Za-z])(?![-+#^%@\\][^\s])(?!\.[A-Za-z](?:\.|\b))(?!\s*[=^+])"  # noqa: RUF001
+    r"(?!['’][A-Za-z])(?![+#])(?![-^%@\\][^\s])(?!\.[A-Za-z](?:\.|\b))(?!\s*[=^+])"  # noqa: RUF001
 )
 _CHOICE = re.compile(_OPEN + _LETTER + _ALONE + _CLOSE)
 _ANOTHER = re.compile(
@@ -101,7 +101,7 @@ _STATED = re.compile(
     r"(?<![\w'’])(?:(?:I|we)(?:'d|'ll| would| will)? (?:choose|chose|pick|select|vote for|go with|opt for)(?: option| choice)?"  # noqa: RUF001
     + _OPEN + r"(?P<chosen>[A-Za-z])(?![\w'’])"  # noqa: RUF001
     + r"|(?P<stated>[A-Z])[)\].]*[^\S\n]+(?:is|must be|would be)[^\S\n]+(?:(?:the|most|definitely|clearly|indeed)[^\S\n]+)*"
-    r"(?:correct|right|best)\b)",
+    r"(?:correct|right|best|the answer(?=\s*(?:[.,;!]|\n|$)))\b)",
 )  # fmt: skip
 _MARKED = re.compile(r"^[^\S\n]*\(?" + _LETTER + r"[).:](?=\s)(?!\s*$)", re.MULTILINE)
 
@@ -109,7 +109,7 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u
 _BOX = re.compile(r"\\f?boxed\s*(?=[\s{])|<(?:final_)?answer>", re.IGNORECASE)
 _COMMANDS = re.compile(
     r"\\(?:text|textbf|textit|textrm|emph|mathrm|mathbf|mathit|mathsf|mathbb|operatorname|bf|rm|it|underline|left|right|"
-    r"quad|displaystyle)\b|\\[,;: !]|</?[A-Za-z_]{1,20}>|[*`~$]|\\(?=[()\[\]])"
+    r"quad|displaystyle)\b|\\[,;: !]|</?(?:[a-z]|[A-Za-z_]{2,20})>|<(?P<tag>[A-Z])>(?=[^<>]*</(?P=tag)>)|</[A-Z]>|[*`~$]|\\(?=[()\[\]])"
 )
 _EMPHASIS = re.compile(r"(?<![^\W_])_+|_+(?![^\W_])")
 

@@ -66,7 +66,9 @@ Answer to grade: {generated_answer}
 
 Grade (A, B or C):"""
 
-_GRADE = r"(?:score|grade|rating)(?:\s+(?:is|of|would be))?(?:\W|\\(?:boxed|text|textbf|mathbf)\b){0,24}?"
+# A range that is repeated from the prompt, as in "Score (0-10): 7", is passed over.
+_RANGE = r"(?:\s*[(\[]\d+\s*(?:-|\x{2013}|to|\.\.)\s*\d+[)\]])?"
+_GRADE = rf"(?:score|grade|rating){_RANGE}(?:\s+(?:is|of|would be))?(?:\W|\\(?:boxed|text|textbf|mathbf)\b){{0,24}}?"
 _NUMBER_SAID = r"(-?\d+(?:\.\d+)?)"
 # A line that announces the grade, else the last mention of one; of several the last counts.
 BASE_PATTERNS = [
@@ -75,7 +77,8 @@ BASE_PATTERNS = [
 ]
 # A letter that stands alone on a line, or with the name of its grade. An A within a sentence is none.
 SIMPLEQA_PATTERNS = [
-    r"(?m)^\W*(?:(?i:(?:(?:the|my|final)\s+)*(?:grade|answer|verdict|score)(?:\s+is)?)\b(?:\W|\\(?:boxed|text)\b)*)?"
+    r"(?m)^\W*(?:(?i:(?:(?:the|my|final)\s+)*(?:grade|answer|verdict|score)\b"
+    r"(?:\s*\(A\W+B\W+(?:or\W+)?C\))?(?:\s+is\b)?)(?:\W|\\(?:boxed|text)\b)*)?"
     r"(?:\\(?:boxed|text)\W*)*(A|B|C)\b(?:\W+(?:CORRECT|INCORRECT|NOT[_ ]ATTEMPTED))?\W*$",
 ]
 

@@ -26,9 +26,12 @@ _MARKUP = re.compile(r"\\(?:left|right|displaystyle)\b|\\[,;!: ]|\$")
 _TEXT = re.compile(r"\\(?:text|mbox|textbf)\s*\{([^{}]*)\}")
 _SPACE = re.compile(r"\s+")
 _SPACES_OF_MARKS = re.compile(r"(?<=[^\w]) | (?=[^\w])")
-_QUOTED = re.compile(r"\\(?:text|mbox|mathrm|textbf)\s*\{[^{}]*\}")
+_QUOTED = re.compile(r"\\(?:text|mbox|mathrm|textbf|begin|end)\s*\{[^{}]*\}")
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
-_IN_MATHS = re.compile(r"\$|\\\(|\\\[|\\begin")
+_IN_MATHS = re.compile(
+    r"\$|\\\(|\\\[|\\begin\s*\{(?:equation|align|alignat|gather|multline|eqnarray|displaymath|math)\*?\}"
+)
+_BASE = re.compile(r"(?<=\d)_\s*(?:\{\s*(\d+)\s*\}|(\d))")
 _CONSTANT = re.compile(
     r"\\(?:mathrm|operatorname|text|mathit|mathbf)\s*\{\s*(e|i|d|\\pi)\s*\}|\{\\rm\s+(e|i|d)\}"
 )
@@ -96,7 +99,7 @@ def same(expected: str, generated: str) -> bool:
     numbers = number(expected), number(generated)
     if numbers[0] is not None and numbers[1] is not None:
         return number_same(numbers[0], numbers[1])
-    if max(len(expected), len(generated)) > MAX_EXPRESSION:
+    if max(len(expected), len(generated)) > MAX_EXPRESSION or _other_base(expected, generated):
         return False
     return equal(expected, generated)
 
@@ -107,6 +110,14 @@ def normal(answer: str) -> str:
     plain = _TEXT.sub(r"\1", answer.replace("dfrac", "frac").replace("tfrac", "frac"))
     plain = _SPACE.sub(" ", _MARKUP.sub("", plain.replace("\\$", ""))).strip()
     return _SPACES_OF_MARKS.sub("", plain).rstrip(".")
+
+
+def _other_base(expected: str, generated: str) -> bool:
+    """Whether one answer has a base or an index where the other has another: math-verify reads 12_8 as 12."""
+    one, other = (
+        [brace or digit for brace, digit in _BASE.findall(answer)] for answer in (expected, generated)
+    )
+    return bool(one and other) and sorted(one) != sorted(other)
 
 
 def equal(expected: str, generated: str) -> bool:

@@ -114,6 +114,11 @@ from stack.providers.scoring.choice import MAX_HEAD, MAX_TAIL, chosen_letter, le
         ("The answer is clearly B.", "B"),
         ("Answer: the letter is B", "B"),
         ("So the answer would be D", "D"),
+        ("Answer: <B>", "B"),
+        ("<b>Answer:</b> <B>C</B>", "C"),
+        ("B is the answer.", "B"),
+        ("The answer's B", "B"),
+        ("\u6b63\u89e3\u306fB\u3067\u3059", "B"),
     ],
 )
 def test_the_last_announcement_counts_in_any_form(said: str, letter: str) -> None:
@@ -130,6 +135,10 @@ def test_the_last_announcement_counts_in_any_form(said: str, letter: str) -> Non
         "Answer: none",
         "The answer: maybe",
         "Answer: A or B",
+        "Answer: C#",
+        "Answer: C++",
+        "Answer: C# is a language",
+        "A is the answer to everything",
         "Answer: A, B",
         "Answer: A/B",
         "Answer: A and C",

@@ -122,6 +122,9 @@ def test_those_of_the_functions_are_fine() -> None:
         ("**Final score:** **9**", 9),
         ("Score: $\\boxed{7}$", 7),
         ("The score is 5.", 5),
+        ("Score (0-10): 7", 7),
+        ("**Score [0 to 10]:** 7", 7),
+        ("Score (7)", 7),
     ],
 )
 def test_the_base_judge_ends_in_a_number(said: str, grade: float) -> None:
@@ -144,6 +147,8 @@ def test_the_base_judge_ends_in_a_number(said: str, grade: float) -> None:
         ("The grade is B.", "B"),
         ("$\\boxed{A}$", "A"),
         ("A\n\nIt says the same.", "A"),
+        ("Grade (A, B or C): B", "B"),
+        ("**Grade (A, B, or C):** C", "C"),
     ],
 )
 def test_the_simpleqa_judge_ends_in_a_letter(said: str, grade: str) -> None:
