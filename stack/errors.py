@@ -15,6 +15,7 @@
     ├── TooManyRequests         429
     ├── HeadersTooLarge         431
     ├── InternalError           500
+    │   └── RowsDamaged              rows of a dataset whose stored content is damaged; others can be read
     ├── NotOffered              501
     ├── UpstreamFailed          502  a model, tool or shield failed
     ├── Unavailable             503  try again later; nothing was stored
@@ -109,6 +110,18 @@ class HeadersTooLarge(ReplaystackError):
 
 class InternalError(ReplaystackError):
     status, title = 500, "Internal Server Error"
+
+
+class RowsDamaged(InternalError):
+    """Rows `first` to `first + count` of a dataset cannot be read."""
+
+    def __init__(self, dataset_id: str, first: int, count: int, reason: str) -> None:
+        self.first, self.count = first, count
+        rows = f"Row {first}" if count == 1 else f"Rows {first} to {first + count - 1}"
+        super().__init__(
+            f"{rows} of dataset {dataset_id!r} cannot be read. {reason} The rows after them begin at start_index "
+            f"{first + count}."
+        )
 
 
 class NotOffered(ReplaystackError):

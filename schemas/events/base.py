@@ -21,6 +21,10 @@ class Unknown(Event, frozen=True, tag="unknown"):
     """Stands for an event whose name this version does not know. A reader skips it."""
 
 
+class Damaged(Event, frozen=True, tag="damaged"):
+    """Stands for an event whose stored content is not what was recorded, for readers that can do without it."""
+
+
 class Erased(Struct, frozen=True, omit_defaults=True):
     """What a deletion removed from the log: the content of so many events, and so many blobs that they named. `turns`
     and `jobs` count what went with it; `agent_id` is the agent whose session was deleted."""

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from schemas.api.agent import AgentTool, ToolConfig
 from schemas.api.content import CompletionMessage, InputMessage, ToolCall, ToolResponseMessage, UserMessage
 from schemas.api.turn import Document, StepType, ToolResponse, TurnError, TurnStatus, TurnUsage
-from schemas.events.base import Event
+from schemas.events.base import Damaged, Event
 from schemas.events.turn import (
     FetchedContent,
     Owner,
@@ -51,7 +51,8 @@ class StepState(Struct, frozen=True, kw_only=True):
 
 
 class TurnState(Struct, frozen=True, kw_only=True):
-    """A turn. Times are microseconds since 1970, 0 for not yet. `steps` has every step that was begun."""
+    """A turn. Times are microseconds since 1970, 0 for not yet. `steps` has every step that was begun. `is_damaged`: some
+    of its events cannot be read, and the state is what the others say."""
 
     session_id: str = ""
     agent_id: str = ""
@@ -72,6 +73,7 @@ class TurnState(Struct, frozen=True, kw_only=True):
     output_message: CompletionMessage = NOTHING_YET
     error: TurnError | None = None
     usage: TurnUsage = TurnUsage()
+    is_damaged: bool = False
 
     def showed_life(self, since: int) -> bool:
         """Whether an inference produced something that began at `since` (microseconds since 1970) or later."""
@@ -131,6 +133,8 @@ def evolve(state: TurnState, event: Event, recorded_at: int, version: int) -> Tu
             return _closed(state, "cancelled", recorded_at, event.output_message)
         case TurnAbandoned():
             return _closed(state, "abandoned", recorded_at, event.output_message)
+        case Damaged():
+            return replace(state, is_damaged=True)
     return state
 
 

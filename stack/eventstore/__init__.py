@@ -12,6 +12,7 @@ from stack.eventstore.appends import (
     StreamWrite,
 )
 from stack.eventstore.blobs import BlobStore
+from stack.eventstore.damage import is_damaged_text
 from stack.eventstore.store import EventStore
 from stack.eventstore.streams import split_stream, stream_name
 
@@ -27,6 +28,7 @@ __all__ = [
     "Folded",
     "Recorded",
     "StreamWrite",
+    "is_damaged_text",
     "split_stream",
     "stream_name",
 ]

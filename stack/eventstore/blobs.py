@@ -6,6 +6,7 @@ it is put until the append that names it is decided, so that a redaction going o
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import time
@@ -64,14 +65,22 @@ class BlobStore:
                     del self._held[digest]
 
     def get(self, digest: str) -> bytes:
-        """The content. Raises InternalError when it is missing or damaged."""
-        content = _read(self.path(digest), digest)
+        """The content. Raises InternalError when it is missing or damaged, Unavailable when it cannot be read now."""
+        try:
+            content = _read(self.path(digest), digest)
+        except OSError as error:
+            raise Unavailable(
+                f"Stored content {digest} cannot be read: {error.strerror}. Try again.", retry_after=5
+            ) from error
         if content is None:
             raise InternalError(f"Stored content {digest} is missing or damaged. Restore it from a backup.")
         return content
 
     def intact(self, digest: str) -> bool:
-        return _read(self.path(digest), digest) is not None
+        try:
+            return _read(self.path(digest), digest) is not None
+        except OSError:
+            return False
 
     def remove(self, digests: Iterable[str], referenced: Callable[[str], bool]) -> list[str]:
         """Deletes those of `digests` that nothing refers to. Returns the ones about which that could be said;
@@ -118,10 +127,15 @@ class BlobStore:
 
 
 def _read(path: Path, digest: str) -> bytes | None:
+    """None for what is missing or damaged. Raises OSError for what says nothing about the file (too many are open)."""
     try:
         content = zlib.decompress(path.read_bytes())
-    except (FileNotFoundError, zlib.error):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, zlib.error):
         return None
+    except OSError as error:
+        if error.errno == errno.EIO:
+            return None
+        raise
     return content if hashlib.sha256(content).hexdigest() == digest else None
 
 

@@ -9,6 +9,20 @@ from threading import Lock
 _log = logging.getLogger(__name__)
 
 _KEPT = 100
+_TEXT_PREFIX = "[Content damaged: "
+
+
+def damaged_text(digest: str) -> str:
+    """What stands in place of a text whose blob is missing or damaged."""
+    return (
+        f"{_TEXT_PREFIX}the stored content {digest} is missing or was changed. Restore blobs/{digest[:2]}/{digest} in the "
+        "data folder from a backup and restart the server. `replaystack verify` lists all damage.]"
+    )
+
+
+def is_damaged_text(text: str) -> bool:
+    """Whether this is not what was recorded but `damaged_text` in its place."""
+    return text.startswith(_TEXT_PREFIX)
 
 
 class Damage:

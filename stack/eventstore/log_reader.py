@@ -64,9 +64,7 @@ class LogReader:
             (position, limit),
             enough,
         )
-        return [
-            Record._make(row[:_DIGEST] if self._is_intact(row) else (*row[:_STATE], DAMAGED)) for row in rows
-        ]
+        return [self._marked(row) for row in rows]
 
     def selected(self, wanted: NamedRecords) -> list[Record]:
         condition, parameters = "position BETWEEN ? AND ?", [wanted.first, wanted.last]
@@ -103,10 +101,11 @@ class LogReader:
         return [self._intact(row) for row in self._readers.query(sql, (*parameters, *bounds))]
 
     def streams(self, streams: Sequence[str]) -> list[Record]:
-        """The events of many streams: 200 streams in one query, by stream and version."""
+        """The events of many streams: 200 streams in one query, by stream and version. A damaged one has `DAMAGED` as its
+        content."""
         found: list[Record] = []
         for sql, chunk in _STREAMS.over(dict.fromkeys(streams)):
-            found.extend([self._intact(row) for row in self._readers.query(sql, chunk)])
+            found.extend([self._marked(row) for row in self._readers.query(sql, chunk)])
         return found
 
     def command(self, prefix: str, since_us: int) -> Command | None:
@@ -138,6 +137,9 @@ class LogReader:
 
     def referenced(self, digest: str) -> bool:
         return bool(self._readers.query("SELECT 1 FROM blob_refs WHERE digest = ? LIMIT 1", (digest,)))
+
+    def _marked(self, row: tuple[Any, ...]) -> Record:
+        return Record._make(row[:_DIGEST] if self._is_intact(row) else (*row[:_STATE], DAMAGED))
 
     def _intact(self, row: tuple[Any, ...]) -> Record:
         if self._is_intact(row):

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from projections.warehouse.feed import Feed, Record
-from stack.errors import Invalid, ReplaystackError, TooLarge, Unavailable
+from schemas.events.base import Damaged
+from stack.errors import InternalError, Invalid, ReplaystackError, TooLarge, Unavailable
 from stack.eventstore import sqlite_schema
 from stack.eventstore.appends import Append, Appended, Command, Fold, Folded, Recorded
 from stack.eventstore.application import LogApplication
 from stack.eventstore.backup_manifest import mark_restored
-from stack.eventstore.blob_markers import dehydrate, hydrate, hydrated_bytes, may_need_markers
+from stack.eventstore.blob_markers import dehydrate, hydrated_bytes, may_need_markers
 from stack.eventstore.blobs import BlobStore
 from stack.eventstore.codec import Codec
 from stack.eventstore.damage import Damage
@@ -31,6 +32,7 @@ from stack.eventstore.readers import Readers
 from stack.eventstore.recorder import Recorder
 from stack.eventstore.reserve import FULL as DISK_FULL
 from stack.eventstore.reserve import Reserve
+from stack.eventstore.stored_content import StoredContent
 from stack.eventstore.streams import category_of
 from stack.eventstore.submission import Conflict, NewRow, Submission
 from stack.eventstore.writer import Writer
@@ -68,6 +70,7 @@ class EventStore:
         self._codec = Codec()
         self._readers = Readers(path, self._damage)
         self._reader = LogReader(self._readers, self._damage)
+        self._content = StoredContent(self.blobs, self._reader.referenced, self._damage)
         self._feed = LogFeed(self._reader, self._codec, self.epoch, self._others_wrote)
         self.feed: Feed = self._feed
         self._opened_at_head = self._feed.head()
@@ -93,7 +96,7 @@ class EventStore:
         )
         self._writer.start()
         if not keep_unnamed_blobs:
-            self._threads.submit(self._sweep_blobs)
+            self._threads.submit(self._content.sweep, lambda: self._closed)
 
     @classmethod
     def open(
@@ -155,7 +158,8 @@ class EventStore:
         )
 
     async def read_streams(self, streams: Sequence[str]) -> dict[str, list[Recorded]]:
-        """The events of each of `streams`; an empty list for one that does not exist."""
+        """The events of each of `streams`; an empty list for one that does not exist. `Damaged` stands for those that
+        cannot be read."""
         if not streams:
             return {}
         return await self._in_thread(partial(self._read_streams, streams))
@@ -207,12 +211,17 @@ class EventStore:
         """Releases blobs and deletes, in a while, those that no event names."""
         self.blobs.release(digests)
         if digests and not self._closed:
-            self._submit(partial(self._remove_unnamed, digests))
+            self._submit(partial(self._content.remove_unnamed, digests))
 
     def hydrate(self, state: bytes) -> bytes:
-        """A stored event's JSON, or a part of it, with its long strings in place. Reads files where there are
-        any. Raises InternalError for a missing or damaged blob."""
-        return hydrate(state, self.blobs.get)
+        """A stored event's JSON, or a part of it, with its long strings in place; `damaged_text` stands for one whose
+        blob is missing or damaged. Reads files where there are any. Raises Unavailable."""
+        return self._content.hydrate(state)
+
+    def blob(self, digest: str) -> bytes:
+        """The content of a blob that an event names. Blocks. Raises InternalError when it is missing or damaged, NotFound
+        when it was deleted a moment ago, and Unavailable."""
+        return self._content.blob(digest)
 
     def close(self) -> None:
         """Records what was accepted, then ends all threads and connections. Blocks; may be called twice."""
@@ -312,7 +321,12 @@ class EventStore:
     def _read_streams(self, streams: Sequence[str]) -> dict[str, list[Recorded]]:
         found: dict[str, list[Recorded]] = {stream: [] for stream in streams}
         for record in self._reader.streams(streams):
-            found[record.stream].append(self._recorded(record))
+            try:
+                recorded = self._recorded(record)
+            except InternalError as error:
+                self._damage.note(f"event {record.position}: {error.detail}")
+                recorded = Recorded(record.position, record.version, record.recorded_at, Damaged())
+            found[record.stream].append(recorded)
         return found
 
     def _recorded(self, record: Record) -> Recorded:
@@ -357,22 +371,6 @@ class EventStore:
     def _others_wrote(self) -> None:
         self._cache.clear()
         self._feed.committed(None)
-
-    def _sweep_blobs(self) -> None:
-        """Deletes blobs that were written but whose append never happened."""
-        try:
-            for digest in self.blobs.orphans():
-                if self._closed:
-                    return
-                self.blobs.remove((digest,), self._reader.referenced)
-        except (OSError, ReplaystackError) as error:
-            _log.warning("orphaned blobs could not be removed: %s", error)
-
-    def _remove_unnamed(self, digests: Sequence[str]) -> None:
-        try:
-            self.blobs.remove(digests, self._reader.referenced)
-        except (OSError, ReplaystackError) as error:
-            _log.warning("content that nothing names could not be removed: %s", error)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.wrap_future(self._submit(work))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from schemas.api.datasetio import AppendRowsRequest
+from stack.errors import RowsDamaged
 from stack.http.answer import empty_answer
 from stack.http.body import caller_of, integer_of, page_of, post_of
 from stack.http.path import id_of
@@ -80,6 +81,11 @@ class RowsAnswer:
                     break
             else:
                 self._whole = True
+        except RowsDamaged:
+            # The page ends before them, and the next one begins with the error.
+            if not texts:
+                raise
+            self._whole = True
         except BaseException:
             await self._pieces.aclose()
             raise
@@ -98,10 +104,11 @@ class RowsAnswer:
         async with aclosing(self._pieces):
             if not self._whole:
                 await send({"type": "http.response.body", "body": self._body, "more_body": True})
-                async for piece in self._pieces:
-                    self._next += len(piece)
-                    texts = b"," + b",".join(piece)
-                    await send({"type": "http.response.body", "body": texts, "more_body": True})
+                with suppress(RowsDamaged):
+                    async for piece in self._pieces:
+                        self._next += len(piece)
+                        texts = b"," + b",".join(piece)
+                        await send({"type": "http.response.body", "body": texts, "more_body": True})
                 self._body = self._end()
             await send({"type": "http.response.body", "body": self._body, "more_body": False})
 

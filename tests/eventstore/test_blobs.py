@@ -11,7 +11,7 @@ import pytest
 
 from schemas.events.session import SessionCreated, SessionDeleted
 from stack.errors import InternalError, Unavailable, VersionConflict
-from stack.eventstore import Append, BlobStore, EventStore, StreamWrite
+from stack.eventstore import Append, BlobStore, EventStore, StreamWrite, is_damaged_text
 from stack.eventstore.blobs import ORPHAN_AGE_S
 
 pytestmark = pytest.mark.anyio
@@ -146,13 +146,16 @@ async def test_nothing_stays_held(tmp_path: Path) -> None:
     assert not store.blobs._held
 
 
-async def test_a_missing_blob_is_a_clear_error_for_its_reader_only(tmp_path: Path) -> None:
+async def test_a_missing_blob_is_named_in_place_of_its_text(tmp_path: Path) -> None:
     store = EventStore.open(tmp_path)
     await store.append(created())
     await store.append(created("short", "default/session/2"))
+    digest = files(tmp_path)[0].name
     files(tmp_path)[0].unlink()
-    with pytest.raises(InternalError, match="missing or damaged"):
-        await store.read_stream("default/session/1")
+    [recorded] = await store.read_stream("default/session/1")
+    name = recorded.event.session_name  # type: ignore[attr-defined]
+    assert is_damaged_text(name) and f"blobs/{digest[:2]}/{digest}" in name
+    assert store.damage() == (f"blob {digest} is missing or damaged",)
     assert len(store.feed.read(0, 10)) == 2
     assert len(await store.read_stream("default/session/2")) == 1
     store.close()

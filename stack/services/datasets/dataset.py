@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, suppress
 from itertools import accumulate
 from weakref import WeakValueDictionary
 
@@ -20,7 +20,7 @@ from schemas.events.base import Erased, Event
 from schemas.events.dataset import HEAD_ROWS
 from stack.domain import dataset as datasets
 from stack.domain.dataset import DatasetState
-from stack.errors import Conflict, InternalError, Invalid, NotFound, VersionConflict
+from stack.errors import Conflict, InternalError, Invalid, NotFound, RowsDamaged, VersionConflict
 from stack.eventstore import Append, EventStore, Folded, StreamWrite, stream_name
 from stack.providers.rows.port import RowReading
 from stack.services.datasets.dataset_rows import DatasetRows
@@ -152,7 +152,7 @@ class DatasetService:
         shown: list[Raw] = []
         if not registered.uri:
             size = 0
-            for row in await self.rows(dataset_id, version, 0, min(HEAD_ROWS, state.row_count)):
+            for row in await self._first_rows(dataset_id, version, min(HEAD_ROWS, state.row_count)):
                 size += len(row) + 1
                 if size > SHOWN_BYTES:
                     break
@@ -200,6 +200,15 @@ class DatasetService:
             # A blob that is missing: it may have gone with its dataset a moment ago.
             await self._existing(dataset_id)
             raise
+
+    async def _first_rows(self, dataset_id: str, version: int, count: int) -> list[bytes]:
+        """Those that can be read."""
+        found: list[bytes] = []
+        with suppress(RowsDamaged):
+            async with aclosing(self.pieces(dataset_id, version, 0, count)) as pieces:
+                async for piece in pieces:
+                    found.extend(piece)
+        return found
 
     async def _existing(self, dataset_id: str) -> Folded[DatasetState]:
         folded = await self._states.dataset(dataset_id)

@@ -17,7 +17,7 @@ from msgspec.json import Decoder
 from projections import dataset as dataset_views
 from projections.dataset import Chunk
 from schemas.events.dataset import DatasetRegistered, DatasetRowsAppended
-from stack.errors import InternalError, NotFound
+from stack.errors import InternalError, NotFound, RowsDamaged
 from stack.eventstore import EventStore, Recorded, stream_name
 from stack.services.views import Views
 
@@ -26,6 +26,7 @@ MAX_CACHED_BYTES = 32 * 2**20
 RUN_EVENTS = 64
 """Chunks in events are read this many at a time: 4 MiB of rows at most."""
 
+_UNREADABLE = "Their event is damaged: `replaystack verify` lists all damage; restore a backup."
 # A row in memory is an object of its own.
 _ROW_BYTES = 33
 
@@ -68,12 +69,22 @@ class DatasetRows:
         self, dataset_id: str, newest: int, start: int, stop: int
     ) -> AsyncGenerator[Sequence[bytes], None]:
         """Rows `start` to `stop` as JSON texts, those of one chunk or run of small chunks at a time. Raises NotFound
-        once the dataset is unregistered."""
+        once the dataset is unregistered, and RowsDamaged with the chunk that cannot be read."""
         index = await self._index(dataset_id, newest)
         at = max(0, bisect_right(index.starts, start) - 1)
         while start < stop and at < len(index.chunks):
             run = self._run(index, at, stop)
-            rows = await self._read(dataset_id, run)
+            if run[0].first_row > start:
+                # The read model passed over an event that it could not apply.
+                raise RowsDamaged(dataset_id, start, run[0].first_row - start, _UNREADABLE)
+            try:
+                rows = await self._read(dataset_id, run)
+            except InternalError as error:
+                run = run[:1]
+                try:
+                    rows = await self._read(dataset_id, run)
+                except InternalError:
+                    raise RowsDamaged(dataset_id, run[0].first_row, run[0].count, error.detail) from error
             first = run[0].first_row
             piece = rows[start - first : stop - first]
             if piece:
@@ -129,6 +140,7 @@ class DatasetRows:
             and len(run) < RUN_EVENTS
             and at + len(run) < len(index.chunks)
             and not (following := index.chunks[at + len(run)]).blob
+            and following.first_row == run[-1].first_row + run[-1].count
             and following.first_row < stop
         ):
             run.append(following)
@@ -166,7 +178,7 @@ class DatasetRows:
         return rows
 
     def _lines(self, digest: str) -> tuple[list[bytes], int]:
-        content = self._store.blobs.get(digest)
+        content = self._store.blob(digest)
         rows = content.split(b"\n")
         return rows, len(content) + _ROW_BYTES * len(rows)
 

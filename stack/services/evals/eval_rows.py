@@ -11,6 +11,8 @@ from msgspec import Raw
 
 from schemas.events.evaljob import EvalJobScheduled
 from stack.domain.evaljob import EvalJobState
+from stack.errors import RowsDamaged
+from stack.eventstore import is_damaged_text
 from stack.services.datasets.dataset import DatasetService
 
 # An array of rows above this is taken apart in a thread.
@@ -20,10 +22,11 @@ _rows = msgspec.json.Decoder(list[Raw])
 
 
 class RowText(NamedTuple):
-    """A row by its number from 0, and its JSON."""
+    """A row by its number from 0, and its JSON; `error` says why it cannot be read."""
 
     number: int
     text: bytes
+    error: str = ""
 
 
 class MissingRows:
@@ -56,20 +59,32 @@ class MissingRows:
         done, count = self._state.done, scheduled.num_rows
         first = next(done.missing(count), count)
         if not scheduled.dataset_id:
+            if is_damaged_text(scheduled.rows):
+                for number in done.missing(count):
+                    yield RowText(number, b"", scheduled.rows)
+                return
             for number, row in enumerate(await _taken_apart(scheduled.rows)):
                 if first <= number < count and number not in done:
                     yield RowText(number, row)
             return
         number = first
-        pieces = self._datasets.pieces(scheduled.dataset_id, scheduled.dataset_version, first, count)
-        try:
-            async for piece in pieces:
-                for text in piece:
-                    if number not in done:
-                        yield RowText(number, text)
-                    number += 1
-        finally:
-            await pieces.aclose()
+        while number < count:
+            pieces = self._datasets.pieces(scheduled.dataset_id, scheduled.dataset_version, number, count)
+            try:
+                async for piece in pieces:
+                    for text in piece:
+                        if number not in done:
+                            yield RowText(number, text)
+                        number += 1
+                return
+            except RowsDamaged as error:
+                end = min(error.first + error.count, count)
+                for damaged in range(number, end):
+                    if damaged not in done:
+                        yield RowText(damaged, b"", error.detail)
+                number = end
+            finally:
+                await pieces.aclose()
 
 
 async def _taken_apart(rows: str) -> Sequence[bytes]:

@@ -85,6 +85,8 @@ class RowEvaluator:
             scores: dict[str, dict[str, Any]] = {}
             digest = await _in_thread_if_large(row.text, lambda: hashlib.sha256(row.text).hexdigest()[:16])
             try:
+                if row.error:
+                    raise InternalError(row.error)
                 read = await _in_thread_if_large(row.text, lambda: read_row(row.text, self._answered))
                 answer = await self._answer(row.number, read, asked, caller)
                 scores = await self._scored(read, answer)

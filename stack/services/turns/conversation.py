@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from schemas.api.agent import AgentConfig, ToolConfig, ToolDef
 from schemas.api.content import InterleavedContent, TextContentItem, ToolResponseMessage, UserMessage
@@ -38,6 +39,8 @@ from stack.services.turns.document import context_items
 _encode = msgspec.json.Encoder().encode
 
 NOT_EXECUTED = "The call was not executed."
+DAMAGED_QUESTION = "[What the user said here is damaged in the server's log and cannot be read.]"
+DAMAGED_ANSWER = "[What was answered here is damaged in the server's log and cannot be read.]"
 FUNCTION_DEFINITIONS = "{{function_definitions}}"
 # Input above this is encoded in a thread: 1 MiB takes about 1 ms.
 LARGE_INPUT_CHARACTERS = 2**20
@@ -144,6 +147,8 @@ class History:
 
 def told(state: TurnState, pending: Pending) -> Told:
     """The messages of a turn that has ended."""
+    if state.is_damaged:
+        return Told(_of_damaged(state, pending), {})
     answers = answers_of(state)
     if not answers and state.status != "completed":
         # The responses that it brought hold all the same: their calls are still open.
@@ -155,6 +160,17 @@ def told(state: TurnState, pending: Pending) -> Told:
     left = turns.pending_calls(state)
     messages = digested([*questions_of(state, pending), *answers])
     return Told(messages, {call.call_id: [NOT_EXECUTED] for call in left})
+
+
+def _of_damaged(state: TurnState, pending: Pending) -> Messages:
+    """A turn of which some events cannot be read: one question and one answer, whole or with a note in place. Its calls
+    are left out, because a call or its response may be among what is missing."""
+    questions = questions_of(state, pending)
+    if not any(isinstance(message, UserMessage) for message in state.input_messages):
+        questions.append(user_message([[DAMAGED_QUESTION]]))
+    output = state.output_message
+    answer = output.content if state.status == "completed" and output.content else DAMAGED_ANSWER
+    return digested([*questions, assistant_message(replace(output, content=answer, tool_calls=None))])
 
 
 async def _told(state: TurnState, pending: Pending) -> Told:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from schemas.api.content import ImageSource
 from schemas.events.turn import FetchedContent
 from stack.errors import Invalid
+from stack.eventstore import is_damaged_text
 from stack.providers.fetch import data_url
 
 MAX_IMAGE_BYTES = 20 * 2**20
@@ -60,6 +61,8 @@ def model_url(source: ImageSource, fetched: Mapping[str, FetchedContent]) -> str
     if data_url.is_data_url(source.url.uri):
         return _of_data_url(source.url.uri)
     found = fetched.get(source.url.uri)
+    if found and is_damaged_text(found.data):
+        return ""
     return f"data:{found.media_type};base64,{found.data}" if found else ""
 
 

@@ -1,0 +1,63 @@
+"""The blobs that events name, as readers get them, and the removal of those that no event names."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from stack.errors import InternalError, NotFound, ReplaystackError
+from stack.eventstore.blob_markers import hydrate
+from stack.eventstore.blobs import BlobStore
+from stack.eventstore.damage import Damage, damaged_text
+
+_log = logging.getLogger(__name__)
+
+
+class StoredContent:
+    """Blocks; any thread. `referenced` tells whether an event names a digest."""
+
+    def __init__(self, blobs: BlobStore, referenced: Callable[[str], bool], damage: Damage) -> None:
+        self._blobs = blobs
+        self._referenced = referenced
+        self._damage = damage
+
+    def blob(self, digest: str) -> bytes:
+        """Raises InternalError when it is missing or damaged, NotFound when it was deleted after the event that names it
+        was read, and Unavailable when it cannot be read now."""
+        try:
+            return self._blobs.get(digest)
+        except InternalError:
+            if not self._referenced(digest):
+                raise NotFound("The content was deleted.") from None
+            self._damage.note(f"blob {digest} is missing or damaged")
+            raise
+
+    def hydrate(self, state: bytes) -> bytes:
+        """An event's JSON with its long strings in place. A text that says so stands for one that is missing or damaged:
+        one bad file must not take the rest of a session with it. Raises Unavailable."""
+        return hydrate(state, self._text_of)
+
+    def sweep(self, is_closed: Callable[[], bool]) -> None:
+        """Deletes blobs that were written but whose append never happened."""
+        try:
+            for digest in self._blobs.orphans():
+                if is_closed():
+                    return
+                self._blobs.remove((digest,), self._referenced)
+        except (OSError, ReplaystackError) as error:
+            _log.warning("orphaned blobs could not be removed: %s", error)
+
+    def remove_unnamed(self, digests: Sequence[str]) -> None:
+        """Deletes those of `digests` that no event names."""
+        try:
+            self._blobs.remove(digests, self._referenced)
+        except (OSError, ReplaystackError) as error:
+            _log.warning("content that nothing names could not be removed: %s", error)
+
+    def _text_of(self, digest: str) -> bytes:
+        try:
+            return self.blob(digest)
+        except InternalError:
+            return damaged_text(digest).encode()
+        except NotFound:
+            return b"[Content deleted.]"
