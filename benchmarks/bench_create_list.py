@@ -55,7 +55,7 @@ class Creating:
         known = self._agents
         config = {"model": "demo/extractive", "instructions": "Be short."}
         created = connection.post(AGENTS, {"agent_config": config})
-        # Whoever counted before this one began is before it in the list, and at most all others are between.
+        # A client that counted before this one began is before it in the list, and at most all others are between.
         listed = connection.get(f"{AGENTS}?start_index={known}&limit={PAGE}")
         agent_id = created.body.partition(b'"agent_id":"')[2][:36]
         if agent_id not in listed.body:

@@ -1,4 +1,4 @@
-"""A running turn that 100 readers follow, against one that nobody follows: how long its stream takes.
+"""A running turn that 100 readers follow, against one that no one follows: how long its stream takes.
 
 The model sends 200 chunks, one write each, with a pause of 1 ms between them: a pace at which the readers cost most of
 one processor's time. The bar is for that. Without a pause the turn is over in a few milliseconds; that is there for

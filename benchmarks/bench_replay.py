@@ -18,7 +18,7 @@ BAR_MS = 20.0
 
 
 def run(quick: bool) -> list[Result]:
-    """On one kept connection, by a server that was started anew: nothing of the turn is in its memory."""
+    """On one kept connection, by a server that was restarted: nothing of the turn is in its memory."""
     rounds, replays = (3, 15) if quick else (9, 50)
     with tempfile.TemporaryDirectory() as folder, model_server() as model:
         data = Path(folder) / "data"

@@ -57,7 +57,7 @@ def run(quick: bool) -> list[Result]:
         *_sustained(SPANS_SENT // share, half_load_s=5.0 if quick else 20.0),
         *_otherwise("json", SPANS_SENT_OTHERWISE // share, JSON_BAR_PER_S),
         *_otherwise("grpc", SPANS_SENT_OTHERWISE // share, GRPC_BAR_PER_S),
-        *_beside_other_work(rounds=3 if quick else 9, each=100),
+        *_while_spans_arrive(rounds=3 if quick else 9, each=100),
     ]
 
 
@@ -179,7 +179,7 @@ Work = Callable[[], list[float]]
 """Does something many times; returns how long each took, in ms."""
 
 
-def _beside_other_work(rounds: int, each: int) -> list[Result]:
+def _while_spans_arrive(rounds: int, each: int) -> list[Result]:
     """Turns, and creating and listing, by turns without and with spans that come in."""
     with tempfile.TemporaryDirectory() as folder, model_server() as model:
         data = Path(folder) / "data"
@@ -230,9 +230,9 @@ class _Compared(NamedTuple):
 
     def results(self, what: str) -> list[Result]:
         without = [percentile(took_ms, 0.99) for took_ms in self.without_ms]
-        beside = [percentile(took_ms, 0.99) for took_ms in self.with_ms]
-        ratios = [one / other for one, other in zip(beside, without, strict=True)]
-        ratio = median(beside) / median(without)
+        with_spans = [percentile(took_ms, 0.99) for took_ms in self.with_ms]
+        ratios = [one / other for one, other in zip(with_spans, without, strict=True)]
+        ratio = median(with_spans) / median(without)
         rate = f"{median(self.spans_per_s):,.0f}"
         return [
             Result(
@@ -244,7 +244,7 @@ class _Compared(NamedTuple):
                 min(ratios),
                 max(ratios),
             ),
-            of_rounds(f"{what}: p99 while spans come in", beside, "ms"),
+            of_rounds(f"{what}: p99 while spans come in", with_spans, "ms"),
             of_rounds(f"{what}: p99 without", without, "ms"),
         ]
 

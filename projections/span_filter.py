@@ -92,7 +92,7 @@ def _where_it_is(one: AttributeFilter, place: _Place, parameters: Parameters) ->
 
 
 def pointer(key: str, above: str = "") -> str:
-    """The JSON pointer (RFC 6901) of a key beneath another."""
+    """The JSON pointer (RFC 6901) of a key below another."""
     return f"{above}/{key.replace('~', '~0').replace('/', '~1')}"
 
 
@@ -105,7 +105,7 @@ class _Place:
         self.parameters = parameters
         self._placeholder = parameters.add(path or "$")
 
-    def beneath(self, key: str) -> _Place:
+    def child(self, key: str) -> _Place:
         return _Place(self.column, pointer(key, self.path), self.parameters)
 
     def type(self) -> str:
@@ -129,11 +129,11 @@ def _equal(place: _Place, value: Any) -> str:
             return f"({place.type()} = 'VARCHAR' AND {place.text()} = {place.parameters.add(value)})"
         case list():
             length = f"{place.call('json_array_length')} = {place.parameters.add(len(value))}"
-            parts = [_equal(place.beneath(str(number)), part) for number, part in enumerate(value)]
+            parts = [_equal(place.child(str(number)), part) for number, part in enumerate(value)]
             return " AND ".join([f"({place.type()} = 'ARRAY' AND {length}", *parts]) + ")"
         case dict():
             keys = f"list_sort({place.call('json_keys')}) = {place.parameters.add(sorted(value))}::VARCHAR[]"
-            parts = [_equal(place.beneath(key), part) for key, part in value.items()]
+            parts = [_equal(place.child(key), part) for key, part in value.items()]
             return " AND ".join([f"({place.type()} = 'OBJECT' AND {keys}", *parts]) + ")"
     return _number(place, "eq", value)
 

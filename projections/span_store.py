@@ -130,7 +130,7 @@ def _with_counts(rows: Rows) -> Rows:
     columns = [np.frombuffer(rows.content(name), dtype=kinds.get(name, np.int64)) for name in names]
     by_input, by_output = counted(LinkedSpans(high_ranks * len(lows) + low_ranks, *columns))
     counts = by_input.astype(np.uint8) | by_output.astype(np.uint8) << 1
-    return rows.only(_OF_TRACES).beside("counts", counts.tobytes())
+    return rows.only(_OF_TRACES).with_column("counts", counts.tobytes())
 
 
 def _load(transaction: Transaction, schema: str, seen: SeenSpans) -> None:

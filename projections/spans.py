@@ -1,4 +1,4 @@
-"""Spans as they are read: one, those of a trace, those that meet filters, those beneath others."""
+"""Spans as they are read: one, those of a trace, those that meet filters, descendants of others."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The tables of telemetry: one schema of the file `telemetry`, and how far it has followed which log.
 
 `telemetry.main.served` names the schema, the hash of its SQL and the log it follows; where one of them is another, the
-tables are made anew. A crash leaves that row or none. Old tables that hold what a damaged log has lost are kept, and
+tables are recreated. A crash leaves that row or none. Old tables that hold what a damaged log has lost are kept, and
 named in `telemetry.main.kept`; anything else in the file is a leftover.
 """
 
@@ -61,7 +61,7 @@ class TelemetryWrites(Protocol):
 
     def write(self, file: File) -> AbstractContextManager[Transaction]: ...
 
-    def write_beside(self) -> AbstractContextManager[Transaction]: ...
+    def write_concurrently(self) -> AbstractContextManager[Transaction]: ...
 
 
 class Arrival(Struct):
@@ -169,14 +169,14 @@ class TelemetryBuild:
             transaction.run(write_text("telemetry_forget", self.schema))
             merge_traces(transaction, self.schema)
             transaction.run("DROP TABLE forgetting")
-            # Nobody knows any more which of them are left.
+            # No one knows any more which of them are left.
             self._known_origins.clear()
         self._spans.forget_before(number)
 
     def move_chunk(self) -> bool:
-        """Moves a chunk of recent spans to where old ones are, beside whatever arrives; false where there is none as
+        """Moves a chunk of recent spans to where old ones are, while others arrive; false where there is none as
         large as that. Raises StatementRefused, StorageFailed."""
-        with self._target.write_beside() as transaction:
+        with self._target.write_concurrently() as transaction:
             return move_chunk(transaction, self.schema)
 
     def _arrive(self, transaction: Transaction, arrivals: Sequence[Arrival]) -> None:

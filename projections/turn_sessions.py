@@ -1,6 +1,6 @@
 """Which session an open turn belongs to: only its first event says so, and every row of the turn needs it.
 
-Kept in memory beside a build and not joined in SQL, where it would cost 3 ms of CPU in each flush. Holds the open
+Kept in memory with a build and not joined in SQL, where it would cost 3 ms of CPU in each flush. Holds the open
 turns only, so it is bounded by the sessions that exist.
 """
 

@@ -60,7 +60,7 @@ DATASETS = [DatasetController, DatasetIOController]
 EVAL = [BenchmarkController, ComparisonController, EvalJobController]
 TELEMETRY = [TelemetryController]
 ERASURES = [ErasureController]
-BESIDE = [
+EXTENSION = [
     ChatCompletionController,
     HealthController,
     ModelController,
@@ -90,7 +90,7 @@ def build(server: Server) -> ASGIApp:
         [
             Router("/v1alpha", route_handlers=[*AGENTS, *EVAL, *TELEMETRY, *ERASURES]),
             Router("/v1beta", route_handlers=DATASETS),
-            Router("/v1", route_handlers=[*AGENTS, *DATASETS, *EVAL, *TELEMETRY, *ERASURES, *BESIDE]),
+            Router("/v1", route_handlers=[*AGENTS, *DATASETS, *EVAL, *TELEMETRY, *ERASURES, *EXTENSION]),
             AdminController,
             OpenAPIController,
         ],

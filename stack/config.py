@@ -1,7 +1,7 @@
 """Finds the values of the settings, and where each of them came from.
 
 A value is taken from the first of: a flag, the environment (`REPLAYSTACK_<NAME>`), the TOML file (`--config`,
-`REPLAYSTACK_CONFIG`, else `./replaystack.toml`), the default. What nobody knows is an error: a setting that is
+`REPLAYSTACK_CONFIG`, else `./replaystack.toml`), the default. What no one knows is an error: a setting that is
 misspelt and silently ignored costs its author an afternoon.
 """
 
@@ -35,7 +35,7 @@ class ConfigError(Exception):
 
 
 class Setting(Struct, frozen=True):
-    """What is known of one setting beside its value. `variables` in the order in which they count."""
+    """Properties of one setting other than its value. `variables` in the order in which they count."""
 
     name: str
     type: Any
@@ -171,14 +171,14 @@ def _from_file(config: Path | None, environ: Mapping[str, str]) -> list[tuple[st
             raise ConfigError(f"{path}: unknown setting {name!r}. {_likely(name, SETTINGS)}")
     if isinstance(content.get("data"), str):
         # A file means its own folder, wherever the command is run from.
-        content["data"] = _beside(path, content["data"])
+        content["data"] = _relative_to(path, content["data"])
     roots = content.get("dataset_roots")
     if isinstance(roots, list) and all(isinstance(root, str) for root in roots):
-        content["dataset_roots"] = [_beside(path, root) for root in roots]
+        content["dataset_roots"] = [_relative_to(path, root) for root in roots]
     return [(name, value, str(path)) for name, value in content.items()]
 
 
-def _beside(file: Path, named: str) -> str:
+def _relative_to(file: Path, named: str) -> str:
     return str(file.absolute().parent / Path(named).expanduser())
 
 

@@ -36,7 +36,7 @@ _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName",
 # Only these are heard at debug.
 _OWN = ("replaystack", "schemas", "projections", "telemetry", "stack")
 
-# These say at info what our own lines say already, or what nobody asked for.
+# These say at info what our own lines say already, or what no one asked for.
 _QUIET = {
     "uvicorn.error": logging.WARNING,
     "uvicorn.access": logging.CRITICAL,

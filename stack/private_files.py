@@ -1,6 +1,6 @@
 """Keeps what the server stores readable by its owner only: folders 700, files 600.
 
-New files get their mode from the process's umask, whoever creates them (SQLite, DuckDB, worker processes). Files that
+New files get their mode from the process's umask, regardless of who creates them (SQLite, DuckDB, worker processes). Files that
 were there before are tightened when their folder is opened.
 """
 

@@ -28,7 +28,7 @@ def quoted(text: str) -> str:
 
 
 def attach(root: duckdb.DuckDBPyConnection, path: Path, name: File) -> None:
-    """Attaches the file. One that cannot be read as a database is set aside and made anew: both files can be
+    """Attaches the file. One that cannot be read as a database is set aside and recreated: both files can be
     rebuilt from their logs. A file that is held by another process, or that may not be opened, is left alone."""
     if files.is_incomplete(path):
         files.set_aside(path)

@@ -156,7 +156,7 @@ class Build:
             self.store_position()
 
     def store_position(self) -> None:
-        """Writes down the position where events that nobody looks at have moved it on. Those alone are not worth
+        """Writes down the position where events that no one looks at have moved it on. Those alone are not worth
         a transaction each; after a crash they are read once more."""
         if self._stored_position != self.position:
             with self._target.write() as transaction:

@@ -1,6 +1,6 @@
 """Rows as columns of plain memory, for tables that take many at once.
 
-The database reads them where they lie (the Arrow C interface): no object is made per value, and nobody else has to
+The database reads them where they lie (the Arrow C interface): no object is made per value, and no one else has to
 wait for the interpreter meanwhile. 0.4 us for a row of 500 bytes; numpy's arrays of texts take as long, and the texts
 have to be made first.
 """
@@ -90,7 +90,7 @@ class Rows:
         kept = [Batch(batch.rows, [batch.buffers[place] for place in places]) for batch in self._batches]
         return Rows({name: kind for name, kind in self._columns.items() if name in columns}, kept)
 
-    def beside(self, column: str, content: bytes) -> Rows:
+    def with_column(self, column: str, content: bytes) -> Rows:
         """The same rows with one more column, of `u8`."""
         batches, first = [], 0
         for batch in self._batches:

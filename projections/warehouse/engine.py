@@ -145,7 +145,7 @@ class Engine:
     # --- rebuilding --------------------------------------------------------------------------------------
 
     def rebuild(self) -> None:
-        """Asks for a new build beside the one that serves. Returns at once; asking again meanwhile adds nothing."""
+        """Asks for a new build next to the one that serves. Returns at once; asking again meanwhile adds nothing."""
         with self._lock:
             self._rebuild_wanted = self._rebuilding = True
             self._work.notify()
@@ -295,7 +295,7 @@ class Engine:
         try:
             return Build.served(self._warehouse)
         except (StatementRefused, MsgspecError, ValueError) as error:
-            _log.warning("The view's own records are not readable (%s); it is built anew", error)
+            _log.warning("The view's own records are not readable (%s); it is rebuilt", error)
             return None
 
     def _wait_for_work(self) -> None:
@@ -349,7 +349,7 @@ class Engine:
             self._rebuild_wanted = False
 
     def _mend(self, failure: StorageFailed) -> None:
-        """Opens the files again; a damaged one is set aside and built anew."""
+        """Opens the files again; a damaged one is set aside and built again."""
         _log.error("The views' file failed: %s", failure)
         self._in_trouble(failure)
         self._is_open = False

@@ -52,7 +52,7 @@ def remove_copies_set_aside(folder: Path) -> int:
 
 
 def wal_bytes(path: Path) -> int:
-    """Size of the write-ahead log beside the database file, 0 when there is none."""
+    """Size of the write-ahead log next to the database file, 0 when there is none."""
     try:
         return _wal(path).stat().st_size
     except FileNotFoundError:

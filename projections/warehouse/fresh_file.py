@@ -50,7 +50,7 @@ class FreshFile:
         assert file == self.file
         return self._writer.transaction()
 
-    def write_beside(self) -> AbstractContextManager[Transaction]:
+    def write_concurrently(self) -> AbstractContextManager[Transaction]:
         return self._writer.transaction()
 
     def is_busy(self) -> bool:

@@ -1,4 +1,4 @@
-"""How long records that nobody waits for may gather before they are flushed together."""
+"""How long records that no one waits for may gather before they are flushed together."""
 
 from __future__ import annotations
 

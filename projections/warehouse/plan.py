@@ -1,7 +1,7 @@
 """What makes a build of the view: the SQL of all read models, in order, with a hash that identifies it.
 
 SQL is written against the placeholder schema `now`; `in_schema` puts the schema of a build in its place. A
-build keeps its plan beside its tables, so that newer code goes on following it until its own build is ready.
+build keeps its plan with its tables, so that newer code goes on following it until its own build is ready.
 """
 
 from __future__ import annotations

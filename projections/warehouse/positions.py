@@ -1,6 +1,6 @@
 """Tracked positions by name, for followers that are not the engine (another application's notifications).
 
-They live beside the views: lost with the file, after which their followers begin anew, as the views do.
+They are stored next to the views: lost with the file, after which their followers start again, as the views do.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def carry_positions(source: Writes, target: Writes) -> None:
 
 
 def _recorded(transaction: Transaction, name: str) -> int | None:
-    # After the file was lost and made anew, the table is not there until someone writes.
+    # After the file was lost and recreated, the table is not there until someone writes.
     transaction.run(_TABLE)
     rows = transaction.rows("SELECT position FROM views.main.positions WHERE name = ?", [name])
     return int(rows[0][0]) if rows else None

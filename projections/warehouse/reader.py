@@ -43,7 +43,7 @@ class HydratingReader:
         return self._reader.read(query, params)
 
     def hydrate(self, content: bytes) -> bytes:
-        # Nearly all content is without blobs, and a search for a literal costs nothing beside decoding. A
+        # Nearly all content is without blobs, and a search for a literal costs nothing compared with decoding. A
         # caller's own key of that name is escaped with a second `$`, so it is found too.
         return self._hydrate(content) if b'$blob"' in content else content
 

@@ -16,7 +16,7 @@ def pause_s(failures: int) -> float:
 
 
 def is_damage(failure: StorageFailed, failures: int) -> bool:
-    """Whether a file is to be set aside and built anew: it cannot be read, or goes on failing. A full disk is neither."""
+    """Whether a file is to be set aside and built again: it cannot be read, or goes on failing. A full disk is neither."""
     is_it = isinstance(failure, FileDamaged) or failures >= _FAILURES_OF_A_DAMAGED_FILE
     return is_it and not is_full_disk(failure)
 

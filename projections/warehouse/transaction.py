@@ -1,4 +1,4 @@
-"""Transactions of one file, and the connection that they run on. Beside the warehouse the only module that knows DuckDB."""
+"""Transactions of one file, and the connection that they run on. Besides the warehouse the only module that uses DuckDB."""
 
 from __future__ import annotations
 

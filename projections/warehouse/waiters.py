@@ -21,7 +21,7 @@ class Waiters:
         return sum(map(len, self._positions.values()))
 
     def wanted(self) -> int:
-        """The highest position anyone waits for, 0 when nobody does."""
+        """The highest position anyone waits for, 0 when no one does."""
         return max((max(waiting.values()) for waiting in self._positions.values() if waiting), default=0)
 
     def add(self, position: int) -> asyncio.Future[None]:
@@ -68,7 +68,7 @@ class Waiters:
 
 
 def _call(loop: asyncio.AbstractEventLoop, futures: list[asyncio.Future[None]], reason: str | None) -> None:
-    # A loop that was closed with requests in flight has nobody left to tell.
+    # A loop that was closed with requests in flight has no one left to tell.
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(_settle, futures, reason)
 

@@ -1,4 +1,4 @@
-"""Chat completions in the OpenAI form (beside the contract): what is known of them; the rest is passed through."""
+"""Chat completions in the OpenAI form (not part of the Llama Stack specification): what is known of them; the rest is passed through."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Comparison of two jobs of a benchmark, beside the contract: `GET .../benchmarks/{benchmark_id}/compare`."""
+"""Comparison of two jobs of a benchmark, not part of the Llama Stack specification: `GET .../benchmarks/{benchmark_id}/compare`."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class ComparedFunction(Struct, frozen=True, kw_only=True):
 
 class Comparison(Struct, frozen=True, kw_only=True):
     """Rows are paired by number where their input is the same. `other_input` rows have another input in each job,
-    since the dataset was registered anew; `only_a` and `only_b` were evaluated in one job only."""
+    since the dataset was registered again; `only_a` and `only_b` were evaluated in one job only."""
 
     benchmark_id: str
     a: ComparedJob

@@ -20,7 +20,7 @@ class Job(Struct, frozen=True):
 
 
 class JobOutcome(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """How a job stands or ended. Beside the contract: `GET .../jobs/{job_id}/outcome`.
+    """How a job stands or ended. Not part of the Llama Stack specification: `GET .../jobs/{job_id}/outcome`.
 
     `dataset_id` and `dataset_version` say which rows are evaluated; they are absent where the rows came with the
     request. `num_done` counts the rows that are evaluated, `num_failed` those of them that failed.
@@ -100,6 +100,6 @@ JobPayload = (
 
 
 class JobStreamChunk(Struct, frozen=True):
-    """One frame of a job's progress. Beside the contract: `GET .../jobs/{job_id}/events`."""
+    """One frame of a job's progress. Not part of the Llama Stack specification: `GET .../jobs/{job_id}/events`."""
 
     event: JobPayload

@@ -1,4 +1,4 @@
-"""Health and version of the server (beside the contract)."""
+"""Health and version of the server (not part of the Llama Stack specification)."""
 
 from __future__ import annotations
 

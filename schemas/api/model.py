@@ -1,4 +1,4 @@
-"""Models, as `GET /v1/models` lists them (beside the contract, existing clients call it)."""
+"""Models, as `GET /v1/models` lists them (not part of the Llama Stack specification; existing clients call it)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ListModelsResponse(Struct, frozen=True):
 
 
 class OpenAIModel(Struct, frozen=True):
-    """A model in the OpenAI form alone. `created` is in seconds since 1970, 0 where nobody knows."""
+    """A model in the OpenAI form alone. `created` is in seconds since 1970, 0 where no one knows."""
 
     id: str
     object: str

@@ -1,4 +1,4 @@
-"""OpenTelemetry's protocol over HTTP in its JSON form (beside the contract): the outermost of its messages."""
+"""OpenTelemetry's protocol over HTTP in its JSON form (not part of the Llama Stack specification): the outermost of its messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Providers, as `GET /v1/providers` lists them (beside the contract)."""
+"""Providers, as `GET /v1/providers` lists them (not part of the Llama Stack specification)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores of rows (spec: `ScoringResult`), and the requests of `/v1/scoring` beside the contract."""
+"""Scores of rows (spec: `ScoringResult`), and the requests of `/v1/scoring`, which are not part of the specification."""
 
 from __future__ import annotations
 

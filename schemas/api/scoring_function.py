@@ -1,4 +1,4 @@
-"""Scoring functions and their parameters: those of the contract, and `GET /v1/scoring-functions` beside it."""
+"""Scoring functions and their parameters: those of the contract, and `GET /v1/scoring-functions`, which is not part of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shields, as `GET /v1/shields` lists them (beside the contract)."""
+"""Shields, as `GET /v1/shields` lists them (not part of the Llama Stack specification)."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class QueryTracesResponse(Struct, frozen=True):
 
 
 class TraceDetails(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A trace with what it is about. Beside the contract: `POST .../traces?details=true`.
+    """A trace with what it is about. Not part of the Llama Stack specification: `POST .../traces?details=true`.
 
     `name` is that of the root, `service` its resource's `service.name`. Tokens and models are those of the model calls.
     """
@@ -190,7 +190,7 @@ class QueryLogsResponse(Struct, frozen=True):
 
 
 class QuerySpansRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Spans that meet all filters; with a `max_depth` above 1 also what is beneath them. No `attributes_to_return`
+    """Spans that meet all filters; with a `max_depth` above 1 also the descendants of them. No `attributes_to_return`
     stands for all."""
 
     attribute_filters: list[QueryCondition]
@@ -203,14 +203,14 @@ class QuerySpansResponse(Struct, frozen=True):
 
 
 class GetSpanTreeRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`max_depth` 1 is the span alone; absent is all that is beneath it."""
+    """`max_depth` 1 is the span alone; absent is all its descendants."""
 
     attributes_to_return: list[str] | None = None
     max_depth: int | None = None
 
 
 class QuerySpanTreeResponse(Struct, frozen=True):
-    """Spans by their ids, each one before what is beneath it."""
+    """Spans by their ids, each one before the descendants of it."""
 
     data: dict[str, SpanWithStatus]
 

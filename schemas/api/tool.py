@@ -1,4 +1,4 @@
-"""Toolgroups and the tools in them, as `GET /v1/toolgroups` and `GET /v1/tools` list them (beside the contract).
+"""Toolgroups and the tools in them, as `GET /v1/toolgroups` and `GET /v1/tools` list them (not part of the Llama Stack specification).
 
 Clients of different ages read a tool in two forms; an answer holds both.
 """

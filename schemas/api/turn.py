@@ -141,7 +141,7 @@ class TurnError(Struct, frozen=True):
 
 
 class TurnOutcome(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """How a turn ended. Beside the contract: `GET .../turn/{turn_id}/outcome`."""
+    """How a turn ended. Not part of the Llama Stack specification: `GET .../turn/{turn_id}/outcome`."""
 
     status: TurnStatus
     usage: TurnUsage

@@ -1,4 +1,4 @@
-"""Vector databases, as `GET /v1/vector-dbs` lists them (beside the contract)."""
+"""Vector databases, as `GET /v1/vector-dbs` lists them (not part of the Llama Stack specification)."""
 
 from __future__ import annotations
 

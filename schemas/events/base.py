@@ -1,4 +1,4 @@
-"""What every event carries beside its own payload."""
+"""Fields that every event has in addition to its own payload."""
 
 from __future__ import annotations
 

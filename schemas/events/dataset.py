@@ -12,7 +12,7 @@ from schemas.events.base import Deletion, Event
 
 HEAD_ROWS = 100
 HEAD_BYTES = 64 * 1024
-"""At most so much of its first rows does an event hold beside the chunks, and a list show of a dataset."""
+"""Upper bounds on the first rows that an event holds in addition to the chunks, and that a list shows of a dataset."""
 
 
 class RowChunk(Struct, frozen=True, omit_defaults=True):

@@ -58,7 +58,7 @@ _STARTING = Check(
 
 
 def examine(settings: Settings) -> list[Check]:
-    """All checks. Takes about 2 s at most beside reading the log of a folder without a server."""
+    """All checks. Takes about 2 s at most, plus the time to read the log of a folder without a server."""
     state: dict[str, Any] | None = None
     try:
         state = server_state(settings.data)
@@ -196,7 +196,7 @@ def _offline_log(data: Path) -> Iterator[Check]:
     if view is None:
         yield Check("view", "ok", "none yet; the next start builds it from the log")
     elif view.epoch != report.epoch or view.position > report.head:
-        yield Check("view", "ok", "of another copy of the log; the next start builds it anew")
+        yield Check("view", "ok", "of another copy of the log; the next start rebuilds it")
     else:
         yield Check("view", "ok", f"at position {view.position} of {report.head}")
 

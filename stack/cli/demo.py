@@ -157,7 +157,7 @@ class _Demo:
             self._title(f"The log: {len(records)} events, the truth")
             self._console.print(events_table(records))
             offline.engine.reached_blocking(records[-1].position)
-            self._title("A read model: rows in DuckDB, made from the log and made anew when lost")
+            self._title("A read model: rows in DuckDB, made from the log and recreated when lost")
             self._console.print(turn_changes_table(offline.reader, self._agent, self._session))
             middle = next(
                 record.position for record in records if record.name.startswith("session.turn_closed")

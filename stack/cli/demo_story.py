@@ -15,7 +15,7 @@ AGENT = {
 LEAFLET = """\
 The lighthouse on Skerry Point was built in 1874 by the engineer Ada Thorne. Its tower is 41 metres high and
 stands on granite. The lamp burned whale oil at first and was changed to electricity in 1926. The keepers lived
-in two cottages beside the tower; the last keeper, Jonas Eide, left in 1988 when the light became automatic.
+in two cottages next to the tower; the last keeper, Jonas Eide, left in 1988 when the light became automatic.
 Visitors may climb the 198 steps from May to September, every day from ten to five. Tickets cost six crowns and
 are sold in the boathouse. Dogs are welcome in the garden but not in the tower."""
 

@@ -1,4 +1,4 @@
-"""`replaystack rebuild`: the read models anew from the log."""
+"""`replaystack rebuild`: the read models again from the log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stack.cli.options import loaded, settings_options
 def command(**options: Any) -> None:
     """Rebuild the read models from the log.
 
-    A running server does it beside the ones it serves, and swaps them at the end. Without a server it is done
+    A running server builds them next to the ones that it serves, and swaps them at the end. Without a server it is done
     here. The log is not touched.
     """
     from stack.cli import running

@@ -22,7 +22,7 @@ class Line(NamedTuple):
 
 
 def laid_out(spans: Sequence[Span], max_levels: int) -> list[Line]:
-    """Each span once, beneath its parent, in the order of time. What has no parent here is at the top; of spans that
+    """Each span once, below its parent, in the order of time. What has no parent here is at the top; of spans that
     are each other's parents the earliest is. Deeper ones than `max_levels` are drawn at one level."""
     by_id = {span["span_id"]: span for span in spans}
     children: defaultdict[str, list[Span]] = defaultdict(list)

@@ -143,7 +143,7 @@ class _Columns:
 
 
 def _below(out: Console, line: Line, width: int) -> list[Text]:
-    """What is said beneath a line: its errors, folded into the width."""
+    """What is said below a line: its errors, folded into the width."""
     said = error_text(line.span)
     if not said:
         return []
@@ -156,7 +156,7 @@ def _below(out: Console, line: Line, width: int) -> list[Text]:
 
 
 def _drawn(line: Line) -> str:
-    """The guides of what is written beneath a span."""
+    """The guides of what is written below a span."""
     return line.guides.replace("├─ ", "│  ").replace("└─ ", "   ").replace(DEEP, "   ")
 
 

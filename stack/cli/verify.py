@@ -105,7 +105,7 @@ def _view(data: Path, epoch: str, head: int) -> tuple[dict[str, Any] | None, lis
     try:
         found = view_position(data)
     except ProjectionError as error:
-        return None, [f"the read models cannot be opened: {error}. `replaystack rebuild` builds them anew"]
+        return None, [f"the read models cannot be opened: {error}. `replaystack rebuild` rebuilds them"]
     if found is None:
         return None, []
     own = found.epoch == epoch and found.position <= head
@@ -118,5 +118,5 @@ def _told(view: dict[str, Any] | None, loss: Loss | None) -> str:
     if view is None:
         return "none yet; the next start builds it from the log"
     if not view["of_this_log"]:
-        return "built from another copy of the log; the next start builds it anew"
+        return "built from another copy of the log; the next start rebuilds it"
     return f"at position {view['position']}" + (", served" if view["served"] else "")

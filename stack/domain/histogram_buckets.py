@@ -77,7 +77,7 @@ def _bound(index: int, scale: int, sign: int) -> float:
 
 
 def increase(before: HistogramPoint | None, point: HistogramPoint) -> Counts:
-    """What was counted since the point before of the same stream, whose values are totals. Counting that began anew,
+    """What was counted since the point before of the same stream, whose values are totals. Counting that restarted,
     or that fell, is counted from zero; a first point that does not say when it began counts for nothing."""
     if before is None:
         return counts_of(point) if point.start_ns else {}

@@ -1,4 +1,4 @@
-"""Which spans are beneath others, whatever their parents say: cycles, spans that are their own parents, parents that
+"""Which spans are descendants of others, whatever their parents say: cycles, spans that are their own parents, parents that
 are missing. A recursive query over such spans would not end."""
 
 from __future__ import annotations
@@ -18,23 +18,25 @@ class Link(NamedTuple, Generic[K]):
     start_ns: int
 
 
-class Beneath(NamedTuple, Generic[K]):
+class Descendants(NamedTuple, Generic[K]):
     """Spans with their level: 1 for those that were asked for. `complete` unless there were more than allowed."""
 
     levels: dict[K, int]
     complete: bool
 
 
-def beneath(links: Iterable[Link[K]], tops: Sequence[K], max_depth: int | None, max_spans: int) -> Beneath[K]:
-    """The spans `tops` and what is beneath them, level by level, each span once, at most `max_spans` of them.
+def descendants(
+    links: Iterable[Link[K]], tops: Sequence[K], max_depth: int | None, max_spans: int
+) -> Descendants[K]:
+    """The spans `tops` and the descendants of them, level by level, each span once, at most `max_spans` of them.
 
     `max_depth` 1 is `tops` alone, None is everything. `tops` are in it whether or not `links` has them. Where one of
-    them is beneath another, what is beneath it reaches as far as from the nearer one.
+    them is a descendant of another, the descendants of it reaches as far as from the nearer one.
     """
     levels = dict.fromkeys(tops[:max_spans], 1)
     complete = len(set(tops)) <= max_spans
     if max_depth == 1:
-        return Beneath(levels, complete)
+        return Descendants(levels, complete)
     children: defaultdict[K, list[Link[K]]] = defaultdict(list)
     for link in links:
         if link.parent is not None:
@@ -48,8 +50,8 @@ def beneath(links: Iterable[Link[K]], tops: Sequence[K], max_depth: int | None, 
                 if child.span in levels:
                     continue
                 if len(levels) == max_spans:
-                    return Beneath(levels, False)
+                    return Descendants(levels, False)
                 levels[child.span] = level
                 below.append(child.span)
         above = below
-    return Beneath(levels, complete)
+    return Descendants(levels, complete)

@@ -139,7 +139,7 @@ def _arrays(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def tool_config(agent: AgentConfig, turn: ToolConfig | None) -> ToolConfig:
-    """How tools are used in a turn: the turn's configuration, else the agent's, whose choice may stand beside
+    """How tools are used in a turn: the turn's configuration, else the agent's, whose choice may stand next to
     its `tool_config`."""
     if turn is not None:
         return turn

@@ -280,7 +280,7 @@ class Infer(Struct, frozen=True):
 
 
 class Respond(Struct, frozen=True):
-    """Answer calls that nobody can run; the model gets to know why."""
+    """Answer calls that no one can run; the model gets to know why."""
 
     calls: tuple[ToolCall, ...]
     responses: tuple[ToolResponse, ...]

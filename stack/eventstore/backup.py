@@ -120,7 +120,7 @@ def _copy(source: Path, target_folder: Path) -> Manifest:
 def _copy_log(source: Path, target: Path) -> tuple[str, str, int, list[str]]:
     target.unlink(missing_ok=True)
     with closing(connect_reader(source)) as reader, closing(sqlite3.connect(target)) as copy:
-        # In one step, hence in one snapshot: appends go on beside it and do not make it start again.
+        # In one step, hence in one snapshot: appends continue meanwhile and do not make it start again.
         reader.backup(copy)
         # One file without a WAL; opening the log switches back.
         copy.execute("PRAGMA journal_mode = DELETE").fetchall()

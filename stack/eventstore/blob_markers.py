@@ -58,7 +58,7 @@ def hydrate(state: bytes, load: Callable[[str], bytes]) -> bytes:
     def restored(match: re.Match[bytes]) -> bytes:
         return _encode(load(match[1].decode()).decode()) if match[1] else b'"'
 
-    # One pass: a second one would search the long strings too, at 5 ms per MiB in which nobody else runs.
+    # One pass: a second one would search the long strings too, at 5 ms per MiB in which no one else runs.
     return _MARKER_OR_ESCAPE.sub(restored, state)
 
 

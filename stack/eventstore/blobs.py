@@ -1,4 +1,4 @@
-"""The blob store: long content beside the log, content-addressed, compressed, durable before it is named.
+"""The blob store: long content outside of the log, content-addressed, compressed, durable before it is named.
 
 A file `blobs/<first two digits>/<sha256>` holds the zlib-compressed content. A blob is *held* from the moment
 it is put until the append that names it is decided, so that a redaction going on meanwhile leaves it alone.
@@ -122,7 +122,7 @@ class BlobStore:
                 raise
         else:
             os.utime(path)
-        # Also for a file that was there: whoever renamed it may not have got this far yet.
+        # Also for a file that was there: the process that renamed it may not have got this far yet.
         sync_folder(path.parent)
 
 

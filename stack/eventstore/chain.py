@@ -80,7 +80,7 @@ class Tip(NamedTuple):
 
 
 def seal(origin: str, epoch: str) -> str:
-    """Kept beside the two, so that a damaged epoch is not taken for another copy of the log."""
+    """Stored with the two, so that a damaged epoch is not taken for another copy of the log."""
     return sha256(f"replaystack epoch {origin} {epoch}".encode()).hexdigest()
 
 
@@ -218,7 +218,7 @@ def _note_added(db: sqlite3.Connection, first: int, last: int) -> None:
 
 
 def columns(row: Row) -> str:
-    """What a link's hash covers of an event beside its content."""
+    """The part of an event, other than its content, that a link's hash covers."""
     position, stream, version, name, recorded_at, _, command = row
     lengths = f"{len(stream)}:{len(name)}:{len(command)}"
     return f"{position}:{version}:{recorded_at}:{lengths}:{stream}{name}{command}"

@@ -1,6 +1,6 @@
 """Blobs that events name themselves: content that was put before the append, and is never a string of the JSON.
 
-Beside the markers for long strings (`blob_markers.py`), which the mapper makes by itself.
+In addition to the markers for long strings (`blob_markers.py`), which the mapper makes by itself.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ class LogSubscription(ListenNotifySubscription[Recorder]):
     ) -> None:
         super().__init__(recorder=recorder, gt=gt, topics=topics)
         self._unsubscribe = subscribe(lambda _: self._has_been_notified.set())
-        # Whatever was recorded between the first read and now woke nobody.
+        # All that was recorded between the first read and now woke no one.
         self._has_been_notified.set()
 
     def stop(self) -> None:

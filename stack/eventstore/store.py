@@ -340,7 +340,7 @@ class EventStore:
         for submission in submissions:
             append, outcome = submission.append, submission.outcome
             if isinstance(outcome, Conflict):
-                # Whoever decided on that state has to see the stream as it is.
+                # The caller that decided on that state has to see the stream as it is.
                 self._cache.forget(outcome.stream)
             elif not isinstance(outcome, Appended):
                 continue

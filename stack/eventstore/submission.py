@@ -1,4 +1,4 @@
-"""One append on its way through the writer, and how its outcome gets back to whoever waits for it."""
+"""One append on its way through the writer, and how its outcome gets back to its waiter."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def deliver(submissions: Iterable[Submission]) -> None:
     for loop, waiting in loops.items():
         try:
             loop.call_soon_threadsafe(_resolve_some, loop, waiting)
-        except RuntimeError:  # the loop is closed: nobody waits any more
+        except RuntimeError:  # the loop is closed: no one waits any more
             continue
 
 

@@ -86,7 +86,7 @@ class Writer:
                 if batch:
                     self._process(batch)
                 self._do_chores(idle=not batch)
-            except Exception as error:  # nobody may wait for ever, and this thread may not end
+            except Exception as error:  # no one may wait for ever, and this thread may not end
                 _log.exception("the event log's writer failed and goes on")
                 for submission in batch:
                     submission.outcome = submission.outcome or error

@@ -1,4 +1,4 @@
-"""Chat completions in the OpenAI form (beside the contract): passed through to the configured providers."""
+"""Chat completions in the OpenAI form (not part of the Llama Stack specification): passed through to the configured providers."""
 
 from __future__ import annotations
 

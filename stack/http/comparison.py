@@ -1,4 +1,4 @@
-"""Comparison of two jobs of a benchmark over HTTP (beside the contract)."""
+"""Comparison of two jobs of a benchmark over HTTP (not part of the Llama Stack specification)."""
 
 from __future__ import annotations
 

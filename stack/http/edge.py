@@ -311,7 +311,7 @@ class _Exchange:
 
 def is_recorded(path: str) -> bool:
     """Whether a request has a span. Telemetry that comes in would make telemetry without end, looking at traces
-    must not make traces, and nobody asks what probes and pages took."""
+    must not make traces, and no one asks what probes and pages took."""
     return path not in _UNRECORDED and not path.startswith(_UNRECORDED_BELOW)
 
 

@@ -1,4 +1,4 @@
-"""Health and version over HTTP (beside the contract)."""
+"""Health and version over HTTP (not part of the Llama Stack specification)."""
 
 from __future__ import annotations
 

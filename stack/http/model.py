@@ -1,4 +1,4 @@
-"""Models over HTTP (beside the contract: existing clients ask for them)."""
+"""Models over HTTP (not part of the Llama Stack specification: existing clients ask for them)."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ PAGE = "page.html"
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
 ASSETS = ("swagger-ui-bundle.js", "swagger-ui.css", "page.js", "page.css")
 
-# The page may load from and talk to this server only, and nobody may frame it. Its script sets styles in markup.
+# The page may load from and talk to this server only, and no one may frame it. Its script sets styles in markup.
 POLICY = "; ".join(
     (
         "default-src 'none'",

@@ -1,4 +1,4 @@
-"""Scores over HTTP (beside the contract): of rows that come with the request, and of a dataset."""
+"""Scores over HTTP (not part of the Llama Stack specification): of rows that come with the request, and of a dataset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Toolgroups and tools that the server runs, over HTTP (beside the contract): what existing clients ask for."""
+"""Toolgroups and tools that the server runs, over HTTP (not part of the Llama Stack specification): what existing clients ask for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vector databases over HTTP (beside the contract): there are none, and clients that ask get to know it."""
+"""Vector databases over HTTP (not part of the Llama Stack specification): there are none, and clients that ask get to know it."""
 
 from __future__ import annotations
 

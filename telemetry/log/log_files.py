@@ -1,4 +1,4 @@
-"""The small files of a telemetry log beside its segments: its id, and up to where it was trimmed."""
+"""The small files of a telemetry log next to its segments: its id, and up to where it was trimmed."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class Damage(Struct, frozen=True):
 class TelemetryLog(Protocol):
     @property
     def epoch(self) -> str:
-        """The id of this copy of the log. Another id: what was built from the log is built anew."""
+        """The id of this copy of the log. Another id: what was built from the log is rebuilt."""
         ...
 
     def first(self) -> int:

@@ -142,7 +142,7 @@ class SegmentLog:
             return self.read(max(after, self.first() - 1), max_bytes)
         except OSError as error:
             raise LogFailed(f"The telemetry log could not be read: {error}.") from error
-        # What a write that is going on has already put there is nobody's yet.
+        # What a write that is going on has already put there is no one's yet.
         return [entry for entry in found if entry.position <= head]
 
     def damages(self) -> list[Damage]:
@@ -236,7 +236,7 @@ class SegmentLog:
         """Replaces bodies of requests from position `first` on, each by one of the same length; returns how many. Blocks.
         Raises LogFailed."""
         with self._writing:
-            # What is written from now on goes to a new file, so that nobody appends to one that is replaced.
+            # What is written from now on goes to a new file, so that no one appends to one that is replaced.
             self._sealed_until = self._head
         with self._lock:
             segments = [
@@ -269,7 +269,7 @@ class SegmentLog:
             try:
                 with self._writing:
                     self._write(batch)
-            except Exception as error:  # nobody may wait for ever, and this thread may not end
+            except Exception as error:  # no one may wait for ever, and this thread may not end
                 logger.error("the telemetry log could not be written: %s", error)
                 refusal = LogFailed(f"The telemetry log could not be written ({error}); nothing was kept.")
                 for waiting in batch:

@@ -18,7 +18,7 @@ Edit = Callable[[Entry], bytes | None]
 
 
 def rewrite(segment: Segment, edit: Edit) -> int:
-    """How many requests were changed. A file that nobody appends to is copied, and the copy takes its place once it is
+    """How many requests were changed. A file that no one appends to is copied, and the copy takes its place once it is
     on disk: a crash leaves the one or the other. Readers of the old file go on. Damaged requests are passed over.
     Raises OSError, and ValueError for a body of another length."""
     copy = segment.path.with_name(segment.path.name + _UNFINISHED)

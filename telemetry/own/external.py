@@ -1,6 +1,6 @@
 """Exporters to an external collector, as the standard `OTEL_*` variables say; none where they name no endpoint.
 
-All of an endpoint's configuration beside where it is (headers, certificates, compression, timeouts) is read by the
+All of an endpoint's configuration other than its address (headers, certificates, compression, timeouts) is read by the
 exporters themselves. They are imported when they are made: the two kinds together take 0.2 s.
 """
 

@@ -1,7 +1,7 @@
 """Hands the server's own spans and metrics to its own store, encoded as OTLP like anyone's.
 
 A span that has ended waits up to half a second for others, so that a busy server writes few large requests; `flush`
-ends the wait for whoever reads. Everything here happens in one thread: no turn waits for it, and what cannot be
+ends the wait for readers. Everything here happens in one thread: no turn waits for it, and what cannot be
 taken is dropped and counted.
 """
 
@@ -33,7 +33,7 @@ Submit = Callable[[Literal["traces", "metrics"], bytes], None]
 LINGER_S = 0.5
 MAX_WAITING = 8192
 METRICS_EVERY_S = 10.0
-"""Metrics that nobody reads are written this often, and only where something was counted."""
+"""Metrics that no one reads are written this often, and only where something was counted."""
 SLICE = 64
 """Spans are encoded so many at a time, about 1 ms, and the event loop gets its turn in between."""
 REQUEST = 16 * SLICE

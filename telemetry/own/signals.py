@@ -41,7 +41,7 @@ class Signals:
 
     async def flushed(self, metrics: bool = False) -> None:
         """Returns once the own spans that have ended by now were handed over, with `metrics` what was counted too; a
-        reader of the store waits for this first. A store that does not take them holds nobody up for long."""
+        reader of the store waits for this first. A store that does not take them holds no one up for long."""
         flushed = self._export.flush(metrics) if self._export is not None else None
         if flushed is not None:
             try:

@@ -222,7 +222,7 @@ def _extracted(traceparent: str, tracestate: str) -> Context:
 
 
 def resource_of(version: str, instance_id: str) -> Resource:
-    """What the signals are of: ours, beneath what `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` say."""
+    """What the signals are of: ours, overridden by what `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` say."""
     ours = Resource(
         {
             "service.name": SERVICE_NAME,

@@ -1,4 +1,4 @@
-"""Decodes requests one after the other, outside of whoever asks: small ones in a thread, others in a process."""
+"""Decodes requests one after the other, outside of the caller: small ones in a thread, others in a process."""
 
 from __future__ import annotations
 

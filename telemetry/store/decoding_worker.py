@@ -1,6 +1,6 @@
 """The process that decodes requests: a question of one frame on its input, an answer of one on its output.
 
-Decoding 512 spans holds the interpreter for 4 ms; in a process of its own nobody else waits for it. It ends with its
+Decoding 512 spans holds the interpreter for 4 ms; in a process of its own no one else waits for it. It ends with its
 input, so that it never outlives the server.
 """
 
@@ -84,7 +84,7 @@ def read_frame(read: Callable[[int], bytes]) -> bytes:
 
 def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    # Where the server is gone, so is whoever would read an answer.
+    # Where the server is gone, so is the reader of an answer.
     with suppress(BrokenPipeError), os.fdopen(0, "rb") as questions:
         while frame := read_frame(questions.read):
             write_frame(1, encode(bounded_answer(_question_of(frame))))

@@ -113,7 +113,7 @@ class Intake:
         asyncio.run_coroutine_threadsafe(taking, self._loop).result(30.0)
 
     def give_back(self, size: int) -> None:
-        """Whoever waits gets it in turn."""
+        """A waiter gets it in turn."""
         self._held -= size
         while self._waiting:
             turn, wanted = self._waiting[0]
@@ -130,7 +130,7 @@ class Intake:
 
 
 def _call_in(loop: asyncio.AbstractEventLoop, room: Room) -> None:
-    # A loop that has ended has nobody left who waits.
+    # A loop that has ended has no one left who waits.
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(room.give_back)
 

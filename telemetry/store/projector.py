@@ -30,7 +30,7 @@ BATCH_BYTES = 16 * 2**20
 """Of one transaction, about: 20,000 spans, a fifth of a second."""
 READ_BYTES = 8 * 2**20
 LINGER_S = 2.0
-"""How long requests wait for others while nobody asks for them: a transaction takes 10 to 20 ms, whatever it holds."""
+"""How long requests wait for others while no one asks for them: a transaction takes 10 to 20 ms, whatever it holds."""
 LINGER_BYTES = 4 * 2**20
 """With so many bytes, 5,000 spans, they wait no longer: who asks for one waits for all of them."""
 _OFFER_S = 0.05
@@ -71,7 +71,7 @@ class Projector:
         self._end_wakes: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name="telemetry projector", daemon=True)
 
-    # --- for whoever appends and reads -------------------------------------------------------------------
+    # --- for writers and readers -------------------------------------------------------------------
 
     def start(self, applied_spans: Callable[[int], None] | None = None) -> None:
         """`applied_spans` is called after each transaction with how many spans it took."""
@@ -362,7 +362,7 @@ class Projector:
         self._next_build = self._fresh = None
 
     def _mend(self, failure: StorageFailed) -> None:
-        """Opens the files again; a damaged one is set aside and built anew from the log."""
+        """Opens the files again; a damaged one is set aside and built again from the log."""
         self._in_trouble(failure)
         if self._stopping:
             return

@@ -136,7 +136,7 @@ class Upkeep:
         self._clock.save()
         self._log.trim(before_us, self._max_bytes, self._projector.position)
         first = self._log.first()
-        # Tables that were built anew may hold what was removed from the log meanwhile.
+        # Tables that were rebuilt may hold what was removed from the log meanwhile.
         if first > 1 and self._forgotten != (build, first):
             build.forget_before(first)
             self._forgotten = build, first

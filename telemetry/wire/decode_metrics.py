@@ -1,7 +1,7 @@
 """Points of metrics as rows, and the streams that they belong to.
 
 A stream is what one sender sends under one name, unit and set of labels, as one kind of metric. It is known by a hash of
-all that, so that nobody has to be asked for its number.
+all that, so that no one has to be asked for its number.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class Rejections:
 
 
 class Origins:
-    """The resources and scopes that the rows of a request name. Their ids are hashes of what they are, so that nobody
+    """The resources and scopes that the rows of a request name. Their ids are hashes of what they are, so that no one
     has to be asked for one."""
 
     def __init__(self, form: Any) -> None:

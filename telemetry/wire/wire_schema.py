@@ -1,7 +1,7 @@
 """OTLP's messages with their attributes left as they are on the wire.
 
 Protobuf reads a field of messages as one of bytes just as well. A span with 12 attributes is taken apart in 0.3 us
-then, and an attribute that was seen before is known by its bytes: decoding all of them anew takes 14 us.
+then, and an attribute that was seen before is known by its bytes: decoding all of them again takes 14 us.
 """
 
 from __future__ import annotations

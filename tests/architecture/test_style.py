@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 import pytest
 
@@ -55,7 +56,7 @@ def test_no_one_waits_for_the_reader_to_finish() -> None:
 
 
 def test_a_noun_has_the_same_file_name_in_every_layer() -> None:
-    """Whoever knows the endpoint can name the files."""
+    """A reader who knows the endpoint can name the files."""
     nouns = {path.stem for path in (ROOT / "schemas/events").glob("*.py")} - {"__init__", "base"}
     assert nouns
     for noun in nouns:
@@ -66,7 +67,7 @@ def test_a_noun_has_the_same_file_name_in_every_layer() -> None:
 
 
 def test_controllers_are_named_by_their_nouns() -> None:
-    beside_the_contract = {"admin", "health", "openapi"}
+    outside_of_the_specification = {"admin", "health", "openapi"}
     for module in modules():
         controllers = [
             node.name
@@ -80,4 +81,27 @@ def test_controllers_are_named_by_their_nouns() -> None:
             assert [name.lower() for name in controllers] == [f"{noun.replace('_', '')}controller"], (
                 module.where
             )
-            assert noun in beside_the_contract or (ROOT / f"schemas/api/{noun}.py").is_file(), module.where
+            assert noun in outside_of_the_specification or (ROOT / f"schemas/api/{noun}.py").is_file(), (
+                module.where
+            )
+
+
+# Words of an older style that readers stumble over, and plain ones in their place.
+PLAIN = {
+    "anew": "again",
+    "beneath": "below, under",
+    "beside": "next to, in addition to",
+    "nobody": "no one",
+    "whoever": "a caller that, the one that",
+}
+
+
+def test_words_are_plain() -> None:
+    suffixes = {".py", ".sql", ".md"}
+    folders = ("schemas", "projections", "telemetry", "stack", "benchmarks", "docs")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in suffixes]
+    for path in (*files, *ROOT.glob("*.md")):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            for word in re.findall(r"[A-Za-z]+", line):
+                plain = PLAIN.get(word.lower())
+                assert plain is None, f"{path.relative_to(ROOT)}:{number}: for {word!r} write {plain!r}"

@@ -138,8 +138,8 @@ def test_a_comparison_comes_as_json_too(server: Replaystack) -> None:
     ("arguments", "exit_code", "said"),
     [
         (["plain"], 2, "Say what to evaluate"),
-        (["nobody", "--model", "demo/extractive"], 1, "nobody"),
-        (["plain", "--model", "nobody/knows"], 1, "nobody/knows"),
+        (["no one", "--model", "demo/extractive"], 1, "no one"),
+        (["plain", "--model", "no one/knows"], 1, "no one/knows"),
         (["compare", "plain/0", "own/reading/0"], 2, "different benchmarks"),
         (["compare", "plain/0", "plain/99"], 1, "'99'"),
         (["show", "plain"], 2, "<benchmark>/<number>"),

@@ -18,7 +18,7 @@ messages = [{"role": "user", "content": "Hello"}]
 whole = client.chat.completions.create(model=model, messages=messages)
 chunks = list(client.chat.completions.create(model=model, messages=messages, stream=True))
 try:
-    client.chat.completions.create(model="nobody/knows", messages=messages)
+    client.chat.completions.create(model="no one/knows", messages=messages)
     status, words = 200, ""
 except llama_stack_client.APIStatusError as error:
     status, words = error.status_code, str(error)

@@ -107,7 +107,7 @@ found["refused"] = [
     status_of(lambda: evals.run_eval("none", benchmark_config=config(wanted["model"]))),
     status_of(lambda: evals.jobs.status("99", benchmark_id=ID)),
     status_of(lambda: benchmarks.register(benchmark_id=ID, dataset_id=ID, scoring_functions=[])),
-    status_of(lambda: evals.run_eval(ID, benchmark_config=config("nobody/knows"))),
+    status_of(lambda: evals.run_eval(ID, benchmark_config=config("no one/knows"))),
 ]
 if hasattr(benchmarks, "unregister"):
     benchmarks.unregister(ID)

@@ -62,7 +62,7 @@ def test_repeat_penalty_is_the_repetition_penalty():
     [
         ({"max_infer_iters": 0}, "agent_config.max_infer_iters is 0"),
         ({"toolgroups": ["nowhere"]}, "toolgroups[0] names an unknown toolgroup 'nowhere'. Known: search"),
-        ({"input_shields": ["nobody"]}, "input_shields names an unknown shield 'nobody'. Known: guard"),
+        ({"input_shields": ["no one"]}, "input_shields names an unknown shield 'no one'. Known: guard"),
         ({"sampling_params": SamplingParams(max_tokens=-1)}, "max_tokens is -1"),
         ({"sampling_params": SamplingParams(stop=list("abcde"))}, "stop has 5 sequences"),
         ({"sampling_params": SamplingParams(strategy=TopKSamplingStrategy(0))}, "top_k is 0"),

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stack.domain.span_tree import Link, beneath
+from stack.domain.span_tree import Link, descendants
 
 NAMES = "abcdefgh"
 links = st.dictionaries(
@@ -27,7 +27,7 @@ def distance(found: list[Link[str]], span: str, tops: set[str]) -> int | None:
 @given(links, st.lists(st.sampled_from(NAMES), min_size=1), st.one_of(st.none(), st.integers(1, 9)))
 def test_it_is_what_a_walk_upwards_finds(found: list[Link[str]], tops: list[str], depth: int | None) -> None:
     there = {link.span for link in found}
-    tree = beneath(found, tops, depth, 100)
+    tree = descendants(found, tops, depth, 100)
     assert tree.complete
     expected = dict.fromkeys(tops, 1)
     for span in there:
@@ -39,8 +39,8 @@ def test_it_is_what_a_walk_upwards_finds(found: list[Link[str]], tops: list[str]
 
 @given(links, st.lists(st.sampled_from(NAMES), min_size=1, unique=True), st.integers(1, 9))
 def test_it_is_cut_from_below(found: list[Link[str]], tops: list[str], most: int) -> None:
-    whole = beneath(found, tops, None, 100)
-    cut = beneath(found, tops, None, most)
+    whole = descendants(found, tops, None, 100)
+    cut = descendants(found, tops, None, most)
     assert list(cut.levels.items()) == list(whole.levels.items())[:most]
     assert cut.complete == (len(whole.levels) <= most)
     assert list(whole.levels.values()) == sorted(whole.levels.values())
@@ -48,13 +48,13 @@ def test_it_is_cut_from_below(found: list[Link[str]], tops: list[str], most: int
 
 def test_children_come_in_the_order_of_time() -> None:
     found = [Link("a", None, 0), Link("c", "a", 2), Link("b", "a", 1), Link("d", "c", 1)]
-    assert beneath(found, ["a"], None, 10).levels == {"a": 1, "b": 2, "c": 2, "d": 3}
-    assert list(beneath(found, ["a"], None, 10).levels) == ["a", "b", "c", "d"]
+    assert descendants(found, ["a"], None, 10).levels == {"a": 1, "b": 2, "c": 2, "d": 3}
+    assert list(descendants(found, ["a"], None, 10).levels) == ["a", "b", "c", "d"]
 
 
 def test_a_long_chain_and_a_large_circle() -> None:
     chain = [Link(number, number - 1 if number else None, number) for number in range(100_000)]
-    assert max(beneath(chain, [0], None, 200_000).levels.values()) == 100_000
+    assert max(descendants(chain, [0], None, 200_000).levels.values()) == 100_000
     circle = [Link(number, (number - 1) % 100_000, number) for number in range(100_000)]
-    assert len(beneath(circle, [5], None, 200_000).levels) == 100_000
-    assert len(beneath(circle, [5], 3, 200_000).levels) == 3
+    assert len(descendants(circle, [5], None, 200_000).levels) == 100_000
+    assert len(descendants(circle, [5], 3, 200_000).levels) == 3

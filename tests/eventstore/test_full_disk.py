@@ -11,7 +11,7 @@ import pytest
 from stack.eventstore import reserve
 from stack.eventstore.reserve import FILE_NAME, SIZE_BYTES, Reserve
 
-# What a file system without space does: no file can grow. That limit says EFBIG, so free space is faked beside it.
+# What a file system without space does: no file can grow. That limit says EFBIG, so free space is faked as well.
 NO_SPACE = """
 import resource, sys
 from pathlib import Path

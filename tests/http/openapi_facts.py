@@ -21,7 +21,7 @@ def operation_facts(operation: dict[str, Any], responses: dict[str, Any]) -> dic
     parameters = {
         f"{one['in']} {one['name']}" + ("!" if one.get("required") else ""): schema_facts(one["schema"])
         for one in left.pop("parameters")
-        if not one.get("x-beside-the-contract")
+        if not one.get("x-not-in-specification")
     }
     if parameters:
         facts["parameters"] = parameters
@@ -86,7 +86,7 @@ def _object(left: dict[str, Any]) -> Any:
     fields = {
         name + ("!" if name in required else ""): schema_facts(one)
         for name, one in sorted(left.pop("properties").items())
-        if not one.get("x-beside-the-contract")
+        if not one.get("x-not-in-specification")
     }
     closed = left.pop("additionalProperties", True) is False
     return {"fields" if closed else "open fields": fields}

@@ -15,7 +15,7 @@ import yaml
 from litestar import Router
 from openapi_spec_validator import validate
 
-from stack.app import AGENTS, BESIDE, DATASETS, ERASURES, EVAL, TELEMETRY
+from stack.app import AGENTS, DATASETS, ERASURES, EVAL, EXTENSION, TELEMETRY
 from stack.http.openapi import ASSETS, PAGE, asset, takes_gzip
 from stack.http.spec.document import OPERATIONS, as_json, as_yaml, document
 from tests.http.openapi_facts import operation_facts, schema_facts
@@ -68,7 +68,7 @@ def test_every_route_is_described_and_every_description_served() -> None:
     routers = [
         Router("/v1alpha", route_handlers=[*AGENTS, *EVAL, *TELEMETRY, *ERASURES]),
         Router("/v1beta", route_handlers=DATASETS),
-        Router("/v1", route_handlers=BESIDE),
+        Router("/v1", route_handlers=EXTENSION),
     ]
     served = {
         (method.lower(), route.path_format)

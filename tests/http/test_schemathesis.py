@@ -1,6 +1,6 @@
 """Whatever its own description admits, and whatever it does not, the server answers as described and never with 500.
 
-Requests are made from the OpenAPI document: some fit it, some break it. They go to ids that nobody has, and to an
+Requests are made from the OpenAPI document: some fit it, some break it. They go to ids that no one has, and to an
 agent, a session, a waiting turn and a step that are there. They are the same in each run.
 """
 

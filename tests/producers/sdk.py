@@ -145,7 +145,7 @@ def plain(value: Any) -> Any:
 
 
 def traces() -> list[dict[str, Any]]:
-    """A span of every kind, above each other, beneath one of another process."""
+    """A span of every kind, above each other, below one of another process."""
     ended = Ended()
     provider = TracerProvider(resource=RESOURCE)
     provider.add_span_processor(ended)

@@ -125,7 +125,7 @@ class World:
                 self._drop_session(session)
 
     def _dataset(self, name: str, choice: int) -> None:
-        """One of a few ids, so that some are registered anew after they were dropped."""
+        """One of a few ids, so that some are registered again after they were dropped."""
         dataset = f"data/{choice % 3}"
         if dataset not in self.datasets:
             self.datasets[dataset] = choice

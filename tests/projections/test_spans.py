@@ -247,7 +247,7 @@ tokens = st.dictionaries(
 @relaxed
 @given(st.data(), st.sampled_from([0, 3, 10**6]))
 def test_tokens_count_once_along_each_branch(store: StoredTelemetry, data: st.DataObject, most: int) -> None:
-    """In whatever order and requests spans arrive, also when stored meanwhile, and whoever counts: for `most` spans
+    """In whatever order and requests spans arrive, also when stored meanwhile, and regardless of who counts: for `most` spans
     the writer, for the others the reader."""
     spans = data.draw(populations())
     for span in spans:

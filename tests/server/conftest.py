@@ -40,7 +40,7 @@ def client(server: Replaystack) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def api(client: httpx.Client, scripted: RunningServer) -> Api:
-    """The agents API of the shared server; what the scripted model server has counted begins anew."""
+    """The agents API of the shared server; what the scripted model server has counted starts again."""
     return Api(client)
 
 

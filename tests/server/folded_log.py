@@ -22,7 +22,7 @@ _CODEC = Codec()
 
 
 class FoldedLog:
-    """Reads the log of a running server, or of one that is down, beside it. Events hold no blobs here."""
+    """Reads the log of a running server, or of one that is down, directly. Events hold no blobs here."""
 
     def __init__(self, data: Path) -> None:
         self._path = f"file:{data / 'events.sqlite'}?mode=ro"

@@ -1,4 +1,4 @@
-"""What nobody should send: each is answered with its status and the contract's error, and harms nothing."""
+"""What no one should send: each is answered with its status and the contract's error, and harms nothing."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_what_is_no_http(server: Replaystack, raw: bytes) -> None:
 
 
 def test_less_body_than_announced(server: Replaystack) -> None:
-    """The client closes in the middle: nobody is owed an answer, and nothing is created."""
+    """The client closes in the middle: no one is owed an answer, and nothing is created."""
     with connection(server) as opened:
         opened.sendall(request("POST", AGENTS, JSON + b"content-length: 500\r\n", agent_with()))
         opened.shutdown(socket.SHUT_WR)

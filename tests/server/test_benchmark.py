@@ -134,7 +134,7 @@ def test_a_repeated_registration_with_a_key_is_one(evals: Evals) -> None:
     assert evals.http.post(evals.path, json=body, headers=same).status_code == 200
     evals.unregister("keyed")
     assert evals.http.post(evals.path, json=body, headers=same).status_code == 200
-    assert "keyed" not in evals.listed(), "a repetition registered it anew"
+    assert "keyed" not in evals.listed(), "a repetition registered it again"
 
 
 def test_one_of_many_at_once_is_registered(evals: Evals) -> None:
@@ -175,7 +175,7 @@ def test_numbers_of_jobs_are_never_used_again(fresh_server: FreshServer) -> None
 
 def test_unregistering_ends_what_runs_and_leaves_nothing(fresh_server: FreshServer) -> None:
     server = fresh_server(eval_running_jobs=1)
-    secret = "a question that nobody else asks"
+    secret = "a question that no one else asks"
     rows = [{"question": f"{secret} {number}", "answer": ANSWER} for number in range(40)]
     with server.http() as http:
         evals = Evals(http)

@@ -109,8 +109,8 @@ def test_versions_of_a_dataset_are_compared_where_they_agree(evals: Evals) -> No
     found = benchmark.compare(a, b).json()
     assert (found["compared"], found["only_a"], found["only_b"]) == (4, 0, 2)
     evals.datasets.unregister(benchmark.dataset_id)
-    anew = [*asked(3), {"question": "Another?", "answer": "no"}]
-    evals.datasets.registered(anew, dataset_id=benchmark.dataset_id)
+    again = [*asked(3), {"question": "Another?", "answer": "no"}]
+    evals.datasets.registered(again, dataset_id=benchmark.dataset_id)
     c = benchmark.job()
     found = benchmark.compare(a, c).json()
     assert (found["compared"], found["other_input"]) == (3, 1)

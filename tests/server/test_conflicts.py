@@ -136,7 +136,7 @@ def test_cancelled_and_ended_at_the_same_moment(api: Api, server: Replaystack) -
 
 
 def test_reads_see_every_write_before_them(api: Api, server: Replaystack) -> None:
-    """From every client, whoever wrote."""
+    """From every client, regardless of who wrote."""
     found: list[str] = []
 
     def write_and_read() -> None:

@@ -1,4 +1,4 @@
-"""What one connection may send, and how long it may take: heads, bodies, idle connections, answers nobody reads."""
+"""What one connection may send, and how long it may take: heads, bodies, idle connections, answers no one reads."""
 
 from __future__ import annotations
 

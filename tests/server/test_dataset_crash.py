@@ -155,7 +155,7 @@ class Folder:
         counts = Counter(row["mark"] for row in rows)
         for one in sent:
             assert counts.pop(one.mark, 0) in ((one.size,) if one.acknowledged else (0, one.size))
-        assert not counts, "rows are there that nobody sent"
+        assert not counts, "rows are there that no one sent"
         for before, row in pairwise(rows):
             follows = row["mark"] == before["mark"] and row["row"] == before["row"] + 1
             assert follows or row["row"] == 0, "the rows of an append are not together"

@@ -160,8 +160,8 @@ def test_a_judge_scores_the_answers(evals: Evals, scripted: RunningServer) -> No
     }
     benchmark = evals.registered(asked(2), [judge, EQUALITY])
     check_error(benchmark.run(), 400, judge, "judge_model")
-    unknown = params | {"judge_model": "nobody/knows"}
-    check_error(benchmark.run(model(scoring_params={judge: unknown})), 400, "nobody/knows")
+    unknown = params | {"judge_model": "no one/knows"}
+    check_error(benchmark.run(model(scoring_params={judge: unknown})), 400, "no one/knows")
     assert benchmark.run(model(scoring_params={judge: params})).json()["status"] == "completed"
     scores = benchmark.result("0")["scores"][judge]
     assert [(one["score"], one["judge_feedback"]) for one in scores["score_rows"]] == [(4, "Score: 4")] * 2

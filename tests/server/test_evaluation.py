@@ -109,7 +109,7 @@ def test_it_ends_with_its_benchmark(client: httpx.Client, scripted: RunningServe
 
 def test_unknown_functions_are_refused(benchmark: Benchmark) -> None:
     check_error(benchmark.evaluate(asked(1), functions=["basic::equalitee"]), 400, "basic::equality")
-    check_error(Benchmark(benchmark.evals, "nobody").evaluate(asked(1)), 404, "nobody")
+    check_error(Benchmark(benchmark.evals, "no one").evaluate(asked(1)), 404, "no one")
 
 
 def test_num_examples_bounds_the_rows(benchmark: Benchmark) -> None:
@@ -193,7 +193,7 @@ def test_large_rows_are_scored_like_small_ones(benchmark: Benchmark) -> None:
 
 
 def test_a_long_answer_comes_back_whole(benchmark: Benchmark) -> None:
-    """Longer than what an event holds: it lies beside the log."""
+    """Longer than what an event holds: it is stored outside of the log."""
     row = {"question": "é$blob" * 60_000, "answer": "x"}
     answer = benchmark.evaluate([row], model("scripted/echo"))
     [generation] = answer.json()["generations"]

@@ -210,7 +210,7 @@ def _refusal(conversation: Conversation) -> str:
 
 
 def test_a_stop_parks_what_takes_too_long(fresh_server: FreshServer, scripted: RunningServer) -> None:
-    """The next start goes on with it from its last finished step, and whoever follows it sees all of it."""
+    """The next start goes on with it from its last finished step, and its followers see all of it."""
     server = fresh_server(shutdown_grace_s=0.3)
     model = "scripted/stall;chunks=2;times=1"
     statuses: list[int] = []

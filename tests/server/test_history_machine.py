@@ -86,7 +86,7 @@ class KnownSession:
 
 
 class World:
-    """The server under test and the log beside it."""
+    """The server under test and its log."""
 
     def __init__(self, server: Replaystack, scripted: RunningServer) -> None:
         self.server = server

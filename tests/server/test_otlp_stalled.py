@@ -1,4 +1,4 @@
-"""Senders that stall or drip, by every road: they end after a while, and nobody else notices them."""
+"""Senders that stall or drip, by every road: they end after a while, and no one else notices them."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def test_it_outlives_a_stop_and_a_crash(tmp_path: Path, scripted: RunningServer)
         with server.http() as http:
             conversation = Api(http).conversation()
             trace_id = conversation.post().headers["x-trace-id"]
-        server.restart()  # Nobody asked before the stop.
+        server.restart()  # No one asked before the stop.
         with server.http() as http:
             assert len(Telemetry(http).trace_spans(trace_id)) == 3
             again = Conversation(Api(http), conversation.agent_id, conversation.session_id)

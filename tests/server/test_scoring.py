@@ -165,7 +165,7 @@ def test_no_rows_have_no_accuracy(client: httpx.Client) -> None:
         ),
         ([ROW], {BASE: None}, "judge_model"),
         ([ROW], {BASE: judging("demo/extractive")}, "cannot judge"),
-        ([ROW], {BASE: judging("nobody")}, "'nobody' is unknown"),
+        ([ROW], {BASE: judging("no one")}, "'no one' is unknown"),
         ([ROW], {BASE: judging("scripted/text", prompt_template="{generated_answer} {who}")}, "{who}"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What nobody should ask: each is answered with its status and a detail that names the field, and harms nothing."""
+"""What no one should ask: each is answered with its status and a detail that names the field, and harms nothing."""
 
 from __future__ import annotations
 

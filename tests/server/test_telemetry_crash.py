@@ -118,7 +118,7 @@ class Folder:
                 there = [one for one in request.spans if found.pop(one, 0)]
                 if request.acknowledged or there:
                     assert len(there) == request.traces * of_a_trace, (request, len(there))
-        assert not found, "there are spans that nobody sent"
+        assert not found, "there are spans that no one sent"
 
     def check_traces(self) -> None:
         """Each trace is there, and each span of it as it was sent."""

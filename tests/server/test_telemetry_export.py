@@ -90,9 +90,9 @@ def test_what_is_beneath_comes_with_a_depth(
 
 def test_no_span_makes_an_empty_dataset(telemetry: Telemetry, datasets: Datasets) -> None:
     dataset_id = f"empty-{new_id()}"
-    assert export(telemetry, dataset_id, [], where("family", "eq", "nobody")).status_code == 200
+    assert export(telemetry, dataset_id, [], where("family", "eq", "no one")).status_code == 200
     assert datasets.rows(dataset_id) == []
-    assert export(telemetry, dataset_id, [], where("family", "eq", "nobody")).status_code == 200
+    assert export(telemetry, dataset_id, [], where("family", "eq", "no one")).status_code == 200
     assert len(datasets.versions(dataset_id)) == 1
 
 

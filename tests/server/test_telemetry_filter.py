@@ -25,7 +25,7 @@ def spans(telemetry: Telemetry) -> list[PlainSpan]:
 
 FILTERS: list[list[dict[str, Any]]] = [
     [where("family", "eq", "one")],
-    [where("family", "eq", "nobody")],
+    [where("family", "eq", "no one")],
     [where("family", "eq", "one"), where("family", "eq", "two")],
     [where("family", "ne", None), where("number", "gt", 3)],
     [where("family", "ne", None), where("number", "lt", 1.5)],

@@ -202,7 +202,7 @@ def test_of_several_resumes_one_wins(
 
 
 def test_a_resume_a_cancel_and_a_new_turn_at_once(api: Api, server: Replaystack) -> None:
-    """Whoever comes first, the turn ends once and the session goes on."""
+    """Regardless of which comes first, the turn ends once and the session goes on."""
     for _ in range(12):
         conversation = weather_man(api)
         turn_id = waiting(conversation)["turn_id"]

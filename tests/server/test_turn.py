@@ -370,7 +370,7 @@ def test_the_embedded_model_answers_from_documents(api: Api) -> None:
     assert same["output_message"] == turn["output_message"]
 
 
-def test_models_and_health_beside_the_contract(api: Api) -> None:
+def test_models_and_health_outside_of_the_specification(api: Api) -> None:
     models = api.http.get("/v1/models").json()["data"]
     assert {"scripted", "demo"} <= {model["provider_id"] for model in models}
     assert api.http.get("/v1/health").json() == {"status": "OK"}

@@ -166,7 +166,7 @@ def test_images_that_tools_return_follow_in_a_message(api: Api, scripted: Runnin
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
-    """A port on loopback that nobody may connect to."""
+    """A port on loopback that no one may connect to."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(0)
         yield listening

@@ -1,4 +1,4 @@
-"""A server that passes chat completions to the scripted server, to a real llama.cpp server and to nobody."""
+"""A server that passes chat completions to the scripted server, to a real llama.cpp server and to no one."""
 
 from __future__ import annotations
 

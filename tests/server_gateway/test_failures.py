@@ -151,7 +151,7 @@ def test_a_slow_reader_holds_the_server_up_and_no_memory(
         while taken < 40 << 20:
             taken += len(opened.recv(1 << 20))
         assert scripted.counts()["finished"] == 0
-    # Whoever leaves stops the model.
+    # A client that leaves stops the model.
     wait_until(lambda: scripted.counts()["disconnects"] == 1)
 
 

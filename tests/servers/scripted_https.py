@@ -11,7 +11,7 @@
 | /huge | pieces of 64 KiB for ever, without a length |
 | /claimed | a content-length of `?bytes=` and no content |
 | /bomb | `?mib=` MiB of zeros as gzip |
-| /gzip | `?text=` as gzip, although nobody asked |
+| /gzip | `?text=` as gzip, although no one asked |
 | /brotli | a content-encoding that was not asked for |
 | /cut | a content-length of 100 and ten bytes |
 | /noise | what is no HTTP |

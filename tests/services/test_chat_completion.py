@@ -197,7 +197,7 @@ async def test_the_limit_is_given_back_whatever_happens(scripted: RunningServer)
             except ReplaystackError as raised:
                 assert error is not None and isinstance(raised, error)
         with pytest.raises(NotFound):
-            async with observed.service.passed(body.replace(b"up/", b"nobody/"), {}):
+            async with observed.service.passed(body.replace(b"up/", b"no one/"), {}):
                 pass
         stalled = b'{"model": "up/stall", "messages": [], "stream": true}'
         async with observed.service.passed(stalled, {}):

@@ -292,8 +292,8 @@ def test_images_of_late_responses_go_into_the_users_message() -> None:
     images = [written("Images that the tool call c1 returned:"), shown(data_url(png()))]
     alone = Turn([late])
     assert chat(questions_of(alone.state, past.pending)) == [tool("c1", "A chart."), user(images)]
-    beside = Turn([late, *said("Well?")])
-    assert chat(questions_of(beside.state, past.pending))[1] == user([*images, written("Well?")])
+    other = Turn([late, *said("Well?")])
+    assert chat(questions_of(other.state, past.pending))[1] == user([*images, written("Well?")])
 
 
 def test_instructions_may_say_where_the_tools_go() -> None:

@@ -113,7 +113,7 @@ class LogContract:
         log.trim(0, 10**9, until=10**9)
         assert log.first() == 1
         log.trim(0, 20_000, until=0)
-        assert log.first() == 1, "what nobody has taken over yet is gone"
+        assert log.first() == 1, "what no one has taken over yet is gone"
         log.trim(0, 20_000, until=10**9)
         assert 1 < log.first() <= 45
         left = log.read(0, 10**9)

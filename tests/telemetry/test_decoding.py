@@ -1,4 +1,4 @@
-"""Decoding outside of whoever asks: the same answer from the thread and the process, whatever happens to that."""
+"""Decoding outside of the caller: the same answer from the thread and the process, whatever happens to that."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 -- on: benchmark.unregistered
--- Nothing of a benchmark stays that came before its tombstone; its id may have been registered anew behind it.
+-- Nothing of a benchmark stays that came before its tombstone; its id may have been registered again behind it.
 DELETE FROM now.benchmarks
 USING batch
 WHERE

@@ -1,5 +1,5 @@
 -- on: benchmark.unregistered
--- Nothing of its jobs stays, nor of their rows; its id may have been registered anew behind the tombstone.
+-- Nothing of its jobs stays, nor of their rows; its id may have been registered again behind the tombstone.
 DELETE FROM now.evaljob_changes
 USING batch
 WHERE

@@ -1,5 +1,5 @@
 -- on: dataset.unregistered
--- Nothing of a dataset stays that came before its tombstone; its id may have been registered anew behind it.
+-- Nothing of a dataset stays that came before its tombstone; its id may have been registered again behind it.
 DELETE FROM now.dataset_changes
 USING batch
 WHERE

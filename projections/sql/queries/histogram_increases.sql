@@ -37,10 +37,10 @@ increases AS (
         CASE
             WHEN start_before IS NOT NULL AND start_ns = start_before AND count >= count_before THEN 'more'
             WHEN start_before IS NULL AND start_ns = 0 THEN 'first'
-            ELSE 'anew'
+            ELSE 'restarted'
         END AS how,
-        CASE how WHEN 'more' THEN count - count_before WHEN 'anew' THEN count ELSE 0 END AS count,
-        CASE how WHEN 'more' THEN total - total_before WHEN 'anew' THEN total ELSE 0 END AS total
+        CASE how WHEN 'more' THEN count - count_before WHEN 'restarted' THEN count ELSE 0 END AS count,
+        CASE how WHEN 'more' THEN total - total_before WHEN 'restarted' THEN total ELSE 0 END AS total
     FROM pairs
 )
 

@@ -1,6 +1,6 @@
 -- What was counted in each bucket by streams that send totals: stream, beginning of the bucket in seconds, increase, number
 -- of points, time of the last one, and whether a point before `since` is missing to tell. `before_*` hold such points.
--- A total that fell, or whose counting began anew, has been counted from zero; so has a first one that says when counting
+-- A total that fell, or whose counting restarted, has been counted from zero; so has a first one that says when counting
 -- began. A first one that does not say so is only what the next one is compared with.
 WITH points AS (
     SELECT

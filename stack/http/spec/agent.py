@@ -273,7 +273,7 @@ OPERATIONS = (
         id="follow_turn",
         tag=TAG,
         summary="Follow a running turn, or replay one that has ended.",
-        description="Beside the contract. The frames are those that the turn's own caller got.",
+        description="Not part of the Llama Stack specification. The frames are those that the turn's own caller got.",
         parameters=(
             Parameter(
                 name="speed",
@@ -292,7 +292,7 @@ OPERATIONS = (
         id="get_turn_outcome",
         tag=TAG,
         summary="Read how a turn stands or ended.",
-        description="Beside the contract: status, error and tokens used.",
+        description="Not part of the Llama Stack specification: status, error and tokens used.",
         answer=TurnOutcome,
         says="The outcome.",
     ),
@@ -302,7 +302,7 @@ OPERATIONS = (
         id="cancel_turn",
         tag=TAG,
         summary="End a turn that runs or waits.",
-        description="Beside the contract. A turn that has ended is left as it is.",
+        description="Not part of the Llama Stack specification. A turn that has ended is left as it is.",
         says="The turn has ended; the answer has no body.",
     ),
 )

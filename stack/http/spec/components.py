@@ -2,7 +2,7 @@
 
 The Structs in `schemas/api` are what requests are decoded into, so the schemas are made from them and cannot
 drift from what is served. What a Struct cannot say (a documented default, a format) or says more widely than
-the contract (fields read for the sake of older clients) is in a `Details` beside it.
+the contract (fields read for the sake of older clients) is in a `Details` next to it.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ MOMENTS = frozenset(("created_at", "started_at", "completed_at"))
 
 
 class Details(Struct, frozen=True, kw_only=True):
-    """What the contract says of a type beside its Struct.
+    """What the contract says of a type in addition to its Struct.
 
     `hidden` fields are read but not shown; `required` and `optional` correct what the defaults of the Struct say;
     `schemas` replaces a field's schema (or adds a field), `notes` adds keys to it; `tags` are all values that the
     tag field's type has; `inline` puts the schema where it is used instead of under a name; an `open` type may have
-    fields that nobody knows here.
+    fields that no one knows here.
     """
 
     hidden: frozenset[str] = frozenset()

@@ -7,7 +7,7 @@ import functools
 import msgspec
 
 from stack import VERSION
-from stack.http.spec import agent, beside, chat_completion, dataset, eval, otlp, scoring, telemetry
+from stack.http.spec import agent, chat_completion, dataset, eval, extension, otlp, scoring, telemetry
 from stack.http.spec.components import Components, Schema
 from stack.http.spec.operation import described, shared_responses
 
@@ -16,7 +16,7 @@ OPERATIONS = (
     *dataset.OPERATIONS,
     *eval.OPERATIONS,
     *telemetry.OPERATIONS,
-    *beside.OPERATIONS,
+    *extension.OPERATIONS,
 )
 
 DESCRIPTION = """\
@@ -31,8 +31,8 @@ TAGS = {
     agent.TAG: "Agents, their sessions, and the turns and steps in them.",
     dataset.TAG: "Datasets, their versions and their rows.",
     eval.TAG: "Benchmarks, the jobs that evaluate models and agents on them, and their comparison.",
-    telemetry.TAG: "Traces and metrics, of the server itself and of whoever sends them to it.",
-    beside.TAG: "What clients and their helpers call beside the contract.",
+    telemetry.TAG: "Traces and metrics, of the server itself and of everyone who sends them.",
+    extension.TAG: "What clients and their helpers call although it is not part of the Llama Stack specification.",
 }
 
 

@@ -34,7 +34,7 @@ _BENCHMARKS = "/v1alpha/eval/benchmarks"
 _BENCHMARK = _BENCHMARKS + "/{benchmark_id}"
 _JOBS = _BENCHMARK + "/jobs"
 _JOB = _JOBS + "/{job_id}"
-_BESIDE = "Beside the contract."
+_EXTENSION = "Not part of the Llama Stack specification."
 _WITHOUT_A_BODY = "The answer has no body."
 _ROWS_NEED = (
     "A row holds `chat_completion_input` or `messages` (a list of messages), or `completion_input` or `question`, and "
@@ -47,7 +47,7 @@ _RESULT = (
 
 
 def _job(name: str) -> Parameter:
-    return Parameter(name=name, kind=str, description="A job that has ended.", beside=True)
+    return Parameter(name=name, kind=str, description="A job that has ended.", extension=True)
 
 
 OPERATIONS = (
@@ -86,7 +86,7 @@ OPERATIONS = (
         tag=TAG,
         summary="Cancel the jobs of a benchmark and remove it with all of them.",
         description="The agents that were made for its jobs go with it. Numbers of jobs are never used again, even "
-        "where the benchmark is registered anew.",
+        "where the benchmark is registered again.",
         says=_WITHOUT_A_BODY,
     ),
     Operation(
@@ -119,7 +119,7 @@ OPERATIONS = (
         id="list_jobs",
         tag=TAG,
         summary="List the jobs of a benchmark, oldest first.",
-        description=_BESIDE,
+        description=_EXTENSION,
         parameters=PAGE,
         answer=PaginatedResponse,
         says=f"A page of jobs ({', '.join(Job.__struct_fields__)}).",
@@ -158,7 +158,7 @@ OPERATIONS = (
         id="get_job_outcome",
         tag=TAG,
         summary="Read how a job stands or ended.",
-        description=f"{_BESIDE} Status, error, tokens used, rows done and failed, version of the dataset.",
+        description=f"{_EXTENSION} Status, error, tokens used, rows done and failed, version of the dataset.",
         answer=JobOutcome,
         says="The outcome.",
     ),
@@ -168,7 +168,7 @@ OPERATIONS = (
         id="follow_job",
         tag=TAG,
         summary="Follow a job row by row, or read all of one that has ended.",
-        description=_BESIDE,
+        description=_EXTENSION,
         parameters=(LAST_EVENT_ID,),
         frames=JobStreamChunk,
         says="The frames.",
@@ -179,7 +179,7 @@ OPERATIONS = (
         id="compare_jobs",
         tag=TAG,
         summary="Compare two jobs of a benchmark.",
-        description=f"{_BESIDE} Which rows got better, worse or changed from job `a` to job `b`, and the difference of "
+        description=f"{_EXTENSION} Which rows got better, worse or changed from job `a` to job `b`, and the difference of "
         "the mean scores with a 95 % interval: Newcombe's for paired proportions where all scores are 0 or 1, else "
         "Student's t over the differences.",
         parameters=(

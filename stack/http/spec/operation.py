@@ -30,7 +30,7 @@ PATH_PARAMETERS = {
     "job_id": "The job's number within its benchmark, or the id of rows that were evaluated at once.",
 }
 
-BESIDE = "x-beside-the-contract"
+EXTENSION = "x-not-in-specification"
 
 # Name in `components.responses`, status, title and an example of the detail.
 _ERRORS = (
@@ -53,13 +53,13 @@ _ERROR_TEXTS = {
 
 
 class Parameter(Struct, frozen=True, kw_only=True):
-    """A query or header parameter. `kind` is its type. `beside` marks one that the contract's operation lacks."""
+    """A query or header parameter. `kind` is its type. `extension` marks one that the contract's operation lacks."""
 
     name: str
     kind: Any
     description: str
     place: Literal["query", "header"] = "query"
-    beside: bool = False
+    extension: bool = False
 
 
 PAGE = (
@@ -148,7 +148,7 @@ def _given(parameter: Parameter, components: Components) -> Schema:
         "required": False,
         "description": parameter.description,
         "schema": components.of(parameter.kind),
-    } | ({BESIDE: True} if parameter.beside else {})
+    } | ({EXTENSION: True} if parameter.extension else {})
 
 
 def _success(operation: Operation, components: Components) -> Schema:

@@ -43,7 +43,7 @@ def operations(tag: str) -> tuple[Operation, ...]:
             summary=f"Take {what} in OpenTelemetry's protocol.",
             description=(
                 "OTLP over HTTP: protobuf (`application/x-protobuf`) or JSON, as it is or in gzip or deflate, answered in "
-                "the same form. 200 says that they are on disk and found by whoever asks next; `partialSuccess` is there "
+                "the same form. 200 says that they are on disk and found by every later query; `partialSuccess` is there "
                 "where some were rejected. Failures are a `google.rpc.Status`: 400 for what cannot be read, 413 above "
                 "20 MiB, 503 with `Retry-After` where too much is on its way."
             ),

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 from schemas.api.scoring import ScoreBatchRequest, ScoreBatchResponse, ScoreRequest, ScoreResponse
 from schemas.api.scoring_function import AggregationFunctionType, ScoringFnParams
 from stack.http.spec.components import ANY_OBJECT, PREFIX, Details, Schema
-from stack.http.spec.operation import BESIDE, Operation
+from stack.http.spec.operation import EXTENSION, Operation
 
 ParamsType = Literal["llm_as_judge", "regex_parser", "basic"]
 
@@ -25,7 +25,7 @@ def _tag(kind: type) -> Schema:
 _KEEP_REASONING: Schema = {
     "default": False,
     "description": "Score what stands in `<think>` blocks too. Not part of the Llama Stack specification.",
-    BESIDE: True,
+    EXTENSION: True,
 }
 
 DETAILS: dict[type, Details] = {

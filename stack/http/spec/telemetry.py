@@ -91,7 +91,7 @@ OPERATIONS = (
                 kind=bool,
                 description="With `true` each trace also has "
                 f"{', '.join(sorted(set(TraceDetails.__struct_fields__) - set(Trace.__struct_fields__)))}.",
-                beside=True,
+                extension=True,
             ),
         ),
         body=QueryTracesRequest,
@@ -132,12 +132,12 @@ OPERATIONS = (
         path=_TELEMETRY + "/spans/{span_id}/tree",
         id="get_span_tree",
         tag=TAG,
-        summary="Read a span and what is beneath it.",
-        description="`max_depth` 1 is the span alone; without it everything beneath the span is returned. "
+        summary="Read a span and the descendants of it.",
+        description="`max_depth` 1 is the span alone; without it all descendants of the span is returned. "
         f"`attributes_to_return` limits the attributes. {_CUT}",
         body=GetSpanTreeRequest,
         answer=QuerySpanTreeResponse,
-        says="The spans by their ids, each one before what is beneath it.",
+        says="The spans by their ids, each one before the descendants of it.",
     ),
     Operation(
         method="post",
@@ -145,7 +145,7 @@ OPERATIONS = (
         id="query_spans",
         tag=TAG,
         summary="Query spans, the newest first.",
-        description="Spans that meet all filters themselves; a `max_depth` above 1 adds what is beneath them. Without "
+        description="Spans that meet all filters themselves; a `max_depth` above 1 adds the descendants of them. Without "
         f"`attributes_to_return` they have all their attributes. {_CUT} {_FILTERS}",
         body=QuerySpansRequest,
         answer=QuerySpansResponse,
@@ -194,6 +194,6 @@ OPERATIONS = (
         "What is no number is the text `NaN`, `Infinity` or `-Infinity`.",
         body=QueryMetricsRequest,
         answer=QueryMetricsResponse,
-        says="The series; none for a metric that nobody sent.",
+        says="The series; none for a metric that no one sent.",
     ),
 )

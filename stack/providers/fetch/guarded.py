@@ -1,7 +1,7 @@
 """The one fetcher for URLs that callers give: public https only, checked at every step.
 
 A name is resolved once and the connection goes to the very address that was checked, so a name server that
-answers differently the second time gains nothing; TLS is verified against the name. Each redirect begins anew.
+answers differently the second time gains nothing; TLS is verified against the name. Each redirect starts again.
 Proxies of the environment play no part: a proxy would resolve the name again, inside the network.
 """
 
@@ -29,7 +29,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class GuardedFetcher:
-    """Safe to share. `allow` are networks that are reached beside the public ones, `ports` those that a URL
+    """Safe to share. `allow` are networks that are reached in addition to the public ones, `ports` those that a URL
     may name; `ssl_context` holds the trusted authorities (by default the system's). At most 16 fetches run
     at once; the wait for a place counts as part of a fetch's time."""
 

@@ -1,4 +1,4 @@
-"""Names to addresses, in threads that nobody has to wait for."""
+"""Names to addresses, in threads that no one has to wait for."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def resolve(host: str) -> Sequence[Address]:
             _slots.release()
         try:
             loop.call_soon_threadsafe(settle, addresses, error)
-        except RuntimeError:  # the loop is closed: nobody waits any more
+        except RuntimeError:  # the loop is closed: no one waits any more
             return
 
     Thread(target=look_up, name="resolve", daemon=True).start()

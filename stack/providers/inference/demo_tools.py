@@ -75,7 +75,7 @@ def _score(function: _Function, asked: set[str], calculates: bool) -> float:
 
 
 def _arguments(function: _Function, question: str, forced: bool) -> dict[str, Any] | None:
-    """None where the text does not give what the tool needs and nobody insists on the call."""
+    """None where the text does not give what the tool needs and no one insists on the call."""
     schema = function.parameters or {}
     filler = Filler(schema, question[:20_000], "")
     required = schema.get("required") or ()

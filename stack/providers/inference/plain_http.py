@@ -44,7 +44,7 @@ def transport_for(base_url: str) -> PlainHTTP | None:
 
 class PlainHTTP(httpx2.AsyncBaseTransport):
     """Keeps connections alive per origin. Timeouts are those of the request (`connect`, `read`), in seconds;
-    `read` bounds the wait for the head of the answer only: whoever reads the body keeps time for it."""
+    `read` bounds the wait for the head of the answer only: the reader of the body keeps time for it."""
 
     def __init__(self) -> None:
         self._idle: dict[tuple[str, int], list[_Connection]] = {}

@@ -25,7 +25,7 @@ _DONE = b"data: [DONE]\n\n"
 
 class RelayedStream:
     """A stream of events. They come out whole and as they were, but for the one about tokens with
-    `without_usage`: whoever did not ask for it does not expect an event without choices; and for the last one with
+    `without_usage`: a caller that did not ask for it does not expect an event without choices; and for the last one with
     `without_done`, for clients that take every event for JSON.
 
     JSON that is not in an event becomes one; a whole completion becomes a chunk. `where` names the server in

@@ -1,4 +1,4 @@
-"""Open files that close themselves when nobody holds them any more, however their task ended."""
+"""Open files that close themselves when no one holds them any more, however their task ended."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ class Workers:
             await asyncio.shield(self._in_thread(lambda: self._end(worker)))
 
     async def aclose(self) -> None:
-        """Ends all workers; whoever waits for one gets Unavailable."""
+        """Ends all workers; a caller that waits for one gets Unavailable."""
         self._closed = True
         for starting in list(self._starting):
             with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Opens files beneath the folders that the operator named: nothing else, whatever a path looks like.
+"""Opens files in the folders that the operator named: nothing else, whatever a path looks like.
 
 Each folder on the way and the file itself are opened by descriptor from the one before, never through a symbolic
 link, so that nothing that is checked can be exchanged behind the check. The data folder is known by its inode: it is
@@ -49,7 +49,7 @@ class Roots:
                 continue
             except OSError as error:
                 raise Invalid(f"{shown} cannot be opened: {error.strerror}.") from None
-        raise Invalid(f"{shown} does not exist beneath the folders of the setting dataset_roots.")
+        raise Invalid(f"{shown} does not exist in the folders of the setting dataset_roots.")
 
     def _candidates(self, uri: str, shown: str) -> Iterator[tuple[Path, list[bytes]]]:
         scheme, path = _path_of(uri, shown)
@@ -65,9 +65,7 @@ class Roots:
                     within = True
                     yield root, path[len(above) :]
         if not within:
-            raise Invalid(
-                f"{shown} is not beneath a folder of the setting dataset_roots; nothing else is read."
-            )
+            raise Invalid(f"{shown} is not in a folder of the setting dataset_roots; nothing else is read.")
 
 
 class _Walk:

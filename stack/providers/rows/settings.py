@@ -8,7 +8,7 @@ from msgspec import Struct
 class ReadLimits(Struct, frozen=True, kw_only=True):
     """`max_bytes` is of the content behind a URI, packed and unpacked, and of its rows as text; `max_fetch_bytes` of
     what is fetched over the network and held in memory. `cpu_s`, `wait_s` and `memory_bytes` are of the process
-    that parses; the time in which nobody asks for its rows does not count.
+    that parses; the time in which no one asks for its rows does not count.
     """
 
     max_bytes: int = 2**30

@@ -120,7 +120,7 @@ def first_line() -> bytes:
 
 
 def _end_with_the_server() -> None:
-    """The server holds the other end of standard input: when it closes, nobody wants the answer any more."""
+    """The server holds the other end of standard input: when it closes, no one wants the answer any more."""
     while os.read(0, 4096):
         pass
     os._exit(1)

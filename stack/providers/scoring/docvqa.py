@@ -1,6 +1,6 @@
 """`basic::docvqa`: short answers to questions about documents, compared without regard to their form.
 
-`score` is 1 where the generated answer, in a normal form, is one of the expected ones. `anls` beside it is the
+`score` is 1 where the generated answer, in a normal form, is one of the expected ones. `anls` is the
 measure of the DocVQA benchmark: 1 less the edit distance as a part of the longer length, 0 where that is below 0.5.
 """
 
@@ -83,8 +83,8 @@ def normalized(answer: str) -> str:
     """An answer without what differs between people who mean the same: case, marks, small words, number words."""
     for mark in _MARKS:
         if mark in answer:
-            beside_space = mark + " " in answer or " " + mark in answer
-            joined = beside_space or _DIGITS_WITH_COMMA.search(answer) is not None
+            next_to_space = mark + " " in answer or " " + mark in answer
+            joined = next_to_space or _DIGITS_WITH_COMMA.search(answer) is not None
             answer = answer.replace(mark, "" if joined else " ")
     words = _PERIOD.sub("", answer).lower().split()
     plain = [NUMBERS.get(word, ORDINALS.get(word, word)) for word in words]
@@ -96,7 +96,7 @@ DEFINITIONS = (
         id="basic::docvqa",
         description=(
             "1 if the generated answer is one of the expected ones in a normal form (case, punctuation, articles, "
-            "number words), else 0; beside it `anls`, the similarity by edit distance."
+            "number words), else 0; and `anls`, the similarity by edit distance."
         ),
         params=BasicScoringFnParams(aggregation_functions=["accuracy"]),
         place="worker",

@@ -75,7 +75,7 @@ class WorkerPool:
         try:
             answer = await worker.ask(frame)
         except BaseException:
-            # Whoever was cancelled has left an answer in the pipe that belongs to nobody.
+            # A cancelled caller has left an answer in the pipe that belongs to no one.
             await self._end(worker)
             raise
         if answer.leaving or self._closed:
@@ -143,7 +143,7 @@ class _Worker:
             raise _cause(await self._process.wait(), self._cpu_s) from None
 
     def rest(self, retire: Callable[[_Worker], None]) -> None:
-        """Calls `retire` when nobody has asked for a minute."""
+        """Calls `retire` when no one has asked for a minute."""
         self._resting = asyncio.get_running_loop().call_later(IDLE_S, retire, self)
 
     def leave(self) -> None:

@@ -18,7 +18,7 @@ from stack.services.requests.uninterrupted import uninterrupted
 from stack.services.turns.running_turn import RunningTurn
 from stack.services.turns.turn import TurnService
 
-NOBODY = "A row of an evaluation has nobody to run client tools."
+NO_CLIENT = "A row of an evaluation has no one to run client tools."
 
 
 class AgentAnswers:
@@ -62,7 +62,7 @@ class AgentAnswers:
             begun.append(await self._begin(number, request, caller))
 
         try:
-            # A turn whose beginning is cut off would stay open with nobody to run it.
+            # A turn whose beginning is cut off would stay open with no one to run it.
             await uninterrupted(begin())
             return await self._answer_of(begun[0])
         except asyncio.CancelledError:
@@ -102,9 +102,9 @@ class AgentAnswers:
             case "completed":
                 return Answer(text_of(state.output_message.content), state.usage, *place)
             case "awaiting_input":
-                await self._turns.cancel(turn.session_id, turn.turn_id, NOBODY)
+                await self._turns.cancel(turn.session_id, turn.turn_id, NO_CLIENT)
                 calls = ", ".join(call.tool_name for call in state.output_message.tool_calls or ())
-                raise RowFailed(Invalid(f"The agent waits for client tools ({calls}). {NOBODY}"), *place)
+                raise RowFailed(Invalid(f"The agent waits for client tools ({calls}). {NO_CLIENT}"), *place)
             case "failed":
                 assert state.error is not None
                 error = turn.failure or of_status(state.error.status, state.error.detail)

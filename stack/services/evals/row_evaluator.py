@@ -74,7 +74,7 @@ class RowEvaluator:
         self._labels = labels
 
     async def evaluate(self, row: RowText) -> EvalJobRowEvaluated:
-        """What is recorded of the row. A failure is the row's; only what is nobody's fault but ours is raised."""
+        """What is recorded of the row. A failure is the row's; only what is no one's fault but ours is raised."""
         attributes = dict(self._labels) | {"eval.row": row.number}
         with self._tracing.span(f"evaluate row {row.number}", attributes=attributes) as span:
             caller = Caller(self._caller.actor, self._caller.trace_id, span.traceparent, span.tracestate)

@@ -12,7 +12,7 @@ from projections.spans import SpanKey, SpanRow
 from projections.traces import TraceRow
 from projections.warehouse.snapshot import Snapshot
 from schemas.span_filter import SpanFilter, TraceQuery
-from stack.domain.span_tree import Link, beneath
+from stack.domain.span_tree import Link, descendants
 
 MAX_TRACES = 100_000
 """Traces in one answer, also where all are asked for."""
@@ -41,20 +41,20 @@ def traces(snapshot: Snapshot, query: TraceQuery) -> tuple[list[TraceRow], bool]
 
 
 def newest(snapshot: Snapshot, filters: Sequence[SpanFilter], max_depth: int | None, max_spans: int) -> Found:
-    """The newest spans that meet all filters; below a depth of 1 also what is beneath them."""
+    """The newest spans that meet all filters; below a depth of 1 also the descendants of them."""
     rows = span_views.newest(snapshot, filters, max_spans + 1)
     complete = len(rows) <= max_spans
     if max_depth is not None and max_depth > 1 and rows:
-        rows, whole = _with_beneath(snapshot, rows, max_depth, max_spans)
+        rows, whole = _with_descendants(snapshot, rows, max_depth, max_spans)
         complete = complete and whole
     kept = span_views.fill(snapshot, rows[:max_spans], MAX_ANSWER_BYTES)
     return Found(kept, complete and len(kept) == len(rows[:max_spans]))
 
 
-def _with_beneath(
+def _with_descendants(
     snapshot: Snapshot, rows: list[SpanRow], max_depth: int, max_spans: int
 ) -> tuple[list[SpanRow], bool]:
-    keys, complete = _beneath(snapshot, [(row.trace, row.span) for row in rows], max_depth)
+    keys, complete = _descendants(snapshot, [(row.trace, row.span) for row in rows], max_depth)
     known = {row.number: row for row in rows}
     keys.sort(key=lambda key: (-key.start_ns, key.trace, key.span))
     missing = [key.number for key in keys[:max_spans] if key.number not in known]
@@ -65,22 +65,22 @@ def _with_beneath(
 def matching_keys(
     snapshot: Snapshot, filters: Sequence[SpanFilter], max_depth: int | None, limit: int
 ) -> list[SpanKey]:
-    """Keys of all spans that meet all filters and of what is beneath them, the earliest first; more than `limit` where
+    """Keys of all spans that meet all filters and of the descendants of them, the earliest first; more than `limit` where
     there are more."""
     keys = span_views.keys_of_matching(snapshot, filters, limit + 1)
     if max_depth is not None and max_depth > 1 and 0 < len(keys) <= limit:
-        keys, _ = _beneath(snapshot, [(key.trace, key.span) for key in keys], max_depth)
+        keys, _ = _descendants(snapshot, [(key.trace, key.span) for key in keys], max_depth)
         keys.sort(key=lambda key: (key.start_ns, key.trace, key.span))
     return keys
 
 
-def _beneath(
+def _descendants(
     snapshot: Snapshot, tops: Sequence[tuple[UUID, int]], max_depth: int
 ) -> tuple[list[SpanKey], bool]:
-    """Keys of these spans and of those beneath them, and whether these are all."""
+    """Keys of these spans and of their descendants, and whether these are all."""
     keys = span_views.keys(snapshot, {trace for trace, _ in tops}, MAX_LINKS)
     by_span = {(key.trace, key.span): key for key in keys}
-    tree = beneath(_links(keys), tops, max_depth, MAX_LINKS)
+    tree = descendants(_links(keys), tops, max_depth, MAX_LINKS)
     return [by_span[one] for one in tree.levels if one in by_span], len(keys) < MAX_LINKS
 
 
@@ -96,16 +96,16 @@ def _links(keys: Iterable[SpanKey]) -> list[Link[tuple[UUID, int]]]:
 
 
 def tree(snapshot: Snapshot, trace: UUID, span: int, max_depth: int | None) -> Found:
-    """A span and what is beneath it, each span before what is beneath it."""
+    """A span and the descendants of it, each span before the descendants of it."""
     rows = span_views.of_trace(snapshot, trace, FEW_SPANS + 1)
     if len(rows) <= FEW_SPANS:
         links = [Link(row.span, row.parent, row.start_ns) for row in rows]
-        levels = beneath(links, [span], max_depth, MAX_TREE_SPANS)
+        levels = descendants(links, [span], max_depth, MAX_TREE_SPANS)
         by_span = {row.span: row for row in rows}
     else:
         keys = span_views.keys(snapshot, [trace], MAX_LINKS)
         links = [Link(key.span, key.parent, key.start_ns) for key in keys]
-        levels = beneath(links, [span], max_depth, MAX_TREE_SPANS)
+        levels = descendants(links, [span], max_depth, MAX_TREE_SPANS)
         numbers = [key.number for key in keys if key.span in levels.levels]
         by_span = {row.span: row for row in span_views.numbered(snapshot, numbers)}
     wanted = [by_span[one] for one in levels.levels if one in by_span]

@@ -76,7 +76,7 @@ def _of_base64(text: str) -> str:
 
 
 def _of_data_url(url: str) -> str:
-    """Plain base64 is passed on as it is, under the type that it has; any other form is written anew."""
+    """Plain base64 is passed on as it is, under the type that it has; any other form is re-encoded."""
     try:
         _, base64, rest = data_url.split(url)
         if base64 and len(rest) % 4 == 0 and not any(sign in rest for sign in "% \t\r\n\f"):

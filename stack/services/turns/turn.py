@@ -244,7 +244,7 @@ class TurnService:
         return turn.state
 
     async def _cancel_idle(self, turn: RunningTurn, reason: str) -> TurnState:
-        """Ends a turn that nobody runs, as it was when it was attached to."""
+        """Ends a turn that no one runs, as it was when it was attached to."""
         session_id, turn_id = turn.session_id, turn.turn_id
         state, version = turn.state, turn.frames.version
         _, session_version = await self._states.session(state.agent_id, session_id)

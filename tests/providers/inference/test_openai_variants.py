@@ -63,8 +63,8 @@ TEXTS: dict[str, bytes] = {
     "a whole completion without a reason": json.dumps({**WHOLE, "choices": [{"message": {"content": "Hello"}}]}).encode(),
     "a whole completion as an event": stream(WHOLE),
     "message for delta": stream(choice(message={"content": "Hel"}), choice(message={"content": "lo"}, finish_reason="stop")),
-    "delta null beside a message": stream(choice(delta=None, message={"content": "Hello"}, finish_reason="stop")),
-    "delta empty beside a message": stream(choice(delta={}, message={"content": "Hello"}, finish_reason="stop")),
+    "delta null next to a message": stream(choice(delta=None, message={"content": "Hello"}, finish_reason="stop")),
+    "delta empty next to a message": stream(choice(delta={}, message={"content": "Hello"}, finish_reason="stop")),
     "the whole message after its deltas": stream(*HELLO[:2], choice(message={"content": "Hello"}, finish_reason="stop")),
     "the whole message trimmed": stream(chunk({"content": "Hello"}), choice(message={"content": " Hello "}, finish_reason="stop")),
     "more in the message than in its deltas": stream(HELLO[0], choice(message={"content": "Hello"}, finish_reason="stop")),
@@ -171,8 +171,8 @@ USAGES: dict[str, tuple[list[Any], TurnUsage]] = {
 @pytest.mark.parametrize("variant", USAGES)
 def test_usage(variant: str) -> None:
     said, expected = USAGES[variant]
-    beside = [{**chunk({"content": "a"}), "usage": one} for one in said]
-    for sent in (stream(*beside, chunk({}, "stop")),
+    said_with = [{**chunk({"content": "a"}), "usage": one} for one in said]
+    for sent in (stream(*said_with, chunk({}, "stop")),
                  stream(chunk({"content": "a"}, "stop"), *({"choices": [], "usage": one} for one in said))):  # fmt: skip
         assert read(sent).finished.usage == expected
 

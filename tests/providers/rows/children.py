@@ -1,4 +1,4 @@
-"""The processes that a test has started: other tests' servers run beside them."""
+"""The processes that a test has started: other tests' servers run at the same time."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ async def test_a_name_that_resolves_differently_the_second_time(tmp_path: Path) 
         ("data:csv;base64,UEsDBAAA", "ZIP archive"),
         ("data:,secret", "none of CSV"),
         ("lsfs://missing.csv", "does not exist"),
-        ("file:///etc/passwd", "not beneath a folder"),
+        ("file:///etc/passwd", "not in a folder"),
         ("https://user:secret@files.example/a.csv", "credentials"),
     ],
 )

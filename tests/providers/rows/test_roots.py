@@ -1,4 +1,4 @@
-"""Files are opened beneath the roots only, whatever the path looks like, and never in the data folder."""
+"""Files are opened below the roots only, whatever the path looks like, and never in the data folder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def nothing_stays_open(tmp_path: Path) -> Iterator[None]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A root with files, and things beside it that it leads to."""
+    """A root with files, and things outside of it that it leads to."""
     root = tmp_path / "root"
     (root / "sub").mkdir(parents=True)
     (root / "a.csv").write_text("a")
@@ -75,7 +75,7 @@ def test_of_several_roots_the_first_that_has_the_file_counts(root: Path, data: P
     assert text(roots, "lsfs://a.csv") == "a"
     assert text(roots, "lsfs://secret.csv") == "secret"
     assert text(roots, f"file://{root}/a.csv") == "a"
-    refused(roots, "lsfs://none.csv", "does not exist beneath the folders of the setting dataset_roots")
+    refused(roots, "lsfs://none.csv", "does not exist in the folders of the setting dataset_roots")
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_of_several_roots_the_first_that_has_the_file_counts(root: Path, data: P
 def test_paths_that_are_not_plain_are_refused(root: Path, data: Path, path: str) -> None:
     roots = Roots([root], data)
     refused(roots, f"lsfs://{path}", "plain path")
-    refused(roots, f"file://{root}/{path or '..'}", "(plain path|not beneath)")
+    refused(roots, f"file://{root}/{path or '..'}", "(plain path|not in)")
 
 
 @pytest.mark.parametrize(
@@ -118,9 +118,7 @@ def test_what_is_not_beneath_a_root_is_refused_whether_it_exists_or_not(
     root: Path, data: Path, tmp_path: Path, uri: str
 ) -> None:
     uri = uri.replace("{root}", str(root)).replace("{outside}", str(tmp_path / "outside"))
-    refused(
-        Roots([root], data), uri, "(not beneath a folder of the setting dataset_roots|plain path|of the form)"
-    )
+    refused(Roots([root], data), uri, "(not in a folder of the setting dataset_roots|plain path|of the form)")
 
 
 def test_queries_are_refused_and_not_repeated(root: Path, data: Path) -> None:
@@ -195,7 +193,7 @@ def test_the_data_folder_is_not_read_through_a_root_within_it(data: Path, tmp_pa
     link.symlink_to(data / "blobs")
     for root in (data, data / "blobs", data / "blobs/ab", link):
         refused(Roots([root], data), "lsfs://abcd", "data folder")
-        refused(Roots([root], data), f"file://{data}/blobs/ab/abcd", "(data folder|not beneath)")
+        refused(Roots([root], data), f"file://{data}/blobs/ab/abcd", "(data folder|not in)")
 
 
 def test_the_data_folder_is_known_by_any_of_its_names(data: Path, tmp_path: Path) -> None:

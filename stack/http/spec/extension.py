@@ -1,4 +1,4 @@
-"""What is served beside the contract because clients and their helpers call it."""
+"""What is served although it is not part of the Llama Stack specification because clients and their helpers call it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from schemas.api.vector_db import ListVectorDBsResponse, VectorDB
 from stack.http.spec import chat_completion, otlp, scoring
 from stack.http.spec.operation import Operation, Parameter
 
-TAG = "Beside the contract"
+TAG = "Not part of the Llama Stack specification"
 
 
 def _listed(path: str, id: str, what: str, answer: type, parameters: tuple[Parameter, ...] = ()) -> Operation:
