@@ -111,7 +111,7 @@ class RateLimits:
 
     def key_was_wrong(self, address: str) -> None:
         """Counts a wrong key, and raises TooManyRequests after many from one address. Right keys always work: an
-        address may be that of a proxy, and whoever guesses behind it must not lock out the others."""
+        address may be that of a proxy, and one guessing client of it must not lock out the others."""
         if not self.enabled:
             return
         callers = callers_of("", address)
