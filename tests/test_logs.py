@@ -96,3 +96,17 @@ def test_odd_text_is_no_obstacle() -> None:
     logs.configure("info", "json", stream=stream)
     logger.warning("lone \ud800 surrogate, NUL \0, newline \n")
     assert "lone" in str(lines(stream)[0]["message"])
+
+
+def test_control_characters_do_not_reach_a_terminal() -> None:
+    stream = io.StringIO()
+    logs.configure("info", "text", stream=stream)
+    nasty = "a\x1b]0;title\x07b\r\nINFO c\x9b31m"
+    try:
+        raise ValueError(nasty)
+    except ValueError:
+        logging.getLogger("replaystack.test").exception(nasty, extra={"path": nasty})
+    told = stream.getvalue()
+    assert not any(sign in told for sign in "\x1b\x07\r\x9b")
+    assert "title" in told.splitlines()[0] and "path=" in told.splitlines()[0]
+    assert "ValueError" in told and "INFO c" not in [line[:6] for line in told.splitlines()[:1]]

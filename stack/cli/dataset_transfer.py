@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import csv
 import io
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 from urllib.parse import quote
 
 import click
@@ -20,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from stack.cli.connection import Connection
 from stack.cli.dataset_tables import DATASETS, ROWS
+from stack.cli.plain_text import escaped
 from stack.errors import Invalid
 from stack.private_files import user_umask
 from stack.providers.rows.local import local_rows
@@ -125,11 +127,26 @@ def _pages(server: Connection, dataset_id: str, version: int | None) -> Iterator
             return
 
 
+class _Terminal(io.BufferedIOBase):
+    """Writes to a terminal: what could style, move or hide the output is escaped."""
+
+    def __init__(self, out: IO[bytes]) -> None:
+        self._out = out
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        self._out.write(escaped(self._decoder.decode(data)).encode())
+        return len(data)
+
+
 @contextmanager
 def _opened(file: Path) -> Iterator[IO[bytes]]:
     """The file, there whole or not at all; `-` is the standard output."""
     if str(file) == "-":
-        yield sys.stdout.buffer
+        yield cast("IO[bytes]", _Terminal(sys.stdout.buffer)) if sys.stdout.isatty() else sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
     partial = file.with_name(f"{file.name}.partial")

@@ -13,8 +13,23 @@ def plain(text: str, characters: int = 0) -> Text:
     return Text("".join([_shown(character) for character in cut]))
 
 
+def escaped(text: str) -> str:
+    """JSON or other text for a terminal: line breaks and tabs stay, all other control characters, marks that turn the
+    direction of text and halves of pairs become `\\u` escapes, which mean the same in JSON."""
+    return "".join(
+        [
+            f"\\u{ord(one):04x}" if one not in "\n\t" and _is_control(one) and ord(one) < 0x10000 else one
+            for one in text
+        ]
+    )
+
+
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs")
+
+
 def _shown(character: str) -> str:
     if character in "\n\t ":
         return " "
     # Cc: controls, escape sequences begin with one; Cf: marks that turn the direction of text; Cs: half pairs.
-    return "\N{REPLACEMENT CHARACTER}" if unicodedata.category(character) in ("Cc", "Cf", "Cs") else character
+    return "\N{REPLACEMENT CHARACTER}" if _is_control(character) else character

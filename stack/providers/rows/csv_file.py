@@ -102,7 +102,14 @@ class _Records:
         width = len(self.header)
         most = max(1, _BATCH_CELLS // width)
         batch: list[Sequence[Cell]] = []
+        count, limit = 0, self._content.limits.max_rows
         while (cells := self._next()) is not None:
+            # Here, because the types of columns may be found out from all of them before the first row is given out.
+            count += 1
+            if count > limit:
+                raise Invalid(
+                    f"{self._content.shown} has more than {limit} rows, blank lines included (setting max_dataset_rows)."
+                )
             if len(cells) != width:
                 if cells:
                     raise self._ragged(len(cells))

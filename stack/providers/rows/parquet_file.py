@@ -32,6 +32,13 @@ def parquet_rows(content: Content) -> Iterator[RowBlock]:
     path = f"/dev/fd/{content.fd}"
     try:
         with _database(path, content.limits.memory_bytes) as database:
+            (count,) = database.execute(
+                f"SELECT sum(num_rows) FROM parquet_file_metadata('{path}')"
+            ).fetchone() or (0,)
+            if count > content.limits.max_rows:
+                raise Invalid(
+                    f"{content.shown} has {count} rows, more than {content.limits.max_rows} (setting max_dataset_rows)."
+                )
             yield from packed(_texts(database, path), lambda index: f"{content.shown}: a row", content.limits)
     except duckdb.OutOfMemoryException:
         raise Invalid(
