@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -15,7 +15,12 @@ WORDS = ("The", " answer", " comes", " in", " small", " pieces", " of", " text,"
 def head(status: int, content_type: str, *, length: int | None = None, extra: Iterable[str] = ()) -> bytes:
     """The head of an answer; without `length` the body is chunked."""
     size = "transfer-encoding: chunked" if length is None else f"content-length: {length}"
-    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"content-type: {content_type}", size, *extra]
+    lines = [
+        f"HTTP/1.1 {status} {http.client.responses.get(status, 'Scripted')}",
+        f"content-type: {content_type}",
+        size,
+        *extra,
+    ]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 

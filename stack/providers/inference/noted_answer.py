@@ -16,7 +16,9 @@ from stack.providers.inference.openai_chunk import (
     index_of,
     plain_chunk,
     reason_of,
+    remark_in,
 )
+from stack.providers.inference.openai_errors import words_of
 from stack.providers.inference.port import ToolCallChunk
 from stack.providers.inference.tool_calls import ToolCalls, TooManyCalls
 
@@ -58,7 +60,8 @@ class _Message:
 
 
 class Noted:
-    """What an answer has said so far. `chunks` counts those that came, `error` is the type of a failure in them."""
+    """What an answer has said so far. `chunks` counts those that came, `error` is the type of a failure in them,
+    `remark` are words that came in place of one."""
 
     def __init__(self, keep_messages: bool = False) -> None:
         self.chunks = 0
@@ -66,6 +69,7 @@ class Noted:
         self.model = ""
         self.finish_reasons: dict[int, str] = {}
         self.error = ""
+        self.remark = ""
         self._tokens = Tokens()
         self._messages: dict[int, _Message] = {}
         self._room = MAX_KEPT_CHARACTERS if keep_messages else 0
@@ -95,6 +99,8 @@ class Noted:
         self.chunks += 1
         if (error := error_in(chunk)) is not None:
             self.error = _kind_of(error)
+        if not self.remark and "error" not in chunk and (error is not None or remark_in(chunk)):
+            self.remark = words_of(chunk if error is None else error)
         self.response_id = self.response_id or name_in(chunk.get("id"))
         self.model = self.model or name_in(chunk.get("model"))
         for choice in choices_of(chunk):

@@ -42,7 +42,8 @@ MAX_RETRY_WAIT_S = 5.0
 """A server that asks for a longer wait is reported at once, with its wait: the caller knows better."""
 ENDING_S = 2.0
 """How long usage and [DONE] may take once the finish reason is there; the answer is whole without them."""
-_RETRIED = frozenset({429, 502, 503, 504})
+_RETRIED = frozenset({429, 502, 503, 504, 529})
+"""529 is what several servers and proxies say when they are overloaded."""
 _STREAM_HEADERS = {"Accept": "text/event-stream"}
 
 

@@ -139,7 +139,7 @@ def error_of(
         )
     if status == 429:
         return TooManyRequests(f"{where} is limiting requests{quoted}", retry_after=retry_after)
-    if status == 503:
+    if status in (503, 529):
         return Unavailable(f"{where} is not ready{quoted}", retry_after=retry_after)
     if status in (408, 504):
         return UpstreamTimeout(f"{where} took too long, it says ({status}){quoted}")

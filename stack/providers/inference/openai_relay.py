@@ -189,13 +189,13 @@ def _refusal(client: OpenAIClient, model: str, refused: Refused) -> RelayedAnswe
 
 
 def _status_of_error(body: bytes) -> int | None:
-    """The status of an error that came with status 200; None for an answer."""
+    """The status of an error that came with status 200; None for an answer. What is not JSON is no answer."""
     if (b'"choices"' in body and b'"error"' not in body) or len(body) > MAX_ERROR_BYTES:
         return None
     try:
         value = decode(body)
     except NotJSON:
-        return None
+        return 502
     one = value[0] if isinstance(value, list) and value else value
     if not isinstance(one, dict):
         return None

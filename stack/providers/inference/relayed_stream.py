@@ -6,6 +6,9 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
+from schemas.api.chat_completion import OpenAIError, OpenAIErrorResponse
 from stack.errors import TooManyRequests, Unavailable, UpstreamFailed
 from stack.providers.inference.event_lines import (
     FIELDS,
@@ -80,13 +83,24 @@ class RelayedStream:
         if self._plain:
             self._json(b"".join(self._plain), out)
         if self._data:
-            self._note(b"\n".join(self._data))
+            self._note_event()
         if not self._begun:
             self._fail(b"".join(self._held))
         if self._held:
             complete = self._held[-1].endswith((b"\n", b"\r"))
             self._release(out, b"\n" if complete else b"\n\n")
-        return b"".join(out)
+        return b"".join(out + self._remarked())
+
+    def _remarked(self) -> list[bytes]:
+        """The error for an answer that did not get to its end and has words in place of one: clients take an event
+        for an error by its key `error` only."""
+        if not self._noted.remark or self._noted.finish_reasons:
+            return []
+        self._noted.error = self._noted.error or "error"
+        message = f"{self._where} reported: {self._quote(self._noted.remark)}"
+        self._noted.remark = ""
+        error = OpenAIErrorResponse(OpenAIError(message, "upstream_error"))
+        return [b"data: " + msgspec.json.encode(error) + b"\n\n"]
 
     def _line(self, line: bytes, out: list[bytes]) -> None:
         if self._plain:
@@ -119,6 +133,11 @@ class RelayedStream:
         if self._data:
             self._data.append(value)
         elif is_done(value):
+            if self._noted.chunks > 1:
+                # After text, [DONE] says that the answer is whole.
+                self._noted.remark = ""
+            elif not self._without_done:
+                self._held[:0] = self._remarked()
             self._decide(self._without_done)
         elif (dropped := self._note(value)) is None:
             self._data.append(value)
@@ -127,7 +146,7 @@ class RelayedStream:
 
     def _blank(self, line: bytes, out: list[bytes]) -> None:
         if self._data:
-            self._decide(self._note(b"\n".join(self._data)) or False)
+            self._decide(self._note_event())
         if self._dropping:
             return
         if self._begun and self._held:
@@ -136,6 +155,14 @@ class RelayedStream:
             self._hold(line)
         else:
             out.append(line)
+
+    def _note_event(self) -> bool:
+        """As `_note`, of an event that has ended: what is not JSON, nor begins like it, are words."""
+        payload = b"\n".join(self._data)
+        dropped = self._note(payload)
+        if dropped is None and not payload.startswith((b"{", b"[")):
+            self._noted.remark = self._noted.remark or message_of(payload)
+        return bool(dropped)
 
     def _note(self, payload: bytes) -> bool | None:
         """Whether the event is left out; None where it is not JSON."""

@@ -232,7 +232,7 @@ async def test_a_timeout_does_not_run_while_the_reader_is_busy(hasty: OpenAIComp
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     ("code", "error", "expected"),
-    [(429, TooManyRequests, 30), (429, TooManyRequests, 60), (503, Unavailable, 30)],
+    [(429, TooManyRequests, 30), (429, TooManyRequests, 60), (503, Unavailable, 30), (529, Unavailable, 30)],
 )
 async def test_a_long_wait_is_reported_at_once(
     upstream: OpenAICompatible,
@@ -250,7 +250,8 @@ async def test_a_long_wait_is_reported_at_once(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    "script", ["status;code=429;retry_after=1", "status;code=503", "status;code=502", "drop"]
+    "script",
+    ["status;code=429;retry_after=1", "status;code=503", "status;code=529", "status;code=502", "drop"],
 )
 async def test_what_passes_is_tried_again(
     upstream: OpenAICompatible, scripted: RunningServer, script: str

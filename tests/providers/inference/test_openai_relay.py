@@ -174,12 +174,15 @@ async def test_an_answer_without_an_end(upstream: Upstream) -> None:
         ({"error": {"message": "No credits left", "type": "t"}}, 502, "No credits left"),
         ({"detail": "No credits left"}, 502, "No credits left"),
         ([{"error": {"code": 429, "message": "Slow down"}}], 429, "Slow down"),
+        (b"No credits left", 502, "No credits left"),
+        (b"<html><body>No credits left</body></html>", 502, "No credits left"),
+        (b"", 502, "status 502"),
     ],
 )
 async def test_an_error_with_status_200_has_a_status_of_its_own(
     upstream: Upstream, body: Any, status: int, mention: str
 ) -> None:
-    upstream.body = json.dumps(body).encode()
+    upstream.body = body if isinstance(body, bytes) else json.dumps(body).encode()
     given, _, received = await relayed(upstream)
     assert given == status and mention in json.loads(received)["error"]["message"]
 

@@ -144,6 +144,23 @@ def test_an_error_without_an_event_becomes_one_after_text() -> None:
     assert received == event(HELLO[0]) + b'data: {"error":"boom"}\n\n' and noted.error == "error"
 
 
+@pytest.mark.parametrize("size", [1, 1000])
+@pytest.mark.parametrize("done", [b"", b"data: [DONE]\n\n"])
+@pytest.mark.parametrize("said", [b'{"detail":"no credits"}', b'{"errors":["no credits"]}', b"no credits"])
+def test_words_in_place_of_an_answer_become_an_error(said: bytes, done: bytes, size: int) -> None:
+    noted = Noted()
+    out = passed(b"event: error\ndata: " + said + b"\n\n" + done, size, False, noted)
+    error = json.loads(out.removesuffix(done).strip().rpartition(b"data: ")[2])["error"]
+    assert "no credits" in error["message"] and noted.error
+    assert out.endswith(done)
+
+
+def test_words_beside_a_whole_answer_stay_as_they_are() -> None:
+    sent = event({"message": "busy, please wait"}) + event(chunk("a")) + b"data: [DONE]\n\n"
+    noted = Noted()
+    assert passed(sent, 1000, False, noted) == sent and not noted.error
+
+
 def test_calls_that_interleave_are_noted_apart() -> None:
     def piece(index: int, arguments: str, **head: str) -> bytes:
         call = {
