@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import sys
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,8 @@ class Connections:
     def __init__(self, settings: Settings) -> None:
         self.limits = connection_limits(settings)
         self.most = settings.max_connections
-        self.open: set[Protocol] = set()
+        # In the order in which they were opened.
+        self.open: dict[Protocol, None] = {}
         self.refused: set[Protocol] = set()
         self._refused_at_once = 16
         self._watching: asyncio.Task[None] | None = None
@@ -81,7 +83,7 @@ class Connections:
         """Whether there is room for one more; an idle connection gives way to it."""
         if len(self.open) >= self.most and not self._evict():
             return False
-        self.open.add(connection)
+        self.open[connection] = None
         return True
 
     def may_refuse_politely(self) -> bool:
@@ -89,17 +91,17 @@ class Connections:
         return len(self.refused) < self._refused_at_once
 
     def forget(self, connection: Protocol) -> None:
-        self.open.discard(connection)
+        self.open.pop(connection, None)
         self.refused.discard(connection)
 
     def _evict(self) -> bool:
-        idle = [(since, id(one), one) for one in self.open if (since := one.idle_since())]
+        idle = [(since, one) for one in self.open if (since := one.idle_since())]
         if not idle:
             return False
-        since, _, oldest = min(idle)
+        since, oldest = min(idle, key=itemgetter(0))
         if oldest.loop.time() - since < EVICTABLE_AFTER_S:
             return False
-        self.open.discard(oldest)
+        self.open.pop(oldest)
         oldest.give_way()
         return True
 

@@ -207,7 +207,7 @@ class Protocol(HttpToolsProtocol):
         """Answers and ends the connection; an answer that is under way is broken off instead."""
         self._refused_at = self.loop.time()
         self._untold = 0
-        self._all.open.discard(self)
+        self._all.open.pop(self, None)
         self._all.refused.add(self)
         cycle, self.cycle = self.cycle, None  # type: ignore[assignment]
         under_way = cycle is not None and cycle.response_started and not cycle.response_complete
