@@ -38,18 +38,24 @@ class LogIncomplete(ReplaystackError):
 
 class Loss(Struct, frozen=True):
     """`head` is the last position of the log, None without a log; `views` the position of the read models, None where
-    only other files prove that there was a log."""
+    only other files prove the loss; `unread` the number of transactions after `head` that are damaged."""
 
     folder: str
     head: int | None
     views: int | None
     proof: str
+    unread: int = 0
 
     @property
     def detail(self) -> str:
         if self.head is None:
             held = f", and the read models hold its events up to position {self.views}" if self.views else ""
             return f"The event log {FILE_NAME} of {self.folder} is missing or empty: {self.proof} proves that there was one{held}."
+        if self.views is None:
+            return (
+                f"The event log of {self.folder} ends at position {self.head}, where its write-ahead log {self.proof} is "
+                f"damaged: at least {self.unread} acknowledged writes follow there that cannot be read."
+            )
         lost = (
             f"event {self.views}"
             if self.views == self.head + 1
@@ -125,9 +131,11 @@ def _missing_log(folder: Path) -> Loss | None:
 
 
 def _shorter_log(folder: Path, end: LogEnd, views: ViewPosition | None) -> Loss | None:
-    if views is None or views.epoch != end.epoch or views.position <= end.head:
-        return None
-    return Loss(str(folder), end.head, views.position, "views.duckdb")
+    if views is not None and views.epoch == end.epoch and views.position > end.head:
+        return Loss(str(folder), end.head, views.position, "views.duckdb")
+    if end.unread:
+        return Loss(str(folder), end.head, None, f"{FILE_NAME}-wal", end.unread)
+    return None
 
 
 def _proofs_of_a_log(folder: Path) -> Iterator[str]:

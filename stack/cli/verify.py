@@ -113,7 +113,7 @@ def _view(data: Path, epoch: str, head: int) -> tuple[dict[str, Any] | None, lis
 
 
 def _told(view: dict[str, Any] | None, loss: Loss | None) -> str:
-    if loss is not None:
+    if loss is not None and loss.views is not None:
         return f"at position {loss.views}, after the end of the log"
     if view is None:
         return "none yet; the next start builds it from the log"

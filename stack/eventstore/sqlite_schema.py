@@ -16,6 +16,7 @@ from stack.eventstore import chain
 from stack.eventstore.blobs import sync_folder
 from stack.eventstore.chain_check import tail_problems
 from stack.eventstore.reserve import FULL_BYTES, Reserve, free_bytes
+from stack.eventstore.wal import has_frames, unread_transactions
 
 FORMAT_VERSION = "1"
 FILE_NAME = "events.sqlite"
@@ -86,9 +87,14 @@ def connect_writer(path: Path) -> sqlite3.Connection:
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
-    """A connection that does not write; under WAL it never waits for the writer."""
+    """A connection that does not write; under WAL it never waits for the writer.
+
+    Where it is the last connection to a log that was not closed, it leaves the write-ahead log as it is: one that may
+    write would merge what it can read and delete the rest, which may be damaged and the only copy.
+    """
+    keeps_wal = has_frames(path) and path.absolute() not in _IN_THIS_PROCESS_ALONE
     db = sqlite3.connect(
-        _uri(path) + "rw",
+        _uri(path) + ("ro" if keeps_wal else "rw"),
         uri=True,
         timeout=BUSY_TIMEOUT_S,
         isolation_level=None,
@@ -100,10 +106,12 @@ def connect_reader(path: Path) -> sqlite3.Connection:
 
 
 class LogEnd(NamedTuple):
-    """Which copy of a log it is, and its last position."""
+    """Which copy of a log it is, its last position, and how many transactions are known to follow it that cannot be
+    read (`unread_transactions`)."""
 
     epoch: str
     head: int
+    unread: int
 
 
 def end_of_log(folder: Path) -> LogEnd | None:
@@ -131,7 +139,8 @@ def _end_of(path: Path) -> LogEnd | None:
             return None
         epoch = db.execute("SELECT value FROM log_info WHERE key = 'epoch'").fetchone()
         head = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
-    return LogEnd(epoch[0] if epoch else "", head[0] if head else 0)
+        unread = unread_transactions(path)
+    return LogEnd(epoch[0] if epoch else "", head[0] if head else 0, unread)
 
 
 def make_another_copy(folder: Path, lost_until: int) -> None:
@@ -140,7 +149,7 @@ def make_another_copy(folder: Path, lost_until: int) -> None:
     try:
         with closing(connect_writer(path)) as db:
             db.execute("BEGIN IMMEDIATE")
-            epoch, head = end_of_log(folder) or ("", 0)
+            epoch, head, _ = end_of_log(folder) or LogEnd("", 0, 0)
             chain.set_epoch(db, uuid4().hex)
             loss = {
                 "epoch": epoch,

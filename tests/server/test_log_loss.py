@@ -199,3 +199,39 @@ def test_a_damaged_log_is_served_as_far_as_it_is_whole(data: Path) -> None:
         assert "event 5: its content is not what was recorded" in doctor.stdout
     verified = replaystack("verify", "--data", data)
     assert verified.returncode == 1 and "event 5: its content" in verified.stdout
+
+
+@pytest.mark.parametrize("at", [0.0, 0.1, 0.5, 0.8], ids=["header", "start", "middle", "end"])
+def test_a_damaged_write_ahead_log_proves_the_loss_without_read_models(data: Path, at: float) -> None:
+    for file in data.glob("views.duckdb*"):
+        file.unlink()
+    assert find_loss(data) is None
+    wal = data / "events.sqlite-wal"
+    content = bytearray(wal.read_bytes())
+    content[int(len(content) * at)] ^= 0x10
+    wal.write_bytes(content)
+    for _ in range(2):  # Looking at it must not merge what is whole and delete the rest.
+        loss = find_loss(data)
+        assert loss is not None
+        assert (loss.views, loss.proof) == (None, "events.sqlite-wal")
+        assert verify(data).problems == ()
+        assert wal.read_bytes() == content
+    with pytest.raises(LogIncomplete, match=r"events\.sqlite-wal is damaged.*--accept-loss"):
+        open_log_and_views(data)
+    assert wal.read_bytes() == content
+    store, warehouse = open_log_and_views(data, accept_loss=True)
+    store.close()
+    warehouse.close()
+    assert find_loss(data) is None
+
+
+def test_a_write_that_a_crash_interrupted_is_no_loss(data: Path) -> None:
+    for file in data.glob("views.duckdb*"):
+        file.unlink()
+    wal = data / "events.sqlite-wal"
+    os.truncate(wal, wal.stat().st_size - 100)
+    assert find_loss(data) is None
+    content = bytearray(wal.read_bytes())
+    content[-200] ^= 0x10
+    wal.write_bytes(content)
+    assert find_loss(data) is None
