@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -185,6 +186,8 @@ def create(path: Path) -> tuple[str, list[str]]:
 
 def _cannot_be_opened(path: Path, error: Exception) -> Unavailable:
     damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+    # Of a file that may be written, SQLite says that only where its header is damaged.
+    damaged = damaged or ("readonly database" in str(error) and os.access(path, os.W_OK))
     remedy = (
         " The file is damaged: serve a backup with --data, or restore one into this folder."
         if damaged

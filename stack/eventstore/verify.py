@@ -64,12 +64,21 @@ def verify(folder: Path) -> VerifyReport:
         with closing(connect_reader(path)) as db:
             db.text_factory = chain.readable_text
             db.execute("BEGIN")
-            changed = [*([incomplete] if incomplete else ()), *changed_files(folder)]
+            changed = [*([incomplete] if incomplete else ()), *changed_files(folder), *_header_problems(path)]
             return _Verification(db, BlobStore(folder / "blobs")).report(changed)
     except sqlite3.Error as error:
         if incomplete:
             raise BackupIncomplete(incomplete) from error
         raise Unavailable(f"The event log {path} cannot be read: {error}. Restore a backup.") from error
+
+
+def _header_problems(path: Path) -> Iterator[str]:
+    """SQLite reads a file of an unknown format as one that may only be read, and no check of its own tells so."""
+    with path.open("rb") as file:
+        file.seek(18)
+        for what, version in zip(("writing", "reading"), file.read(2), strict=False):
+            if version not in (1, 2):
+                yield f"the file is damaged: its header names the unknown format {version} for {what}"
 
 
 class _Verification:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from stack.errors import Unavailable
 from stack.eventstore.verify import verify
 from stack.log_loss import LogIncomplete, find_loss, open_log_and_views, view_position
 from tests.cli.folders import replaystack
@@ -235,3 +236,17 @@ def test_a_write_that_a_crash_interrupted_is_no_loss(data: Path) -> None:
     content[-200] ^= 0x10
     wal.write_bytes(content)
     assert find_loss(data) is None
+
+
+@pytest.mark.parametrize("at", [18, 19])
+def test_a_damaged_header_is_named(data: Path, at: int) -> None:
+    with closing(sqlite3.connect(data / "events.sqlite")) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with (data / "events.sqlite").open("r+b") as file:
+        file.seek(at)
+        file.write(b"\x12")
+    said = replaystack("verify", "--data", str(data))
+    assert said.returncode == 1
+    assert "damaged" in said.stdout + said.stderr or "not a database" in said.stdout + said.stderr
+    with pytest.raises(Unavailable, match="The file is damaged: serve a backup"):
+        open_log_and_views(data)
