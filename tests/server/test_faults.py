@@ -88,7 +88,7 @@ def test_no_room_for_the_views(fresh_server: FreshServer) -> None:
     with server.http() as client:
         api = Api(client)
         log, views = server.data / "events.sqlite-wal", server.data / "views.duckdb.wal"
-        ids = [api.create_agent(instructions="x" * 2_000) for _ in range(40)]
+        ids = [api.create_agent(instructions="x" * 8_000) for _ in range(40)]
         gone = api.conversation()
         assert client.delete(gone.path).status_code == 200
         assert len(api.agents().json()["data"]) == len(ids) + 1
