@@ -46,7 +46,11 @@ from stack.services.turns.turn import TurnService
 from stack.services.turns.turn_driver import TurnDriver, TurnLimits
 from stack.services.views import Views
 from stack.settings import Settings
+from stack.workers.limits import Limits
+from stack.workers.pool import OneWorker
+from stack.workers.process import Spec
 from telemetry.own.signals import Signals
+from telemetry.store import decoding_worker
 from telemetry.store.store import Retention, TelemetryStore
 from telemetry.wire.decoded import Wanted
 
@@ -211,6 +215,7 @@ class Server:
                 self.folder.path,
                 self.warehouse,
                 Retention(self.settings.telemetry_retention_days, self.settings.telemetry_retention_bytes),
+                decoding_process(),
                 refuses=self.store.trouble,
             )
             opened.pop_all()
@@ -252,3 +257,9 @@ class Server:
         self.warehouse.close()
         self.store.close()
         await asyncio.to_thread(self.signals.shutdown)
+
+
+def decoding_process() -> OneWorker:
+    """Decodes requests of telemetry that are not small."""
+    limits = Limits(memory_bytes=decoding_worker.MEMORY_BYTES)
+    return OneWorker(Spec(module=decoding_worker.__name__, limits=limits))

@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
-import select
-import subprocess
-import sys
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
+from typing import Protocol
 
-import telemetry
 from telemetry.log.port import Content
-from telemetry.store.decoding_worker import (
-    Answer,
-    Question,
-    answer,
-    answer_of,
-    encode,
-    read_frame,
-    write_frame,
-)
+from telemetry.store.decoding_worker import Answer, Question, answer_of, answer_to, encode
 from telemetry.wire.decoded import Decoded
 from telemetry.wire.refusals import Malformed, TooLarge
 
@@ -32,12 +19,21 @@ ANSWER_S = 60.0
 """A request of 20 MiB takes half a second."""
 
 
-class Decoder:
-    """Its process is started when it is needed for the first time, and again when it has ended."""
+class DecodingProcess(Protocol):
+    """A process with `decoding_worker.answer`, started when it is needed for the first time, and again when it has
+    ended. Of one thread."""
 
-    def __init__(self) -> None:
+    def ask(self, task: bytes, wait_s: float, /) -> bytes:
+        """Blocks. Raises OSError if the process has not answered within `wait_s`, or has ended."""
+
+    def close(self) -> None:
+        """Ends the process."""
+
+
+class Decoder:
+    def __init__(self, process: DecodingProcess) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="decoding")
-        self._worker: _Worker | None = None
+        self._process = process
 
     def decode(self, content: Content, body: bytes, max_bytes: int) -> Future[Decoded]:
         """As `receive`; any thread. Raises RuntimeError once it is closed."""
@@ -46,7 +42,7 @@ class Decoder:
     def _decode(self, content: Content, body: bytes, max_bytes: int) -> Decoded:
         question = Question(*content, max_bytes, body)
         if content.compression == "identity" and len(body) <= SMALL_BYTES:
-            answered = answer(question)
+            answered = answer_to(question)
         else:
             answered = self._ask(encode(question))
         match answered.refused:
@@ -60,14 +56,10 @@ class Decoder:
     def _ask(self, question: bytes) -> Answer:
         """A process that is gone is replaced once; a request that a second one does not survive is refused."""
         for is_last in (False, True):
-            if self._worker is None:
-                self._worker = _Worker()
             try:
-                return self._worker.ask(question)
-            except _Ended as ended:
-                self._worker.end()
-                self._worker = None
-                logger.warning("the process that decodes telemetry has ended: %s", ended)
+                return answer_of(self._process.ask(question, ANSWER_S))
+            except OSError as error:
+                logger.warning("the process that decodes telemetry has ended: %s", error)
                 if is_last:
                     raise Malformed(
                         "The request could not be decoded: it takes too long or too much."
@@ -76,54 +68,4 @@ class Decoder:
 
     def close(self) -> None:
         self._thread.shutdown(wait=True, cancel_futures=True)
-        if self._worker is not None:
-            self._worker.end()
-            self._worker = None
-
-
-class _Ended(Exception):
-    """The process has not answered."""
-
-
-class _Worker:
-    def __init__(self) -> None:
-        root = str(Path(telemetry.__file__).parents[1])
-        # It needs nothing of the server's environment, and there may be keys in it.
-        environment = {"PYTHONPATH": root, "PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "telemetry.store.decoding_worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-            start_new_session=True,
-            pipesize=2**20 if sys.platform == "linux" else -1,
-        )
-        self._answers = select.poll()
-        assert self._process.stdout is not None
-        self._answers.register(self._process.stdout, select.POLLIN)
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def ask(self, question: bytes) -> Answer:
-        """Blocks. Raises _Ended."""
-        process = self._process
-        assert process.stdin is not None and process.stdout is not None
-        try:
-            write_frame(process.stdin.fileno(), question)
-            if not self._answers.poll(ANSWER_S * 1000):
-                raise _Ended(f"no answer within {ANSWER_S:g} s")
-            frame = read_frame(process.stdout.read)
-        except OSError as error:
-            raise _Ended(str(error)) from None
-        if not frame:
-            raise _Ended(f"code {process.wait()}")
-        return answer_of(frame)
-
-    def end(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+        self._process.close()

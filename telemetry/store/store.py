@@ -20,7 +20,7 @@ from telemetry.log.port import Content
 from telemetry.log.retention_clock import SYSTEM_CLOCKS, Clocks, RetentionClock
 from telemetry.log.segment_log import SEGMENT_BYTES, SegmentLog
 from telemetry.own.captured import LABELS, Erasable, Eraser
-from telemetry.store.decoding import Decoder
+from telemetry.store.decoding import Decoder, DecodingProcess
 from telemetry.store.intake import Intake
 from telemetry.store.projector import Projector
 from telemetry.store.upkeep import Upkeep
@@ -61,6 +61,7 @@ class TelemetryStore:
         folder: Path,
         warehouse: Warehouse,
         retention: Retention,
+        decoding: DecodingProcess,
         *,
         segment_bytes: int = SEGMENT_BYTES,
         clocks: Clocks = SYSTEM_CLOCKS,
@@ -75,7 +76,7 @@ class TelemetryStore:
             clock_us=clocks.wall_us,
             refuses=refuses,
         )
-        self._decoder = Decoder()
+        self._decoder = Decoder(decoding)
         self._projector = Projector(warehouse, self._log, self._decoder)
         clock = RetentionClock(
             folder / "telemetry", retention.max_age_days * 86_400, self._log.recorded_at(), clocks

@@ -12,6 +12,7 @@ LAYERS = {
     "gc_tuning": 0,
     "private_files": 0,
     "domain": 1,
+    "workers": 1,
     "eventstore": 2,
     "providers": 2,
     "settings": 3,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import gzip
-import os
-import signal
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
+from stack.wiring import decoding_process
 from telemetry.log.port import Content
-from telemetry.store import decoding
+from telemetry.store import decoding, decoding_worker
 from telemetry.store.decoding import SMALL_BYTES, Decoder
 from telemetry.wire.refusals import Malformed, TooLarge
 from tests.telemetry.otlp_requests import PlainSpan, trace_request
@@ -25,7 +25,7 @@ LARGE = trace_request(
 
 @pytest.fixture
 def decoder() -> Iterator[Decoder]:
-    made = Decoder()
+    made = Decoder(decoding_process())
     yield made
     made.close()
 
@@ -53,8 +53,8 @@ def test_what_is_malformed_is_so_on_both_ways(decoder: Decoder, content: Content
 def test_a_process_that_is_gone_is_replaced(decoder: Decoder) -> None:
     for _ in range(3):
         assert decoder.decode(TRACES, LARGE, MAX_BYTES).result(20).accepted == 500
-        assert decoder._worker is not None
-        os.kill(decoder._worker.pid, signal.SIGKILL)
+        (worker,) = [one for one in psutil.Process().children() if decoding_worker.__name__ in one.cmdline()]
+        worker.kill()
 
 
 def test_a_request_that_no_process_survives_is_refused(
@@ -91,7 +91,7 @@ def test_a_request_of_nothings_is_refused_within_bounds(
 
 
 def test_nothing_is_decoded_once_it_is_closed() -> None:
-    decoder = Decoder()
+    decoder = Decoder(decoding_process())
     decoder.close()
     with pytest.raises(RuntimeError):
         decoder.decode(TRACES, b"", MAX_BYTES)

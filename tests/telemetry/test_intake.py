@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from projections.warehouse.instance import Warehouse
+from stack.wiring import decoding_process
 from telemetry.log.port import Content
 from telemetry.log.segment_log import SegmentLog
 from telemetry.store import intake as intake_module
@@ -29,7 +30,11 @@ MAX_BYTES = 2**22
 @pytest.fixture
 async def intake(tmp_path: Path) -> AsyncIterator[Intake]:
     """With room for 1,000 bytes."""
-    warehouse, log, decoder = Warehouse.open(tmp_path), SegmentLog(tmp_path / "log"), Decoder()
+    warehouse, log, decoder = (
+        Warehouse.open(tmp_path),
+        SegmentLog(tmp_path / "log"),
+        Decoder(decoding_process()),
+    )
     projector = Projector(warehouse, log, decoder)
     projector.start()
     yield Intake(log, decoder, projector, max_bytes=1000)

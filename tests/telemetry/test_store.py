@@ -18,6 +18,7 @@ from projections import span_store
 from projections.telemetry_build import TelemetryBuild
 from projections.warehouse.errors import StorageFailed
 from projections.warehouse.instance import Warehouse
+from stack.wiring import decoding_process
 from telemetry.log import segment_log
 from telemetry.log.port import Content, LogFailed
 from telemetry.store import projector, upkeep
@@ -38,7 +39,9 @@ class Opened:
 
     def __init__(self, folder: Path, retention: Retention) -> None:
         self.warehouse = Warehouse.open(folder)
-        self.store = TelemetryStore(folder, self.warehouse, retention, segment_bytes=8_000)
+        self.store = TelemetryStore(
+            folder, self.warehouse, retention, decoding_process(), segment_bytes=8_000
+        )
         self.store.start()
 
     async def send(self, spans: Sequence[PlainSpan]) -> None:

@@ -1,0 +1,1 @@
+"""Worker processes: bounded, framed over pipes, and ended with their task, their deadline or their server."""

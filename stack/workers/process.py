@@ -1,0 +1,174 @@
+"""One worker process as the server sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+
+import msgspec
+from msgspec import Struct
+
+from stack.workers import framing
+from stack.workers.framing import Frame, Incoming
+from stack.workers.limits import Limits
+
+PIPE_BYTES = 2**20
+_EMPTY_PIPE_BYTES = 2**15
+"""An empty pipe takes so much at once on every system, so that writing it does not block."""
+_PIECE_BYTES = 2**16
+"""Asking for a megabyte takes ten times as long, however little there is."""
+_STDERR_BYTES = 16 * 1024
+
+
+class Spec(Struct, frozen=True, kw_only=True):
+    """How a worker is started. `module` has the function `answer` (see `child`). It gets `variables` and nothing else
+    of the server's environment, where there may be keys; it inherits the file `descriptors`."""
+
+    module: str
+    limits: Limits
+    variables: Mapping[str, str] = {}
+    descriptors: tuple[int, ...] = ()
+
+
+class Worker:
+    """Make it, and call what blocks, in a thread that lives as long as the worker: Linux ends a worker with the thread
+    that started it. Raises OSError if it cannot be started."""
+
+    def __init__(self, spec: Spec) -> None:
+        environment = {
+            # The worker finds its modules where the server found them, and never where it was started.
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if Path(path).is_absolute()),
+            "PATH": os.environ.get("PATH", ""),
+            "LANG": "C.UTF-8",
+        }
+        limits = msgspec.json.encode(spec.limits).decode()
+        self.process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-P", "-m", "stack.workers.child", spec.module, limits],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            env={**environment, **spec.variables},
+            pass_fds=spec.descriptors,
+            # Ctrl-C in a terminal is for the server, which ends its workers itself.
+            start_new_session=True,
+        )
+        self._ending = Lock()
+        self._outcome: tuple[int, str] | None = None
+        self._said = b""
+        assert self.process.stdin and self.process.stdout and self.process.stderr
+        self._in, self._out, self._err = self.process.stdin, self.process.stdout, self.process.stderr
+        os.set_blocking(self._err.fileno(), False)
+        for pipe in (self._in, self._out):
+            with suppress(OSError, AttributeError):
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        self._incoming = Incoming()
+        self._at_end = False
+        # While the pipe is watched.
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting: asyncio.Future[None] | None = None
+
+    async def send(self, task: bytes) -> None:
+        """Sends a task to a worker that waits for one. If it has ended, its next frame says so."""
+        if len(task) < _EMPTY_PIPE_BYTES:
+            self._send(task)
+        else:
+            await asyncio.to_thread(self._send, task)
+
+    async def frame(self) -> Frame | None:
+        """Returns the next frame of the answer, or None if the worker has ended. One caller at a time. If that is
+        cancelled, what has arrived is kept."""
+        while (found := self._incoming.next()) is None and not self._at_end:
+            if self._loop is None:
+                self._loop = asyncio.get_running_loop()
+                self._loop.add_reader(self._out.fileno(), self._arrived)
+            self._waiting = self._loop.create_future()
+            await self._waiting
+        return found
+
+    def unwatch(self) -> None:
+        """In the event loop before `end`: nothing more is read. Who waits for a frame gets None."""
+        self._at_end = True
+        self._pause()
+        self._wake()
+
+    def reply(self, task: bytes, wait_s: float) -> Frame | None:
+        """Sends a task and returns the first frame of its answer, or None if the worker has ended. Blocks. Raises
+        TimeoutError."""
+        self._send(task)
+        until = time.monotonic() + wait_s
+        answers = select.poll()
+        answers.register(self._out, select.POLLIN)
+        while (found := self._incoming.next()) is None:
+            if not answers.poll(max(0.0, until - time.monotonic()) * 1000):
+                raise TimeoutError(f"no answer within {wait_s:g} s")
+            if not self._receive():
+                return None
+        return found
+
+    def kill(self) -> None:
+        self.process.kill()
+
+    def end(self, *, wait_s: float = 0.0) -> tuple[int, str]:
+        """Returns its exit code (negative for a signal) and the end of its standard error. It gets `wait_s` to end by
+        itself. Can be called again."""
+        with self._ending:
+            if self._outcome is None:
+                self._outcome = self._ended(wait_s)
+            return self._outcome
+
+    def _ended(self, wait_s: float) -> tuple[int, str]:
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(wait_s)
+        self.process.kill()
+        code = self.process.wait()
+        self._listen()
+        with suppress(BrokenPipeError):
+            self._in.close()
+        self._out.close()
+        self._err.close()
+        return code, self._said.decode("utf-8", "replace").strip()
+
+    def _send(self, task: bytes) -> None:
+        with suppress(BrokenPipeError):
+            framing.write(self._in.fileno(), framing.TASK, task)
+
+    def _receive(self) -> bool:
+        """Takes what is in a pipe that can be read from. Returns False at its end."""
+        piece = os.read(self._out.fileno(), _PIECE_BYTES)
+        self._incoming.feed(piece)
+        self._listen()
+        return bool(piece)
+
+    def _listen(self) -> None:
+        """Takes what is on standard error, so that a worker that says much does not wait for room there."""
+        with suppress(BlockingIOError):
+            said = os.read(self._err.fileno(), _PIECE_BYTES)
+            self._said = (self._said + said)[-_STDERR_BYTES:]
+
+    def _arrived(self) -> None:
+        wanted = self._waiting is not None and not self._waiting.done()
+        if not self._receive():
+            self.unwatch()
+        elif not wanted:
+            # The rest waits in the pipe, and the worker with it, until the next frame is asked for.
+            self._pause()
+        self._wake()
+
+    def _pause(self) -> None:
+        if self._loop is not None:
+            self._loop.remove_reader(self._out.fileno())
+            self._loop = None
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
