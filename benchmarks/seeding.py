@@ -8,11 +8,9 @@ from pathlib import Path
 
 import uvloop
 
-from schemas.api.agent import AgentConfig
-from schemas.api.content import CompletionMessage, UserMessage
-from schemas.api.turn import TurnUsage
 from schemas.events.agent import AgentCreated
 from schemas.events.base import Event
+from schemas.events.payload import AgentConfig, CompletionMessage, InputMessage, TurnUsage
 from schemas.events.session import SessionCreated, SessionTurnClosed, SessionTurnOpened
 from schemas.events.turn import (
     Owner,
@@ -95,7 +93,9 @@ def _turn(session_id: str, agent_id: str, number: int) -> list[Event]:
             session_id=session_id,
             agent_id=agent_id,
             owner=Owner("benchmark", "benchmark"),
-            input_messages=[UserMessage(content=f"Question {number}: what comes in small pieces?")],
+            input_messages=[
+                InputMessage(role="user", content=f"Question {number}: what comes in small pieces?")
+            ],
             stream=True,
         ),
         TurnStepStarted(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from msgspec.json import Decoder
 
+from projections import wire
 from projections.warehouse.plan import ReadModel
 from projections.warehouse.reader import NOW, PAGE_BYTES, Reader, Row, page_of, rfc3339
-from schemas.api.agent import Agent, AgentConfig
+from schemas.api.agent import Agent
+from schemas.events.payload import AgentConfig
 
 READ_MODEL = ReadModel(
     name="agent",
@@ -50,4 +52,5 @@ def _agent(reader: Reader, row: Row) -> Agent:
 def _sized(reader: Reader, row: Row) -> tuple[Agent, int]:
     agent_id, config, created_us = row
     content = reader.hydrate(config.encode())
-    return Agent(agent_id, _config.decode(content), rfc3339(created_us)), len(content) + _AGENT_BYTES
+    agent = Agent(agent_id, wire.agent_config(_config.decode(content)), rfc3339(created_us))
+    return agent, len(content) + _AGENT_BYTES

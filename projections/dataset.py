@@ -9,7 +9,7 @@ from msgspec.json import Decoder
 
 from projections.warehouse.plan import ReadModel
 from projections.warehouse.reader import NOW, PAGE_BYTES, Reader, Row, page_of, rfc3339
-from schemas.api.dataset import Dataset, DatasetVersion, Purpose, RowsDataSource, URIDataSource
+from schemas.api.dataset import Dataset, DatasetVersion, RowsDataSource, URIDataSource
 from schemas.events.dataset import HEAD_BYTES, HEAD_ROWS
 
 READ_MODEL = ReadModel(
@@ -45,7 +45,7 @@ class _Change(Struct, frozen=True):
 class Registration(Struct, frozen=True):
     """How a dataset was registered. `digest` is the SHA-256 (hex) of its rows then, one a line."""
 
-    purpose: Purpose
+    purpose: str
     provider_id: str
     digest: str
     metadata: Raw = Raw(b"{}")
@@ -125,7 +125,7 @@ def dataset(dataset_id: str, registered: Registration, rows: list[Raw]) -> Datas
         identifier=dataset_id,
         provider_resource_id=dataset_id,
         provider_id=registered.provider_id,
-        purpose=registered.purpose,
+        purpose=registered.purpose,  # type: ignore[arg-type]  # a value of a newer release is passed on
         source=source,
         metadata=registered.metadata,
     )

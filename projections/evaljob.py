@@ -10,9 +10,9 @@ from msgspec.json import Decoder, encode
 from projections.warehouse.plan import ReadModel
 from projections.warehouse.reader import NOW, PAGE_BYTES, Reader, Row, page_of, rfc3339
 from schemas.api.error import Error
-from schemas.api.eval import EvalCandidate
 from schemas.api.evaljob import Job, JobOutcome, JobStatus
-from schemas.api.turn import TurnError, TurnUsage
+from schemas.api.turn import TurnUsage
+from schemas.events.payload import EvalCandidate, TurnError
 
 READ_MODEL = ReadModel(
     name="evaljob",

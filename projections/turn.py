@@ -12,18 +12,23 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct
 from msgspec.json import Decoder
 
+from projections import wire
 from projections.warehouse.plan import ReadModel
 from projections.warehouse.reader import NOW, Reader, Row, rfc3339
-from schemas.api.content import CompletionMessage, InputMessage, ToolCall
 from schemas.api.turn import (
     InferenceStep,
     Step,
     ToolExecutionStep,
-    ToolResponse,
     Turn,
-    TurnError,
     TurnOutcome,
     TurnStatus,
+)
+from schemas.events.payload import (
+    CompletionMessage,
+    InputMessage,
+    ToolCall,
+    ToolResponse,
+    TurnError,
     TurnUsage,
 )
 
@@ -180,13 +185,13 @@ def _fold(reader: Reader, session_id: str, rows: list[Row]) -> TurnView:
     turn = Turn(
         turn_id=turn_id,
         session_id=session_id,
-        input_messages=_started.decode(reader.hydrate(start.encode())).input_messages,
+        input_messages=wire.input_messages(_started.decode(reader.hydrate(start.encode())).input_messages),
         steps=steps,
-        output_message=output_message,
+        output_message=wire.completion(output_message),
         started_at=rfc3339(started_us),
         completed_at=completed_at,
     )
-    return TurnView(turn, TurnOutcome(status=status, usage=usage, error=error))
+    return TurnView(turn, TurnOutcome(status=status, usage=wire.usage(usage), error=wire.error(error)))
 
 
 def _step(
@@ -200,8 +205,8 @@ def _step(
             step_id=step_id,
             started_at=started_at,
             completed_at=completed_at,
-            tool_calls=done.tool_calls or [],
-            tool_responses=done.tool_responses,
+            tool_calls=wire.tool_calls(done.tool_calls or ()),
+            tool_responses=wire.tool_responses(done.tool_responses),
         )
     if step_type == "inference" and done.output is not None:
         return InferenceStep(
@@ -209,6 +214,6 @@ def _step(
             step_id=step_id,
             started_at=started_at,
             completed_at=completed_at,
-            model_response=done.output,
+            model_response=wire.completion(done.output),
         )
     return None

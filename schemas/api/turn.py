@@ -121,16 +121,6 @@ class TurnUsage(Struct, frozen=True, omit_defaults=True):
     input_tokens: int | None = None
     output_tokens: int | None = None
 
-    def plus(self, more: TurnUsage) -> TurnUsage:
-        """The sum of what is known."""
-        return TurnUsage(
-            _sum(self.input_tokens, more.input_tokens), _sum(self.output_tokens, more.output_tokens)
-        )
-
-
-def _sum(one: int | None, other: int | None) -> int | None:
-    return other if one is None else one if other is None else one + other
-
 
 class TurnError(Struct, frozen=True):
     """Why a turn failed: the same words as the error answer that its caller got."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from schemas.api.agent import AgentConfig
 from schemas.events.base import Deletion, Event
+from schemas.events.payload import AgentConfig
 
 
 class AgentCreated(Event, frozen=True, tag="agent.created.1"):

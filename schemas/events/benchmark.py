@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from msgspec import Raw
 
-from schemas.api.evaljob import JobStatus
 from schemas.events.base import Deletion, Event
 
 
@@ -33,7 +32,7 @@ class BenchmarkJobClosed(Event, frozen=True, tag="benchmark.job_closed.1"):
     """Appended with the end of the job: a benchmark is unregistered only when none of its jobs is open."""
 
     job_id: str
-    status: JobStatus
+    status: str
 
 
 class BenchmarkUnregistered(Deletion, frozen=True, tag="benchmark.unregistered.1"):

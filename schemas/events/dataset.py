@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from msgspec import Raw, Struct
 
-from schemas.api.dataset import Purpose
 from schemas.events.base import Deletion, Event
 
 HEAD_ROWS = 100
@@ -35,7 +34,7 @@ class DatasetRegistered(Event, frozen=True, tag="dataset.registered.1"):
     and 64 KiB) where the first chunk is a blob. `metadata` is a JSON object as it was sent.
     """
 
-    purpose: Purpose
+    purpose: str
     provider_id: str
     row_count: int
     digest: str

@@ -6,9 +6,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from schemas.api.eval import BenchmarkConfig
-from schemas.api.turn import TurnError, TurnUsage
 from schemas.events.base import Event
+from schemas.events.payload import BenchmarkConfig, TurnError, TurnUsage
 from schemas.events.turn import Owner
 
 

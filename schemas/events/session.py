@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from schemas.api.turn import TurnStatus
 from schemas.events.base import Deletion, Event
 
 
@@ -19,7 +18,7 @@ class SessionTurnOpened(Event, frozen=True, tag="session.turn_opened.1"):
 
 class SessionTurnClosed(Event, frozen=True, tag="session.turn_closed.1"):
     turn_id: str
-    status: TurnStatus
+    status: str
 
 
 class SessionDeleted(Deletion, frozen=True, tag="session.deleted.1"):

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from schemas.api.agent import AgentTool, SamplingParams, ToolConfig
-from schemas.api.content import CompletionMessage, InputMessage, ToolCall
-from schemas.api.turn import Document, StepType, ToolResponse, TurnError, TurnUsage
 from schemas.events.base import Event
+from schemas.events.payload import (
+    AgentTool,
+    CompletionMessage,
+    Document,
+    InputMessage,
+    SamplingParams,
+    ToolCall,
+    ToolConfig,
+    ToolResponse,
+    TurnError,
+    TurnUsage,
+)
 
 
 class Owner(Struct, frozen=True):
@@ -66,7 +75,7 @@ class TurnStepStarted(Event, frozen=True, tag="turn.step_started.1"):
     messages, followed by the SHA-256 of each message."""
 
     step_id: str
-    step_type: StepType
+    step_type: str
     attempt: int
     model: str = ""
     parameters: SamplingParams | None = None
@@ -79,7 +88,7 @@ class TurnStepCompleted(Event, frozen=True, tag="turn.step_completed.1"):
     what the server did not say."""
 
     step_id: str
-    step_type: StepType
+    step_type: str
     output: CompletionMessage | None = None
     usage: TurnUsage | None = None
     trace: StreamTrace | None = None
@@ -94,7 +103,7 @@ class TurnStepFailed(Event, frozen=True, tag="turn.step_failed.1"):
     """The step produced no result. What had been streamed before the failure is kept in `output`."""
 
     step_id: str
-    step_type: StepType
+    step_type: str
     error: TurnError
     output: CompletionMessage | None = None
     trace: StreamTrace | None = None

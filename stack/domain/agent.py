@@ -7,8 +7,8 @@ from collections.abc import Collection
 from msgspec import Struct
 from msgspec.structs import replace
 
+from schemas.api.agent import AgentConfig as RequestedConfig
 from schemas.api.agent import (
-    AgentConfig,
     AgentTool,
     GreedySamplingStrategy,
     JsonSchemaResponseFormat,
@@ -19,6 +19,8 @@ from schemas.api.agent import (
 )
 from schemas.events.agent import AgentCreated, AgentDeleted
 from schemas.events.base import Event
+from schemas.events.payload import AgentConfig
+from stack.domain import payload
 from stack.domain.json_schema import check_schema
 from stack.domain.tool import check_tool_config, normalise_tools
 from stack.errors import Invalid, NotFound
@@ -52,7 +54,7 @@ def existing(state: AgentState, agent_id: str) -> AgentConfig:
     return state.config
 
 
-def create(config: AgentConfig, toolgroups: Collection[str], shields: Collection[str]) -> list[Event]:
+def create(config: RequestedConfig, toolgroups: Collection[str], shields: Collection[str]) -> list[Event]:
     """Checks what can be known without asking a model and normalises. Raises Invalid naming the field."""
     return [AgentCreated(config=normalise(config, toolgroups, shields))]
 
@@ -63,12 +65,13 @@ def delete(state: AgentState, agent_id: str) -> list[Event]:
 
 
 def normalise(
-    config: AgentConfig,
+    config: RequestedConfig,
     toolgroups: Collection[str],
     shields: Collection[str],
     where: str = "agent_config",
 ) -> AgentConfig:
-    """The configuration with its defaults. `where` is its place in the request. Raises Invalid naming the field."""
+    """The configuration with its defaults, as it is stored. `where` is its place in the request. Raises Invalid
+    naming the field."""
     if not config.model.strip():
         raise Invalid(
             f"{where}.model is empty. Name a model as <provider>/<model>; GET /v1/models lists them."
@@ -94,13 +97,14 @@ def normalise(
                 raise Invalid(
                     f"{where}.{field} names an unknown shield {shield!r}. Known: {_listed(shields)}."
                 )
-    return replace(
+    normal = replace(
         config,
         client_tools=client_tools,
         sampling_params=sampling_params(config.sampling_params, f"{where}.sampling_params"),
         max_infer_iters=iterations or DEFAULT_MAX_INFER_ITERS,
         enable_session_persistence=bool(config.enable_session_persistence),
     )
+    return payload.agent_config(normal)
 
 
 def check_toolgroups(used: list[AgentTool] | None, known: Collection[str], where: str) -> None:

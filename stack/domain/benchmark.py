@@ -6,7 +6,6 @@ from msgspec import Raw, Struct, json
 from msgspec.structs import replace
 
 from schemas.api.benchmark import RegisterBenchmarkRequest
-from schemas.api.evaljob import JobStatus
 from schemas.events.base import Erased, Event
 from schemas.events.benchmark import (
     BenchmarkJobClosed,
@@ -100,7 +99,7 @@ def schedule_evaluation(state: BenchmarkState, job_id: str) -> list[Event]:
     return [BenchmarkJobScheduled(job_id=job_id)]
 
 
-def close_job(job_id: str, status: JobStatus) -> list[Event]:
+def close_job(job_id: str, status: str) -> list[Event]:
     return [BenchmarkJobClosed(job_id=job_id, status=status)]
 
 

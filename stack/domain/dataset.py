@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from msgspec import Raw, Struct
 
-from schemas.api.dataset import Purpose
 from schemas.events.base import Erased, Event
 from schemas.events.dataset import (
     HEAD_BYTES,
@@ -64,7 +63,7 @@ def check_id(dataset_id: str) -> None:
     check_chosen_id(dataset_id, "dataset_id", RESERVED)
 
 
-def register(purpose: Purpose, provider_id: str, uri: str, metadata: Raw, rows: NewRows) -> list[Event]:
+def register(purpose: str, provider_id: str, uri: str, metadata: Raw, rows: NewRows) -> list[Event]:
     return [
         DatasetRegistered(
             purpose=purpose,

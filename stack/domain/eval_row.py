@@ -12,7 +12,9 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from schemas.api.content import URL, ImageContentItem, ImageSource, InterleavedContent, TextContentItem
+from schemas.api.content import URL, ImageContentItem, ImageSource, TextContentItem
+from schemas.events.payload import Content, ContentItem
+from stack.domain import payload
 from stack.errors import Invalid
 
 FORMATS = (
@@ -49,7 +51,7 @@ class RowMessage(Struct, frozen=True):
     """What somebody said."""
 
     role: Role
-    content: InterleavedContent
+    content: Content
 
 
 class EvalRow(Struct, frozen=True):
@@ -103,7 +105,7 @@ def _conversation(value: Any, field: str) -> tuple[RowMessage, ...]:
     return tuple(RowMessage(message.role, _content_of(message.content)) for message in found)
 
 
-def _single(value: Any, field: str) -> InterleavedContent:
+def _single(value: Any, field: str) -> Content:
     """What one user message says. A `completion_input` that is JSON text stands for what is in it."""
     if field == "completion_input":
         value = _from_json(value)
@@ -124,16 +126,16 @@ def _from_json(value: Any) -> Any:
         return value
 
 
-def _content_of(content: _Content) -> InterleavedContent:
+def _content_of(content: _Content) -> Content:
     if isinstance(content, list):
         return [_item(item) for item in content]
     return content if isinstance(content, str) else _item(content)
 
 
-def _item(item: _Item) -> TextContentItem | ImageContentItem:
+def _item(item: _Item) -> ContentItem:
     if isinstance(item, _ImagePart):
-        return ImageContentItem(ImageSource(url=URL(item.image_url.url)))
-    return item
+        item = ImageContentItem(ImageSource(url=URL(item.image_url.url)))
+    return payload.item(item)
 
 
 def _query(messages: tuple[RowMessage, ...]) -> str:
@@ -142,9 +144,9 @@ def _query(messages: tuple[RowMessage, ...]) -> str:
     return text_of(last.content)
 
 
-def text_of(content: InterleavedContent) -> str:
+def text_of(content: Content) -> str:
     """The text in it, pieces joined by a line break."""
     if isinstance(content, str):
         return content
     items = content if isinstance(content, list) else [content]
-    return "\n".join(item.text for item in items if isinstance(item, TextContentItem))
+    return "\n".join(item.text for item in items if item.type == "text" and item.text is not None)

@@ -8,9 +8,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from schemas.api.eval import BenchmarkConfig
 from schemas.api.evaljob import JobStatus
-from schemas.api.turn import TurnError, TurnUsage
 from schemas.events.base import Event
 from schemas.events.evaljob import (
     EvalJobCancelled,
@@ -21,6 +19,7 @@ from schemas.events.evaljob import (
     EvalJobScheduled,
     EvalJobStarted,
 )
+from schemas.events.payload import TurnError, TurnUsage
 from schemas.events.turn import Owner
 from stack.domain.row_set import RowSet
 from stack.errors import Invalid, NotFound
@@ -122,8 +121,3 @@ def end(state: EvalJobState, aggregates: dict[str, dict[str, Any]]) -> Event:
     first = state.first_error
     detail = f"All {state.num_rows} rows failed. The first failure: {first.detail}"
     return EvalJobFailed(error=TurnError(first.status, first.title, detail), aggregates=aggregates)
-
-
-def normalised(config: BenchmarkConfig) -> BenchmarkConfig:
-    """Without what only older clients say."""
-    return replace(config, type=None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from schemas.api.turn import TurnStatus
 from schemas.events.base import Erased, Event
 from schemas.events.session import SessionCreated, SessionDeleted, SessionTurnClosed, SessionTurnOpened
 from stack.errors import Conflict, Invalid, NotFound
@@ -67,7 +66,7 @@ def open_turn(state: SessionState, turn_id: str) -> list[Event]:
     return [SessionTurnOpened(turn_id=turn_id)]
 
 
-def close_turn(turn_id: str, status: TurnStatus) -> list[Event]:
+def close_turn(turn_id: str, status: str) -> list[Event]:
     return [SessionTurnClosed(turn_id=turn_id, status=status)]
 
 

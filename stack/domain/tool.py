@@ -7,7 +7,9 @@ from typing import Any
 
 import msgspec
 
-from schemas.api.agent import AgentConfig, ToolConfig, ToolDef
+from schemas.api.agent import ToolConfig as RequestedToolConfig
+from schemas.api.agent import ToolDef
+from schemas.events.payload import AgentConfig, ToolConfig
 from stack.domain.json_schema import check_schema
 from stack.errors import Invalid
 
@@ -147,7 +149,7 @@ def tool_config(agent: AgentConfig, turn: ToolConfig | None) -> ToolConfig:
     return config if config.tool_choice else msgspec.structs.replace(config, tool_choice=agent.tool_choice)
 
 
-def check_tool_config(config: ToolConfig | None, names: set[str], where: str) -> None:
+def check_tool_config(config: RequestedToolConfig | None, names: set[str], where: str) -> None:
     """Raises Invalid when a single tool is chosen that the agent does not have."""
     choice = config.tool_choice if config is not None else None
     if choice is not None and choice not in ("auto", "required", "none") and choice not in names:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
-from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from schemas.api.agent import AgentTool, ToolConfig
-from schemas.api.content import CompletionMessage, InputMessage, ToolCall, ToolResponseMessage, UserMessage
-from schemas.api.turn import Document, StepType, ToolResponse, TurnError, TurnStatus, TurnUsage
+from schemas.api.turn import TurnStatus
 from schemas.events.base import Damaged, Event
+from schemas.events.payload import (
+    AgentTool,
+    CompletionMessage,
+    Document,
+    InputMessage,
+    ToolCall,
+    ToolConfig,
+    ToolResponse,
+    TurnError,
+    TurnUsage,
+)
 from schemas.events.turn import (
     FetchedContent,
     Owner,
@@ -39,7 +47,7 @@ class StepState(Struct, frozen=True, kw_only=True):
     step `output` is what had been produced. `completed_at` is 0 until it has ended well."""
 
     step_id: str
-    step_type: StepType
+    step_type: str
     attempt: int
     started_at: int
     completed_at: int = 0
@@ -192,14 +200,14 @@ def start(event: TurnStarted, pending: Collection[str]) -> list[Event]:
     session's waiting turn left open; a tool response in the input answers one of them."""
     answered: set[str] = set()
     for index, message in enumerate(event.input_messages):
-        if isinstance(message, ToolResponseMessage):
+        if message.role == "tool" and message.call_id is not None:
             if message.call_id not in pending or message.call_id in answered:
                 raise Invalid(
                     f"messages[{index}].call_id is {message.call_id!r}, which no tool call of this session "
                     "waits for. Leave the message out."
                 )
             answered.add(message.call_id)
-    if not answered and not any(isinstance(message, UserMessage) for message in event.input_messages):
+    if not answered and not any(message.role == "user" for message in event.input_messages):
         raise Invalid("messages has no user message; a turn begins with at least one.")
     return [event]
 
@@ -352,9 +360,7 @@ def _refuse(constant: str) -> None:
     raise ValueError(constant)
 
 
-def _without_calls(
-    output: CompletionMessage, reason: Literal["end_of_turn", "end_of_message", "out_of_tokens"]
-) -> CompletionMessage:
+def _without_calls(output: CompletionMessage, reason: str) -> CompletionMessage:
     reason = "end_of_turn" if reason == "end_of_message" else reason
     return CompletionMessage(content=output.content, stop_reason=reason)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.api.agent import AgentConfig
+from schemas.events.payload import AgentConfig
 from stack.domain import agent as agents
 from stack.domain import benchmark as benchmarks
 from stack.domain import dataset as datasets

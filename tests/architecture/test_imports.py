@@ -171,3 +171,15 @@ def test_schemas_hold_no_logic() -> None:
         if found.name.split(".")[0] not in allowed
     ]
     assert wrong == []
+
+
+def test_stored_events_are_apart_from_the_api() -> None:
+    """A field that is added to the API must not change what is stored, nor what older releases can read."""
+    wrong = [
+        f"{module.where}:{found.line} imports {found.name}"
+        for module in modules()
+        if within(module.name, "schemas.events")
+        for found in module.imports()
+        if within(found.name, "schemas") and not within(found.name, "schemas.events")
+    ]
+    assert wrong == []

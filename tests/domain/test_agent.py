@@ -4,13 +4,13 @@ import pytest
 
 from schemas.api.agent import (
     AgentConfig,
-    GreedySamplingStrategy,
     SamplingParams,
     ToolConfig,
     TopKSamplingStrategy,
     TopPSamplingStrategy,
 )
 from schemas.events.agent import AgentCreated, AgentDeleted
+from schemas.events.payload import SamplingStrategy
 from stack.domain.agent import AgentState, create, delete, evolve, existing
 from stack.errors import Invalid, NotFound
 
@@ -40,11 +40,11 @@ def test_create_fills_in_the_contract_defaults():
 @pytest.mark.parametrize(
     ("given_params", "strategy"),
     [
-        (SamplingParams(), GreedySamplingStrategy()),
-        (SamplingParams(temperature=0.7), TopPSamplingStrategy(0.7, None)),
-        (SamplingParams(temperature=0.0), GreedySamplingStrategy()),
-        (SamplingParams(top_p=0.5), TopPSamplingStrategy(None, 0.5)),
-        (SamplingParams(top_k=3), TopKSamplingStrategy(3)),
+        (SamplingParams(), SamplingStrategy(type="greedy")),
+        (SamplingParams(temperature=0.7), SamplingStrategy(type="top_p", temperature=0.7)),
+        (SamplingParams(temperature=0.0), SamplingStrategy(type="greedy")),
+        (SamplingParams(top_p=0.5), SamplingStrategy(type="top_p", top_p=0.5)),
+        (SamplingParams(top_k=3), SamplingStrategy(type="top_k", top_k=3)),
     ],
 )
 def test_flat_sampling_parameters_imply_a_strategy(given_params, strategy):
@@ -54,7 +54,7 @@ def test_flat_sampling_parameters_imply_a_strategy(given_params, strategy):
 def test_repeat_penalty_is_the_repetition_penalty():
     params = created(sampling_params=SamplingParams(repeat_penalty=1.2)).sampling_params
     assert params.repetition_penalty == 1.2
-    assert params.repeat_penalty is None
+    assert not hasattr(params, "repeat_penalty")
 
 
 @pytest.mark.parametrize(

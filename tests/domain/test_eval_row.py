@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from schemas.api.content import URL, ImageContentItem, ImageSource, TextContentItem
+from schemas.events.payload import URL, ContentItem, ImageSource
 from stack.domain.eval_row import RowMessage, read_row
 from stack.errors import Invalid
 
@@ -48,12 +48,15 @@ def test_a_conversation_is_read_whole():
     ]
     found = read(messages=spoken, answer="x")
     assert [message.role for message in found.messages] == ["system", "user", "assistant", "user"]
-    assert found.messages[-1].content == [TextContentItem("Who"), TextContentItem("are you?")]
+    assert found.messages[-1].content == [
+        ContentItem(type="text", text="Who"),
+        ContentItem(type="text", text="are you?"),
+    ]
     assert found.values["input_query"] == "Who\nare you?"
 
 
 def test_images_come_in_both_forms():
-    image = ImageContentItem(ImageSource(url=URL("data:image/png;base64,AA")))
+    image = ContentItem(type="image", image=ImageSource(url=URL("data:image/png;base64,AA")))
     ours = {"type": "image", "image": {"url": {"uri": "data:image/png;base64,AA"}}}
     theirs = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}
     for item in (ours, theirs):

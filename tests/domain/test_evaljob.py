@@ -1,10 +1,11 @@
 """Evaluation jobs: what their events fold to, and how they end."""
 
+import msgspec
 import pytest
 
-from schemas.api.agent import SamplingParams
-from schemas.api.eval import BenchmarkConfig, ModelCandidate
-from schemas.api.turn import TurnError, TurnUsage
+from schemas.api.agent import SamplingParams as RequestedParams
+from schemas.api.eval import BenchmarkConfig as RequestedConfig
+from schemas.api.eval import ModelCandidate
 from schemas.events.base import Redacted
 from schemas.events.evaljob import (
     EvalJobCancelled,
@@ -16,21 +17,24 @@ from schemas.events.evaljob import (
     EvalJobStarted,
     Generation,
 )
+from schemas.events.payload import BenchmarkConfig, EvalCandidate, SamplingParams, TurnError, TurnUsage
 from schemas.events.turn import Owner
+from stack.domain import payload
 from stack.domain.evaljob import (
     EvalJobState,
     end,
     evolve,
     existing,
     failed_row_error,
-    normalised,
     num_rows,
     start,
 )
 from stack.domain.row_set import RowSet
 from stack.errors import Invalid, NotFound
 
-CONFIG = BenchmarkConfig(eval_candidate=ModelCandidate("m", SamplingParams()), type="benchmark")
+CONFIG = BenchmarkConfig(
+    eval_candidate=EvalCandidate(type="model", model="m", sampling_params=SamplingParams())
+)
 SCHEDULED = EvalJobScheduled(
     benchmark_id="b", num_rows=3, config=CONFIG, scoring_functions=["f"], trace_id="ab" * 16
 )
@@ -130,4 +134,6 @@ def test_unknown_and_redacted_jobs_are_not_there(events):
 
 
 def test_what_only_old_clients_say_is_not_kept():
-    assert normalised(CONFIG).type is None
+    requested = RequestedConfig(eval_candidate=ModelCandidate("m", RequestedParams()), type="benchmark")
+    assert payload.benchmark_config(requested, CONFIG.eval_candidate) == CONFIG
+    assert b"benchmark" not in msgspec.json.encode(CONFIG)

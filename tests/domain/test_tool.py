@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from schemas.api.agent import AgentConfig, ToolConfig, ToolDef
+from schemas.api.agent import AgentConfig as RequestedConfig
+from schemas.api.agent import ToolConfig as RequestedToolConfig
+from schemas.api.agent import ToolDef
+from schemas.events.payload import AgentConfig, ToolConfig
 from stack.domain.agent import create
 from stack.domain.tool import (
     MAX_TOOLS,
@@ -239,14 +242,14 @@ def test_tools_of_too_many_bytes_are_refused() -> None:
 
 @pytest.mark.parametrize("choice", [None, "auto", "required", "none", "weather"])
 def test_choices_that_are_possible(choice: str | None) -> None:
-    check_tool_config(ToolConfig(tool_choice=choice), {"weather"}, "tool_config")
+    check_tool_config(RequestedToolConfig(tool_choice=choice), {"weather"}, "tool_config")
     check_tool_config(None, set(), "tool_config")
 
 
 @pytest.mark.parametrize("choice", ["clock", "", "AUTO", "Weather"])
 def test_a_choice_that_names_no_tool(choice: str) -> None:
     with pytest.raises(Invalid) as caught:
-        check_tool_config(ToolConfig(tool_choice=choice), {"weather", "time"}, "tool_config")
+        check_tool_config(RequestedToolConfig(tool_choice=choice), {"weather", "time"}, "tool_config")
     assert f"tool_config.tool_choice is {choice!r}" in caught.value.detail
     assert "(time, weather)" in caught.value.detail
 
@@ -278,11 +281,13 @@ def test_the_turn_decides_how_tools_are_used_else_the_agent(
 
 def test_an_agent_chooses_among_its_own_tools() -> None:
     tools = [ToolDef(name="weather", input_schema=CITY)]
-    create(agent(client_tools=tools, tool_config=ToolConfig(tool_choice="weather")), (), ())
-    for config in (
-        agent(client_tools=tools, tool_config=ToolConfig(tool_choice="clock")),
-        agent(client_tools=tools, tool_choice="none", tool_config=ToolConfig(tool_choice="auto")),
-    ):
+
+    def requested(nested: str, **fields: Any) -> RequestedConfig:
+        config = RequestedToolConfig(tool_choice=nested)
+        return RequestedConfig(model="m", instructions="", client_tools=tools, tool_config=config, **fields)
+
+    create(requested("weather"), (), ())
+    for config in (requested("clock"), requested("auto", tool_choice="none")):
         with pytest.raises(
             Invalid, match=r"agent_config\.tool_config\.tool_choice|agent_config\.tool_choice"
         ):

@@ -7,9 +7,15 @@ from typing import Any
 
 import pytest
 
-from schemas.api.content import CompletionMessage, StopReason, ToolCall, ToolResponseMessage, UserMessage
-from schemas.api.turn import StepType, ToolResponse, TurnError, TurnUsage
 from schemas.events.base import Event
+from schemas.events.payload import (
+    CompletionMessage,
+    InputMessage,
+    ToolCall,
+    ToolResponse,
+    TurnError,
+    TurnUsage,
+)
 from schemas.events.turn import (
     Owner,
     StreamTrace,
@@ -32,7 +38,11 @@ from stack.errors import Conflict, Invalid, NotFound
 OWNER = Owner("node", "boot")
 NEXT_OWNER = Owner("node", "boot-2")
 STARTED = TurnStarted(
-    session_id="s", agent_id="a", owner=OWNER, input_messages=[UserMessage(content="What now?")], stream=True
+    session_id="s",
+    agent_id="a",
+    owner=OWNER,
+    input_messages=[InputMessage(role="user", content="What now?")],
+    stream=True,
 )
 TOOLS = {"weather", "clock"}
 ERROR = TurnError(502, "Bad Gateway", "The model server closed the connection.")
@@ -46,7 +56,7 @@ def given(*events: Event) -> TurnState:
     return state
 
 
-def begun(step_id: str, step_type: StepType = "inference", attempt: int = 1) -> TurnStepStarted:
+def begun(step_id: str, step_type: str = "inference", attempt: int = 1) -> TurnStepStarted:
     return TurnStepStarted(step_id=step_id, step_type=step_type, attempt=attempt)
 
 
@@ -54,7 +64,7 @@ def call(call_id: str, name: str = "weather", arguments: str = '{"city":"Oslo"}'
     return ToolCall(call_id, name, arguments)
 
 
-def answered(step_id: str, *calls: ToolCall, text: str = "", reason: StopReason | None = None) -> list[Event]:
+def answered(step_id: str, *calls: ToolCall, text: str = "", reason: str | None = None) -> list[Event]:
     """An inference, from its beginning to its end."""
     message = CompletionMessage(
         content=text,
@@ -82,7 +92,7 @@ def waiting(*calls: ToolCall) -> list[Event]:
     return [STARTED, *answered("i1", *calls), TurnAwaitingInput(output_message=awaits.output)]
 
 
-def output(text: str, reason: StopReason = "end_of_turn") -> CompletionMessage:
+def output(text: str, reason: str = "end_of_turn") -> CompletionMessage:
     return CompletionMessage(content=text, stop_reason=reason)
 
 
@@ -90,7 +100,7 @@ def test_a_turn_that_started() -> None:
     state = given(STARTED)
     assert (state.status, state.attempt, state.owner) == ("running", 1, OWNER)
     assert (state.started_at, state.running_since, state.completed_at) == (1_000, 1_000, 0)
-    assert state.input_messages == (UserMessage(content="What now?"),)
+    assert state.input_messages == (InputMessage(role="user", content="What now?"),)
     assert state.output_message == NOTHING_YET
     assert turns.existing(state, "s", "t") is state
 
@@ -312,20 +322,20 @@ def test_only_a_running_turn_is_restarted(events: list[Event]) -> None:
         turns.restart(given(*events), NEXT_OWNER)
 
 
-def starting(*messages: UserMessage | ToolResponseMessage) -> Callable[[list[str]], Any]:
+def starting(*messages: InputMessage) -> Callable[[list[str]], Any]:
     event = TurnStarted(session_id="s", agent_id="a", owner=OWNER, input_messages=list(messages))
     return lambda pending: turns.start(event, pending) == [event]
 
 
-def late(call_id: str) -> ToolResponseMessage:
-    return ToolResponseMessage(call_id=call_id, content="late")
+def late(call_id: str) -> InputMessage:
+    return InputMessage(role="tool", call_id=call_id, content="late")
 
 
 def test_a_turn_starts_with_a_question_or_with_late_responses() -> None:
-    assert starting(UserMessage(content="x"))([])
-    assert starting(UserMessage(content="x"))(["c1"])
+    assert starting(InputMessage(role="user", content="x"))([])
+    assert starting(InputMessage(role="user", content="x"))(["c1"])
     assert starting(late("c1"))(["c1", "c2"])
-    assert starting(late("c2"), UserMessage(content="x"), late("c1"))(["c1", "c2"])
+    assert starting(late("c2"), InputMessage(role="user", content="x"), late("c1"))(["c1", "c2"])
 
 
 @pytest.mark.parametrize(
@@ -333,7 +343,7 @@ def test_a_turn_starts_with_a_question_or_with_late_responses() -> None:
     [
         ([], "messages has no user message"),
         ([late("c1")], "messages[0].call_id is 'c1'"),
-        ([UserMessage(content="x"), late("c3")], "messages[1].call_id is 'c3'"),
+        ([InputMessage(role="user", content="x"), late("c3")], "messages[1].call_id is 'c3'"),
         ([late("c2"), late("c2")], "messages[1].call_id is 'c2'"),
     ],
 )

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from schemas.api.agent import AgentConfig, ToolDef
 from schemas.events.agent import AgentCreated
 from schemas.events.base import Event, Redacted
+from schemas.events.payload import AgentConfig, ToolDef
 from schemas.events.session import SessionDeleted
 from stack.errors import Invalid, TooLarge, VersionConflict
 from stack.eventstore import (

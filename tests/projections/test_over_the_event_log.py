@@ -11,10 +11,8 @@ from projections import session, turn
 from projections.warehouse.engine import Engine
 from projections.warehouse.instance import Warehouse
 from projections.warehouse.reader import HydratingReader
-from schemas.api.agent import AgentConfig
-from schemas.api.content import CompletionMessage, UserMessage
-from schemas.api.turn import TurnUsage
 from schemas.events.agent import AgentCreated
+from schemas.events.payload import AgentConfig, CompletionMessage, InputMessage, TurnUsage
 from schemas.events.session import SessionCreated, SessionDeleted, SessionTurnOpened
 from schemas.events.turn import Owner, TurnCompleted, TurnStarted, TurnStepCompleted, TurnStepStarted
 from stack.eventstore import EventStore
@@ -32,7 +30,7 @@ async def converse(log: EventStore, session_id: str, text: str) -> int:
         session_id=session_id,
         agent_id="a1",
         owner=Owner("node", "boot"),
-        input_messages=[UserMessage(content=text)],
+        input_messages=[InputMessage(role="user", content=text)],
     )
     done = TurnStepCompleted(step_id="x", step_type="inference", output=message, usage=TurnUsage(3, 4))
     begun = TurnStepStarted(step_id="x", step_type="inference", attempt=1)

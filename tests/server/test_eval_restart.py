@@ -7,9 +7,6 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from schemas.api.agent import SamplingParams
-from schemas.api.eval import BenchmarkConfig, ModelCandidate
-from schemas.api.turn import TurnUsage
 from schemas.events.benchmark import BenchmarkJobScheduled
 from schemas.events.evaljob import (
     EvalJobCancelRequested,
@@ -18,6 +15,7 @@ from schemas.events.evaljob import (
     EvalJobStarted,
     Generation,
 )
+from schemas.events.payload import BenchmarkConfig, EvalCandidate, SamplingParams, TurnUsage
 from schemas.events.turn import Owner
 from stack.eventstore import Append, EventStore, StreamWrite, stream_name
 from tests.server.conftest import FreshServer
@@ -129,7 +127,9 @@ def test_a_cancel_that_a_crash_cut_off_is_finished(fresh_server: FreshServer, tm
 
 
 async def _half_cancelled(data: Path, dataset_id: str) -> None:
-    config = BenchmarkConfig(eval_candidate=ModelCandidate("scripted/text", SamplingParams()))
+    config = BenchmarkConfig(
+        eval_candidate=EvalCandidate(type="model", model="scripted/text", sampling_params=SamplingParams())
+    )
     scheduled = EvalJobScheduled(
         benchmark_id="cut",
         num_rows=3,

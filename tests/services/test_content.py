@@ -8,15 +8,8 @@ from typing import Any
 
 import pytest
 
-from schemas.api.content import URL as Url
-from schemas.api.content import (
-    ImageContentItem,
-    ImageSource,
-    InputMessage,
-    ToolResponseMessage,
-    UserMessage,
-)
-from schemas.api.turn import Document, ToolResponse
+from schemas.events.payload import URL as Url
+from schemas.events.payload import ContentItem, Document, ImageSource, InputMessage, ToolResponse
 from schemas.events.turn import FetchedContent
 from stack.errors import Invalid, ReplaystackError, UpstreamFailed, UpstreamTimeout
 from stack.providers.fetch.guarded import GuardedFetcher
@@ -81,7 +74,7 @@ async def test_images_and_documents_are_fetched_once_each(
     loaded = await loader.load(
         [
             *said([image_at(a), image_at(b), image_at(a)], context=[image_at(b)]),
-            ToolResponseMessage("c1", image_at(a)),
+            InputMessage(role="tool", call_id="c1", content=image_at(a)),
         ],
         [document({"uri": c}), document(c)],
         sighted,
@@ -151,7 +144,7 @@ async def test_inline_images_of_all_types_are_taken(
 async def test_what_is_no_image_is_refused_by_name(
     loader: ContentLoader, sighted: InferenceProvider, source: ImageSource, where: str, problem: str
 ) -> None:
-    item = ImageContentItem(source)
+    item = ContentItem(type="image", image=source)
     for content, place in ((item, ""), ([text("See"), item], "[1]")):
         detail = await refused(loader, sighted, said("Hello", content))
         assert detail.startswith(f"messages[1].content{place}.{where}")
@@ -370,5 +363,7 @@ async def test_production_fetches_nothing_from_loopback(
 ) -> None:
     loader = ContentLoader(GuardedFetcher())
     for host in ("127.0.0.1", "localhost", "[::1]", f"127.0.0.1:{server.port}"):
-        await refused(loader, sighted, [UserMessage(image_at(f"https://{host}/file?name=a"))])
+        await refused(
+            loader, sighted, [InputMessage(role="user", content=image_at(f"https://{host}/file?name=a"))]
+        )
     assert server.connections == 0

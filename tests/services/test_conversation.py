@@ -8,9 +8,15 @@ from typing import Any
 
 import pytest
 
-from schemas.api.agent import AgentConfig, ToolConfig, ToolDef
-from schemas.api.content import ImageContentItem, ImageSource, ToolResponseMessage
-from schemas.api.turn import Document
+from schemas.events.payload import (
+    AgentConfig,
+    ContentItem,
+    Document,
+    ImageSource,
+    InputMessage,
+    ToolConfig,
+    ToolDef,
+)
 from schemas.events.turn import FetchedContent
 from stack.domain.session import SessionState
 from stack.eventstore import Append, EventStore, StreamWrite, stream_name
@@ -149,14 +155,17 @@ def test_calls_of_an_abandoned_turn_are_said_not_to_have_been_executed() -> None
 
 def test_a_late_response_answers_its_call() -> None:
     past = history(Turn("Weather?").infers("", call("c1"), call("c2")).awaits().abandoned())
-    late = Turn([ToolResponseMessage(call_id="c2", content="noon"), *said("Well?")])
+    late = Turn([InputMessage(role="tool", call_id="c2", content="noon"), *said("Well?")])
     assert chat(questions_of(late.state, past.pending)) == [
         tool("c1", NOT_EXECUTED),
         tool("c2", "noon"),
         user("Well?"),
     ]
     alone = Turn(
-        [ToolResponseMessage(call_id="c2", content="noon"), ToolResponseMessage(call_id="c1", content="rain")]
+        [
+            InputMessage(role="tool", call_id="c2", content="noon"),
+            InputMessage(role="tool", call_id="c1", content="rain"),
+        ]
     )
     assert chat(questions_of(alone.state, past.pending)) == [tool("c1", "rain"), tool("c2", "noon")]
 
@@ -164,7 +173,7 @@ def test_a_late_response_answers_its_call() -> None:
 def test_a_late_response_outlives_the_turn_that_brought_it_and_failed() -> None:
     past = history(
         Turn("Weather?").infers("", call("c1"), call("c2")).awaits().abandoned(),
-        Turn([ToolResponseMessage(call_id="c2", content="noon"), *said("Well?")]).failed(),
+        Turn([InputMessage(role="tool", call_id="c2", content="noon"), *said("Well?")]).failed(),
     )
     assert chat(questions_of(Turn("Again?").state, past.pending)) == [
         tool("c1", NOT_EXECUTED),
@@ -266,7 +275,7 @@ def test_a_remote_url_never_reaches_the_model() -> None:
         message = asked(turn)
         assert url not in str(message) or url == "data:"
         assert "not available" in message["content"]
-    assert "not available" in asked(Turn(said(ImageContentItem(ImageSource()))))["content"]
+    assert "not available" in asked(Turn(said(ContentItem(type="image", image=ImageSource()))))["content"]
 
 
 def test_images_of_tools_follow_their_responses() -> None:
@@ -288,7 +297,7 @@ def test_images_of_tools_follow_their_responses() -> None:
 
 def test_images_of_late_responses_go_into_the_users_message() -> None:
     past = history(Turn("Look.").infers("", call("c1")).awaits().abandoned())
-    late = ToolResponseMessage(call_id="c1", content=[text("A chart."), image(png())])
+    late = InputMessage(role="tool", call_id="c1", content=[text("A chart."), image(png())])
     images = [written("Images that the tool call c1 returned:"), shown(data_url(png()))]
     alone = Turn([late])
     assert chat(questions_of(alone.state, past.pending)) == [tool("c1", "A chart."), user(images)]

@@ -17,7 +17,7 @@ from schemas.api.scoring_function import (
     RegexParserScoringFnParams,
     ScoringFnParams,
 )
-from schemas.api.turn import TurnUsage
+from schemas.events.payload import TurnUsage
 from stack.errors import Invalid, ReplaystackError, TooManyRequests, UpstreamFailed
 from stack.providers.inference.port import (
     Capabilities,

@@ -11,11 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from schemas.api.agent import AgentConfig
-from schemas.api.content import UserMessage
-from schemas.api.turn import ToolResponse, TurnUsage
 from schemas.events.base import Event
-from schemas.events.turn import Owner, TurnStarted
+from schemas.events.payload import AgentConfig, CompletionMessage, InputMessage, ToolResponse, TurnUsage
+from schemas.events.turn import Owner, TurnCompleted, TurnStarted, TurnStepCompleted, TurnStepStarted
 from stack.domain import turn as turns
 from stack.domain.stream_position import BEGINNING, StreamPosition
 from stack.errors import UpstreamFailed
@@ -33,7 +31,7 @@ from stack.providers.inference.port import (
 )
 from stack.services.turns.conversation import digested
 from stack.services.turns.live_turn import LiveTurn
-from stack.services.turns.turn_frames import Frame, TurnFrames
+from stack.services.turns.turn_frames import Frame, TurnFrames, turn_wire
 from stack.services.turns.turn_runner import Closes, TurnPlan, TurnRunner
 
 TOOLS = frozenset({"weather", "clock"})
@@ -127,7 +125,7 @@ class Recording:
 
 
 STARTED = TurnStarted(
-    session_id="s", agent_id="a", owner=OWNER, input_messages=[UserMessage(content="What?")]
+    session_id="s", agent_id="a", owner=OWNER, input_messages=[InputMessage(role="user", content="What?")]
 )
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
@@ -262,3 +260,19 @@ def test_a_turn_that_is_taken_up_from_its_events_goes_on_alike(
     assert frames == [frame for frame in recording.live.frames if frame.position in told]
     missing = [frame for frame in recording.live.frames if frame.position not in told]
     assert all(b'"step_progress"' in frame.body for frame in missing), "only chunks are sent as they come"
+
+
+def test_a_step_of_a_kind_that_only_newer_releases_know_is_left_out() -> None:
+    frames = TurnFrames("turn-1")
+    done = CompletionMessage(content="Yes.", stop_reason="paused")
+    events = (
+        STARTED,
+        TurnStepStarted(step_id="1", step_type="dream", attempt=1),
+        TurnStepCompleted(step_id="1", step_type="dream"),
+        TurnCompleted(output_message=done),
+    )
+    shown = [frames.apply(event, 1, version, live=False) for version, event in enumerate(events, 1)]
+    assert [len(some) for some in shown] == [1, 0, 0, 1]
+    turn = turn_wire("turn-1", frames.state)
+    assert turn.steps == []
+    assert (turn.output_message.content, turn.output_message.stop_reason) == ("Yes.", "paused")

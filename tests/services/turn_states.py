@@ -8,19 +8,19 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from schemas.api.content import URL as Url
-from schemas.api.content import (
+from schemas.events.base import Event
+from schemas.events.payload import URL as Url
+from schemas.events.payload import (
     CompletionMessage,
-    ImageContentItem,
+    Content,
+    ContentItem,
+    Document,
     ImageSource,
     InputMessage,
-    InterleavedContent,
-    TextContentItem,
     ToolCall,
-    UserMessage,
+    ToolResponse,
+    TurnError,
 )
-from schemas.api.turn import Document, ToolResponse, TurnError
-from schemas.events.base import Event
 from schemas.events.turn import (
     FetchedContent,
     Owner,
@@ -40,20 +40,20 @@ from tests.services.pictures import base64_of
 OWNER = Owner("node", "boot")
 
 
-def said(*contents: InterleavedContent, context: InterleavedContent | None = None) -> list[InputMessage]:
-    return [UserMessage(content=content, context=context) for content in contents]
+def said(*contents: Content, context: Content | None = None) -> list[InputMessage]:
+    return [InputMessage(role="user", content=content, context=context) for content in contents]
 
 
-def image(data: bytes) -> ImageContentItem:
-    return ImageContentItem(ImageSource(data=base64_of(data)))
+def image(data: bytes) -> ContentItem:
+    return ContentItem(type="image", image=ImageSource(data=base64_of(data)))
 
 
-def image_at(url: str) -> ImageContentItem:
-    return ImageContentItem(ImageSource(url=Url(url)))
+def image_at(url: str) -> ContentItem:
+    return ContentItem(type="image", image=ImageSource(url=Url(url)))
 
 
-def text(value: str) -> TextContentItem:
-    return TextContentItem(value)
+def text(value: str) -> ContentItem:
+    return ContentItem(type="text", text=value)
 
 
 def document(content: Any, mime_type: str = "text/plain") -> Document:
@@ -109,7 +109,7 @@ class Turn:
         )
         return self.apply(TurnAwaitingInput(output_message=waiting))
 
-    def resumed(self, *contents: InterleavedContent, fetched: list[FetchedContent] | None = None) -> Turn:
+    def resumed(self, *contents: Content, fetched: list[FetchedContent] | None = None) -> Turn:
         calls = turns.pending_calls(self.state)
         responses = [
             ToolResponse(call.call_id, call.tool_name, content)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from schemas.api.turn import TurnUsage
+from schemas.events.payload import TurnUsage
 from stack.errors import Invalid
 from stack.providers.inference.port import (
     Finished,

@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from schemas.api.model import Model
-from schemas.api.turn import TurnUsage
+from schemas.events.payload import TurnUsage
 from stack.errors import Invalid
 from stack.providers.inference.demo_completion import completed
 from stack.providers.inference.demo_conversation import Conversation, read_conversation

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from schemas.api.turn import TurnUsage
+from schemas.events.payload import TurnUsage
 from stack.errors import ReplaystackError, TooManyRequests, Unavailable, UpstreamFailed
 from stack.providers.inference.event_lines import (
     FIELDS,

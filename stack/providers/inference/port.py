@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 from msgspec import Raw, Struct
 
 from schemas.api.model import Model
-from schemas.api.turn import TurnUsage
+from schemas.events.payload import TurnUsage
 
 FinishReason = Literal["stop", "length", "tool_calls"]
 """How an answer ended that is whole, or that a limit of tokens cut off. Any other end is a failure."""

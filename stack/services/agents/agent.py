@@ -7,9 +7,10 @@ from collections.abc import Collection
 import msgspec
 
 from projections import session as session_views
-from schemas.api.agent import AgentConfig
+from schemas.api.agent import AgentConfig as RequestedConfig
 from schemas.events.agent import AgentDeleted
 from schemas.events.base import Erased
+from schemas.events.payload import AgentConfig
 from stack.domain import agent as agents
 from stack.errors import NotFound, TooLarge
 from stack.eventstore import Append, EventStore, StreamWrite, stream_name
@@ -41,7 +42,7 @@ class AgentService:
         self._shields = shields
         self._max_bytes = max_bytes
 
-    async def create(self, config: AgentConfig, caller: Caller, command: str) -> str:
+    async def create(self, config: RequestedConfig, caller: Caller, command: str) -> str:
         """Returns the new agent's id. Raises Invalid, TooLarge."""
         self._check_size(config, "agent_config")
         agent_id = new_id()
@@ -51,13 +52,13 @@ class AgentService:
         )
         return agent_id
 
-    def normalised(self, config: AgentConfig, where: str) -> AgentConfig:
+    def normalised(self, config: RequestedConfig, where: str) -> AgentConfig:
         """The configuration as `create` would record it, for an agent that is part of something larger. `where` is
         its place in the request. Raises Invalid, TooLarge."""
         self._check_size(config, where)
         return agents.normalise(config, self._toolgroups, self._shields, where)
 
-    def _check_size(self, config: AgentConfig, where: str) -> None:
+    def _check_size(self, config: RequestedConfig, where: str) -> None:
         size = len(_encode(config))
         if size > self._max_bytes:
             raise TooLarge(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
+from projections import wire
 from schemas.api.content import UserMessage
 from schemas.api.turn import CreateAgentTurnRequest
 from stack.domain.eval_row import EvalRow, text_of
@@ -122,4 +123,4 @@ def _questions(row: EvalRow) -> list[UserMessage]:
                 f"Message {index} of the row has the role {message.role!r}; an agent takes user messages only. Put "
                 "instructions into the agent's configuration."
             )
-    return [UserMessage(message.content) for message in row.messages]
+    return [UserMessage(wire.content(message.content)) for message in row.messages]

@@ -8,12 +8,14 @@ from typing import Protocol
 
 from msgspec import Raw, Struct
 
-from schemas.api.agent import AgentConfig
-from schemas.api.content import CompletionMessage, InterleavedContent, UserMessage
-from schemas.api.eval import ModelCandidate
-from schemas.api.turn import TurnUsage
+from schemas.events.payload import (
+    AgentConfig,
+    CompletionMessage,
+    EvalCandidate,
+    InputMessage,
+    TurnUsage,
+)
 from schemas.events.turn import FetchedContent
-from stack.domain.agent import sampling_params
 from stack.domain.eval_row import EvalRow, RowMessage, text_of
 from stack.errors import ReplaystackError, UpstreamFailed
 from stack.providers.inference.port import Finished, InferenceProvider, TextChunk
@@ -60,10 +62,11 @@ class Candidate(Protocol):
         ...
 
 
-def agent_of(candidate: ModelCandidate) -> AgentConfig:
-    """The model with its parameters as an agent would have them, normalised. Raises Invalid."""
-    params = sampling_params(candidate.sampling_params, f"{WHERE}.sampling_params")
-    return AgentConfig(model=candidate.model, instructions="", sampling_params=params)
+def agent_of(candidate: EvalCandidate) -> AgentConfig:
+    """The candidate as an agent: a model with its parameters is one without instructions."""
+    return candidate.config or AgentConfig(
+        model=candidate.model or "", instructions="", sampling_params=candidate.sampling_params
+    )
 
 
 class ModelAnswers:
@@ -71,7 +74,7 @@ class ModelAnswers:
 
     def __init__(
         self,
-        candidate: ModelCandidate,
+        candidate: EvalCandidate,
         provider: InferenceProvider,
         model: str,
         effects: Effects,
@@ -123,13 +126,13 @@ class ModelAnswers:
         """What is behind the URLs of images; a model server never gets a URL of a caller's choice."""
         if all(isinstance(message.content, str) for message in row.messages):
             return {}
-        asked = [UserMessage(message.content) for message in row.messages]
+        asked = [InputMessage(role="user", content=message.content) for message in row.messages]
         found = await self._content.load(asked, None, self._plan.provider)
         return {one.uri: one for one in found}
 
 
 def _chat(message: RowMessage, fetched: Mapping[str, FetchedContent]) -> Raw:
-    content: InterleavedContent = message.content
     if message.role == "assistant":
-        return assistant_message(CompletionMessage(text_of(content), "end_of_turn"))
-    return user_message([parts_of(content, fetched)])
+        said = CompletionMessage(content=text_of(message.content), stop_reason="end_of_turn")
+        return assistant_message(said)
+    return user_message([parts_of(message.content, fetched)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from projections import comparison as comparison_views
+from projections import wire
 from projections.comparison import Summary
 from projections.evaljob import JobView
 from schemas.api.comparison import ComparedFunction, ComparedJob, Comparison
@@ -63,11 +64,17 @@ class ComparisonService:
 
 
 def _side(view: JobView) -> ComparedJob:
-    outcome = view.outcome
+    """Raises Conflict for a candidate of a type that only newer releases know."""
+    outcome, candidate = view.outcome, wire.candidate(view.candidate)
+    if candidate is None:
+        raise Conflict(
+            f"Job {outcome.job_id!r} has a candidate of the type {view.candidate.type!r}, which this release does not "
+            "know. Use the release that scheduled it, or a newer one."
+        )
     return ComparedJob(
         job_id=outcome.job_id,
         status=outcome.status,
-        candidate=view.candidate,
+        candidate=candidate,
         num_rows=outcome.num_rows,
         num_failed=outcome.num_failed,
         dataset_id=outcome.dataset_id,

@@ -13,13 +13,16 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from projections import evaljob as evaljob_views
-from schemas.api.eval import BenchmarkConfig, EvaluateRowsRequest, ModelCandidate, RunEvalRequest
+from schemas.api.eval import BenchmarkConfig as RequestedConfig
+from schemas.api.eval import EvaluateRowsRequest, RunEvalRequest
 from schemas.api.evaljob import JobOutcome
 from schemas.events.agent import AgentCreated
 from schemas.events.base import Event
 from schemas.events.evaljob import EvalJobScheduled
+from schemas.events.payload import BenchmarkConfig
 from stack.domain import benchmark as benchmarks
 from stack.domain import evaljob as evaljobs
+from stack.domain import payload
 from stack.domain.eval_row import read_row
 from stack.errors import Conflict, Invalid, NotFound, ReplaystackError, TooLarge, Unavailable, VersionConflict
 from stack.eventstore import Append, EventStore, StreamWrite, stream_name
@@ -116,13 +119,13 @@ class EvalJobService:
         )
         return await self._open(scheduled, new_id(), caller, command)
 
-    async def _checked(self, config: BenchmarkConfig, functions: Sequence[str]) -> BenchmarkConfig:
-        """The configuration, normalised. Raises Invalid."""
+    async def _checked(self, config: RequestedConfig, functions: Sequence[str]) -> BenchmarkConfig:
+        """The configuration, normalised, as it is stored. Raises Invalid."""
         self._driver.refuse_if_closing()
         self._scoring.check(functions, config.scoring_params or {})
         await self._scoring.check_judges(config.scoring_params or {})
         candidate = await self._driver.checked_candidate(config.eval_candidate)
-        return replace(config, eval_candidate=candidate, type=None)
+        return payload.benchmark_config(config, candidate)
 
     async def _open(
         self, scheduled: EvalJobScheduled, evaluation_id: str, caller: Caller, command: str
@@ -131,7 +134,7 @@ class EvalJobService:
         all or nothing."""
         benchmark_id, candidate = scheduled.benchmark_id, scheduled.config.eval_candidate
         others: list[StreamWrite] = []
-        if not isinstance(candidate, ModelCandidate):
+        if candidate.config is not None:
             agent_id = new_id()
             scheduled = replace(scheduled, agent_id=agent_id)
             created: list[Event] = [AgentCreated(config=candidate.config)]

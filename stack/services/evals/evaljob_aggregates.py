@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from projections import wire
 from schemas.events.evaljob import EvalJobRowEvaluated, EvalJobScheduled
 from stack.eventstore import EventStore
 from stack.services.scoring.scoring import Scoring
@@ -34,7 +35,8 @@ async def aggregates_of(
 def _aggregated(
     scheduled: EvalJobScheduled, rows: dict[int, dict[str, dict[str, Any]]], scoring: Scoring
 ) -> dict[str, dict[str, Any]]:
-    params = scheduled.config.scoring_params or {}
+    stored = scheduled.config.scoring_params or {}
+    params = {name: wire.scoring_params(one) for name, one in stored.items()}
     ordered = [rows[number] for number in sorted(rows)]
     return {
         name: scoring.aggregate(name, params.get(name), [scores[name] for scores in ordered])

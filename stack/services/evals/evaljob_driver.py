@@ -6,13 +6,18 @@ import asyncio
 import logging
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from schemas.api.eval import EvalCandidate, ModelCandidate
+from projections import wire
+from schemas.api.eval import EvalCandidate as RequestedCandidate
+from schemas.api.eval import ModelCandidate
+from schemas.api.scoring_function import ScoringFnParams
 from schemas.events.evaljob import EvalJobScheduled
+from schemas.events.payload import EvalCandidate
 from schemas.events.turn import Owner
+from stack.domain import payload
+from stack.domain.agent import sampling_params
 from stack.domain.benchmark import is_number
-from stack.errors import InternalError, Unavailable
+from stack.errors import InternalError, Invalid, Unavailable
 from stack.eventstore import EventStore
 from stack.providers.inference.registry import Models
 from stack.services.agents.agent import AgentService
@@ -104,14 +109,15 @@ class EvalJobDriver:
         if len(self.jobs) >= MAX_JOBS:
             raise Unavailable(f"{len(self.jobs)} jobs are scheduled or running; try again.", retry_after=30)
 
-    async def checked_candidate(self, candidate: EvalCandidate) -> EvalCandidate:
-        """The candidate, normalised. Raises Invalid for an unknown model and for what it cannot do."""
+    async def checked_candidate(self, candidate: RequestedCandidate) -> EvalCandidate:
+        """The candidate, normalised, as it is stored. Raises Invalid for an unknown model and for what it cannot do."""
         if isinstance(candidate, ModelCandidate):
-            config = agent_of(candidate)
-            normal: EvalCandidate = replace(candidate, sampling_params=config.sampling_params)
+            params = sampling_params(candidate.sampling_params, f"{WHERE}.sampling_params")
+            normal = payload.model_candidate(candidate, payload.sampling_params(params))
         else:
             config = self._agents.normalised(candidate.config, f"{WHERE}.config")
-            normal = replace(candidate, config=config)
+            normal = EvalCandidate(type="agent", config=config)
+        config = agent_of(normal)
         provider, _ = await self._models.resolve(config.model)
         check_capabilities(config, provider, WHERE)
         return normal
@@ -176,14 +182,13 @@ class EvalJobDriver:
         )
 
     async def _prepare(self, job: RunningJob, caller: Caller, left: bool) -> Work:
-        """Raises Invalid for a model that is gone since the job was scheduled."""
+        """Raises Invalid for a model that is gone since the job was scheduled, and for what this release cannot do."""
         scheduled = job.state.scheduled
         assert scheduled is not None
-        params = scheduled.config.scoring_params or {}
         evaluator = RowEvaluator(
             await self._candidate(job, scheduled, left),
             self._scoring,
-            {name: params.get(name) for name in scheduled.scoring_functions},
+            _scoring_params(scheduled),
             self._tracing,
             RowLimits(
                 eval_row_attempts=self._limits.eval_row_attempts,
@@ -196,9 +201,11 @@ class EvalJobDriver:
 
     async def _candidate(self, job: RunningJob, scheduled: EvalJobScheduled, left: bool) -> Candidate:
         candidate = scheduled.config.eval_candidate
-        if isinstance(candidate, ModelCandidate):
-            provider, model = await self._models.resolve(candidate.model)
+        if candidate.type == "model":
+            provider, model = await self._models.resolve(candidate.model or "")
             return ModelAnswers(candidate, provider, model, self._effects, self._content)
+        if candidate.type != "agent":
+            raise Invalid(f"{WHERE} has the type {candidate.type!r}, which this release does not know.")
         return AgentAnswers(
             scheduled.agent_id,
             f"{job.benchmark_id}/{job.job_id}",
@@ -243,5 +250,17 @@ def labels_of(job: RunningJob) -> dict[str, str]:
 def model_of(job: RunningJob) -> str:
     scheduled = job.state.scheduled
     assert scheduled is not None
-    candidate = scheduled.config.eval_candidate
-    return candidate.model if isinstance(candidate, ModelCandidate) else candidate.config.model
+    return agent_of(scheduled.config.eval_candidate).model
+
+
+def _scoring_params(scheduled: EvalJobScheduled) -> dict[str, ScoringFnParams | None]:
+    """The parameters of each function, None for the function's own. Raises Invalid for a type that this release does
+    not know."""
+    stored = scheduled.config.scoring_params or {}
+    params = {name: wire.scoring_params(one) for name, one in stored.items()}
+    for name, one in params.items():
+        if one is None:
+            raise Invalid(
+                f"scoring_params of {name!r} have the type {stored[name].type!r}, which this release does not know."
+            )
+    return {name: params.get(name) for name in scheduled.scoring_functions}

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator
 
 import msgspec
 
+from projections import wire
 from schemas.api.error import Error
 from schemas.api.evaljob import (
     CancelRequestedPayload,
@@ -22,7 +23,6 @@ from schemas.api.evaljob import (
     JobStreamChunk,
     RowEvaluatedPayload,
 )
-from schemas.api.turn import TurnError
 from schemas.events.base import Event, Redacted
 from schemas.events.evaljob import (
     EvalJobCancelled,
@@ -33,6 +33,7 @@ from schemas.events.evaljob import (
     EvalJobScheduled,
     EvalJobStarted,
 )
+from schemas.events.payload import TurnError
 from stack.eventstore import EventStore, Recorded
 from stack.services.evals.running_job import RunningJob, stream_of
 
@@ -113,7 +114,7 @@ def _row(event: EvalJobRowEvaluated) -> RowEvaluatedPayload:
         scores=event.scores,
         attempts=event.attempts,
         duration_ms=event.duration_ms,
-        usage=event.usage,
+        usage=wire.usage(event.usage),
         error=_error(event.error) if event.error else None,
         session_id=event.session_id or None,
         turn_id=event.turn_id or None,

@@ -12,7 +12,6 @@ from typing import Any
 
 from msgspec import Struct
 
-from schemas.api.turn import TurnError
 from schemas.events.base import Event
 from schemas.events.evaljob import (
     EvalJobCancelled,
@@ -20,6 +19,7 @@ from schemas.events.evaljob import (
     EvalJobFailed,
     EvalJobRowEvaluated,
 )
+from schemas.events.payload import TurnError
 from schemas.events.turn import Owner
 from stack.domain import benchmark as benchmarks
 from stack.domain import evaljob as evaljobs

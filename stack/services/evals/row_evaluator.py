@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from schemas.api.scoring_function import ScoringFnParams
-from schemas.api.turn import TurnError, TurnUsage
 from schemas.events.evaljob import EvalJobRowEvaluated, Generation
+from schemas.events.payload import TurnError, TurnUsage
 from stack.domain import evaljob as evaljobs
 from stack.domain.eval_row import EvalRow, read_row
 from stack.errors import (

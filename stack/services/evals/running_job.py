@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Literal
 
+from projections import wire
 from projections.warehouse.reader import rfc3339
 from schemas.api.error import Error
 from schemas.api.evaljob import Job, JobOutcome
@@ -99,7 +100,7 @@ def outcome_wire(job_id: str, state: EvalJobState) -> JobOutcome:
     return JobOutcome(
         job_id=job_id,
         status=state.status,
-        usage=state.usage,
+        usage=wire.usage(state.usage),
         error=Error(error.status, error.title, error.detail) if error else None,
         num_rows=scheduled.num_rows,
         num_done=len(state.done),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from schemas.api.content import CompletionMessage, StopReason, ToolCall
+from schemas.events.payload import CompletionMessage, ToolCall
 from schemas.events.turn import StreamTrace
 from stack.errors import UpstreamFailed
 from stack.providers.inference.port import ToolCallChunk
@@ -80,7 +80,7 @@ class Answer:
                 frames.append(self._frames.call(self.step_id, number, call.wire(), delay_ms))
         return frames
 
-    def message(self, reason: StopReason) -> CompletionMessage:
+    def message(self, reason: str) -> CompletionMessage:
         """What has come so far, as a message. Of an answer that broke off the last call may be a part only."""
         calls = [call.wire() for call in self._calls.values()]
         return CompletionMessage(content="".join(self._parts), stop_reason=reason, tool_calls=calls or None)

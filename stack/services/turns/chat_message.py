@@ -9,19 +9,14 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Raw
 
-from schemas.api.content import (
-    CompletionMessage,
-    ImageContentItem,
-    InterleavedContent,
-    TextContentItem,
-)
+from schemas.events.payload import CompletionMessage, Content, ContentItem
 from schemas.events.turn import FetchedContent
 from stack.domain import turn as turns
 from stack.services.turns.image import model_url
 
 _encode = msgspec.json.Encoder().encode
 
-Item = str | TextContentItem | ImageContentItem
+Item = str | ContentItem
 
 
 class Image(NamedTuple):
@@ -37,20 +32,23 @@ LOST_IMAGE = "[an image that is not available]"
 IMAGES_FOLLOW = "The tool returned images; they follow in the next message."
 
 
-def parts_of(
-    content: InterleavedContent | Iterable[Item], fetched: Mapping[str, FetchedContent]
-) -> list[Part]:
-    """Content as parts, texts that lie together joined by a line break. Never raises."""
-    single = isinstance(content, str | TextContentItem | ImageContentItem)
+def parts_of(content: Content | Iterable[Item], fetched: Mapping[str, FetchedContent]) -> list[Part]:
+    """Content as parts, texts that lie together joined by a line break. Items of an unknown kind are left out. Never
+    raises."""
+    single = isinstance(content, str | ContentItem)
     items: Iterable[Item] = [content] if single else content  # type: ignore[list-item, assignment]
     parts: list[Part] = []
     for item in items:
         part: Part
-        if isinstance(item, ImageContentItem):
+        if isinstance(item, str):
+            part = item
+        elif item.image is not None:
             url = model_url(item.image, fetched)
             part = Image(url) if url else LOST_IMAGE
+        elif item.text is not None:
+            part = item.text
         else:
-            part = item if isinstance(item, str) else item.text
+            continue
         _join(parts, part, "\n")
     return parts
 

@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from schemas.api.content import ImageContentItem, ImageSource, InputMessage, InterleavedContent, UserMessage
-from schemas.api.turn import Document, ToolResponse
+from schemas.events.payload import Content, Document, ImageSource, InputMessage, ToolResponse
 from schemas.events.turn import FetchedContent
 from stack.errors import Invalid, ReplaystackError, UpstreamTimeout
 from stack.providers.fetch import data_url
@@ -22,8 +21,8 @@ from stack.providers.inference.port import InferenceProvider
 from stack.services.turns.document import (
     MAX_DOCUMENT_BYTES,
     check_length,
+    checked_content,
     inline_text,
-    items_of,
     text_of,
     url_of,
 )
@@ -166,32 +165,24 @@ class _Budget:
 def _message_images(messages: Sequence[InputMessage]) -> Iterator[_Image]:
     for index, message in enumerate(messages):
         yield from _images(message.content, f"messages[{index}].content")
-        if isinstance(message, UserMessage) and message.context is not None:
+        if message.context is not None:
             yield from _images(message.context, f"messages[{index}].context")
 
 
-def _images(content: InterleavedContent, where: str) -> Iterator[_Image]:
-    if isinstance(content, list):
-        for index, item in enumerate(content):
-            if isinstance(item, ImageContentItem):
-                yield _Image(f"{where}[{index}].image", item.image)
-    elif isinstance(content, ImageContentItem):
-        yield _Image(f"{where}.image", content.image)
+def _images(content: Content, where: str) -> Iterator[_Image]:
+    if isinstance(content, str):
+        return
+    for index, item in enumerate(content if isinstance(content, list) else [content]):
+        if item.image is not None:
+            place = f"{where}[{index}]" if isinstance(content, list) else where
+            yield _Image(f"{place}.image", item.image)
 
 
 def _document_images(document: Document, index: int) -> list[_Image]:
     where = f"documents[{index}].content"
     with _named(where):
-        if url_of(document):
-            return []
-        items = items_of(document)
-    return [
-        _Image(
-            f"{where}[{number}].image" if isinstance(document.content, list) else f"{where}.image", item.image
-        )
-        for number, item in enumerate(items)
-        if isinstance(item, ImageContentItem)
-    ]
+        content = checked_content(document)
+    return [*_images(content, where)]
 
 
 def _image_urls(found: Sequence[_Image]) -> Iterator[_Remote]:

@@ -16,8 +16,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from schemas.api.agent import AgentConfig, ToolConfig, ToolDef
-from schemas.api.content import InterleavedContent, TextContentItem, ToolResponseMessage, UserMessage
+from schemas.events.payload import AgentConfig, Content, ToolConfig, ToolDef
 from schemas.events.turn import FetchedContent
 from stack.domain import turn as turns
 from stack.domain.session import SessionState
@@ -166,7 +165,7 @@ def _of_damaged(state: TurnState, pending: Pending) -> Messages:
     """A turn of which some events cannot be read: one question and one answer, whole or with a note in place. Its calls
     are left out, because a call or its response may be among what is missing."""
     questions = questions_of(state, pending)
-    if not any(isinstance(message, UserMessage) for message in state.input_messages):
+    if not any(message.role == "user" for message in state.input_messages):
         questions.append(user_message([[DAMAGED_QUESTION]]))
     output = state.output_message
     answer = output.content if state.status == "completed" and output.content else DAMAGED_ANSWER
@@ -227,7 +226,7 @@ def questions_of(state: TurnState, pending: Pending | None = None) -> list[Raw]:
         response = given.get(call_id, otherwise)
         messages.append(tool_message(call_id, response))
         blocks.append(images_of(call_id, response))
-    said = [message for message in state.input_messages if isinstance(message, UserMessage)]
+    said = [message for message in state.input_messages if message.role == "user"]
     blocks.append(parts_of(context_items(state.documents, fetched), fetched))
     for message in said:
         blocks += (parts_of(message.content, fetched), parts_of(message.context or "", fetched))
@@ -264,7 +263,7 @@ def _given(state: TurnState, fetched: Mapping[str, FetchedContent]) -> dict[str,
     return {
         message.call_id: parts_of(message.content, fetched)
         for message in state.input_messages
-        if isinstance(message, ToolResponseMessage)
+        if message.role == "tool" and message.call_id is not None
     }
 
 
@@ -281,14 +280,13 @@ def _is_large(state: TurnState) -> bool:
     return size + sum(map(_length, contents)) > LARGE_INPUT_CHARACTERS
 
 
-def _length(content: InterleavedContent) -> int:
+def _length(content: Content) -> int:
     if isinstance(content, str):
         return len(content)
     items = content if isinstance(content, list) else [content]
     length = 0
     for item in items:
-        if isinstance(item, TextContentItem):
-            length += len(item.text)
-        else:
+        length += len(item.text or "")
+        if item.image is not None:
             length += len(item.image.data or "") + (len(item.image.url.uri) if item.image.url else 0)
     return length

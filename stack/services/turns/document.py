@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from schemas.api.content import ImageContentItem, InterleavedContent, TextContentItem
-from schemas.api.turn import Document
+from schemas.api.content import InterleavedContent
+from schemas.events.payload import Content, ContentItem, Document
 from schemas.events.turn import FetchedContent
+from stack.domain import payload
 from stack.errors import Invalid
 from stack.providers.fetch import data_url
 from stack.providers.fetch.port import Fetched
@@ -19,7 +20,7 @@ from stack.providers.fetch.port import Fetched
 MAX_DOCUMENT_BYTES = 4 * 2**20
 MAX_CONTEXT_DOCUMENTS_CHARACTERS = 200_000
 
-Item = str | TextContentItem | ImageContentItem
+Item = str | ContentItem
 
 # A document that is nothing but a URL means what is behind it; that is how existing clients attach files.
 _URL = re.compile(r"(https?|file|ftp)://[^\s<>\"]{1,8192}", re.IGNORECASE)
@@ -66,18 +67,33 @@ _BYTE_ORDER_MARKS = (
 )
 
 
-class _Reference(Struct, forbid_unknown_fields=True):
+class _Reference(Struct):
     uri: str
     type: str | UnsetType = UNSET
 
 
-def url_of(document: Document) -> str:
+class _RequestedReference(_Reference, forbid_unknown_fields=True):
+    pass
+
+
+def checked_content(document: Document) -> Content:
+    """The content of a document as it was posted; empty where it is behind a URL. Raises Invalid for what is no
+    content, for a malformed URL object, and for unknown fields in them."""
+    if url_of(document, _RequestedReference):
+        return ""
+    try:
+        return payload.content(msgspec.convert(document.content, InterleavedContent))
+    except msgspec.ValidationError as error:
+        raise Invalid(f"{error}. Give text, a list of text and image items, or a URL.") from None
+
+
+def url_of(document: Document, form: type[_Reference] = _Reference) -> str:
     """The URL behind which the document's text is; empty for a document that holds it itself. Raises Invalid
     for a malformed URL object."""
     content = document.content
     if isinstance(content, dict) and ("uri" in content or content.get("type") == "url"):
         try:
-            reference = msgspec.convert(content, _Reference)
+            reference = msgspec.convert(content, form)
         except msgspec.ValidationError as error:
             raise Invalid(f'{error}. A URL is {{"uri": "https://..."}}.') from None
         if reference.type not in (UNSET, "url"):
@@ -88,15 +104,6 @@ def url_of(document: Document) -> str:
         if _URL.fullmatch(plain) or _DATA_URL.match(plain):
             return plain
     return ""
-
-
-def items_of(document: Document) -> list[Item]:
-    """The content of a document that holds it itself. Raises Invalid for what is no content."""
-    try:
-        content: InterleavedContent = msgspec.convert(document.content, InterleavedContent)
-    except msgspec.ValidationError as error:
-        raise Invalid(f"{error}. Give text, a list of text and image items, or a URL.") from None
-    return list(content) if isinstance(content, list) else [content]
 
 
 def inline_text(url: str, declared: str) -> str:
@@ -158,10 +165,11 @@ def _items(document: Document, fetched: Mapping[str, FetchedContent]) -> Iterabl
     try:
         url = url_of(document)
         if not url:
-            return items_of(document)
+            content = msgspec.convert(document.content, Content)
+            return content if isinstance(content, list) else [content]
         if data_url.is_data_url(url):
             return [inline_text(url, document.mime_type)]
-    except Invalid:
+    except (Invalid, msgspec.ValidationError):
         return []
     return [fetched[url].data] if url in fetched else []
 
@@ -170,8 +178,7 @@ def check_length(documents: Sequence[Document], fetched: Mapping[str, FetchedCon
     """Raises Invalid when the documents of one turn are more than its context takes."""
     count = 0
     for item in context_items(documents, fetched):
-        if not isinstance(item, ImageContentItem):
-            count += len(item if isinstance(item, str) else item.text)
+        count += len(item if isinstance(item, str) else item.text or "")
     if count > MAX_CONTEXT_DOCUMENTS_CHARACTERS:
         raise Invalid(
             f"documents hold {count} characters together; at most {MAX_CONTEXT_DOCUMENTS_CHARACTERS} go into "

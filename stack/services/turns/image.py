@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 from collections.abc import Mapping
 
-from schemas.api.content import ImageSource
+from schemas.events.payload import ImageSource
 from schemas.events.turn import FetchedContent
 from stack.errors import Invalid
 from stack.eventstore import is_damaged_text

@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from opentelemetry.util.types import AttributeValue
 
-from schemas.api.content import ToolCall
-from schemas.api.turn import ToolResponse
 from schemas.events.base import Event
+from schemas.events.payload import ToolCall, ToolResponse
 from schemas.events.turn import TurnStepCompleted
 from stack.domain.turn import TurnState
 from telemetry.own import conventions as names

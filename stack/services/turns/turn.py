@@ -14,11 +14,11 @@ from functools import partial
 from msgspec.structs import replace
 
 from projections import turn as turn_views
-from schemas.api.agent import AgentConfig, GrammarResponseFormat, TopKSamplingStrategy
-from schemas.api.content import ToolResponseMessage
-from schemas.api.turn import CreateAgentTurnRequest, ResumeAgentTurnRequest, TurnError
+from schemas.api.turn import CreateAgentTurnRequest, ResumeAgentTurnRequest
+from schemas.events.payload import AgentConfig, TurnError
 from schemas.events.turn import Owner, TurnAbandoned, TurnCancelled, TurnFailed, TurnStarted
 from stack.domain import agent as agents
+from stack.domain import payload
 from stack.domain import session as sessions
 from stack.domain import turn as turns
 from stack.domain.stream_position import StreamPosition
@@ -93,16 +93,18 @@ class TurnService:
         check_tool_config(
             request.tool_config, {tool.name for tool in agent.client_tools or ()}, "tool_config"
         )
-        fetched = await self._content.load(request.messages, request.documents, provider)
+        messages = [payload.input_message(message) for message in request.messages]
+        documents = [payload.document(document) for document in request.documents or ()]
+        fetched = await self._content.load(messages, documents, provider)
         started = TurnStarted(
             session_id=session_id,
             agent_id=agent_id,
             owner=self._owner,
-            input_messages=request.messages,
+            input_messages=messages,
             stream=bool(request.stream),
-            documents=request.documents or None,
-            toolgroups=request.toolgroups or None,
-            tool_config=request.tool_config,
+            documents=documents or None,
+            toolgroups=payload.toolgroups(request.toolgroups) or None,
+            tool_config=payload.tool_config(request.tool_config),
             fetched=fetched or None,
         )
         turn_id = self._effects.new_id()
@@ -153,7 +155,7 @@ class TurnService:
     ) -> Sequence[str]:
         """The ids of the calls that the session left open, for input that answers some: those of the last turn
         that is in its history, however that ended."""
-        if not any(isinstance(message, ToolResponseMessage) for message in started.input_messages):
+        if not any(message.role == "tool" for message in started.input_messages):
             return ()
         for turn_id in reversed(turn_ids):
             state, _ = await self._states.turn(session_id, turn_id)
@@ -179,11 +181,12 @@ class TurnService:
         agent, _ = await self._states.agent(agent_id)
         await self._states.session(agent_id, session_id)
         state, version = await self._states.turn(session_id, turn_id)
-        turns.check_responses(state, request.tool_responses)
+        responses = [payload.tool_response(response) for response in request.tool_responses]
+        turns.check_responses(state, responses)
         provider, _ = await self._models.resolve(agent.model)
-        fetched = await self._content.load_responses(request.tool_responses, provider)
+        fetched = await self._content.load_responses(responses, provider)
         step_id = self._effects.new_id()
-        events = turns.resume(state, request.tool_responses, self._owner, step_id, fetched)
+        events = turns.resume(state, responses, self._owner, step_id, fetched)
         turn = await self._recorded(session_id, turn_id)
         if turn.frames.version != version:
             raise Conflict("The turn was taken up by another request.")
@@ -315,10 +318,10 @@ def check_capabilities(agent: AgentConfig, provider: InferenceProvider, where: s
     """Raises Invalid for a parameter that the provider has no counterpart of. `where` is the place of the agent's
     configuration in the request."""
     params, can = agent.sampling_params, provider.capabilities
-    if isinstance(agent.response_format, GrammarResponseFormat) and not can.grammar:
+    if agent.response_format and agent.response_format.type == "grammar" and not can.grammar:
         raise Invalid(f"{where}.response_format: {provider.id} takes no grammar; use json_schema.")
     if params is not None:
-        if isinstance(params.strategy, TopKSamplingStrategy) and not can.top_k:
+        if params.strategy and params.strategy.type == "top_k" and not can.top_k:
             raise Invalid(f"{where}.sampling_params.strategy: {provider.id} has no top_k; use top_p.")
         if params.repetition_penalty not in (None, 1.0) and not can.repetition_penalty:
             raise Invalid(

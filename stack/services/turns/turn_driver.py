@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec import Struct
 
-from schemas.api.agent import AgentConfig
 from schemas.events.base import Event
+from schemas.events.payload import AgentConfig
 from stack.domain import session as sessions
 from stack.domain.tool import tool_config
 from stack.errors import NotFound, Unavailable, VersionConflict

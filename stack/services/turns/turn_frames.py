@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from projections import wire
 from projections.warehouse.reader import rfc3339
-from schemas.api.content import CompletionMessage, ToolCall
 from schemas.api.error import StreamError, StreamErrorChunk
 from schemas.api.turn import (
     AgentTurnResponseEvent,
@@ -26,6 +26,7 @@ from schemas.api.turn import (
     ContentDelta,
     InferenceStep,
     Step,
+    StepType,
     TextDelta,
     ToolCallDelta,
     ToolExecutionStep,
@@ -33,6 +34,7 @@ from schemas.api.turn import (
     TurnOutcome,
 )
 from schemas.events.base import Event
+from schemas.events.payload import CompletionMessage, ToolCall
 from schemas.events.turn import (
     TurnAbandoned,
     TurnAwaitingInput,
@@ -50,6 +52,9 @@ from stack.domain.turn import StepState, TurnState
 
 _encode = msgspec.json.Encoder().encode
 
+_STEP_TYPES: dict[str, StepType] = {"inference": "inference", "tool_execution": "tool_execution"}
+"""The kinds of step that are shown. A newer release may have stored others."""
+
 
 class Frame(NamedTuple):
     """`delay_ms` is the time since the frame before it, where it was recorded (chunks of an answer)."""
@@ -59,23 +64,25 @@ class Frame(NamedTuple):
     body: bytes
 
 
-def step_wire(turn_id: str, step: StepState) -> Step:
+def step_wire(turn_id: str, step: StepState) -> Step | None:
+    """The step as the contract shows it; None for a kind that this release does not know."""
     if step.step_type == "tool_execution":
         return ToolExecutionStep(
             turn_id=turn_id,
             step_id=step.step_id,
             started_at=rfc3339(step.started_at),
             completed_at=rfc3339(step.completed_at),
-            tool_calls=list(step.tool_calls),
-            tool_responses=list(step.tool_responses),
+            tool_calls=wire.tool_calls(step.tool_calls),
+            tool_responses=wire.tool_responses(step.tool_responses),
         )
-    assert step.output is not None
+    if step.step_type != "inference" or step.output is None:
+        return None
     return InferenceStep(
         turn_id=turn_id,
         step_id=step.step_id,
         started_at=rfc3339(step.started_at),
         completed_at=rfc3339(step.completed_at),
-        model_response=step.output,
+        model_response=wire.completion(step.output),
     )
 
 
@@ -84,16 +91,16 @@ def turn_wire(turn_id: str, state: TurnState) -> Turn:
     return Turn(
         turn_id=turn_id,
         session_id=state.session_id,
-        input_messages=list(state.input_messages),
-        steps=[step_wire(turn_id, step) for step in state.finished_steps],
-        output_message=state.output_message,
+        input_messages=wire.input_messages(state.input_messages),
+        steps=[shown for step in state.finished_steps if (shown := step_wire(turn_id, step)) is not None],
+        output_message=wire.completion(state.output_message),
         started_at=rfc3339(state.started_at),
         completed_at=rfc3339(state.completed_at) if state.completed_at else None,
     )
 
 
 def outcome_wire(state: TurnState) -> TurnOutcome:
-    return TurnOutcome(status=state.status, usage=state.usage, error=state.error)
+    return TurnOutcome(status=state.status, usage=wire.usage(state.usage), error=wire.error(state.error))
 
 
 class TurnFrames:
@@ -114,12 +121,15 @@ class TurnFrames:
                 return [self._frame(version, AgentTurnResponseTurnStartPayload(self.turn_id))]
             case TurnStepStarted():
                 self._begun[event.step_id] = version
-                payload = AgentTurnResponseStepStartPayload(event.step_type, event.step_id)
-                return [self._frame(version, payload)]
+                if (kind := _STEP_TYPES.get(event.step_type)) is None:
+                    return []
+                return [self._frame(version, AgentTurnResponseStepStartPayload(kind, event.step_id))]
             case TurnStepCompleted():
                 step = next(step for step in self.state.steps if step.step_id == event.step_id)
-                details = step_wire(self.turn_id, step)
-                done = AgentTurnResponseStepCompletePayload(event.step_type, event.step_id, details)
+                kind, details = _STEP_TYPES.get(event.step_type), step_wire(self.turn_id, step)
+                if kind is None or details is None:
+                    return []
+                done = AgentTurnResponseStepCompletePayload(kind, event.step_id, details)
                 return [*([] if live else self._chunks(event)), self._frame(version, done)]
             case TurnStepFailed():
                 return [] if live else self._chunks(event)
@@ -145,7 +155,7 @@ class TurnFrames:
     def call(self, step_id: str, number: int, call: ToolCall, delay_ms: int) -> Frame:
         """The frame of a whole tool call: `succeeded` when its arguments are a JSON object."""
         status = "succeeded" if turns.arguments_are_json(call) else "failed"
-        return self._progress(step_id, number, ToolCallDelta(call, status), delay_ms)  # type: ignore[arg-type]
+        return self._progress(step_id, number, ToolCallDelta(wire.tool_call(call), status), delay_ms)  # type: ignore[arg-type]
 
     def _chunks(self, event: TurnStepCompleted | TurnStepFailed) -> list[Frame]:
         if event.trace is None or event.output is None:

@@ -14,19 +14,15 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from schemas.api.agent import (
+from schemas.events.base import Event
+from schemas.events.payload import (
     AgentConfig,
-    GrammarResponseFormat,
-    GreedySamplingStrategy,
-    JsonSchemaResponseFormat,
+    CompletionMessage,
     ResponseFormat,
     SamplingParams,
-    TopKSamplingStrategy,
-    TopPSamplingStrategy,
+    SamplingStrategy,
+    TurnError,
 )
-from schemas.api.content import CompletionMessage, StopReason
-from schemas.api.turn import TurnError
-from schemas.events.base import Event
 from schemas.events.turn import (
     TurnAwaitingInput,
     TurnCancelled,
@@ -59,7 +55,7 @@ from stack.services.turns.turn_frames import TurnFrames
 
 logger = logging.getLogger("replaystack.turn")
 
-STOP_REASONS: dict[FinishReason, StopReason] = {
+STOP_REASONS: dict[FinishReason, str] = {
     "stop": "end_of_turn",
     "length": "out_of_tokens",
     "tool_calls": "end_of_message",
@@ -242,7 +238,7 @@ class TurnRunner:
     def _check_format(self, output: CompletionMessage) -> None:
         """Raises UpstreamFailed when an answer is not what `response_format` asks for."""
         wanted = self._plan.agent.response_format
-        if not isinstance(wanted, JsonSchemaResponseFormat) or output.tool_calls:
+        if wanted is None or wanted.json_schema is None or output.tool_calls:
             return
         try:
             value = msgspec.json.decode(str(output.content))
@@ -316,12 +312,10 @@ def inference_request(plan: TurnPlan, messages: list[Raw], tool_choice: str | No
     top_p: float | None = None
     top_k: int | None = None
     match params.strategy:
-        case GreedySamplingStrategy() | None:
+        case None | SamplingStrategy(type="greedy"):
             temperature = 0.0
-        case TopPSamplingStrategy(temperature=given, top_p=given_p):
-            temperature, top_p = given, given_p
-        case TopKSamplingStrategy(top_k=given_k):
-            top_k = given_k
+        case SamplingStrategy(temperature=temperature, top_p=top_p, top_k=top_k):
+            pass
     offered = bool(plan.tools) and tool_choice != "none"
     return InferenceRequest(
         model=plan.model,
@@ -340,9 +334,9 @@ def inference_request(plan: TurnPlan, messages: list[Raw], tool_choice: str | No
 
 def _response_format(wanted: ResponseFormat | None) -> Raw | None:
     match wanted:
-        case JsonSchemaResponseFormat(json_schema=schema):
+        case ResponseFormat(type="json_schema", json_schema=schema):
             named = {"name": "response", "schema": schema, "strict": True}
             return Raw(_encode({"type": "json_schema", "json_schema": named}))
-        case GrammarResponseFormat(bnf=bnf):
+        case ResponseFormat(type="grammar", bnf=bnf):
             return Raw(_encode({"type": "grammar", "bnf": bnf}))
     return None

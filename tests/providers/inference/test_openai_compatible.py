@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.api.turn import TurnUsage
+from schemas.events.payload import TurnUsage
 from stack.errors import (
     Invalid,
     ReplaystackError,

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.api.turn import TurnUsage
+from schemas.events.payload import TurnUsage
 from stack.errors import ReplaystackError, TooManyRequests, Unavailable, UpstreamFailed
 from tests.providers.inference.wire import DONE, PARIS, W, called, chunk, data, head, piece, read, stream
 
