@@ -25,6 +25,8 @@ from stack.services.effects import new_id
 
 _AT_ONCE = 256
 _CHUNKS = 20
+_SESSIONS = 20
+_TURNS = 10
 _TEXT = "The answer comes in small pieces of text, one by one. " * 2
 
 
@@ -40,6 +42,39 @@ class Seeded:
 def seed(folder: Path, agents: int, turns: int) -> Seeded:
     """A log of `agents` agents; the first has a session of `turns` turns."""
     return uvloop.run(_seed(folder, agents, turns))
+
+
+def seed_conversations(folder: Path, events: int) -> list[tuple[str, str]]:
+    """A log of at least `events` events: sessions of ten turns, twenty to an agent. Returns the ids of sessions and of
+    their agents."""
+    return uvloop.run(_seed_conversations(folder, events))
+
+
+async def _seed_conversations(folder: Path, events: int) -> list[tuple[str, str]]:
+    folder.mkdir(parents=True, exist_ok=True)
+    store = EventStore.open(folder)
+    sessions: list[tuple[str, str]] = []
+    try:
+        while store.head() < events:
+            agent_id = new_id()
+            await _agent(store, agent_id, len(sessions))
+            ids = [new_id() for _ in range(_SESSIONS)]
+            await asyncio.gather(*[_conversation(store, agent_id, session_id) for session_id in ids])
+            sessions += [(session_id, agent_id) for session_id in ids]
+    finally:
+        store.close()
+    return sessions
+
+
+async def _conversation(store: EventStore, agent_id: str, session_id: str) -> None:
+    """One session with all of its turns, in one append."""
+    own: list[Event] = [SessionCreated(agent_id=agent_id, session_name="one of many")]
+    turns = []
+    for number in range(_TURNS):
+        turn_id = new_id()
+        own += [SessionTurnOpened(turn_id=turn_id), SessionTurnClosed(turn_id=turn_id, status="completed")]
+        turns.append(("turn", turn_id, 0, _turn(session_id, agent_id, number)))
+    await _append(store, ("session", session_id, 0, own), *turns)
 
 
 async def _seed(folder: Path, agents: int, turns: int) -> Seeded:
