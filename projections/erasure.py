@@ -41,6 +41,8 @@ class Deleted(Struct, frozen=True):
     jobs: int | None
     completed_us: int | None
     spans: int
+    removed: list[str]
+    """What was removed whole with it, because it may have held its content."""
     has_more: bool
     """Sessions of a deleted agent are still to be deleted."""
 
@@ -54,11 +56,12 @@ def of(reader: Reader, id: str) -> Sequence[Deleted]:
     """Deletions of what had this id, and of the sessions of an agent, oldest first. Empty if nothing was deleted."""
     found = []
     for row in reader.read("erasures_of", {"id": id}):
-        kind, deleted_id, recorded_us, events, blobs, turns, jobs, completed_us, spans, has_more = row
+        kind, deleted_id, recorded_us, events, blobs, turns, jobs, completed_us, spans, removed, more = row
         counted = json.decode(spans, type=dict[str, int]).get(deleted_id, 0) if spans else 0
+        names = json.decode(removed, type=list[str]) if removed else []
         found.append(
             Deleted(
-                kind, deleted_id, recorded_us, events, blobs, turns, jobs, completed_us, counted, has_more
+                kind, deleted_id, recorded_us, events, blobs, turns, jobs, completed_us, counted, names, more
             )
         )
     return found

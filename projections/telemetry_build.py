@@ -124,7 +124,7 @@ class TelemetryBuild:
         cls, target: TelemetryWrites, transaction: Transaction, plan: Plan, epoch: str
     ) -> TelemetryBuild:
         last = 0
-        kept = {name for (name,) in transaction.rows("SELECT schema_name FROM telemetry.main.kept")}
+        kept = set(kept_schemas(transaction))
         for (name,) in transaction.rows(
             "SELECT schema_name FROM duckdb_schemas() "
             "WHERE database_name = 'telemetry' AND starts_with(schema_name, 'build_')"
@@ -218,6 +218,14 @@ class _Served(Struct, frozen=True):
     schema_hash: str
     epoch: str
     position: int
+
+
+def kept_schemas(transaction: Transaction) -> list[str]:
+    """Schemas of old tables that hold what a damaged log has lost, such as `build_3`."""
+    transaction.run(_KEPT)
+    return [
+        name for (name,) in transaction.rows("SELECT schema_name FROM telemetry.main.kept ORDER BY position")
+    ]
 
 
 def _served(transaction: Transaction) -> _Served | None:

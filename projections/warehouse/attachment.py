@@ -19,8 +19,9 @@ FULL_BYTES = 1 << 20
 OPTIONS: dict[str, str] = {"telemetry": " (ROW_GROUP_SIZE 30720, BLOCK_SIZE 65536)"}
 
 
-def attachment(path: Path, name: File) -> str:
-    return f"ATTACH {quoted(str(path))} AS {name}{OPTIONS.get(name, '')}"
+def attachment(path: Path, file: File, name: str = "") -> str:
+    """The statement that attaches a file with the options of `file`, as `name` if that is another one."""
+    return f"ATTACH {quoted(str(path))} AS {name or file}{OPTIONS.get(file, '')}"
 
 
 def quoted(text: str) -> str:

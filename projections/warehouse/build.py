@@ -85,15 +85,15 @@ class Build:
         return build
 
     @classmethod
-    def served(cls, warehouse: Warehouse) -> Build | None:
+    def served(cls, target: Writes) -> Build | None:
         """The build that the file says is served, or None: a new file, or one whose pointer was lost."""
-        with warehouse.write() as transaction:
+        with target.write() as transaction:
             transaction.run(_SERVED)
             found = transaction.rows("SELECT schema_name, epoch, plan FROM views.main.served")
             if len(found) != 1:
                 return None
             name, epoch, plan = found[0]
-            build = cls(warehouse, int(name.removeprefix("build_")), Plan.decode(plan), epoch)
+            build = cls(target, int(name.removeprefix("build_")), Plan.decode(plan), epoch)
             ((build.position,),) = transaction.rows(f"SELECT position FROM {build.schema}.progress")
             build._stored_position = build.position
             build.failed = [

@@ -160,8 +160,8 @@ class Engine:
             raise ViewBehind("The view is still being rebuilt.", retry_after_s=10)
 
     async def rewritten(self) -> None:
-        """Returns once the views are in a file that was begun after this call, so that it holds nothing that the log
-        does not hold now. Raises ViewBehind when the engine ends."""
+        """Returns once the views are in a file that was begun after this call, so that it holds nothing that was removed
+        from them before. Raises ViewBehind when the engine ends."""
         number = self._rewrites.ask()
         with self._lock:
             self._rebuilding = True
@@ -343,10 +343,10 @@ class Engine:
 
     def _advance_rebuild(self) -> None:
         """One batch into the new build, which takes over once it has caught up with the log and the old one."""
-        build = self._next.advance(self._serving)
+        build = self._next.advance(self._serving, from_log=self._rebuild_wanted)
         if build is not None:
             self._serving = build
-            self._rebuild_wanted = False
+            self._rebuild_wanted &= not self._next.is_from_log
 
     def _mend(self, failure: StorageFailed) -> None:
         """Opens the files again; a damaged one is set aside and built again."""
@@ -374,7 +374,7 @@ class Engine:
 
     def _end(self) -> None:
         """Applies what is there, then ends all waiting."""
-        self._next.give_up()
+        self._next.close()
         try:
             build = self._serving
             while self._is_open and build is not None and time.monotonic() < (self._stop_at or 0):

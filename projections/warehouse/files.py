@@ -42,13 +42,13 @@ def replace(path: Path, new: Path) -> None:
         os.close(descriptor)
 
 
-def remove_copies_set_aside(folder: Path) -> int:
-    """Deletes all copies that were set aside; returns how many files. They hold content that was deleted since, and
-    nothing removes it from them."""
+def remove_copies_set_aside(folder: Path) -> list[str]:
+    """Deletes all copies that were set aside; returns the names of the files. They hold content that was deleted since,
+    and nothing removes it from them. Raises OSError."""
     copies = [copy for why in WHYS for copy in folder.glob(f"*.{why}-*") if copy.is_file()]
     for copy in copies:
         copy.unlink(missing_ok=True)
-    return len(copies)
+    return sorted(copy.name for copy in copies)
 
 
 def wal_bytes(path: Path) -> int:

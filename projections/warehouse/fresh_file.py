@@ -23,15 +23,19 @@ SMALL_BYTES = 1 << 20
 
 
 class FreshFile:
-    """Has the parts of a `Warehouse` that write. One thread. Raises StorageFailed."""
+    """Has the parts of a `Warehouse` that write. One thread. It begins empty, or with what was copied to its path.
+    Raises StorageFailed."""
 
-    def __init__(self, folder: Path, file: File, options: str, settings: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, file: File, options: str, settings: dict[str, Any], *, is_copied: bool = False
+    ) -> None:
         self.file: File = file
         self.path = files.next_path(folder, file)
         self._spill = folder / f"spill.next.{file}"
         self._checkpoint: Future[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="new file")
-        self.remove_leftovers(folder, file)
+        if not is_copied:
+            self.remove_leftovers(folder, file)
         with translated():
             self._root = duckdb.connect(":memory:", config={**settings, "temp_directory": str(self._spill)})
             escaped = str(self.path).replace("'", "''")

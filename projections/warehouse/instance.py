@@ -45,6 +45,11 @@ MEMORY_LIMIT = "192MB"
 ROOM_BYTES = 12 << 20
 
 
+# What a database may have to open, by the endings of its files.
+_ENDINGS = ("", ".wal", ".wal.checkpoint", ".wal.recovery")
+_ATTACHED_LATER = (files.database_path, files.next_path)
+
+
 class Served(Struct, frozen=True):
     """The build that answers reads. `queries` are ready to run; `outdated` means that newer code made another
     plan, and that queries which this build was not made for are missing."""
@@ -206,6 +211,22 @@ class Warehouse:
         """A new, empty file for `replace`. Raises StorageFailed."""
         return FreshFile(self._folder, file, OPTIONS.get(file, ""), self._settings)
 
+    def copied(self, file: File) -> FreshFile:
+        """A copy of the file as it is now, for `replace`, without what blocks that are not in use still hold. Blocks
+        while it is made; reads and writes of the file go on. Raises StorageFailed, StatementRefused, ViewBehind."""
+        FreshFile.remove_leftovers(self._folder, file)
+        path, name = files.next_path(self._folder, file), f"{file}_copy"
+        with self._entered(file):
+            cursor = self._cursor()
+            with translated():
+                cursor.execute(attachment(path, file, name))
+                try:
+                    cursor.execute(f"COPY FROM DATABASE {file} TO {name}")
+                    cursor.execute(f"CHECKPOINT {name}")
+                finally:
+                    cursor.execute(f"DETACH {name}")
+        return FreshFile(self._folder, file, OPTIONS.get(file, ""), self._settings, is_copied=True)
+
     def replace(self, fresh: FreshFile, answer: Callable[[], None]) -> bool:
         """Puts a finished file in the place of the one in use and calls `answer`, which makes reads go to it. Reads that
         come meanwhile wait for some milliseconds. False where earlier ones do not end: then nothing has changed.
@@ -279,8 +300,9 @@ class Warehouse:
             for file in FILES:
                 self._attach(root, file)
             # So that a file can be attached in the place of one: these paths and nothing else.
-            paths = [files.database_path(self._folder, file) for file in FILES]
-            allowed = ", ".join(quoted(f"{path}{ending}") for path in paths for ending in ("", ".wal"))
+            # A copy is made in a file that is attached later too.
+            paths = [named(self._folder, file) for file in FILES for named in _ATTACHED_LATER]
+            allowed = ", ".join(quoted(f"{path}{ending}") for path in paths for ending in _ENDINGS)
             root.execute(f"SET allowed_paths = [{allowed}]")
             root.execute("SET enable_external_access = false")
             root.execute("SET lock_configuration = true")

@@ -1,6 +1,7 @@
 """The build of the views that will take the place of the one that serves.
 
-While one serves, the next is made in a file of its own. Where nothing is served it is made in the file that is there.
+While one serves, the next is made in a file of its own: from the log, or from a copy of the file that is there, where
+nothing but a new file is needed. Where nothing is served it is made in the file that is there.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import logging
 
 from projections.warehouse.build import Build
-from projections.warehouse.errors import StorageFailed
+from projections.warehouse.errors import StatementRefused, StorageFailed, ViewBehind
 from projections.warehouse.feed import Feed
+from projections.warehouse.file_copy import FileCopy
 from projections.warehouse.fresh_file import SMALL_BYTES, FreshFile
 from projections.warehouse.gc_tuning import without_collecting
 from projections.warehouse.instance import Warehouse
@@ -38,15 +40,29 @@ class NextViews:
         self._rewrites = rewrites
         self._batch_serving = batch_serving
         self._batch_offline = batch_offline
+        self._copy = FileCopy(warehouse, "views")
         self._fresh: FreshFile | None = None
         self.build: Build | None = None
+        self.is_from_log = True
 
-    def advance(self, serving: Build | None) -> Build | None:
-        """Takes one batch further. Returns the new build once it has taken the place of `serving`. Raises
-        StorageFailed where the files of the warehouse failed."""
-        return self._advance_first() if serving is None else self._advance_next(serving)
+    def advance(self, serving: Build | None, *, from_log: bool) -> Build | None:
+        """Takes one batch further. Returns the new build once it has taken the place of `serving`; `is_from_log` says
+        then whether it was made from the log, which it is with `from_log`. Raises StorageFailed where the files of the
+        warehouse failed."""
+        if serving is None:
+            self.is_from_log = True
+            return self._advance_first()
+        if self.build is None and not self._copy.is_begun:
+            # What a failed event says may be content, which is not there any more when the log is read again.
+            self.is_from_log = from_log or bool(serving.failed)
+        return self._advance_next(serving)
+
+    def close(self) -> None:
+        self.give_up()
+        self._copy.close()
 
     def give_up(self) -> None:
+        self._copy.give_up()
         if self._fresh is not None:
             self._fresh.discard()
         self.build = self._fresh = None
@@ -68,7 +84,7 @@ class NextViews:
     def _advance_next(self, serving: Build) -> Build | None:
         try:
             build, fresh = self._in_new_file()
-            if fresh.is_busy():
+            if build is None or fresh is None or fresh.is_busy():
                 self._rewrites.put_off(BUSY_S)
                 return None
             head = self._feed.head()
@@ -82,7 +98,7 @@ class NextViews:
             build.store_position()
             build.become_served()
             carry_positions(self._warehouse, fresh)
-        except StorageFailed as failure:
+        except (StorageFailed, StatementRefused, ViewBehind) as failure:
             # The views that are served have nothing to do with it.
             _log.error("The views could not be rebuilt, which is tried again: %s", failure)
             self.give_up()
@@ -95,9 +111,17 @@ class NextViews:
         self._rewrites.finish()
         return build
 
-    def _in_new_file(self) -> tuple[Build, FreshFile]:
+    def _in_new_file(self) -> tuple[Build | None, FreshFile | None]:
+        """None while the file is being copied."""
         if self.build is None or self._fresh is None:
-            self._fresh = self._warehouse.fresh("views")
-            self._rewrites.begin()
-            self.build = Build.create(self._fresh, self._plan, self._feed.epoch)
+            if self.is_from_log:
+                self._fresh = self._warehouse.fresh("views")
+                self._rewrites.begin()
+                self.build = Build.create(self._fresh, self._plan, self._feed.epoch)
+            else:
+                if not self._copy.is_begun:
+                    self._rewrites.begin()
+                    self._copy.begin()
+                self._fresh = self._copy.take()
+                self.build = Build.served(self._fresh) if self._fresh is not None else None
         return self.build, self._fresh

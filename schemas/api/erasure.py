@@ -30,12 +30,16 @@ class ErasureRemainder(Struct, frozen=True):
 
 class Erasure(Struct, frozen=True):
     """The receipt of what was deleted under `id`. While `in_progress`, content may still be found in the files of the
-    data folder; once `done`, it is in none of them since `completed_at`. Times are RFC 3339."""
+    data folder, and `waits_for` says what the last attempt failed at, if it failed; once `done`, it is in none of them
+    since `completed_at`. `removed` names what was removed whole, as it may have held content: copies that were set aside,
+    damaged bytes of the telemetry log, tables kept from it. Times are RFC 3339."""
 
     id: str
     kinds: list[Literal["agent", "session", "dataset", "benchmark"]]
     state: Literal["in_progress", "done"]
     requested_at: str
     completed_at: str | None
+    waits_for: str | None
     erased: ErasedCounts
+    removed: list[str]
     remains: list[ErasureRemainder]

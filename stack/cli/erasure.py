@@ -33,6 +33,10 @@ def command(erased_id: str, as_json: bool, **options: Any) -> None:
     click.echo(f"  {receipt['state'].replace('_', ' '):9}  {done}")
     counts = [f"{name} {'unknown' if count is None else count}" for name, count in receipt["erased"].items()]
     click.echo(f"  erased     {', '.join(counts)}")
+    if receipt["waits_for"]:
+        click.echo(f"  waits for  {plain(receipt['waits_for'])}")
+    for name in receipt["removed"]:
+        click.echo(f"  removed    {plain(name)}")
     for left in receipt["remains"]:
         until = f", until {left['until']}" if left["until"] else ""
         click.echo(f"  remains    {left['what']}: {left['where']}{until}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -24,8 +24,15 @@ def evolve(state: ErasureState, event: Event, recorded_at: int, version: int) ->
     return ErasureState(event.until) if isinstance(event, ErasureCompleted) else state
 
 
-def complete(until: int, spans: Mapping[str, int]) -> list[Event]:
-    return [ErasureCompleted(until=until, spans=dict(spans))]
+MAX_NAMED = 100
+"""Removed things that are named in one event; the others are counted."""
+
+
+def complete(until: int, spans: Mapping[str, int], removed: Sequence[str]) -> list[Event]:
+    named = list(removed[:MAX_NAMED])
+    if len(removed) > MAX_NAMED:
+        named.append(f"and {len(removed) - MAX_NAMED} more")
+    return [ErasureCompleted(until=until, spans=dict(spans), removed=named)]
 
 
 def names_until_us(requested_us: int, retention_days: float) -> int:

@@ -95,12 +95,14 @@ class BlobStore:
                 decided.append(digest)
         return decided
 
-    def orphans(self) -> Iterator[str]:
-        """Names of files old enough that an append would have named them; leftovers of writing are deleted."""
+    def orphans(self, *, with_young: bool = False) -> Iterator[str]:
+        """Names of files old enough that an append would have named them, or of all; old leftovers of writing are
+        deleted."""
         youngest = time.time() - ORPHAN_AGE_S
         for file in self.folder.glob("??/*"):
             try:
-                if file.stat().st_mtime > youngest:
+                is_young = file.stat().st_mtime > youngest
+                if is_young and (file.suffix or not with_young):
                     continue
                 if file.suffix:
                     file.unlink(missing_ok=True)

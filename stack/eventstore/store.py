@@ -213,6 +213,10 @@ class EventStore:
         if digests and not self._closed:
             self._submit(partial(self._content.remove_unnamed, digests))
 
+    async def remove_unnamed_blobs(self) -> None:
+        """Deletes all blobs that no event names, but for those whose append is under way."""
+        await self._in_thread(lambda: self._content.sweep(lambda: self._closed, with_young=True))
+
     def hydrate(self, state: bytes) -> bytes:
         """A stored event's JSON, or a part of it, with its long strings in place; `damaged_text` stands for one whose
         blob is missing or damaged. Reads files where there are any. Raises Unavailable."""

@@ -37,10 +37,11 @@ class StoredContent:
         one bad file must not take the rest of a session with it. Raises Unavailable."""
         return hydrate(state, self._text_of)
 
-    def sweep(self, is_closed: Callable[[], bool]) -> None:
-        """Deletes blobs that were written but whose append never happened."""
+    def sweep(self, is_closed: Callable[[], bool], *, with_young: bool = False) -> None:
+        """Deletes blobs that no event names and that are old enough for it, or all of them; never one whose append is
+        under way."""
         try:
-            for digest in self._blobs.orphans():
+            for digest in self._blobs.orphans(with_young=with_young):
                 if is_closed():
                     return
                 self._blobs.remove((digest,), self._referenced)

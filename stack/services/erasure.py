@@ -65,6 +65,7 @@ class Erasures:
         self._signals = signals
         self._retention_days = telemetry_retention_days
         self._requested = asyncio.Event()
+        self._failure = ""
         store.on_redaction = self._requested.set
 
     async def receipt(self, id: str) -> Erasure:
@@ -72,7 +73,7 @@ class Erasures:
         deleted = await self._views.read(CATEGORIES, erasure_views.of, id)
         if not deleted:
             raise NotFound(f"Nothing with the id {id!r} was deleted.")
-        return _receipt(id, deleted, self._retention_days)
+        return _receipt(id, deleted, self._retention_days, self._failure)
 
     async def run(self) -> None:
         """Erases what is pending, now and whenever something is deleted. Ends only with its task."""
@@ -84,11 +85,13 @@ class Erasures:
                     await asyncio.sleep(max(GATHER_S, pause_s))
                     began = time.monotonic()
                     await self._erase()
+                    self._failure = ""
                     # A rewrite takes as long as the store is large; it may take half of the time at most.
                     pause_s = min(time.monotonic() - began, MAX_PAUSE_S)
                 else:
                     await self._requested.wait()
             except (ReplaystackError, ProjectionError, TelemetryLogError, OSError) as error:
+                self._failure = str(error)
                 logger.warning(
                     "deleted content is not erased from all files yet, which is tried again: %s", error
                 )
@@ -99,12 +102,15 @@ class Erasures:
         pending = await self._views.read(CATEGORIES, erasure_views.pending)
         pending = [one for one in pending if one.position <= until]
         await self._signals.flushed()
-        spans = await self._telemetry.erase(_erasable(pending))
+        erased = await self._telemetry.erase(_erasable(pending))
         await self._engine.rewritten()
         await self._log_is_tidy()
-        await asyncio.to_thread(remove_copies_set_aside, self._folder)
+        copies = await asyncio.to_thread(remove_copies_set_aside, self._folder)
+        if copies:
+            # Blobs that only such a copy names are kept with it.
+            await self._store.remove_unnamed_blobs()
         _, version = await self._store.load(STREAM, _RUNS)
-        completed = SYSTEM.stamp(erasures.complete(until, spans))
+        completed = SYSTEM.stamp(erasures.complete(until, erased.spans, [*erased.removed, *copies]))
         await self._store.append(Append((StreamWrite(STREAM, version, completed),)))
         logger.info("the content of %d deletions has left all files", len(pending))
 
@@ -122,7 +128,7 @@ def _erasable(pending: Iterable[Pending]) -> list[Erasable]:
     return [Erasable(one.kind, one.id, one.recorded_us) for one in pending]
 
 
-def _receipt(id: str, deleted: Iterable[Deleted], retention_days: float) -> Erasure:
+def _receipt(id: str, deleted: Iterable[Deleted], retention_days: float, failure: str) -> Erasure:
     found = list(deleted)
     own = [one for one in found if one.id == id]
     requested_us = max(one.recorded_us for one in own)
@@ -134,6 +140,8 @@ def _receipt(id: str, deleted: Iterable[Deleted], retention_days: float) -> Eras
         state="done" if done else "in_progress",
         requested_at=rfc3339(requested_us),
         completed_at=rfc3339(max(one.completed_us or 0 for one in found)) if done else None,
+        waits_for=None if done or not failure else failure,
+        removed=list(dict.fromkeys(name for one in found for name in one.removed)),
         erased=ErasedCounts(
             events=_total(one.events for one in found),
             sessions=sum(1 for one in found if one.kind == "session" and one.id != id),

@@ -1,13 +1,14 @@
-"""Copies of the damaged bytes of a telemetry log."""
+"""Copies of the damaged bytes of a telemetry log, and their removal after a deletion."""
 
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from telemetry.log.port import Damage
-from telemetry.log.segment_scan import Gap
+from telemetry.log.segment_scan import FRAME_BYTES, Gap
 
 logger = logging.getLogger("replaystack.telemetry")
 
@@ -32,6 +33,8 @@ def set_aside(folder: Path, damage: Damage) -> None:
         with (folder / damage.file).open("rb") as source:
             source.seek(damage.offset)
             content = source.read(damage.size)
+        if content == _blank(damage.size):
+            return
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -40,6 +43,40 @@ def set_aside(folder: Path, damage: Damage) -> None:
     except OSError as error:
         # The bytes are still in the segment.
         logger.warning("the damaged bytes of %s could not be copied: %s", damage.file, error)
+
+
+def erase(folder: Path, damages: Iterable[Damage]) -> list[str]:
+    """Overwrites the damaged bytes in their segments and deletes all copies; returns what was removed, as texts. No one
+    can say whose content damaged bytes hold. Raises OSError."""
+    removed = []
+    for damage in damages:
+        path = folder / damage.file
+        if damage.size and path.exists() and _overwritten(path, damage):
+            removed.append(f"{damage.size} damaged bytes at {damage.offset} of telemetry/{damage.file}")
+    for copy in sorted(folder.glob(f"*{ENDING}")):
+        copy.unlink(missing_ok=True)
+        removed.append(f"telemetry/{copy.name}")
+    return removed
+
+
+def _overwritten(path: Path, damage: Damage) -> bool:
+    blank = _blank(damage.size)
+    with path.open("r+b") as file:
+        file.seek(damage.offset)
+        if file.read(damage.size) == blank:
+            return False
+        file.seek(damage.offset)
+        file.write(blank)
+        file.flush()
+        os.fsync(file.fileno())
+    return True
+
+
+def _blank(size: int) -> bytes:
+    """Bytes that are no frame, and at the end of a file not taken for what an unfinished write has left."""
+    if size < FRAME_BYTES:
+        return b"\xff" * size
+    return (size - FRAME_BYTES).to_bytes(4, "little") + b"\xff" * (size - 4)
 
 
 def forget(folder: Path, until: int) -> None:

@@ -112,9 +112,10 @@ class TelemetryLog(Protocol):
         never one behind position `until`, and never the newest ones."""
         ...
 
-    def rewrite(self, first: int, edit: Callable[[Entry], bytes | None]) -> int:
-        """Replaces bodies of requests from position `first` on by what `edit` returns for them, of the same length; None
-        leaves one as it is. Returns how many were changed. Blocks. Raises LogFailed."""
+    def erase(self, edit: Callable[[Entry], bytes | None], *, everywhere: bool) -> list[str]:
+        """Removes damaged bytes and their copies, after having looked for damage in all that was written before the last
+        start. With `everywhere`, replaces bodies of requests first, by what `edit` returns for them, of the same length;
+        None leaves one as it is. Returns texts that name what damage was removed. Blocks. Raises LogFailed."""
         ...
 
     def close(self) -> None:

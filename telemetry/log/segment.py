@@ -27,6 +27,7 @@ class Segment:
         self.offsets: array[int] = array("Q")
         self.gaps: list[Gap] = []
         self.is_sealed = False
+        self.is_checked = False
         self.size = 0
         self.first_at = 0
         self.last_at = 0

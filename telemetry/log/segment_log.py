@@ -20,7 +20,7 @@ from threading import Lock, Thread
 from typing import NamedTuple
 
 from telemetry.log import segment_rewrite
-from telemetry.log.damage import damage_of, forget, set_aside
+from telemetry.log.damage import damage_of, erase, forget, set_aside
 from telemetry.log.log_files import epoch_of, read_trimmed, sync_folder, write_trimmed
 from telemetry.log.port import Content, Damage, Entry, LogFailed, LogFull
 from telemetry.log.segment import ENDING, FRAME_BYTES, Segment, contents, first_of, frame
@@ -151,12 +151,16 @@ class SegmentLog:
             return sorted(self._damages.values(), key=lambda damage: (damage.first, damage.offset))
 
     def check(self) -> Iterator[None]:
-        """Reads all sealed files once, a file at each step, and takes note of damage. Raises OSError."""
+        """Reads each sealed file once while the log is open, a file at each step, and takes note of damage. Raises
+        OSError."""
         with self._lock:
-            segments = [segment for segment in self._segments if segment.positions is None]
+            segments = [
+                segment for segment in self._segments if segment.positions is None and not segment.is_checked
+            ]
         for segment in segments:
             try:
                 self._note(segment.path, segment.checked().gaps)
+                segment.is_checked = True
             except FileNotFoundError:
                 with self._lock:
                     if segment in self._segments:
@@ -232,26 +236,32 @@ class SegmentLog:
             segment.path.unlink(missing_ok=True)
         forget(self._folder, trimmed)
 
-    def rewrite(self, first: int, edit: Edit) -> int:
-        """Replaces bodies of requests from position `first` on, each by one of the same length; returns how many. Blocks.
-        Raises LogFailed."""
+    def erase(self, edit: Edit, *, everywhere: bool) -> list[str]:
+        for _ in self.check():
+            pass
+        if everywhere:
+            self._rewrite(edit)
+        try:
+            return erase(self._folder, self.damages())
+        except OSError as error:
+            raise LogFailed(f"Damaged bytes of the telemetry log could not be erased: {error}.") from error
+
+    def _rewrite(self, edit: Edit) -> None:
+        """Replaces bodies of requests, each by one of the same length. Raises LogFailed."""
         with self._writing:
             # What is written from now on goes to a new file, so that no one appends to one that is replaced.
             self._sealed_until = self._head
         with self._lock:
-            segments = [
-                segment for segment in self._segments if first < segment.end <= self._sealed_until + 1
-            ]
-        changed = 0
+            segments = [segment for segment in self._segments if segment.end <= self._sealed_until + 1]
         for segment in segments:
             try:
-                changed += segment_rewrite.rewrite(segment, edit)
+                segment_rewrite.rewrite(segment, edit)
             except FileNotFoundError:
                 continue  # its time was over
             except (OSError, ValueError) as error:
                 raise LogFailed(f"The telemetry log could not be rewritten: {error}.") from error
+            self._note(segment.path, segment.gaps)
         sync_folder(self._folder)
-        return changed
 
     def close(self) -> None:
         with self._lock:

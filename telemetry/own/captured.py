@@ -6,16 +6,9 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from telemetry.log.port import Content, Entry
-from telemetry.own import conventions as names
+from telemetry.own.message_content import ATTRIBUTES
 from telemetry.own.tracing import SERVICE_NAME
 
-ATTRIBUTES = (
-    names.GEN_AI_INPUT_MESSAGES,
-    names.GEN_AI_OUTPUT_MESSAGES,
-    names.GEN_AI_TOOL_CALL_ARGUMENTS,
-    names.GEN_AI_TOOL_CALL_RESULT,
-)
-"""All that may hold content of a conversation or a row."""
 LABELS = {"agent": "agent_id", "session": "session_id", "dataset": "dataset_id", "benchmark": "benchmark_id"}
 """The attribute that says whose a span is, by the kind of what was deleted."""
 
@@ -32,6 +25,14 @@ class Erasable(NamedTuple):
     kind: str
     id: str
     deleted_us: int
+
+
+class Erased(NamedTuple):
+    """The number of spans that lost content, by the id of what was deleted; and texts that name what was removed whole
+    because no one can say whose content it held."""
+
+    spans: dict[str, int]
+    removed: list[str]
 
 
 class Eraser:

@@ -12,7 +12,17 @@ from typing import Any
 
 import msgspec
 
+from telemetry.own import conventions as names
+
 VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+INPUT_MESSAGES = names.GEN_AI_INPUT_MESSAGES
+OUTPUT_MESSAGES = names.GEN_AI_OUTPUT_MESSAGES
+TOOL_ARGUMENTS = names.GEN_AI_TOOL_CALL_ARGUMENTS
+TOOL_RESULT = names.GEN_AI_TOOL_CALL_RESULT
+ATTRIBUTES = (INPUT_MESSAGES, OUTPUT_MESSAGES, TOOL_ARGUMENTS, TOOL_RESULT)
+"""All attributes of the server's own spans that may hold content of a conversation or a row; their values are texts.
+An erasure removes exactly these, so nothing else may show content."""
+
 MAX_CHARACTERS = 256 * 1024
 """Of the texts on one span, each way."""
 

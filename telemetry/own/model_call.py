@@ -111,8 +111,8 @@ class ModelCall:
         """Puts messages on the span, where that is switched on: those sent, encoded in the OpenAI chat form, and
         those received, each with its finish reason."""
         if self._captures:
-            self._span.set(names.GEN_AI_INPUT_MESSAGES, message_content.input_messages(sent))
-            self._span.set(names.GEN_AI_OUTPUT_MESSAGES, message_content.output_messages(received))
+            self._span.set(message_content.INPUT_MESSAGES, message_content.input_messages(sent))
+            self._span.set(message_content.OUTPUT_MESSAGES, message_content.output_messages(received))
 
     def failed(self, error_type: str) -> None:
         self._span.fail(error_type)

@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from projections.telemetry_build import Arrival, TelemetryBuild
+from projections.telemetry_erasure import finish
 from projections.warehouse.errors import StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
+from projections.warehouse.file_copy import FileCopy
 from projections.warehouse.fresh_file import SMALL_BYTES, FreshFile
 from projections.warehouse.instance import Warehouse
 from projections.warehouse.recovery import pause_s, remedies
@@ -67,6 +69,7 @@ class Projector:
         self._rewrites = Rewrites(self._work)
         self._fresh: FreshFile | None = None
         self._next_build: TelemetryBuild | None = None
+        self._copy = FileCopy(warehouse, "telemetry")
         self._draining = self._stopping = False
         self._end_wakes: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name="telemetry projector", daemon=True)
@@ -146,8 +149,8 @@ class Projector:
                 self._waiters.discard(future)
 
     async def rewritten(self) -> None:
-        """Returns once the tables are in a file that was begun after this call, so that it holds nothing that the log
-        does not hold now. Raises ViewBehind when the projector ends."""
+        """Returns once the tables are in a file that was begun after this call, so that it holds nothing that was removed
+        from them before. Raises ViewBehind when the projector ends."""
         if not await asyncio.to_thread(self._rewrites.wait, self._rewrites.ask()):
             raise ViewBehind("Telemetry is no longer being followed.")
 
@@ -194,6 +197,7 @@ class Projector:
             except Exception as error:
                 self._in_trouble(error)
         self._give_up_next()
+        self._copy.close()
         with self._lock:
             self._rewrites.end()
             self._waiters.fail("Telemetry is no longer being followed.")
@@ -216,9 +220,6 @@ class Projector:
         """The first position that the log does not have any more, 0 if it has all. Reads the whole log."""
         for _ in self._log.check():
             pass
-        return self._known_lost()
-
-    def _known_lost(self) -> int:
         return min((damage.first for damage in self._log.damages() if damage.last >= damage.first), default=0)
 
     def _next(self) -> list[Arrival]:
@@ -306,17 +307,10 @@ class Projector:
         return self._rewrites.wanted and self._rewrites.is_due()
 
     def _advance_next(self) -> None:
-        """One batch into the tables in the new file; once they hold what those hold that serve, the swap."""
-        if 0 < self._known_lost() <= self._position:
-            logger.error(
-                "the tables of telemetry are not rewritten: they may hold requests that the damaged log has lost"
-            )
-            self._give_up_next()
-            self._rewrites.put_off(BUILD_AGAIN_S)
-            return
+        """One batch into the copied tables; once they hold what those hold that serve, the swap."""
         try:
             build, fresh = self._next_tables()
-            if fresh.is_busy():
+            if build is None or fresh is None or fresh.is_busy():
                 self._rewrites.put_off(BUSY_S)
                 return
             entries = self._log.read(build.position, READ_BYTES)
@@ -333,7 +327,7 @@ class Projector:
                 return
             if build.position < self._position:
                 build.apply([Arrival(self._position, {})])
-        except StorageFailed as failure:
+        except (StorageFailed, StatementRefused, ViewBehind, OSError) as failure:
             # The tables that are served have nothing to do with it.
             logger.error("the tables of telemetry could not be rewritten, which is tried again: %s", failure)
             self._give_up_next()
@@ -349,14 +343,20 @@ class Projector:
             self._rewrites.finish()
             self._work.notify_all()
 
-    def _next_tables(self) -> tuple[TelemetryBuild, FreshFile]:
+    def _next_tables(self) -> tuple[TelemetryBuild | None, FreshFile | None]:
+        """The copied tables; None while they are being copied."""
         if self._next_build is None or self._fresh is None:
-            self._fresh = self._warehouse.fresh("telemetry")
-            self._rewrites.begin()
-            self._next_build = TelemetryBuild.open(self._fresh, self._log.epoch)
+            if not self._copy.is_begun:
+                self._rewrites.begin()
+                self._copy.begin()
+            self._fresh = self._copy.take()
+            if self._fresh is not None:
+                finish(self._fresh)
+                self._next_build = TelemetryBuild.open(self._fresh, self._log.epoch)
         return self._next_build, self._fresh
 
     def _give_up_next(self) -> None:
+        self._copy.give_up()
         if self._fresh is not None:
             self._fresh.discard()
         self._next_build = self._fresh = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -12,14 +11,15 @@ from typing import Literal
 from msgspec import Struct
 
 from projections.telemetry_build import TablesState, TelemetryBuild
-from projections.telemetry_columns import NUMBERS_PER_POSITION
-from projections.warehouse.errors import ProjectionError
+from projections.telemetry_erasure import Cleaned, ContentAttributes, Deletion, clean
+from projections.warehouse.errors import ProjectionError, ViewBehind
 from projections.warehouse.instance import Warehouse
-from projections.warehouse.plan import query_text
 from telemetry.log.port import Content
 from telemetry.log.retention_clock import SYSTEM_CLOCKS, Clocks, RetentionClock
 from telemetry.log.segment_log import SEGMENT_BYTES, SegmentLog
-from telemetry.own.captured import LABELS, Erasable, Eraser
+from telemetry.own.captured import Erasable, Erased, Eraser
+from telemetry.own.message_content import ATTRIBUTES
+from telemetry.own.tracing import SERVICE_NAME
 from telemetry.store.decoding import Decoder, DecodingProcess
 from telemetry.store.intake import Intake
 from telemetry.store.projector import Projector
@@ -99,16 +99,26 @@ class TelemetryStore:
         ViewBehind."""
         await self._projector.reached(wanted)
 
-    async def erase(self, deleted: Sequence[Erasable]) -> dict[str, int]:
-        """Removes what the server captured on spans of `deleted` things from log and tables, which are rewritten. Returns
-        the number of spans by id. Nothing is rewritten where nothing was captured. Raises ViewBehind, LogFailed."""
+    async def erase(self, deleted: Sequence[Erasable]) -> Erased:
+        """Removes from log and tables what the server captured on spans of `deleted` things, and what a damaged log has
+        left aside, of which no one can say whose content it holds: damaged bytes, their copies, and tables that were
+        kept. Nothing is rewritten where there is none of it. Raises ViewBehind, LogFailed, and other ProjectionErrors."""
         await self.reached()
-        eraser = Eraser(deleted)
-        first, spans = await asyncio.to_thread(_captured, self._warehouse, deleted, eraser)
-        if spans:
-            await asyncio.to_thread(self._log.rewrite, first, eraser.without_content)
+        cleaned = await asyncio.to_thread(self._clean, deleted)
+        removed = await asyncio.to_thread(
+            self._log.erase, Eraser(deleted).without_content, everywhere=bool(cleaned.spans)
+        )
+        if cleaned.leaves_blocks:
             await self._projector.rewritten()
-        return spans
+        kept = [f"tables {name} of telemetry.duckdb, kept from a damaged log" for name in cleaned.kept]
+        return Erased(cleaned.spans, [*removed, *kept])
+
+    def _clean(self, deleted: Sequence[Erasable]) -> Cleaned:
+        build = self._projector.build
+        if build is None:
+            raise ViewBehind("The tables of telemetry are being opened.")
+        deletions = [Deletion(one.kind, one.id, one.deleted_us * 1000) for one in deleted]
+        return clean(self._warehouse, build.schema, deletions, ContentAttributes(ATTRIBUTES, SERVICE_NAME))
 
     def state(self) -> StoreState:
         damages = self._log.damages()
@@ -132,25 +142,6 @@ class TelemetryStore:
         self._projector.stop()
         self._decoder.close()
         self._log.close()
-
-
-def _captured(
-    warehouse: Warehouse, deleted: Sequence[Erasable], eraser: Eraser
-) -> tuple[int, dict[str, int]]:
-    """The first position of the log with captured content of `deleted` things, and the number of spans by id."""
-    params = {f"{kind}s": [one.id for one in deleted if one.kind == kind] for kind in LABELS}
-    until_ns = max((one.deleted_us for one in deleted), default=0) * 1000
-    first, spans = 0, Counter[str]()
-    with warehouse.snapshot() as snapshot:
-        rows = snapshot.rows(query_text("captured_spans"), {**params, "until_ns": until_ns})
-    for number, agent_id, session_id, dataset_id, benchmark_id, start_ns, count in rows:
-        labels = zip(LABELS.values(), (agent_id, session_id, dataset_id, benchmark_id), strict=True)
-        owner = eraser.owner(labels, start_ns)
-        if owner:
-            position = number // NUMBERS_PER_POSITION
-            first = min(first or position, position)
-            spans[owner] += count
-    return first, dict(spans)
 
 
 def _tables_state(warehouse: Warehouse) -> TablesState:

@@ -161,6 +161,93 @@ def test_what_was_deleted_is_in_no_file(capturing: Replaystack, tmp_path: Path) 
     assert '"level":"error"' not in server.log
 
 
+def damage_near(file: Path, text: str) -> None:
+    """Flips a bit right before the first place where a file has this text."""
+    content = bytearray(file.read_bytes())
+    content[content.index(text.encode()) - 1] ^= 0x10
+    file.write_bytes(content)
+
+
+def spans_of(http: httpx.Client, agent_id: str) -> list[dict[str, Any]]:
+    return Telemetry(http).spans({"key": "gen_ai.agent.id", "op": "eq", "value": agent_id})
+
+
+def segment(data: Path) -> Path:
+    return data / "telemetry" / "00000000000000000001.otlp"
+
+
+@pytest.mark.parametrize("tables", ["tables", "tables of another version", "no tables"])
+def test_what_a_damaged_telemetry_log_leaves_is_erased(
+    capturing: Replaystack, tmp_path: Path, tables: str
+) -> None:
+    """Damaged bytes, their copies, and tables that were kept; what the log has lost stays in the tables that serve."""
+    server = capturing
+    gone, kept = Canaries("gone"), Canaries("kept")
+    with server.http() as http:
+        other, conversation = talk(Api(http), kept), talk(Api(http), gone)
+        read_all(http)
+        spans = len(spans_of(http, other.agent_id))
+    server.stop()
+    for canary in (gone.made[-1], kept.made[-1]):
+        damage_near(segment(server.data), canary)
+    if tables == "tables of another version":
+        with duckdb.connect(server.data / "telemetry.duckdb") as db:
+            db.execute("UPDATE main.served SET schema_hash = 'another'")
+    elif tables == "no tables":
+        (server.data / "telemetry.duckdb").unlink()
+    server.start()
+    with server.http() as http:
+        read_all(http)
+        wait_until(lambda: list((server.data / "telemetry").glob("*.damaged")), DONE_S)
+        http.delete(f"/v1alpha/agents/{conversation.agent_id}").raise_for_status()
+        shown = done(http, conversation.agent_id)
+        assert found_in(server.data, gone.made, tmp_path) == {}
+        assert not list((server.data / "telemetry").glob("*.damaged"))
+        removed = " ".join(shown["removed"])
+        assert ".damaged" in removed and "damaged bytes at" in removed
+        assert ("kept from a damaged log" in removed) is (tables == "tables of another version")
+        if tables == "tables":
+            assert len(spans_of(http, other.agent_id)) == spans
+        again = Api(http).conversation()
+        again.turn("afterwards")
+        server.check_healthy()
+    server.restart()
+    with server.http() as http:
+        read_all(http)
+        assert receipt(http, conversation.agent_id) == shown
+        assert not list((server.data / "telemetry").glob("*.damaged"))
+        http.delete(again.path).raise_for_status()
+        done(http, again.session_id)
+        assert found_in(server.data, gone.made, tmp_path) == {}
+
+
+def test_the_copy_of_lost_events_is_erased(fresh_server: FreshServer, tmp_path: Path) -> None:
+    server = fresh_server()
+    canary = Canaries("lost")
+    with server.http() as http:
+        agent_id = Api(http).create_agent(TOOLS)
+        http.get("/v1alpha/agents").raise_for_status()
+    server.stop()
+    log = (server.data / "events.sqlite").read_bytes()
+    server.start()
+    with server.http() as http:
+        conversation = Conversation(
+            Api(http), agent_id, Api(http).create_session(agent_id, canary("session"))
+        )
+        conversation.turn(canary("message") + LONG)
+        read_all(http)
+    server.stop()
+    (server.data / "events.sqlite").write_bytes(log)
+    server.start(accept_loss=True)
+    assert list(server.data.glob("views.duckdb.lost-*")) and found_in(server.data, canary.made, tmp_path)
+    with server.http() as http:
+        http.delete(f"/v1alpha/agents/{agent_id}").raise_for_status()
+        shown = done(http, agent_id)
+    assert any(name.startswith("views.duckdb.lost-") for name in shown["removed"])
+    assert not list(server.data.glob("views.duckdb.lost-*"))
+    assert found_in(server.data, canary.made, tmp_path) == {}
+
+
 def test_rows_and_evaluations_are_erased_with_their_dataset_and_benchmark(
     capturing: Replaystack, tmp_path: Path
 ) -> None:

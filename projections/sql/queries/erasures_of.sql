@@ -9,6 +9,7 @@ SELECT
     e.jobs,
     r.recorded_us AS completed_us,
     r.spans,
+    r.removed,
     EXISTS (SELECT 1 FROM now.sessions AS s WHERE e.kind = 'agent' AND s.agent_id = e.id) AS has_more
 FROM now.erasures AS e
 ASOF LEFT JOIN now.erasure_runs AS r ON e.position <= r.until

@@ -74,9 +74,9 @@ def _span(
         names.GEN_AI_TOOL_TYPE: FUNCTION,
     }
     if message_content.is_captured():
-        attributes[names.GEN_AI_TOOL_CALL_RESULT] = _text(response.content)[:MAX_CHARACTERS]
+        attributes[message_content.TOOL_RESULT] = _text(response.content)[:MAX_CHARACTERS]
         if call is not None:
-            attributes[names.GEN_AI_TOOL_CALL_ARGUMENTS] = _text(call.arguments)[:MAX_CHARACTERS]
+            attributes[message_content.TOOL_ARGUMENTS] = _text(call.arguments)[:MAX_CHARACTERS]
     return tracing.span(f"{names.EXECUTE_TOOL} {response.tool_name}", attributes=attributes)
 
 
