@@ -121,7 +121,7 @@ def _progress(console: Console) -> Progress:
 
 
 def _follow(connect: Callable[[], Connection], job: JobName, progress: Progress) -> None:
-    from stack.errors import NotFound
+    from stack.errors import NotFound, Unavailable
 
     shown = progress.add_task(job.name, total=None, failed="")
     connection, lost_at = connect(), 0.0
@@ -135,8 +135,8 @@ def _follow(connect: Callable[[], Connection], job: JobName, progress: Progress)
             if time.monotonic() - lost_at > RECONNECT_S:
                 raise ConnectionError(f"{error}; the job goes on when the server does") from error
         time.sleep(RETRY_S)
-        # A server that was started again has another port.
-        with suppress(NotFound):
+        # A server that was started again has another port; until it answers it is starting (Unavailable).
+        with suppress(NotFound, Unavailable):
             connection = connect()
 
 
