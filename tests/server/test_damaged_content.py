@@ -136,6 +136,8 @@ def test_a_damaged_event_of_a_turn_costs_that_turn(
             conversation.turn("First")
             conversation.turn("Second")
             conversation.turn("Third")
+            # Reading waits for the read models: they hold what is damaged below.
+            assert len(conversation.show()["turns"]) == 3
     server.kill9()
     names = []
     with closing(sqlite3.connect(server.data / "events.sqlite")) as log, log:
