@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Literal, Protocol
@@ -25,6 +26,8 @@ _KINDS = ("int64", "object", "object", "int32", "object", "int64", "object", "ob
 # ms to load 1 / 100 / 2,000 / 20,000 rows of 600 bytes: one kept appender 0.8 / 1.2 / 4.7 / 90, numpy columns
 # 1.7 / 2.0 / 4.0 / 33, lists unnested 1.0 / 1.2 / 5.3 / 55, one JSON parameter 1.6 / 2.1 / 12 / 157.
 _APPENDER_ROWS = 1000
+_CHECKPOINT_TRIES_S = 5.0
+_CHECKPOINT_PAUSE_S = 0.02
 # In an IOException's message: a block with a wrong checksum, one behind the end of the file.
 _SIGNS_OF_DAMAGE = ("orrupt", "Could not read enough bytes")
 
@@ -129,8 +132,18 @@ class Writer:
             yield
 
     def checkpoint(self) -> None:
+        """Writes the file's log back. DuckDB refuses that while another transaction is at a point where it writes; that
+        passes, so it is tried again for up to 5 s."""
+        give_up_at = time.monotonic() + _CHECKPOINT_TRIES_S
         with self._lock, translated():
-            self.cursor.execute(f"CHECKPOINT {self._file}")
+            while True:
+                try:
+                    self.cursor.execute(f"CHECKPOINT {self._file}")
+                    return
+                except duckdb.TransactionException:
+                    if time.monotonic() > give_up_at:
+                        raise
+                time.sleep(_CHECKPOINT_PAUSE_S)
 
     def close(self) -> None:
         with self._lock:

@@ -47,7 +47,8 @@ def test_an_unknown_parameter_is_refused(client: httpx.Client, method: str, path
     ("path", "mentions"),
     [
         ("/v1alpha/agents?limt=1", "did you mean `limit`"),
-        ("/v1/agents?start=0&limit=1", "Known here: limit, start_index."),
+        ("/v1/agents?start=0&limit=1", "did you mean `start_index`"),
+        ("/v1/agents?first=0&limit=1", "Known here: limit, start_index."),
         ("/v1/agents?limit=1&startIndex=0", "did you mean `start_index`"),
         ("/v1beta/datasets/a/b/versions?Limit=1", "did you mean `limit`"),
         ("/v1beta/datasets/a/versions/diff?form=1", "did you mean `from`"),

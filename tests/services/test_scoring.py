@@ -241,7 +241,7 @@ def test_own_patterns_are_matched_in_the_worker() -> None:
             scored = await made.score_row(
                 BASE, judging("{generated_answer}", "(go+d)"), {"generated_answer": "x"}
             )
-            assert scored["score"] == "good" and len(made._workers._all) == 1
+            assert scored["score"] == "good" and made._workers._pool._starter.has_workers
 
     asyncio.run(run())
 

@@ -135,7 +135,7 @@ async def test_own_files_where_nothing_was_converted(reader: RowReader) -> None:
     [
         ("llamastack/simpleqa", "several splits; add ?split= with one of test, train"),
         ("llamastack/simpleqa?split=train&revision=v9", "no revision 'v9'"),
-        ("no one/nothing?split=train", "does not exist"),
+        ("nobody/nothing?split=train", "does not exist"),
         ("closed/gated?split=train", "is gated"),
         ("llamastack/simpleqa?split=train&token=hf_secretsecretsecret", "the parameter 'token'"),
         ("llamastack/simpleqa?split=train&split=test", "each once"),
