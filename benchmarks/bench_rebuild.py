@@ -22,6 +22,7 @@ from pathlib import Path
 from benchmarks.report import standalone
 from benchmarks.result import Result, of_rounds
 from benchmarks.servers import ROOT
+from projections.read_models import current_plan
 from projections.warehouse.engine import Engine
 from projections.warehouse.feed import Record
 from projections.warehouse.instance import Warehouse
@@ -111,7 +112,7 @@ def rebuild(folder: Path) -> dict[str, float]:
     """One rebuild in this process, from `<folder>/log.sqlite`."""
     feed = SqliteFeed(folder / "log.sqlite")
     warehouse = Warehouse.open(folder / "warehouse")
-    engine = Engine(warehouse, feed)
+    engine = Engine(warehouse, feed, current_plan())
     began = time.perf_counter()
     engine.start()
     engine.rebuilt_blocking()

@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.json import Decoder
 
 from projections import wire
+from projections.turn_sessions import TurnSessions
 from projections.warehouse.plan import ReadModel
 from projections.warehouse.reader import NOW, Reader, Row, rfc3339
 from schemas.api.turn import (
@@ -39,6 +40,7 @@ READ_MODEL = ReadModel(
     views=("turns", "steps"),
     apply=("turn_changes",),
     queries=("turn_rows", "open_turns"),
+    resolver=TurnSessions,
 )
 
 

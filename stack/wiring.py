@@ -7,6 +7,7 @@ import logging
 import secrets
 from contextlib import ExitStack
 
+from projections.read_models import current_plan
 from projections.warehouse.engine import Engine
 from projections.warehouse.reader import HydratingReader
 from schemas.events.turn import Owner
@@ -84,6 +85,7 @@ class Server:
         self.engine = Engine(
             self.warehouse,
             self.store.feed,
+            current_plan(),
             linger_ms=settings.view_linger_ms,
             linger_max_ms=settings.view_linger_max_ms,
         )

@@ -14,8 +14,8 @@ from projections.warehouse.transaction import File
 # With less free space than this, a file that cannot be opened is not damaged: the disk is full.
 FULL_BYTES = 1 << 20
 
-# Limits are known of each row group: a trace among 2 million spans takes 3 instead of 6 ms with small ones. Spans that
-# lie apart are read from half as many bytes in small blocks; still smaller ones cost twice as much to write.
+# Limits are known of each row group: one of many keys among 2 million rows takes 3 ms instead of 6 with small groups. Rows
+# that lie apart are read from half as many bytes in small blocks; still smaller ones cost twice as much to write.
 OPTIONS: dict[str, str] = {"telemetry": " (ROW_GROUP_SIZE 30720, BLOCK_SIZE 65536)"}
 
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 from msgspec import DecodeError, Struct, json
 
-from projections.turn_sessions import TurnSessions
 from projections.warehouse.errors import LogBehindView, StatementRefused
 from projections.warehouse.feed import Feed, Record, unversioned
 from projections.warehouse.instance import Served, Warehouse
@@ -22,7 +21,6 @@ FAILED_EVENTS_KEPT = 1000
 _ERROR_CHARS = 500
 # A redacted event carries at most an actor and a trace id.
 _REDACTED_BYTES = 512
-_NAME, _STATE = 4, 6  # columns of a batch
 
 _SERVED = """CREATE TABLE IF NOT EXISTS views.main.served (
     schema_name VARCHAR NOT NULL, schema_hash VARCHAR NOT NULL, epoch VARCHAR NOT NULL, plan VARCHAR NOT NULL)"""
@@ -65,7 +63,7 @@ class Build:
         self.cut_off = False
         self.failed: list[FailedEvent] = []
         self._stored_position = 0
-        self._turn_sessions = TurnSessions()
+        self._resolver = plan.resolver() if plan.resolver is not None else None
         self._target = target
         self._statements = [
             (frozenset(statement.events), in_schema(statement.sql, self.schema))
@@ -85,15 +83,16 @@ class Build:
         return build
 
     @classmethod
-    def served(cls, target: Writes) -> Build | None:
-        """The build that the file says is served, or None: a new file, or one whose pointer was lost."""
+    def served(cls, target: Writes, current: Plan) -> Build | None:
+        """The build that the file says is served, or None: a new file, or one whose pointer was lost. It goes by the plan
+        that is stored with it, and by the resolver of the `current` one."""
         with target.write() as transaction:
             transaction.run(_SERVED)
             found = transaction.rows("SELECT schema_name, epoch, plan FROM views.main.served")
             if len(found) != 1:
                 return None
             name, epoch, plan = found[0]
-            build = cls(target, int(name.removeprefix("build_")), Plan.decode(plan), epoch)
+            build = cls(target, int(name.removeprefix("build_")), current.decode(plan), epoch)
             ((build.position,),) = transaction.rows(f"SELECT position FROM {build.schema}.progress")
             build._stored_position = build.position
             build.failed = [
@@ -102,12 +101,9 @@ class Build:
                     f"SELECT position, stream, name, error FROM {build.schema}.failed_events ORDER BY position"
                 )
             ]
-            build._turn_sessions.restore(
-                (turn_id, session_id)
-                for turn_id, session_id, *_ in transaction.rows(
-                    in_schema(build.plan.queries["open_turns"], build.schema)
-                )
-            )
+            if build._resolver is not None:
+                query = build.plan.queries[build._resolver.query]
+                build._resolver.restore(transaction.rows(in_schema(query, build.schema)))
         return build
 
     def is_of(self, feed: Feed) -> bool:
@@ -148,11 +144,11 @@ class Build:
             return
         self.cut_off = True
         wanted = self._wanted(records)
-        if wanted[0]:
+        if wanted["position"]:
             self._apply_or_halve(wanted)
         self.position = records[-1].position
         self.cut_off = False
-        if not wanted[0] and self.position - self._stored_position >= FAILED_EVENTS_KEPT:
+        if not wanted["position"] and self.position - self._stored_position >= FAILED_EVENTS_KEPT:
             self.store_position()
 
     def store_position(self) -> None:
@@ -164,8 +160,8 @@ class Build:
             self._stored_position = self.position
 
     def _wanted(self, records: Sequence[Record]) -> Columns:
-        """The records that any statement looks at, without the redacted ones and those of unknown turns. What
-        cannot be taken apart or read is null, which the tables refuse."""
+        """The records that any statement looks at, without the redacted ones and those that the resolver
+        leaves out. What cannot be taken apart or read is null, which the tables refuse."""
         positions: list[int] = []
         streams: list[str] = []
         ids: list[str | None] = []
@@ -173,8 +169,8 @@ class Build:
         names: list[str] = []
         times: list[int] = []
         states: list[str | None] = []
-        sessions: list[str | None] = []
-        known, session_of = self.plan.events, self._turn_sessions.session_of
+        resolved: list[str | None] = []
+        known, resolver = self.plan.events, self._resolver
         for record in records:
             position, stream, version, stored_name, recorded_at, state = record
             name = unversioned(stored_name)
@@ -183,31 +179,42 @@ class Build:
                 name = stored_name
             if name not in known or (len(state) <= _REDACTED_BYTES and _is_redacted(state)):
                 continue
-            counts, session_id = session_of(record)
-            if counts:
-                positions.append(position)
-                streams.append(stream)
-                ids.append(_id(stream))
-                versions.append(version)
-                names.append(name)
-                times.append(recorded_at)
-                states.append(_text(state))
-                sessions.append(session_id)
-        return positions, streams, ids, versions, names, times, states, sessions
+            if resolver is not None:
+                counts, value = resolver.resolve(record)
+                if not counts:
+                    continue
+                resolved.append(value)
+            positions.append(position)
+            streams.append(stream)
+            ids.append(_id(stream))
+            versions.append(version)
+            names.append(name)
+            times.append(recorded_at)
+            states.append(_text(state))
+        columns: Columns = {
+            "position": positions,
+            "stream": streams,
+            "id": ids,
+            "version": versions,
+            "name": names,
+            "recorded_at": times,
+            "state": states,
+        }
+        return columns if resolver is None else {**columns, resolver.column: resolved}
 
     def _apply_or_halve(self, rows: Columns) -> None:
         try:
             self._apply_at_once(rows)
         except StatementRefused as refused:
-            count = len(rows[0])
+            count = len(rows["position"])
             if count == 1:
                 self._write_down(rows, str(refused))
                 return
-            self._apply_or_halve(tuple(column[: count // 2] for column in rows))
-            self._apply_or_halve(tuple(column[count // 2 :] for column in rows))
+            self._apply_or_halve({name: column[: count // 2] for name, column in rows.items()})
+            self._apply_or_halve({name: column[count // 2 :] for name, column in rows.items()})
 
     def _apply_at_once(self, rows: Columns) -> None:
-        names, last = set(rows[_NAME]), rows[0][-1]
+        names, last = set(rows["name"]), rows["position"][-1]
         with self._target.write() as transaction:
             transaction.load(rows)
             for events, sql in self._statements:
@@ -217,9 +224,9 @@ class Build:
         self.position = self._stored_position = last
 
     def _write_down(self, row: Columns, error: str) -> None:
-        if row[_STATE][0] is None:
+        if row["state"][0] is None:
             error = "Its content in the log is damaged. `replaystack verify` tells more; restore a backup."
-        failed = FailedEvent(row[0][0], row[1][0], row[_NAME][0], error[:_ERROR_CHARS])
+        failed = FailedEvent(row["position"][0], row["stream"][0], row["name"][0], error[:_ERROR_CHARS])
         with self._target.write() as transaction:
             if len(self.failed) < FAILED_EVENTS_KEPT:
                 transaction.run(

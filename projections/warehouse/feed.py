@@ -25,7 +25,7 @@ class Record(NamedTuple):
 
 
 def unversioned(name: str) -> str:
-    """The name of an event without its schema version: `turn.started` of `turn.started.1`. Read models go by these
+    """The name of an event without its schema version: `order.placed` of `order.placed.1`. Read models go by these
     names: every record of a feed has its event's present version, whichever that is."""
     return name.rpartition(".")[0]
 

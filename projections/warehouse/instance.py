@@ -60,7 +60,7 @@ class Served(Struct, frozen=True):
 
 
 class Warehouse:
-    """One process, one warehouse. Any thread may read; writers of one file take turns."""
+    """One process, one warehouse. Any thread may read; one transaction of a file is open at a time."""
 
     def __init__(self, folder: Path, *, memory_limit: str | None, threads: int) -> None:
         self._folder = folder
@@ -96,7 +96,7 @@ class Warehouse:
         is no database any more is set aside. Raises StorageFailed.
 
         `threads` are those that share one statement; readers run concurrently anyway. With two, small
-        statements take 10 % more CPU (a turn 2.2 ms instead of 1.9 ms, a rebuild 12 s instead of 10.7 s).
+        statements take 10 % more CPU (2.2 ms instead of 1.9 ms, a rebuild 12 s instead of 10.7 s).
         """
         folder.mkdir(parents=True, exist_ok=True)
         left = [file for file in (folder / "spill").glob("*") if file.is_file()]

@@ -123,5 +123,5 @@ class NextViews:
                     self._rewrites.begin()
                     self._copy.begin()
                 self._fresh = self._copy.take()
-                self.build = Build.served(self._fresh) if self._fresh is not None else None
+                self.build = Build.served(self._fresh, self._plan) if self._fresh is not None else None
         return self.build, self._fresh

@@ -15,6 +15,7 @@ from importlib.resources import files
 from msgspec import Struct, json
 
 from projections.warehouse.feed import unversioned
+from projections.warehouse.resolver import Resolver
 from schemas.events import REGISTRY
 
 _PLACEHOLDER = re.compile(r"\bnow\.(?=[a-z_])")
@@ -23,7 +24,8 @@ _EVENTS = re.compile(r"\A-- on: (.+)\n")
 
 class ReadModel(Struct, frozen=True, kw_only=True):
     """The SQL files of one read model, by name. `apply` runs in this order. A new `version` forces a rebuild
-    where the SQL text alone would not show that its meaning changed."""
+    where the SQL text alone would not show that its meaning changed. At most one of the models of a plan has a
+    `resolver`."""
 
     name: str
     tables: tuple[str, ...] = ()
@@ -32,6 +34,7 @@ class ReadModel(Struct, frozen=True, kw_only=True):
     apply: tuple[str, ...] = ()
     queries: tuple[str, ...] = ()
     version: int = 1
+    resolver: type[Resolver] | None = None
 
 
 class Statement(Struct, frozen=True):
@@ -42,13 +45,22 @@ class Statement(Struct, frozen=True):
     sql: str
 
 
+class _Stored(Struct, frozen=True):
+    versions: dict[str, int]
+    ddl: tuple[str, ...]
+    statements: tuple[Statement, ...]
+    queries: dict[str, str]
+
+
 class Plan(Struct, frozen=True, dict=True):
-    """All SQL of a build: DDL in order, statements in order, queries by name."""
+    """All SQL of a build: DDL in order, statements in order, queries by name; and the resolver that its statements rely
+    on. What is stored with the tables is the SQL alone."""
 
     versions: dict[str, int]
     ddl: tuple[str, ...]
     statements: tuple[Statement, ...]
     queries: dict[str, str]
+    resolver: type[Resolver] | None = None
 
     @cached_property
     def events(self) -> frozenset[str]:
@@ -57,16 +69,18 @@ class Plan(Struct, frozen=True, dict=True):
 
     @cached_property
     def encoded(self) -> str:
-        return json.encode(self).decode()
+        stored = _Stored(self.versions, self.ddl, self.statements, self.queries)
+        return json.encode(stored).decode()
 
     @cached_property
     def hash(self) -> str:
         """32 hex digits that change with any of the SQL or with a version."""
         return hashlib.sha256(self.encoded.encode()).hexdigest()[:32]
 
-    @classmethod
-    def decode(cls, encoded: str) -> Plan:
-        return json.decode(encoded, type=cls)
+    def decode(self, encoded: str) -> Plan:
+        """The plan that was stored as `encoded`, by an earlier version perhaps, with the resolver of this one."""
+        stored = json.decode(encoded, type=_Stored)
+        return Plan(stored.versions, stored.ddl, stored.statements, stored.queries, self.resolver)
 
 
 def in_schema(sql: str, schema: str) -> str:
@@ -79,11 +93,15 @@ def compile_plan(models: Sequence[ReadModel]) -> Plan:
     tables = [_sql("tables", name) for model in models for name in model.tables]
     indexes = [_sql("indexes", name) for model in models for name in model.indexes]
     views = [_sql("views", name) for model in models for name in model.views]
+    resolvers = [model.resolver for model in models if model.resolver is not None]
+    if len(resolvers) > 1:
+        raise ValueError("More than one read model of a plan has a resolver; a batch has one column for it.")
     return Plan(
         versions={model.name: model.version for model in models},
         ddl=(*tables, *indexes, *views),
         statements=tuple(_statement(name) for model in models for name in model.apply),
         queries={name: _sql("queries", name) for model in models for name in model.queries},
+        resolver=resolvers[0] if resolvers else None,
     )
 
 

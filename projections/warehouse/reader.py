@@ -50,7 +50,7 @@ class HydratingReader:
 
 def rfc3339(microseconds: int) -> str:
     """Microseconds since 1970 UTC as RFC 3339 with microseconds and `Z`."""
-    # A session of 200 turns formats 1,000 of these; `strftime` takes five times as long.
+    # A long answer formats 1,000 of these; `strftime` takes five times as long.
     return (_EPOCH + timedelta(microseconds=microseconds)).isoformat(timespec="microseconds") + "Z"
 
 

@@ -15,14 +15,16 @@ from projections.warehouse.reader import Row
 
 File = Literal["views", "telemetry"]
 
-# The columns of a batch as `load` takes them and the table `batch` holds them, all of one length: position, stream,
-# id (the last part of the stream), version, name, recorded_at (microseconds), state (JSON text), session_id (of a
-# turn). Columns and not rows: a tuple per record is one more thing to collect.
-Columns = tuple[list[Any], ...]
-_BATCH = """CREATE TEMP TABLE batch (
-    position BIGINT, stream VARCHAR, id VARCHAR, version INTEGER, name VARCHAR, recorded_at BIGINT,
-    state VARCHAR, session_id VARCHAR)"""
-_KINDS = ("int64", "object", "object", "int32", "object", "int64", "object", "object")
+# The columns of a batch by name, as `load` takes them and the table `batch` holds them, all of one length. Columns and
+# not rows: a tuple per record is one more thing to collect.
+Columns = dict[str, list[Any]]
+# As types of the database and of numpy; all other columns are texts.
+_TYPES = {
+    "position": ("BIGINT", "int64"),
+    "version": ("INTEGER", "int32"),
+    "recorded_at": ("BIGINT", "int64"),
+}
+_TEXT = ("VARCHAR", "object")
 # ms to load 1 / 100 / 2,000 / 20,000 rows of 600 bytes: one kept appender 0.8 / 1.2 / 4.7 / 90, numpy columns
 # 1.7 / 2.0 / 4.0 / 33, lists unnested 1.0 / 1.2 / 5.3 / 55, one JSON parameter 1.6 / 2.1 / 12 / 157.
 _APPENDER_ROWS = 1000
@@ -78,14 +80,14 @@ class Writes(Protocol):
 
 
 class Writer:
-    """The one connection that writes a file, with its `batch` table."""
+    """The one connection that writes a file, with its temporary table `batch`."""
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection, file: File) -> None:
         self.cursor = cursor
         self._file = file
         self._lock = threading.Lock()
-        cursor.execute(_BATCH)
-        self._appender = cursor.appender("batch")
+        self._batch: tuple[str, ...] = ()
+        self._appender: Any = None
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -97,33 +99,38 @@ class Writer:
                 with translated():
                     self.cursor.execute("COMMIT")
             except BaseException:
+                self._batch = ()  # The table may have been made in this transaction.
                 # A failed commit has rolled back already; a dead instance cannot roll back any more.
                 with suppress(duckdb.Error):
                     self.cursor.execute("ROLLBACK")
                 raise
 
     def load(self, columns: Columns) -> None:
-        self.cursor.execute("TRUNCATE batch")
-        if len(columns[0]) <= _APPENDER_ROWS:
-            try:
-                self._appender.append_rows(zip(*columns, strict=True))
-                self._appender.flush()
-            except BaseException:
-                self._appender = self.cursor.appender("batch")
-                raise
+        self._empty_batch(tuple(columns))
+        if len(columns["position"]) <= _APPENDER_ROWS:
+            self._appender.append_rows(zip(*columns.values(), strict=True))
+            self._appender.flush()
             return
         # Imported where it is needed: 0.2 s of a start that has nothing to load in bulk.
         import numpy as np
 
         incoming = {
-            f"c{i}": np.array(column, dtype=kind)
-            for i, (column, kind) in enumerate(zip(columns, _KINDS, strict=True))
+            name: np.array(column, dtype=_TYPES.get(name, _TEXT)[1]) for name, column in columns.items()
         }
         self.cursor.register("incoming", incoming)
         try:
             self.cursor.execute("INSERT INTO batch SELECT * FROM incoming")
         finally:
             self.cursor.unregister("incoming")
+
+    def _empty_batch(self, names: tuple[str, ...]) -> None:
+        if names == self._batch:
+            self.cursor.execute("TRUNCATE batch")
+            return
+        types = ", ".join(f"{name} {_TYPES.get(name, _TEXT)[0]}" for name in names)
+        self.cursor.execute(f"CREATE OR REPLACE TEMP TABLE batch ({types})")
+        self._appender = self.cursor.appender("batch")
+        self._batch = names
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from projections.read_models import current_plan
 from projections.warehouse.engine import Engine
 from projections.warehouse.reader import HydratingReader, Reader
 from stack.data_folder import DataFolder
@@ -33,7 +34,7 @@ def opened(path: Path) -> Iterator[Offline]:
     folder = DataFolder(path)
     try:
         store, warehouse = open_log_and_views(folder.path)
-        engine = Engine(warehouse, store.feed)
+        engine = Engine(warehouse, store.feed, current_plan())
         try:
             engine.start()
             yield Offline(store, engine, HydratingReader(warehouse, store.hydrate))

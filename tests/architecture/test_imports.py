@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 
 from tests.architecture.sources import PACKAGES, module_of, modules
@@ -88,6 +89,24 @@ def test_a_package_imports_only_those_before_it() -> None:
         if (package := found.name.split(".")[0]) in PACKAGES
         and PACKAGES.index(package) > PACKAGES.index(module.parts[0])
     ]
+    assert wrong == []
+
+
+def test_the_warehouse_is_machinery() -> None:
+    """Read models use it, and it knows none of them: neither by an import nor by name."""
+    nouns = re.compile(
+        "(?<![a-z])([Aa]gent|[Ss]ession|[Tt]urn|[Dd]ataset|[Bb]enchmark|[Jj]ob|[Ss]pan)s?(?![a-z])"
+    )
+    wrong = []
+    for module in modules():
+        if within(module.name, "projections.warehouse"):
+            wrong += [
+                f"{module.where}:{found.line} imports {found.name}"
+                for found in module.imports()
+                if within(found.name, "projections") and not within(found.name, "projections.warehouse")
+            ]
+            for number, line in enumerate(module.path.read_text().splitlines(), 1):
+                wrong += [f"{module.where}:{number} names {noun!r}" for noun in nouns.findall(line)]
     assert wrong == []
 
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from projections.read_models import current_plan
 from projections.warehouse.engine import Engine
 from projections.warehouse.feed import Feed
 from projections.warehouse.instance import Warehouse
+from projections.warehouse.plan import Plan
 from tests.projections.feeds import ListFeed
 
 TABLES = (
@@ -31,10 +33,12 @@ TABLES = (
 
 
 @contextmanager
-def following(folder: Path, feed: Feed, **options: Any) -> Iterator[tuple[Warehouse, Engine]]:
+def following(
+    folder: Path, feed: Feed, plan: Plan | None = None, **options: Any
+) -> Iterator[tuple[Warehouse, Engine]]:
     """The view of `folder`, followed from `feed` until the end of the block."""
     warehouse = Warehouse.open(folder)
-    engine = Engine(warehouse, feed, **options)
+    engine = Engine(warehouse, feed, plan or current_plan(), **options)
     try:
         engine.start()
         yield warehouse, engine

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from projections.read_models import current_plan
 from projections.warehouse.engine import Engine
 from projections.warehouse.errors import FileInUse
 from projections.warehouse.instance import Warehouse
@@ -45,7 +46,7 @@ def write_until_killed(folder: Path) -> None:
     """Writes conversations into the log, deletes some and rebuilds now and then; says when it has begun."""
     feed = FileFeed(folder / "log.sqlite")
     warehouse = Warehouse.open(folder)
-    engine = Engine(warehouse, feed, batch_serving=200)
+    engine = Engine(warehouse, feed, current_plan(), batch_serving=200)
     engine.start()
     print("begun", flush=True)
     rng = random.Random()

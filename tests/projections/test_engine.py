@@ -32,7 +32,7 @@ def changed_plan() -> Plan:
     """The plan of a later version of the code: one more query, and another query changed."""
     plan = current_plan()
     queries = dict(plan.queries, agents_page=plan.queries["agents_page"] + "-- changed\n")
-    return Plan({**plan.versions, "agent": 2}, plan.ddl, plan.statements, queries)
+    return Plan({**plan.versions, "agent": 2}, plan.ddl, plan.statements, queries, plan.resolver)
 
 
 # --- reading one's own writes --------------------------------------------------------------------------------

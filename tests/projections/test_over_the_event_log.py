@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from projections import session, turn
+from projections.read_models import current_plan
 from projections.warehouse.engine import Engine
 from projections.warehouse.instance import Warehouse
 from projections.warehouse.reader import HydratingReader
@@ -54,7 +55,7 @@ async def converse(log: EventStore, session_id: str, text: str) -> int:
 async def test_following_redacting_and_rebuilding(tmp_path: Path) -> None:
     log = EventStore.open(tmp_path)
     warehouse = Warehouse.open(tmp_path)
-    engine = Engine(warehouse, log.feed)
+    engine = Engine(warehouse, log.feed, current_plan())
     engine.start()
     reader = HydratingReader(warehouse, log.hydrate)
     try:

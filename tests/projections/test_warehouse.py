@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from projections import agent
+from projections.read_models import current_plan
 from projections.warehouse.engine import Engine
 from projections.warehouse.errors import FileInUse, StatementRefused, ViewBehind, WarehouseClosed
 from projections.warehouse.files import DAMAGED_COPIES_KEPT, copies_set_aside
@@ -138,7 +139,7 @@ def test_it_reopens_while_the_engine_runs(tmp_path: Path, feed: ListFeed) -> Non
             warehouse.reopen(damaged="views" if damaged else None, generation=warehouse.generation)
             with pytest.raises(ViewBehind):
                 agent.page(warehouse)
-            again = Engine(warehouse, feed)
+            again = Engine(warehouse, feed, current_plan())
             again.start()
             again.reached_blocking(feed.append(h.agent_created(f"b{damaged}")), 10)
             again.stop()
