@@ -1,5 +1,4 @@
-"""The application: domain, event store, providers, services, HTTP, commands."""
+"""The application: domain, event store, providers, services, HTTP, commands.
 
-from importlib.metadata import version
-
-VERSION = version("replaystack")
+Every worker process imports this package: nothing is imported here.
+"""

@@ -11,7 +11,6 @@ from projections.read_models import current_plan
 from projections.warehouse.engine import Engine
 from projections.warehouse.reader import HydratingReader
 from schemas.events.turn import Owner
-from stack import VERSION
 from stack.data_folder import DataFolder
 from stack.log_loss import open_log_and_views
 from stack.providers.fetch.guarded import GuardedFetcher
@@ -47,6 +46,7 @@ from stack.services.turns.turn import TurnService
 from stack.services.turns.turn_driver import TurnDriver, TurnLimits
 from stack.services.views import Views
 from stack.settings import Settings
+from stack.version import VERSION
 from stack.workers.limits import Limits
 from stack.workers.pool import OneWorker
 from stack.workers.process import Spec
@@ -261,7 +261,7 @@ class Server:
         await asyncio.to_thread(self.signals.shutdown)
 
 
-def decoding_process() -> OneWorker:
+def decoding_process(wait_s: float = decoding_worker.ANSWER_S) -> OneWorker:
     """Decodes requests of telemetry that are not small."""
-    limits = Limits(memory_bytes=decoding_worker.MEMORY_BYTES)
+    limits = Limits(memory_bytes=decoding_worker.MEMORY_BYTES, wait_s=wait_s)
     return OneWorker(Spec(module=decoding_worker.__name__, limits=limits))

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from stack import VERSION
 from stack.private_files import restrict_umask
+from stack.version import VERSION
 
 COMMANDS = {
     "serve": "Serve the HTTP API until stopped.",

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from projections.warehouse.errors import ProjectionError
 from projections.warehouse.files import copies_set_aside, database_path
-from stack import VERSION, log_loss
+from stack import log_loss
 from stack.cli.offline import has_log
 from stack.cli.running import server_state
 from stack.cli.telemetry_log import REMEDY, telemetry_log
@@ -31,6 +31,7 @@ from stack.eventstore.verify import VerifyReport, verify
 from stack.log_loss import find_loss, view_position
 from stack.providers.inference.registry import Models
 from stack.settings import Settings
+from stack.version import VERSION
 
 LEAST_FREE_BYTES = 512 * 2**20
 # Of a log that is served: more would take longer than a look at a server should.

@@ -7,9 +7,9 @@ from litestar.response.base import ASGIResponse
 from msgspec import UNSET
 
 from schemas.api.health import HealthInfo, VersionInfo
-from stack import VERSION
 from stack.http.answer import json_answer
 from stack.http.services import Services
+from stack.version import VERSION
 
 
 class HealthController(Controller):

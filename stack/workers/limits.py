@@ -1,4 +1,4 @@
-"""Limits of a worker process, which it sets for itself so that they hold when the server has ended."""
+"""Limits of a worker process. It sets all but the wait for itself, so that they hold when the server has ended."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ _HARD_CPU_S = 5
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """`memory_bytes` is of address space. `cpu_s` is of the whole process; see `grant_cpu` for a limit on each task.
-    `file_bytes` is the largest file that may be written; None means no limit."""
+    """`memory_bytes` is of address space. `wait_s` is how long the server waits for the answer to a task; the time in
+    which no one asks for its next frame does not count. `cpu_s` is of the whole process; see `grant_cpu` for a limit
+    on each task. `file_bytes` is the largest file that may be written; None means no limit."""
 
     memory_bytes: int
+    wait_s: float
     cpu_s: int | None = None
     nice: int = 0
     file_bytes: int | None = None
 
 
-def apply(limits: Limits) -> None:
-    """Bounds this process and ties it to its server."""
-    _end_with_the_server()
+def apply(limits: Limits, server: int) -> None:
+    """Bounds this process and ties it to the server, whose process id it is given."""
+    _end_with(server)
     if limits.nice:
         os.nice(limits.nice)
     with suppress(OSError):
@@ -54,9 +56,12 @@ def grant_cpu(cpu_s: int) -> None:
     )
 
 
-def _end_with_the_server() -> None:
+def _end_with(server: int) -> None:
     """Elsewhere than on Linux the worker ends at the end of its input, or when its computing time is spent."""
     import ctypes
 
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != server:
+        # It ended before it was watched.
+        os._exit(1)

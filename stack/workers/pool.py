@@ -4,32 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import aclosing
 
 from stack.workers import framing
-from stack.workers.framing import Frame
+from stack.workers.failure import failure
 from stack.workers.process import Spec, Worker
 from stack.workers.starter import Starter
-
-_EXIT_S = 1.0
-"""A worker whose pipe has closed gets this long to exit, so that its own exit code can be reported."""
-
-
-class NoAnswer(ConnectionError):
-    """The worker ended before it answered, with `code` (negative for a signal). `is_new` if it had answered no other
-    task: one that was kept may have ended while it was idle."""
-
-    def __init__(self, problem: str, code: int | None = None, *, is_new: bool = True) -> None:
-        super().__init__(problem)
-        self.code = code
-        self.is_new = is_new
-
-
-class Exhausted(NoAnswer):
-    """The task needs more memory than its worker may have."""
-
-
-class Closed(NoAnswer):
-    """The pool is closed."""
 
 
 class Pool:
@@ -44,35 +24,19 @@ class Pool:
         # The one that was used last is the last, and the next to be used.
         self._idle: list[tuple[float, Worker]] = []
         self._retiring: asyncio.TimerHandle | None = None
-        self._closed = False
 
-    async def ask(self, task: bytes, wait_s: float) -> bytes:
-        """Returns the reply to a task. Raises OSError: NoAnswer; TimeoutError `wait_s` after the task was sent; others
-        if no process can be started. A worker whose caller is cancelled is ended."""
+    async def ask(self, task: bytes) -> bytes:
+        """Returns the reply to a task. Raises what `Starter.start` and `Starter.frames` raise. A worker whose caller is
+        cancelled is ended."""
         async with self._places:
-            if self._closed:
-                raise Closed("the pool is closed")
-            is_new = not self._idle
-            worker = await self._starter.start(self._spec) if is_new else self._idle.pop()[1]
-            try:
-                async with asyncio.timeout(wait_s):
-                    await worker.send(task)
-                    frame = await worker.frame()
-            except BaseException:
-                # Its answer would be taken for that of the next task.
-                await self._starter.end(worker)
-                raise
-            if frame is None or frame.kind != framing.DONE or self._closed:
-                outcome = await self._starter.end(worker, _EXIT_S)
-                if self._closed:
-                    raise Closed("the pool is closed")
-                raise _failure(self._spec, frame, outcome, is_new)
+            worker = self._idle.pop()[1] if self._idle else await self._starter.start(self._spec)
+            async with aclosing(self._starter.frames(worker, task)) as frames:
+                reply = [frame.payload async for frame in frames][-1]
             self._keep(worker)
-            return frame.payload
+            return reply
 
     async def aclose(self) -> None:
         """Ends all workers. Who waits for one gets Closed."""
-        self._closed = True
         self._idle.clear()
         if self._retiring is not None:
             self._retiring.cancel()
@@ -99,31 +63,19 @@ class OneWorker:
         self._spec = spec
         self._worker: Worker | None = None
 
-    def ask(self, task: bytes, wait_s: float) -> bytes:
+    def ask(self, task: bytes) -> bytes:
         """As `Pool.ask`. Blocks."""
-        is_new = self._worker is None
         worker = self._worker = self._worker or Worker(self._spec)
         try:
-            frame = worker.reply(task, wait_s)
+            frame = worker.reply(task)
+            if frame is None or frame.kind != framing.DONE:
+                raise failure(worker, frame)
         except BaseException:
             self.close()
             raise
-        if frame is None or frame.kind != framing.DONE:
-            outcome = worker.end(wait_s=_EXIT_S)
-            self._worker = None
-            raise _failure(self._spec, frame, outcome, is_new)
         return frame.payload
 
     def close(self) -> None:
         if self._worker is not None:
             self._worker.end()
             self._worker = None
-
-
-def _failure(spec: Spec, frame: Frame | None, outcome: tuple[int, str], is_new: bool) -> NoAnswer:
-    code, said = outcome
-    if frame is None:
-        return NoAnswer(f"{spec.module} ended with {code}: {said}", code, is_new=is_new)
-    if frame.kind == framing.EXHAUSTED:
-        return Exhausted(f"{spec.module} needs more than {spec.limits.memory_bytes} bytes of memory", code)
-    return NoAnswer(f"{spec.module} failed:\n{frame.payload.decode('utf-8', 'replace')}", code)

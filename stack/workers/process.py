@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from stack.workers import framing
+from stack.workers.descriptor import Descriptor
 from stack.workers.framing import Frame, Incoming
 from stack.workers.limits import Limits
 
@@ -31,12 +32,12 @@ _STDERR_BYTES = 16 * 1024
 
 class Spec(Struct, frozen=True, kw_only=True):
     """How a worker is started. `module` has the function `answer` (see `child`). It gets `variables` and nothing else
-    of the server's environment, where there may be keys; it inherits the file `descriptors`."""
+    of the server's environment, where there may be keys; it inherits the `descriptors` under their numbers."""
 
     module: str
     limits: Limits
     variables: Mapping[str, str] = {}
-    descriptors: tuple[int, ...] = ()
+    descriptors: tuple[Descriptor, ...] = ()
 
 
 class Worker:
@@ -44,21 +45,23 @@ class Worker:
     that started it. Raises OSError if it cannot be started."""
 
     def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.answers = 0
         environment = {
             # The worker finds its modules where the server found them, and never where it was started.
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if Path(path).is_absolute()),
-            "PATH": os.environ.get("PATH", ""),
             "LANG": "C.UTF-8",
+            **{name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ},
         }
         limits = msgspec.json.encode(spec.limits).decode()
         self.process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-P", "-m", "stack.workers.child", spec.module, limits],
+            [sys.executable, "-P", "-m", "stack.workers.child", spec.module, limits, str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
             env={**environment, **spec.variables},
-            pass_fds=spec.descriptors,
+            pass_fds=[one.number for one in spec.descriptors],
             # Ctrl-C in a terminal is for the server, which ends its workers itself.
             start_new_session=True,
         )
@@ -93,7 +96,7 @@ class Worker:
                 self._loop.add_reader(self._out.fileno(), self._arrived)
             self._waiting = self._loop.create_future()
             await self._waiting
-        return found
+        return self._counted(found)
 
     def unwatch(self) -> None:
         """In the event loop before `end`: nothing more is read. Who waits for a frame gets None."""
@@ -101,10 +104,11 @@ class Worker:
         self._pause()
         self._wake()
 
-    def reply(self, task: bytes, wait_s: float) -> Frame | None:
+    def reply(self, task: bytes) -> Frame | None:
         """Sends a task and returns the first frame of its answer, or None if the worker has ended. Blocks. Raises
         TimeoutError."""
         self._send(task)
+        wait_s = self.spec.limits.wait_s
         until = time.monotonic() + wait_s
         answers = select.poll()
         answers.register(self._out, select.POLLIN)
@@ -113,7 +117,7 @@ class Worker:
                 raise TimeoutError(f"no answer within {wait_s:g} s")
             if not self._receive():
                 return None
-        return found
+        return self._counted(found)
 
     def kill(self) -> None:
         self.process.kill()
@@ -141,6 +145,10 @@ class Worker:
     def _send(self, task: bytes) -> None:
         with suppress(BrokenPipeError):
             framing.write(self._in.fileno(), framing.TASK, task)
+
+    def _counted(self, frame: Frame | None) -> Frame | None:
+        self.answers += frame is not None and frame.kind == framing.DONE
+        return frame
 
     def _receive(self) -> bool:
         """Takes what is in a pipe that can be read from. Returns False at its end."""

@@ -1,12 +1,19 @@
-"""Starts workers for an event loop and ends them, at the latest when it is closed."""
+"""Starts workers for an event loop, asks them, and ends them, at the latest when it is closed."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from typing import TypeVar
 
+from stack.workers import framing
+from stack.workers.failure import Closed, failure
+from stack.workers.framing import Frame
 from stack.workers.process import Spec, Worker
+
+T = TypeVar("T")
 
 
 class Starter:
@@ -23,7 +30,9 @@ class Starter:
         return bool(self._living)
 
     async def start(self, spec: Spec) -> Worker:
-        """Raises OSError. If the caller is cancelled, the worker is ended."""
+        """Raises OSError; Closed. If the caller is cancelled, the worker is ended."""
+        if self._closed:
+            raise _closed()
         starting = self._threads.submit(Worker, spec)
         self._starting.add(starting)
         try:
@@ -34,23 +43,46 @@ class Starter:
             raise
         finally:
             self._starting.discard(starting)
-        self._living.add(worker)
         if self._closed:
-            worker.kill()
+            raise _closed()
+        self._living.add(worker)
         return worker
 
-    async def end(self, worker: Worker, wait_s: float = 0.0) -> tuple[int, str]:
-        """As `Worker.end`; to the end, even if the caller is cancelled."""
-        if not wait_s:
-            worker.kill()
-        worker.unwatch()
-        return await asyncio.shield(asyncio.wrap_future(self._threads.submit(self._end, worker, wait_s)))
+    async def frames(self, worker: Worker, task: bytes) -> AsyncGenerator[Frame, None]:
+        """Sends a task to a worker that waits for one, and yields the frames of its answer, DONE as the last. Close it,
+        or read it to its end: a worker whose answer is not wanted any more is ended, as is one that failed.
 
-    def discard(self, worker: Worker) -> None:
+        Raises OSError: NoAnswer, Exhausted and Closed; TimeoutError if the worker takes more than its `wait_s`."""
+        left_s, now_s = worker.spec.limits.wait_s, asyncio.get_running_loop().time
+        frame: Frame | None = None
+        try:
+            began_s = now_s()
+            async with asyncio.timeout(left_s):
+                await worker.send(task)
+            while frame is None or frame.kind != framing.DONE:
+                async with asyncio.timeout(left_s - (now_s() - began_s)):
+                    frame = await worker.frame()
+                if self._closed:
+                    raise _closed()
+                if frame is None or frame.kind in (framing.FAULT, framing.EXHAUSTED):
+                    worker.unwatch()
+                    raise await self._in_thread(failure, worker, frame)
+                left_s -= now_s() - began_s
+                yield frame
+                began_s = now_s()
+        finally:
+            if frame is None or frame.kind != framing.DONE or self._closed:
+                await self.end(worker)
+
+    async def end(self, worker: Worker) -> None:
+        """As `Worker.end`; to the end, even if the caller is cancelled."""
+        await asyncio.shield(self.discard(worker))
+
+    def discard(self, worker: Worker) -> asyncio.Future[None]:
         """The same without waiting for it."""
         worker.kill()
         worker.unwatch()
-        self._threads.submit(self._end, worker)
+        return self._in_thread(self._end, worker)
 
     async def aclose(self) -> None:
         """Ends all workers and those that are being started."""
@@ -58,16 +90,19 @@ class Starter:
         for starting in list(self._starting):
             with suppress(OSError):
                 self._living.add(await asyncio.wrap_future(starting))
-        living = list(self._living)
-        for worker in living:
-            worker.kill()
-        for worker in living:
-            await self.end(worker)
+        for ending in [self.discard(worker) for worker in list(self._living)]:
+            await ending
 
-    def _end(self, worker: Worker, wait_s: float = 0.0) -> tuple[int, str]:
-        outcome = worker.end(wait_s=wait_s)
+    def _in_thread(self, call: Callable[..., T], *arguments: object) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
+
+    def _end(self, worker: Worker) -> None:
+        worker.end()
         self._living.discard(worker)
-        return outcome
+
+
+def _closed() -> Closed:
+    return Closed("no worker is started any more")
 
 
 def _end_unwanted(starting: Future[Worker]) -> None:

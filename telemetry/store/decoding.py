@@ -15,16 +15,14 @@ logger = logging.getLogger("replaystack.telemetry")
 
 SMALL_BYTES = 16_384
 """Up to here decoding takes less time than what the process adds."""
-ANSWER_S = 60.0
-"""A request of 20 MiB takes half a second."""
 
 
 class DecodingProcess(Protocol):
     """A process with `decoding_worker.answer`, started when it is needed for the first time, and again when it has
     ended. Of one thread."""
 
-    def ask(self, task: bytes, wait_s: float, /) -> bytes:
-        """Blocks. Raises OSError if the process has not answered within `wait_s`, or has ended."""
+    def ask(self, task: bytes, /) -> bytes:
+        """Blocks. Raises OSError if the process has not answered in time, or has ended."""
 
     def close(self) -> None:
         """Ends the process."""
@@ -57,7 +55,7 @@ class Decoder:
         """A process that is gone is replaced once; a request that a second one does not survive is refused."""
         for is_last in (False, True):
             try:
-                return answer_of(self._process.ask(question, ANSWER_S))
+                return answer_of(self._process.ask(question))
             except OSError as error:
                 logger.warning("the process that decodes telemetry has ended: %s", error)
                 if is_last:

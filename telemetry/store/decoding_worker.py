@@ -17,6 +17,8 @@ from telemetry.wire.refusals import Malformed, TooLarge
 
 MEMORY_BYTES = 2**30
 """Of the process. A request of 20 MiB takes 200 MB; one of ten million nothings would take several times as much."""
+ANSWER_S = 60.0
+"""A request of 20 MiB takes half a second."""
 
 
 class Question(Struct, array_like=True):

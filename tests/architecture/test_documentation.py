@@ -8,9 +8,9 @@ import tomllib
 
 import pytest
 
-from stack import VERSION
 from stack.cli import COMMANDS
 from stack.config import SETTINGS
+from stack.version import VERSION
 from tests.architecture.sources import ROOT
 
 README = (ROOT / "README.md").read_text()

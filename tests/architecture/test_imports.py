@@ -12,6 +12,7 @@ LAYERS = {
     "errors": 0,
     "gc_tuning": 0,
     "private_files": 0,
+    "version": 0,
     "domain": 1,
     "workers": 1,
     "eventstore": 2,

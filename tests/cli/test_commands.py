@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from stack import VERSION
 from stack.cli import COMMANDS
 from stack.data_folder import DataFolder
+from stack.version import VERSION
 from tests.cli.folders import clean_environment, converse, replaystack, served, wait_for
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stack import VERSION
+from stack.version import VERSION
 from tests.clients.interpreters import clients
 from tests.server.process import Replaystack
 

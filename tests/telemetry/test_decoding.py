@@ -10,7 +10,7 @@ import pytest
 
 from stack.wiring import decoding_process
 from telemetry.log.port import Content
-from telemetry.store import decoding, decoding_worker
+from telemetry.store import decoding_worker
 from telemetry.store.decoding import SMALL_BYTES, Decoder
 from telemetry.wire.refusals import Malformed, TooLarge
 from tests.telemetry.otlp_requests import PlainSpan, trace_request
@@ -57,15 +57,14 @@ def test_a_process_that_is_gone_is_replaced(decoder: Decoder) -> None:
         worker.kill()
 
 
-def test_a_request_that_no_process_survives_is_refused(
-    decoder: Decoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The fake is a process that hangs."""
-    monkeypatch.setattr(decoding, "ANSWER_S", 0.001)
+def test_a_request_that_no_process_survives_is_refused() -> None:
+    """No process answers so fast."""
+    decoder = Decoder(decoding_process(wait_s=0.001))
     with pytest.raises(Malformed, match="could not be decoded"):
         decoder.decode(TRACES, LARGE, MAX_BYTES).result(20)
-    monkeypatch.setattr(decoding, "ANSWER_S", 30.0)
-    assert decoder.decode(TRACES, LARGE, MAX_BYTES).result(20).accepted == 500
+    small = trace_request([PlainSpan(trace=1, span=2)])
+    assert decoder.decode(TRACES, small, MAX_BYTES).result(20).accepted == 1
+    decoder.close()
 
 
 @pytest.mark.parametrize(

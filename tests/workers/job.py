@@ -21,6 +21,8 @@ def answer(task: bytes) -> bytes | Iterator[tuple[int, int, bytes]]:
             return str(os.getpid()).encode()
         case "large":
             return b"x" * int(text)
+        case "read":
+            return os.pread(int(text), 100, 0)
         case "many":
             return ((OWN, number, b"x" * 100_000) for number in range(int(text)))
         case "complain":

@@ -9,23 +9,28 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 
 import psutil
 import pytest
+from msgspec.structs import replace
 
 from stack.workers import framing
+from stack.workers.descriptor import of_bytes
+from stack.workers.failure import Closed, Exhausted, NoAnswer
 from stack.workers.framing import DONE, OWN, TASK, Incoming
 from stack.workers.limits import Limits
-from stack.workers.pool import Closed, Exhausted, NoAnswer, OneWorker, Pool
+from stack.workers.pool import OneWorker, Pool
 from stack.workers.process import Spec
 from stack.workers.starter import Starter
 from tests.servers.processes import ROOT
 
 pytestmark = pytest.mark.anyio
 
-SPEC = Spec(module="tests.workers.job", limits=Limits(memory_bytes=2**30, nice=3, file_bytes=0))
 WAIT_S = 60.0
+SPEC = Spec(
+    module="tests.workers.job", limits=Limits(memory_bytes=2**30, wait_s=WAIT_S, nice=3, file_bytes=0)
+)
 
 
 def workers() -> list[psutil.Process]:
@@ -62,24 +67,24 @@ def one() -> Iterator[OneWorker]:
 
 
 async def test_answers_of_every_size_come_from_the_same_worker(pool: Pool, one: OneWorker) -> None:
-    pid = await pool.ask(b"pid", WAIT_S)
+    pid = await pool.ask(b"pid")
     for size in (0, 1, 2**15, 2**16, 2**20, 5 * 2**20 + 1):
         text = b"t" * size
-        assert await pool.ask(b"echo " + text, WAIT_S) == text
-        assert one.ask(b"echo " + text, WAIT_S) == text
-        assert await pool.ask(b"large %d" % size, WAIT_S) == b"x" * size
-    assert await pool.ask(b"pid", WAIT_S) == pid
+        assert await pool.ask(b"echo " + text) == text
+        assert one.ask(b"echo " + text) == text
+        assert await pool.ask(b"large %d" % size) == b"x" * size
+    assert await pool.ask(b"pid") == pid
     assert len(workers()) == 2
 
 
 async def test_a_pool_has_as_many_workers_as_it_may(pool: Pool) -> None:
-    pids = await asyncio.gather(*(pool.ask(b"pid", WAIT_S) for _ in range(12)))
+    pids = await asyncio.gather(*(pool.ask(b"pid") for _ in range(12)))
     assert 1 <= len(set(pids)) <= 2
 
 
 async def test_a_worker_that_says_much_is_not_stuck(one: OneWorker) -> None:
     for _ in range(20):
-        assert one.ask(b"complain 50000", WAIT_S) == b"done"
+        assert one.ask(b"complain 50000") == b"done"
 
 
 @pytest.mark.parametrize(
@@ -94,76 +99,119 @@ async def test_a_task_that_no_worker_survives_is_an_error(
     pool: Pool, one: OneWorker, task: bytes, code: int, said: str
 ) -> None:
     with pytest.raises(NoAnswer, match=said) as raised:
-        await pool.ask(task, WAIT_S)
+        await pool.ask(task)
     assert raised.value.code == code and raised.value.is_new
     with pytest.raises(NoAnswer, match=said) as raised:
-        one.ask(task, WAIT_S)
+        one.ask(task)
     assert raised.value.code == code
     assert workers() == []
-    assert await pool.ask(b"echo a", WAIT_S) == one.ask(b"echo a", WAIT_S) == b"a"
+    assert await pool.ask(b"echo a") == one.ask(b"echo a") == b"a"
 
 
 async def test_too_much_memory_is_said_as_such(pool: Pool, one: OneWorker) -> None:
     with pytest.raises(Exhausted):
-        await pool.ask(b"fill", WAIT_S)
+        await pool.ask(b"fill")
     with pytest.raises(Exhausted):
-        one.ask(b"fill", WAIT_S)
+        one.ask(b"fill")
 
 
-async def test_a_deadline_ends_the_worker(pool: Pool, one: OneWorker) -> None:
-    await pool.ask(b"echo a", WAIT_S)
-    one.ask(b"echo a", WAIT_S)
+async def test_a_deadline_ends_the_worker() -> None:
+    hasty = replace(SPEC, limits=replace(SPEC.limits, wait_s=0.2))
+    pool = Pool(hasty, 1, WAIT_S)
     with pytest.raises(TimeoutError):
-        await pool.ask(b"sleep 600", 0.1)
+        await pool.ask(b"sleep 600")
     with pytest.raises(TimeoutError):
-        one.ask(b"sleep 600", 0.1)
+        OneWorker(hasty).ask(b"sleep 600")
     assert workers() == []
-    assert await pool.ask(b"echo b", WAIT_S) == one.ask(b"echo b", WAIT_S) == b"b"
+    await pool.aclose()
 
 
 async def test_a_caller_that_leaves_takes_its_worker_along(pool: Pool) -> None:
-    await pool.ask(b"echo a", WAIT_S)
-    asking = asyncio.create_task(pool.ask(b"sleep 600", WAIT_S))
+    await pool.ask(b"echo a")
+    asking = asyncio.create_task(pool.ask(b"sleep 600"))
     await asyncio.sleep(0.05)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
     assert workers() == []
-    assert await pool.ask(b"echo b", WAIT_S) == b"b"
+    assert await pool.ask(b"echo b") == b"b"
 
 
 async def test_closing_ends_what_is_asked_and_what_waits() -> None:
     pool = Pool(SPEC, 1, WAIT_S)
-    await pool.ask(b"echo a", WAIT_S)
-    asking = [asyncio.create_task(pool.ask(b"sleep 600", WAIT_S)) for _ in range(3)]
+    await pool.ask(b"echo a")
+    asking = [asyncio.create_task(pool.ask(b"sleep 600")) for _ in range(3)]
     await asyncio.sleep(0.05)
     await pool.aclose()
     found = await asyncio.gather(*asking, return_exceptions=True)
     assert [type(one) for one in found] == [Closed] * 3
     assert workers() == []
     with pytest.raises(Closed):
-        await pool.ask(b"echo a", WAIT_S)
+        await pool.ask(b"echo a")
 
 
 async def test_a_stream_waits_for_its_reader() -> None:
     starter = Starter("test")
     worker = await starter.start(SPEC)
-    await worker.send(b"many 300")
     count = 0
-    while (frame := await worker.frame()) is not None and frame.kind != DONE:
-        assert (frame.kind, frame.number, len(frame.payload)) == (OWN, count, 100_000)
-        count += 1
-    assert frame is not None and count == 300
-    assert (await starter.end(worker))[0] == -signal.SIGKILL
-    await starter.aclose()
+    async with aclosing(starter.frames(worker, b"many 300")) as frames:
+        async for frame in frames:
+            if frame.kind != DONE:
+                assert (frame.kind, frame.number, len(frame.payload)) == (OWN, count, 100_000)
+                count += 1
+    assert count == 300
+    (process,) = workers()
+    async with aclosing(starter.frames(worker, b"many 1000000")) as frames:
+        assert (await anext(frames)).kind == OWN
+        while process.status() != psutil.STATUS_SLEEPING:
+            await asyncio.sleep(0.01)
+        spent_s = sum(process.cpu_times()[:2])
+        await asyncio.sleep(0.1)
+        assert sum(process.cpu_times()[:2]) == spent_s < 5
     assert workers() == []
+    await starter.aclose()
+
+
+async def test_a_stream_has_its_time_without_that_of_its_reader() -> None:
+    starter = Starter("test")
+    hasty = await starter.start(replace(SPEC, limits=replace(SPEC.limits, wait_s=2.0)))
+    async with aclosing(starter.frames(hasty, b"many 30")) as frames:
+        assert (await anext(frames)).kind == OWN
+        await asyncio.sleep(2.1)
+        assert [frame.kind async for frame in frames][-1] == DONE
+    await starter.aclose()
+
+
+async def test_a_worker_inherits_the_files_that_it_is_told_of() -> None:
+    starter = Starter("test")
+    content = of_bytes(b"in a file")
+    worker = await starter.start(replace(SPEC, descriptors=(content,)))
+    async with aclosing(starter.frames(worker, b"read %d" % content.number)) as frames:
+        assert [frame.payload async for frame in frames] == [b"in a file"]
+    await starter.aclose()
+
+
+async def test_a_start_that_is_not_waited_for_leaves_no_worker() -> None:
+    starter = Starter("test")
+    for wait_s in (0.0, 0.001, 0.01, 0.1):
+        starting = asyncio.create_task(starter.start(SPEC))
+        await asyncio.sleep(wait_s)
+        starting.cancel()
+        await asyncio.wait([starting])
+    starting = asyncio.create_task(starter.start(SPEC))
+    await asyncio.sleep(0)
+    await starter.aclose()
+    with pytest.raises(Closed):
+        await starting
+    while workers():
+        await asyncio.sleep(0.01)
 
 
 async def test_a_worker_is_bounded_and_knows_nothing_of_the_server(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    await pool.ask(b"echo a", WAIT_S)
+    await pool.ask(b"echo a")
     (worker,) = workers()
     assert set(worker.environ()) <= {"PYTHONPATH", "PATH", "LANG", "LC_CTYPE"}
     assert worker.rlimit(psutil.RLIMIT_AS) == (2**30, 2**30)
@@ -177,8 +225,8 @@ import os
 from stack.workers.pool import OneWorker
 from tests.workers.test_pool import SPEC
 worker = OneWorker(SPEC)
-print(worker.ask(b"pid", 60).decode(), flush=True)
-worker.ask(b"sleep 600", 600)
+print(worker.ask(b"pid").decode(), flush=True)
+worker.ask(b"sleep 600")
 """
 
 

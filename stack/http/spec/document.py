@@ -6,10 +6,10 @@ import functools
 
 import msgspec
 
-from stack import VERSION
 from stack.http.spec import agent, chat_completion, dataset, eval, extension, otlp, scoring, telemetry
 from stack.http.spec.components import Components, Schema
 from stack.http.spec.operation import described, shared_responses
+from stack.version import VERSION
 
 OPERATIONS = (
     *agent.OPERATIONS,

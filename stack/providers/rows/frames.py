@@ -1,25 +1,27 @@
-"""What a server and the process that reads rows for it say to each other: one job, then frames."""
+"""What a server and the processes that read rows for it say to each other: tasks, and the frames of their answers."""
 
 from __future__ import annotations
 
-import struct
-from typing import IO, Literal
+from collections.abc import Iterator
+from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
+from stack.errors import ReplaystackError
 from stack.providers.rows.settings import ReadLimits
+from stack.workers.framing import OWN
 
-_HEAD = struct.Struct("<BIQ")
+ENVELOPE, BLOCK, LISTING, FILE, REFUSED = range(OWN, OWN + 5)
+"""ENVELOPE and BLOCK carry JSON text, the number of rows in a block with it; LISTING a Listing; FILE a path in the task's
+folder; REFUSED a Refusal."""
 
-ENVELOPE, BLOCK, FILE, REFUSED, FAULT, DONE = 1, 2, 3, 4, 5, 6
-MAX_FRAME_BYTES = 2**31
+Frames = Iterator[tuple[int, int, bytes]]
 
 
 class Job(Struct, frozen=True, kw_only=True):
-    """One line on standard input, which stays open for as long as the answer is wanted.
-
-    `content` is an open file descriptor. `shown` names the content in messages; `name` (its last path segment) and
-    `media_type` tell its format. A `body` is split at `path`.
+    """The task of `worker`. `content` is an open file descriptor. `shown` names the content in messages; `name` (its
+    last path segment) and `media_type` tell its format. A `body` is split at `path`.
     """
 
     task: Literal["body", "file"]
@@ -32,7 +34,8 @@ class Job(Struct, frozen=True, kw_only=True):
 
 
 class HubJob(Struct, frozen=True, kw_only=True):
-    """The same for a dataset on the hub. Each line after it asks for the next file; "" is what was not said."""
+    """The task of `hub_worker`: to list the files of a dataset on the hub, or to put its file `path` into `folder`; ""
+    is what was not said."""
 
     repository: str
     shown: str
@@ -41,38 +44,28 @@ class HubJob(Struct, frozen=True, kw_only=True):
     split: str = ""
     revision: str = ""
     folder: str = ""
+    path: str = ""
+
+
+class Listing(Struct, frozen=True):
+    """The files that hold a split, in order, at a commit."""
+
+    commit: str
+    paths: list[str]
 
 
 class Refusal(Struct, frozen=True):
-    """Payload of REFUSED: an error for the caller, and what is behind it for the server's log."""
+    """An error for the caller, and what caused it for the server's log."""
 
     status: int
     detail: str
     cause: str = ""
 
 
-class Frame(Struct, frozen=True):
-    """ENVELOPE and BLOCK carry JSON text, `count` rows in a block; FILE a path in the job's folder; REFUSED a Refusal;
-    FAULT a traceback. DONE ends the answer."""
-
-    kind: int
-    count: int
-    payload: bytes
-
-
-def write(out: IO[bytes], kind: int, payload: bytes = b"", count: int = 0) -> None:
-    out.write(_HEAD.pack(kind, count, len(payload)))
-    out.write(payload)
-    out.flush()
-
-
-def read(source: IO[bytes]) -> Frame | None:
-    """The next frame; None where the other side ended before it was complete."""
-    head = source.read(_HEAD.size)
-    if len(head) < _HEAD.size:
-        return None
-    kind, count, length = _HEAD.unpack(head)
-    if length > MAX_FRAME_BYTES:
-        return None
-    payload = source.read(length)
-    return Frame(kind, count, payload) if len(payload) == length else None
+def refusing(frames: Frames) -> Frames:
+    """`frames`, ended by REFUSED if an error for the caller is raised."""
+    try:
+        yield from frames
+    except ReplaystackError as error:
+        cause = repr(error.__cause__) if error.__cause__ else ""
+        yield REFUSED, 0, msgspec.json.encode(Refusal(error.status, error.detail, cause))

@@ -16,10 +16,11 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import msgspec
 
 from stack.errors import Invalid
-from stack.providers.rows.descriptor import Descriptor
-from stack.providers.rows.frames import HubJob
-from stack.providers.rows.process import Work, Workers
+from stack.providers.rows.frames import HubJob, Listing
+from stack.providers.rows.process import Ask, Workers, process_limits
 from stack.providers.rows.settings import ReadLimits
+from stack.workers.descriptor import Descriptor
+from stack.workers.process import Spec
 
 MODULE = "stack.providers.rows.hub_worker"
 _REPOSITORY = re.compile(r"(?:[\w.-]{1,96}/)?[\w.-]{1,96}", re.ASCII)
@@ -48,17 +49,14 @@ async def files(
     folder = Path(tempfile.mkdtemp(prefix="replaystack-rows-"))
     job = msgspec.structs.replace(job, folder=str(folder))
     variables = {name: value for name, value in os.environ.items() if _VARIABLE.fullmatch(name)} | _ALWAYS
-    work = Work(msgspec.json.encode(job), job.shown, limits, None, MODULE, variables)
+    spec = Spec(module=MODULE, limits=process_limits(limits, limits.max_bytes), variables=variables)
     try:
-        async with aclosing(workers.run(work)) as found:
-            frame = await anext(found, None)
-            while frame is not None:
-                path = folder / frame.payload.decode()
-                yield await asyncio.to_thread(_taken, path), f"{job.shown}: {path.name}"
-                try:
-                    frame = await found.asend(b"next")
-                except StopAsyncIteration:
-                    frame = None
+        async with workers.worker(spec, job.shown) as ask:
+            listing = msgspec.json.decode(await _answer(ask, job), type=Listing)
+            for path in listing.paths:
+                wanted = msgspec.structs.replace(job, revision=listing.commit, path=path)
+                file = folder / (await _answer(ask, wanted)).decode()
+                yield await asyncio.to_thread(_taken, file), f"{job.shown}: {file.name}"
     finally:
         await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
 
@@ -84,6 +82,12 @@ def parsed(uri: str, limits: ReadLimits) -> HubJob:
             raise Invalid(f"source.uri has the parameter {name[:40]!r}; a dataset of the hub takes {known}.")
         said[field] = value
     return HubJob(repository=repository, shown=f"huggingface://{repository}", limits=limits, **said)
+
+
+async def _answer(ask: Ask, job: HubJob) -> bytes:
+    async with aclosing(ask(msgspec.json.encode(job))) as found:
+        [payload] = [frame.payload async for frame in found]
+    return payload
 
 
 def _require_library(shown: str) -> None:

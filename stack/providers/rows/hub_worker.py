@@ -1,65 +1,54 @@
-"""The process that finds and downloads the files of a dataset on the Hugging Face hub, with the hub's own library.
+"""Finds and downloads the files of a dataset on the Hugging Face hub, with the hub's own library, in a worker process
+(see `stack.workers.child`).
 
-Each file is put into a folder that the server named, told of, and followed by the next when the server says so. The
-token, endpoint and certificates are those of the server's environment.
+The files go into a folder that the server named and removes; the worker does so if the server has ended. The token,
+endpoint and certificates are those of the server's environment.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import threading
-import traceback
-from collections.abc import Callable, Iterator
+import signal
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from stack.errors import Invalid, ReplaystackError, UpstreamFailed
+from stack.errors import Invalid, UpstreamFailed
 from stack.providers.rows import frames, hub_files
-from stack.providers.rows.frames import HubJob, Refusal
-from stack.providers.rows.worker import first_line, limit
+from stack.providers.rows.frames import Frames, HubJob, Listing
 
 _MAX_PATHS = 100_000
 _CARD = "README.md"
 
 
-def main() -> None:
-    job = msgspec.json.decode(first_line(), type=HubJob)
-    said = threading.Semaphore(0)
-    threading.Thread(target=_listen, args=(said, job.folder), daemon=True).start()
-    out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    limit(job.limits, file_bytes=job.limits.max_bytes)
-    try:
-        for path in _downloaded(job):
-            frames.write(out, frames.FILE, path.encode())
-            said.acquire()
-        frames.write(out, frames.DONE)
-    except BrokenPipeError:
-        _end(job.folder)
-    except ReplaystackError as error:
-        cause = repr(error.__cause__) if error.__cause__ else ""
-        frames.write(out, frames.REFUSED, msgspec.json.encode(Refusal(error.status, error.detail, cause)))
-    except Exception:
-        frames.write(out, frames.FAULT, traceback.format_exc().encode())
-    os._exit(0)
+def answer(task: bytes) -> Frames:
+    job = msgspec.json.decode(task, type=HubJob)
+    signal.signal(signal.SIGTERM, lambda *_: _clear_up(job.folder))
+    return frames.refusing(_answer(job))
 
 
-def _downloaded(job: HubJob) -> Iterator[str]:
-    """Paths within the folder, each downloaded when it is asked for."""
+def _clear_up(folder: str) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)
+
+
+def _answer(job: HubJob) -> Frames:
     hub = _Hub(job)
-    revision, files = hub.files()
+    if job.path:
+        yield frames.FILE, 0, hub.download(job.path, job.revision).encode()
+        return
+    commit, files = hub.files()
     paths = hub_files.chosen(files, job.config, job.split, job.shown)
     size = sum(hub.sizes.get(path, 0) for path in paths)
     if size > job.limits.max_bytes:
         raise Invalid(
             f"{job.shown} has {size} bytes in its files, more than {job.limits.max_bytes} (setting max_dataset_bytes)."
         )
-    for path in paths:
-        yield hub.download(path, revision)
+    yield frames.LISTING, 0, msgspec.json.encode(Listing(commit, paths))
 
 
 class _Hub:
@@ -166,20 +155,3 @@ class _NoRevision(Invalid):
 
 # The hub's library has changed it more than once, and does not wrap what it raises.
 _HTTP_LIBRARIES = ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3")
-
-
-def _listen(said: threading.Semaphore, folder: str) -> None:
-    """Each line asks for the next file; the end of standard input says that the server is gone."""
-    while said_now := os.read(0, 4096):
-        for _ in range(said_now.count(b"\n")):
-            said.release()
-    _end(folder)
-
-
-def _end(folder: str) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    os._exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -10,11 +10,11 @@ from contextlib import aclosing
 from pathlib import Path
 
 from stack.errors import Invalid
-from stack.providers.rows.descriptor import Descriptor
 from stack.providers.rows.frames import Job
 from stack.providers.rows.port import RowBlock
-from stack.providers.rows.process import Workers, reading
+from stack.providers.rows.process import Workers
 from stack.providers.rows.settings import ReadLimits
+from stack.workers.descriptor import Descriptor
 
 
 async def local_rows(path: Path, limits: ReadLimits | None = None) -> AsyncGenerator[RowBlock, None]:
@@ -22,11 +22,11 @@ async def local_rows(path: Path, limits: ReadLimits | None = None) -> AsyncGener
     limits = limits or ReadLimits()
     content = await asyncio.to_thread(_opened, path)
     job = Job(task="file", content=content.number, limits=limits, shown=str(path), name=path.name)
-    workers = Workers(1)
+    workers = Workers()
     try:
-        async with aclosing(workers.run(reading(content, job))) as found:
+        async with aclosing(workers.read(content, job)) as found:
             async for frame in found:
-                yield RowBlock(frame.count, frame.payload)
+                yield RowBlock(frame.number, frame.payload)
     finally:
         await workers.aclose()
 

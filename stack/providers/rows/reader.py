@@ -14,12 +14,13 @@ from stack.providers.fetch.port import Fetcher
 from stack.providers.fetch.target import shown_url
 from stack.providers.rows import hub
 from stack.providers.rows.body import take
-from stack.providers.rows.descriptor import Descriptor, of_bytes
-from stack.providers.rows.frames import Frame, Job
+from stack.providers.rows.frames import Job
 from stack.providers.rows.port import RowBlock, SplitBody
-from stack.providers.rows.process import Workers, reading
+from stack.providers.rows.process import Workers
 from stack.providers.rows.roots import Roots, shown_file
 from stack.providers.rows.settings import ReadLimits
+from stack.workers.descriptor import Descriptor, of_bytes
+from stack.workers.framing import Frame
 
 IN_PLACE_BYTES = 256 * 1024
 IN_THREAD_BYTES = 4 * 2**20
@@ -44,8 +45,7 @@ class RowReader:
         self._limits = limits or ReadLimits()
         self._uris = asyncio.Semaphore(PLACES)
         self._bodies = asyncio.Semaphore(PLACES)
-        # A dataset of the hub is downloaded by one and read by another.
-        self._workers = Workers(3 * PLACES)
+        self._workers = Workers()
 
     async def aclose(self) -> None:
         await self._workers.aclose()
@@ -59,7 +59,7 @@ class RowReader:
         async with self._bodies:
             content = await asyncio.to_thread(of_bytes, body)
             job = Job(task="body", content=content.number, limits=self._limits, shown="The body", path=path)
-            found = [frame async for frame in self._workers.run(reading(content, job))]
+            found = [frame async for frame in self._workers.read(content, job)]
         # All but the first are blocks.
         return SplitBody(found[0].payload, [_block(frame) for frame in found[1:]])
 
@@ -69,7 +69,7 @@ class RowReader:
         try:
             async with self._uris, aclosing(self._frames(uri)) as found:
                 async for frame in found:
-                    count += frame.count
+                    count += frame.number
                     size += len(frame.payload)
                     self._check_sums(count, size)
                     yield _block(frame)
@@ -80,7 +80,7 @@ class RowReader:
     async def _frames(self, uri: str) -> AsyncGenerator[Frame, None]:
         async with aclosing(self._contents(uri)) as contents:
             async for content, job in contents:
-                async with aclosing(self._workers.run(reading(content, job))) as found:
+                async with aclosing(self._workers.read(content, job)) as found:
                     async for frame in found:
                         yield frame
 
@@ -140,4 +140,4 @@ def _split(body: bytes, path: tuple[str, ...], limits: ReadLimits) -> SplitBody:
 
 
 def _block(frame: Frame) -> RowBlock:
-    return RowBlock(frame.count, frame.payload)
+    return RowBlock(frame.number, frame.payload)

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from stack.errors import Invalid
-from stack.providers.rows.descriptor import Descriptor
+from stack.workers.descriptor import Descriptor
 
 # Of a folder on the way only the name is used, where the system can say so.
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -1,76 +1,26 @@
-"""The process that reads rows for a server: one job, then it ends. Run with `python -m`."""
+"""Reads rows in a worker process (see `stack.workers.child`), because they may take long or much memory."""
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
-import resource
-import sys
-import threading
-import traceback
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 
-from stack.errors import Invalid, ReplaystackError
 from stack.providers.rows import body, frames
 from stack.providers.rows.content import Content
-from stack.providers.rows.frames import Job, Refusal
+from stack.providers.rows.frames import Frames, Job
 from stack.providers.rows.port import RowBlock
-from stack.providers.rows.settings import ReadLimits
-
-NICE = 5
-# Grace between the signal that says so and the one that nothing survives.
-_HARD_CPU_S = 5
 
 
-def main() -> None:
-    job = msgspec.json.decode(first_line(), type=Job)
-    threading.Thread(target=_end_with_the_server, daemon=True).start()
-    # Whatever a library prints must not come between the frames.
-    out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    limit(job.limits)
+def answer(task: bytes) -> Frames:
     # Rows are trees, and their process is short.
     gc.disable()
-    try:
-        for kind, count, payload in _answer(job):
-            frames.write(out, kind, payload, count)
-        frames.write(out, frames.DONE)
-    except BrokenPipeError:
-        os._exit(1)
-    except ReplaystackError as error:
-        frames.write(out, frames.REFUSED, msgspec.json.encode(Refusal(error.status, error.detail)))
-    except MemoryError:
-        refusal = Refusal(
-            Invalid.status,
-            f"{job.shown} takes more memory to read than the {job.limits.memory_bytes} bytes there are for it. "
-            "Split it, or send it as JSONL or CSV.",
-        )
-        frames.write(out, frames.REFUSED, msgspec.json.encode(refusal))
-    except Exception:
-        frames.write(out, frames.FAULT, traceback.format_exc().encode())
-    # The thread that watches is in the middle of a read.
-    os._exit(0)
+    return frames.refusing(_answer(msgspec.json.decode(task, type=Job)))
 
 
-def limit(limits: ReadLimits, file_bytes: int = 0) -> None:
-    """Bounds this process, which reads what strangers wrote. It may write files up to `file_bytes`."""
-    os.nice(NICE)
-    with contextlib.suppress(OSError):
-        # Where memory runs out, this process goes and not the server.
-        Path("/proc/self/oom_score_adj").write_text("1000")
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
-    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_s, limits.cpu_s + _HARD_CPU_S))
-    with contextlib.suppress(ValueError, OSError):
-        # Not every system has it.
-        resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
-
-
-def _answer(job: Job) -> Iterator[tuple[int, int, bytes]]:
+def _answer(job: Job) -> Frames:
     if job.task == "body":
         taken = body.take(_whole(job.content), job.path, job.limits)
         yield frames.ENVELOPE, 0, taken.envelope
@@ -107,24 +57,3 @@ def _whole(fd: int) -> bytes:
     with os.fdopen(os.dup(fd), "rb") as file:
         file.seek(0)
         return file.read()
-
-
-def first_line() -> bytes:
-    line = b""
-    while not line.endswith(b"\n"):
-        piece = os.read(0, 1)
-        if not piece:
-            sys.exit(1)
-        line += piece
-    return line
-
-
-def _end_with_the_server() -> None:
-    """The server holds the other end of standard input: when it closes, no one wants the answer any more."""
-    while os.read(0, 4096):
-        pass
-    os._exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -12,8 +12,9 @@ from schemas.api.scoring_function import ScoringFnParams
 from stack.providers.scoring.port import Definition, Row, ScoreRow
 from stack.providers.scoring.scored import failed
 from stack.providers.scoring.worker import Task
+from stack.workers.failure import Closed, Exhausted, NoAnswer
 from stack.workers.limits import Limits
-from stack.workers.pool import Closed, Exhausted, NoAnswer, Pool
+from stack.workers.pool import Pool
 from stack.workers.process import Spec
 
 logger = logging.getLogger("replaystack.scoring")
@@ -36,9 +37,8 @@ class WorkerPool:
 
     def __init__(self, size: int = SIZE, cpu_s: int = CPU_S) -> None:
         self._cpu_s = cpu_s
-        spec = Spec(
-            module="stack.providers.scoring.worker", limits=Limits(memory_bytes=MEMORY_BYTES, nice=10)
-        )
+        limits = Limits(memory_bytes=MEMORY_BYTES, wait_s=ANSWER_S, nice=10)
+        spec = Spec(module="stack.providers.scoring.worker", limits=limits)
         self._pool = Pool(spec, size, IDLE_S)
 
     async def score(self, function: Definition, params: ScoringFnParams, row: Row) -> ScoreRow:
@@ -53,7 +53,7 @@ class WorkerPool:
         body = encode(task) if size < LARGE_CHARACTERS else await asyncio.to_thread(encode, task)
         while True:
             try:
-                return _score_row(await self._pool.ask(body, ANSWER_S))
+                return _score_row(await self._pool.ask(body))
             except NoAnswer as error:
                 reason = self._reason(error)
                 if reason or error.is_new:

@@ -16,3 +16,11 @@ def begin() -> None:
 def children() -> list[psutil.Process]:
     """What this process has started since, and what has ended and was not reaped."""
     return [child for child in psutil.Process().children() if child not in _others]
+
+
+def is_at_work(process: psutil.Process) -> bool:
+    """Whether it has not ended; who reaps it, and when, is up to the system."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from stack.providers.rows.content import Content
-from stack.providers.rows.descriptor import Descriptor, of_bytes
 from stack.providers.rows.port import RowBlock
 from stack.providers.rows.settings import ReadLimits
+from stack.workers.descriptor import Descriptor, of_bytes
 
 _held: list[Descriptor] = []
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import psutil
 import pytest
 
 from stack.errors import Invalid, ReplaystackError, UpstreamFailed
@@ -19,9 +22,10 @@ from stack.providers.rows.hub import parsed
 from stack.providers.rows.hub_files import CONVERTED
 from stack.providers.rows.reader import RowReader
 from stack.providers.rows.settings import ReadLimits
-from tests.providers.rows.children import children
+from tests.providers.rows.children import children, is_at_work
 from tests.providers.rows.contents import values
 from tests.providers.rows.local_hub import LARGE_BYTES, LocalHub, running_hub
+from tests.servers.processes import ROOT
 
 pytestmark = pytest.mark.anyio
 
@@ -184,6 +188,38 @@ async def test_a_reader_that_stops_leaves_nothing_behind(reader: RowReader) -> N
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+SERVER = """
+import asyncio
+from pathlib import Path
+from stack.providers.fetch.guarded import GuardedFetcher
+from stack.providers.rows.reader import RowReader
+
+async def main():
+    reader = RowReader(GuardedFetcher(), [], Path("data"))
+    async for block in reader.read("huggingface://llamastack/simpleqa?split=train"):
+        print("block", flush=True)
+        await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_server_that_is_killed_leaves_nothing_behind(reader: RowReader, tmp_path: Path) -> None:
+    downloads = tmp_path / "killed"
+    downloads.mkdir()
+    environment = os.environ | {"TMPDIR": str(downloads)}
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER], cwd=ROOT, env=environment, stdout=subprocess.PIPE
+    ) as server:
+        assert server.stdout is not None
+        await asyncio.to_thread(server.stdout.readline)
+        workers = psutil.Process(server.pid).children()
+        assert len(workers) == 2 and list(downloads.iterdir())
+        server.kill()
+    while any(map(is_at_work, workers)) or list(downloads.iterdir()):
+        await asyncio.sleep(0.01)
 
 
 async def test_without_the_library_its_extra_is_named(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import subprocess
@@ -19,12 +18,12 @@ import pytest
 
 from stack.errors import Invalid, ReplaystackError, Unavailable, UpstreamFailed, UpstreamTimeout
 from stack.providers.fetch.guarded import GuardedFetcher
-from stack.providers.rows.descriptor import of_bytes
 from stack.providers.rows.frames import Job
-from stack.providers.rows.process import Work, Workers, reading
+from stack.providers.rows.process import Workers
 from stack.providers.rows.reader import RowReader
 from stack.providers.rows.settings import ReadLimits
-from tests.providers.rows.children import children
+from stack.workers.descriptor import Descriptor, of_bytes
+from tests.providers.rows.children import children, is_at_work
 from tests.servers.processes import ROOT
 
 pytestmark = pytest.mark.anyio
@@ -37,7 +36,7 @@ FAST_CSV = b"a,b\n" + b"text,text\n" * 200_000
 
 @pytest.fixture
 async def workers() -> AsyncIterator[Workers]:
-    workers = Workers(2)
+    workers = Workers()
     descriptors = len(os.listdir("/dev/fd"))  # noqa: PTH208
     yield workers
     await workers.aclose()
@@ -45,20 +44,22 @@ async def workers() -> AsyncIterator[Workers]:
     assert len(os.listdir("/dev/fd")) <= descriptors + 1  # noqa: PTH208
 
 
+Work = tuple[Descriptor, Job]
+
+
 def work_on(data: bytes, **limits: Any) -> Work:
     content = of_bytes(data)
-    job = Job(
+    return content, Job(
         task="file",
         content=content.number,
         limits=ReadLimits(**limits),
         shown="the file",
         name="a.csv" if data.startswith(b"a,") else "a.json",
     )
-    return reading(content, job)
 
 
 async def outcome(workers: Workers, work: Work) -> list[Any]:
-    return [frame async for frame in workers.run(work)]
+    return [frame async for frame in workers.read(*work)]
 
 
 async def the_worker() -> psutil.Process:
@@ -95,8 +96,8 @@ async def test_a_worker_that_dies_in_the_middle_is_an_error(
 
 
 async def test_blocks_before_a_death_are_no_excuse(workers: Workers) -> None:
-    async with aclosing(workers.run(work_on(FAST_CSV))) as frames:
-        assert (await anext(frames)).count
+    async with aclosing(workers.read(*work_on(FAST_CSV))) as frames:
+        assert (await anext(frames)).number
         (await the_worker()).kill()
         with pytest.raises(UpstreamFailed, match="SIGKILL"):
             async for _ in frames:
@@ -117,10 +118,10 @@ async def test_too_long_a_wait_ends_it(workers: Workers) -> None:
 
 async def test_time_in_which_nobody_asks_does_not_count(workers: Workers) -> None:
     count = 0
-    async for frame in workers.run(work_on(FAST_CSV, wait_s=2.0)):
+    async for frame in workers.read(*work_on(FAST_CSV, wait_s=2.0)):
         if not count:
             await asyncio.sleep(2.1)
-        count += frame.count
+        count += frame.number
     assert count == 200_000
 
 
@@ -199,11 +200,9 @@ async def test_a_worker_ends_with_a_server_that_is_killed(tmp_path: Path, at: st
         finally:
             server.kill()
     ended = time.monotonic() + 2
-    with contextlib.suppress(psutil.NoSuchProcess):
-        # Who reaps it, and when, is up to the system.
-        while children[0].status() != psutil.STATUS_ZOMBIE:
-            assert time.monotonic() < ended
-            await asyncio.sleep(0.01)
+    while is_at_work(children[0]):
+        assert time.monotonic() < ended
+        await asyncio.sleep(0.01)
 
 
 async def test_a_worker_knows_nothing_of_the_servers_environment(
