@@ -19,6 +19,7 @@ from uuid_utils import uuid7
 from benchmarks.report import standalone
 from benchmarks.result import Result, of_rounds, percentile
 from schemas.events.session import SessionCreated
+from stack.event_log import open_store
 from stack.eventstore import Append, EventStore, StreamWrite, stream_name
 
 CLIENTS = 64
@@ -84,7 +85,7 @@ def _raw_rate(path: Path) -> float:
 
 async def _appends(folder: Path, events: int) -> tuple[float, list[float]]:
     """Events per second, and the latency of each append in ms."""
-    store = EventStore.open(folder)
+    store = open_store(folder)
     try:
         await _clients(store, WARM_UP_EVENTS, [])
         latencies_ms: list[float] = []

@@ -20,6 +20,7 @@ from schemas.events.turn import (
     TurnStepCompleted,
     TurnStepStarted,
 )
+from stack.event_log import open_store
 from stack.eventstore import Append, EventStore, StreamWrite, stream_name
 from stack.services.effects import new_id
 
@@ -52,7 +53,7 @@ def seed_conversations(folder: Path, events: int) -> list[tuple[str, str]]:
 
 async def _seed_conversations(folder: Path, events: int) -> list[tuple[str, str]]:
     folder.mkdir(parents=True, exist_ok=True)
-    store = EventStore.open(folder)
+    store = open_store(folder)
     sessions: list[tuple[str, str]] = []
     try:
         while store.head() < events:
@@ -79,7 +80,7 @@ async def _conversation(store: EventStore, agent_id: str, session_id: str) -> No
 
 async def _seed(folder: Path, agents: int, turns: int) -> Seeded:
     folder.mkdir(parents=True, exist_ok=True)
-    store = EventStore.open(folder)
+    store = open_store(folder)
     seeded = Seeded()
     try:
         for first in range(0, agents, _AT_ONCE):

@@ -17,9 +17,9 @@ from projections.warehouse.build import ViewPosition, recorded_position
 from projections.warehouse.files import copies_set_aside, database_path, set_aside
 from projections.warehouse.instance import Warehouse
 from stack.errors import ReplaystackError
+from stack.event_log import log_place, open_store
 from stack.eventstore import EventStore
-from stack.eventstore.backup_manifest import require_complete
-from stack.eventstore.sqlite_schema import FILE_NAME, LogEnd, end_of_log, make_another_copy
+from stack.eventstore.port import LogEnd
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Loss(Struct, frozen=True):
     def detail(self) -> str:
         if self.head is None:
             held = f", and the read models hold its events up to position {self.views}" if self.views else ""
-            return f"The event log {FILE_NAME} of {self.folder} is missing or empty: {self.proof} proves that there was one{held}."
+            return f"The event log {log_place(Path(self.folder)).name} of {self.folder} is missing or empty: {self.proof} proves that there was one{held}."
         if self.views is None:
             return (
                 f"The event log of {self.folder} ends at position {self.head}, where its write-ahead log {self.proof} is "
@@ -70,8 +70,9 @@ class Loss(Struct, frozen=True):
 def find_loss(folder: Path) -> Loss | None:
     """Looks at a folder that is not served and changes nothing in it. Raises BackupIncomplete, Unavailable for a log that
     cannot be read, and ProjectionError for read models that cannot be opened."""
-    require_complete(folder)
-    end = end_of_log(folder)
+    log = log_place(folder)
+    log.require_complete()
+    end = log.end()
     if end is None:
         return _missing_log(folder)
     views = view_position(folder)
@@ -84,9 +85,10 @@ def open_log_and_views(
     """Raises LogIncomplete where the log lost events, unless that is accepted: then the read models are set aside, and
     the log goes on as another copy, with an epoch of its own. Raises BackupIncomplete, unless that is accepted, and
     Unavailable and ProjectionError."""
+    log = log_place(folder)
     if not accept_loss:
-        require_complete(folder)
-    end = end_of_log(folder)
+        log.require_complete()
+    end = log.end()
     if end is None:
         loss = _missing_log(folder)
         if loss is not None:
@@ -99,7 +101,7 @@ def open_log_and_views(
         if loss is not None:
             warehouse.close()
             _accept_or_refuse(loss, accept_loss)
-            make_another_copy(folder, loss.views or 0)
+            log.make_another_copy(loss.views or 0)
             warehouse = Warehouse.open(folder, memory_limit=memory_limit)
         return _open_log(folder), warehouse
     except BaseException:
@@ -110,7 +112,7 @@ def open_log_and_views(
 def _open_log(folder: Path) -> EventStore:
     # What a log has lost may still be named by the read models that were set aside.
     lost = copies_set_aside(database_path(folder, "views"), "lost")
-    return EventStore.open(folder, keep_unnamed_blobs=bool(lost))
+    return open_store(folder, keep_unnamed_blobs=bool(lost))
 
 
 def _accept_or_refuse(loss: Loss, accept: bool) -> None:
@@ -134,7 +136,7 @@ def _shorter_log(folder: Path, end: LogEnd, views: ViewPosition | None) -> Loss 
     if views is not None and views.epoch == end.epoch and views.position > end.head:
         return Loss(str(folder), end.head, views.position, "views.duckdb")
     if end.unread:
-        return Loss(str(folder), end.head, None, f"{FILE_NAME}-wal", end.unread)
+        return Loss(str(folder), end.head, None, log_place(folder).unmerged, end.unread)
     return None
 
 
@@ -142,7 +144,7 @@ def _proofs_of_a_log(folder: Path) -> Iterator[str]:
     """Files that a server makes after its log."""
     for pattern in (
         "views.duckdb*",
-        f"{FILE_NAME}-wal",
+        log_place(folder).unmerged,
         "telemetry.duckdb*",
         "blobs/??/*",
         "telemetry/*.otlp",

@@ -19,10 +19,10 @@ def command(target: Path, **options: Any) -> None:
     The read models and the tables of telemetry are not copied: a server that is started on TARGET builds them from
     the logs.
     """
-    from stack.eventstore.backup import backup
+    from stack.event_log import log_place
 
     data = loaded(options).settings.data
-    manifest = backup(data, target)
+    manifest = log_place(data).backup(target)
     size = sum(file.bytes for file in manifest.files)
     click.echo(
         f"Backed up {data} to {target}: {manifest.head} events, {len(manifest.files)} files, {size} bytes."

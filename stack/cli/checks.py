@@ -24,10 +24,8 @@ from stack.cli.telemetry_log import REMEDY, telemetry_log
 from stack.config import ConfigError, require_safe_listener
 from stack.data_folder import is_held
 from stack.errors import ReplaystackError
-from stack.eventstore.backup_manifest import REMEDY as BACKUP_REMEDY
-from stack.eventstore.backup_manifest import BackupIncomplete
-from stack.eventstore.sqlite_schema import FILE_NAME
-from stack.eventstore.verify import VerifyReport, verify
+from stack.event_log import log_place
+from stack.eventstore.reports import BACKUP_REMEDY, BackupIncomplete, VerifyReport
 from stack.log_loss import find_loss, view_position
 from stack.providers.inference.registry import Models
 from stack.settings import Settings
@@ -128,7 +126,7 @@ def _data_folder(data: Path) -> Iterator[Check]:
 
 def _verified_log(data: Path) -> tuple[Check, VerifyReport | None]:
     try:
-        report = verify(data)
+        report = log_place(data).verify()
     except ReplaystackError as error:
         remedy = "Restore a backup (`replaystack verify` checks it)."
         return Check("log", "problem", error.detail, remedy), None
@@ -146,7 +144,7 @@ def _served_log(data: Path, state: dict[str, Any]) -> Iterator[Check]:
         detail = f"{told}; damaged in {len(damage)} known places, the first: {damage[0]}"
         remedy = "`replaystack verify` lists all damage. Restore a backup."
         yield Check("log", "problem", detail, remedy)
-    elif (data / FILE_NAME).stat().st_size > MOST_VERIFIED_BYTES:
+    elif log_place(data).size_bytes() > MOST_VERIFIED_BYTES:
         yield Check("log", "ok", f"{told}; `replaystack verify` reads all of it")
     else:
         yield _verified_log(data)[0]

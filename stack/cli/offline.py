@@ -13,8 +13,8 @@ from projections.warehouse.engine import Engine
 from projections.warehouse.reader import HydratingReader, Reader
 from stack.data_folder import DataFolder
 from stack.errors import NotFound
+from stack.event_log import log_place
 from stack.eventstore import EventStore
-from stack.eventstore.sqlite_schema import FILE_NAME
 from stack.log_loss import find_loss, open_log_and_views
 
 
@@ -47,4 +47,4 @@ def opened(path: Path) -> Iterator[Offline]:
 
 
 def has_log(path: Path) -> bool:
-    return (path / FILE_NAME).is_file()
+    return log_place(path).exists()

@@ -12,7 +12,7 @@ import msgspec
 from stack.cli.options import loaded, settings_options
 
 if TYPE_CHECKING:
-    from stack.eventstore.verify import VerifyReport
+    from stack.eventstore.reports import VerifyReport
     from stack.log_loss import Loss
 
 
@@ -27,14 +27,14 @@ def command(as_json: bool, **options: Any) -> None:
     """
     from stack.cli.running import server_state
     from stack.cli.telemetry_log import telemetry_log
-    from stack.eventstore.verify import verify
+    from stack.event_log import log_place
     from stack.log_loss import REMEDY, LogIncomplete
 
     data = loaded(options).settings.data
     loss = _loss(data)
     if loss is not None and loss.head is None:
         raise LogIncomplete(f"{loss.detail} {REMEDY}")
-    report = verify(data)
+    report = log_place(data).verify()
     view, problems = _view(data, report.epoch, report.head)
     if loss is not None:
         problems.append(loss.detail)

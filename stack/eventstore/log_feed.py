@@ -11,7 +11,7 @@ from threading import Event, Lock, Thread
 from projections.warehouse.feed import Record
 from stack.errors import ReplaystackError
 from stack.eventstore.codec import Codec
-from stack.eventstore.log_reader import LogReader
+from stack.eventstore.port import EventLog
 
 _log = logging.getLogger(__name__)
 
@@ -28,13 +28,12 @@ class LogFeed:
     long as anyone is subscribed.
     """
 
-    def __init__(self, reader: LogReader, codec: Codec, epoch: str, others_wrote: Callable[[], None]) -> None:
-        self._reader = reader
+    def __init__(self, log: EventLog, codec: Codec, others_wrote: Callable[[], None]) -> None:
+        self._log = log
         self._codec = codec
-        self._epoch = epoch
         self._others_wrote = others_wrote
         self._lock = Lock()
-        self._head = reader.head()
+        self._head = log.head()
         self._tail: deque[Record] = deque()
         self._tail_bytes = 0
         self._wakes: dict[object, Callable[[int], None]] = {}
@@ -43,7 +42,7 @@ class LogFeed:
 
     @property
     def epoch(self) -> str:
-        return self._epoch
+        return self._log.epoch
 
     def head(self) -> int:
         return self._head
@@ -54,7 +53,7 @@ class LogFeed:
             if tail and tail[0].position <= after + 1 <= tail[-1].position:
                 start = after + 1 - tail[0].position
                 return list(islice(tail, start, start + limit))
-        return [self._lifted(record) for record in self._reader.after(after, limit)]
+        return [self._lifted(record) for record in self._log.after(after, limit)]
 
     def subscribe(self, wake: Callable[[int], None]) -> Callable[[], None]:
         key = object()
@@ -111,7 +110,7 @@ class LogFeed:
                         self._poller = None
                         return
             try:
-                head = self._reader.head()
+                head = self._log.head()
             except ReplaystackError:
                 continue
             # Our own writer may be between its commit and saying so.

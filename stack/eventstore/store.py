@@ -4,38 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 from projections.warehouse.feed import Feed, Record
 from schemas.events.base import Damaged
 from stack.errors import InternalError, Invalid, ReplaystackError, TooLarge, Unavailable
-from stack.eventstore import sqlite_schema
 from stack.eventstore.appends import Append, Appended, Command, Fold, Folded, Recorded
-from stack.eventstore.application import LogApplication
-from stack.eventstore.backup_manifest import mark_restored
 from stack.eventstore.blob_markers import dehydrate, hydrated_bytes, may_need_markers
 from stack.eventstore.blobs import BlobStore
 from stack.eventstore.codec import Codec
-from stack.eventstore.damage import Damage
 from stack.eventstore.fold_cache import FoldCache
-from stack.eventstore.intake import Intake
 from stack.eventstore.log_feed import LogFeed
-from stack.eventstore.log_reader import LogReader
-from stack.eventstore.mapper import EventMapper
 from stack.eventstore.named_blobs import named_blobs
-from stack.eventstore.readers import Readers
-from stack.eventstore.recorder import Recorder
-from stack.eventstore.reserve import FULL as DISK_FULL
-from stack.eventstore.reserve import Reserve
+from stack.eventstore.port import EventLog
 from stack.eventstore.stored_content import StoredContent
-from stack.eventstore.streams import category_of
 from stack.eventstore.submission import Conflict, NewRow, Submission
-from stack.eventstore.writer import Writer
 
 _log = logging.getLogger(__name__)
 
@@ -49,74 +35,35 @@ _SCAN_INLINE_BYTES = 32 * 1024
 _READ_THREADS = 4
 
 
-def _now_us() -> int:
-    return time.time_ns() // 1_000
-
-
 class EventStore:
     """Open one per data folder and process. The coroutines may be awaited on any event loop."""
 
     def __init__(
-        self, folder: Path, cache_bytes: int, clock_us: Callable[[], int], *, keep_unnamed_blobs: bool
+        self, log: EventLog, blobs: BlobStore, cache_bytes: int, *, keep_unnamed_blobs: bool
     ) -> None:
-        path = folder / sqlite_schema.FILE_NAME
-        folder.mkdir(parents=True, exist_ok=True)
-        self._reserve = Reserve(folder)
-        self._reserve.look(now=True)
-        self.epoch, problems = sqlite_schema.create(path)
-        self._damage = Damage(problems)
-        mark_restored(folder)
-        self.blobs = BlobStore(folder / "blobs")
+        """`log` was not started yet, and ends with the store. Raises Unavailable when it cannot be read."""
+        self.log = log
+        self.epoch = log.epoch
+        self.blobs = blobs
         self._codec = Codec()
-        self._readers = Readers(path, self._damage)
-        self._reader = LogReader(self._readers, self._damage)
-        self._content = StoredContent(self.blobs, self._reader.referenced, self._damage)
-        self._feed = LogFeed(self._reader, self._codec, self.epoch, self._others_wrote)
+        self._content = StoredContent(blobs, log.referenced, log.damage)
+        self._feed = LogFeed(log, self._codec, self.others_wrote)
         self.feed: Feed = self._feed
-        self._opened_at_head = self._feed.head()
-        self._category_heads: dict[str, int] = {}
         self._cache = FoldCache(cache_bytes)
-        self._intake = Intake()
-        self._application = LogApplication(
-            EventMapper(self._codec, self.blobs.put, self.hydrate),
-            Recorder(self._intake, self._reader, self._feed, self.blobs.release),
-        )
         self._threads = ThreadPoolExecutor(_READ_THREADS, thread_name_prefix="eventstore-read")
         self._closed = False
         self.on_redaction: Callable[[], None] = lambda: None
         """Called after each append that redacted, on the event loop of its caller."""
-        self._writer = Writer(
-            path,
-            self._intake,
-            self.blobs,
-            clock_us=clock_us,
-            committed=self._committed,
-            announce=self._feed.announce,
-            others_wrote=self._others_wrote,
-        )
-        self._writer.start()
+        log.start(self)
         if not keep_unnamed_blobs:
             self._threads.submit(self._content.sweep, lambda: self._closed)
-
-    @classmethod
-    def open(
-        cls,
-        folder: Path,
-        *,
-        cache_bytes: int = DEFAULT_CACHE_BYTES,
-        clock_us: Callable[[], int] = _now_us,
-        keep_unnamed_blobs: bool = False,
-    ) -> EventStore:
-        """Opens the log in `folder`, creating it where there is none. `clock_us` gives microseconds since 1970. Blobs
-        that no event names are deleted unless `keep_unnamed_blobs`. Raises Unavailable when the log cannot be opened."""
-        return cls(folder, cache_bytes, clock_us, keep_unnamed_blobs=keep_unnamed_blobs)
 
     async def append(self, append: Append) -> Appended:
         """Records the events; durable on return. A caller that is cancelled meanwhile does not know whether
         they were. Raises VersionConflict, CommandKnown, Invalid, TooLarge, and Unavailable (disk full or failing,
         too many waiting, closed)."""
-        if not append.redact and self._reserve.look():
-            raise Unavailable(f"{DISK_FULL} Nothing was stored.", retry_after=5)
+        if not append.redact and (trouble := self.log.trouble()):
+            raise Unavailable(f"{trouble} Nothing was stored.", retry_after=5)
         submission = self._encode(append)
         if any(map(may_need_markers, [row.state for row in submission.rows])):
             await self._extract_blobs(submission)
@@ -130,7 +77,7 @@ class EventStore:
         future: asyncio.Future[Appended] = submission.loop.create_future()
         submission.future = future
         try:
-            self._intake.put(submission)
+            self.log.submit(submission)
         except ReplaystackError:
             self._release(submission)
             raise
@@ -153,7 +100,7 @@ class EventStore:
         """The events with versions above `after_version`, up to and with `until_version` (None: to the last)."""
         return await self._in_thread(
             lambda: [
-                self._recorded(record) for record in self._reader.stream(stream, after_version, until_version)
+                self._recorded(record) for record in self.log.stream(stream, after_version, until_version)
             ]
         )
 
@@ -166,20 +113,20 @@ class EventStore:
 
     async def held_by(self, streams: Sequence[str]) -> tuple[int, int]:
         """How many events of these streams have content, and how many blobs they name: what redacting them removes."""
-        return await self._in_thread(partial(self._reader.held_by, streams))
+        return await self._in_thread(partial(self.log.held_by, streams))
 
     def is_tidy(self) -> bool:
-        """Whether what was redacted has left the files of the log: its WAL is cut off, and its blobs are deleted."""
-        return self._writer.is_tidy()
+        """Whether what was redacted has left the files of the log, and its blobs are deleted."""
+        return self.log.is_tidy()
 
     async def find_command(self, prefix: str, since_us: int = 0) -> Command | None:
         """The newest command whose id begins with `prefix`, recorded at or after `since_us`."""
         _check_text(prefix)
-        return await self._in_thread(partial(self._reader.command, prefix, since_us))
+        return await self._in_thread(partial(self.log.command, prefix, since_us))
 
     def trouble(self) -> str:
-        """Why only deletes are recorded, empty if everything is. Looks at the disk at most once per second."""
-        return DISK_FULL if self._reserve.look() else ""
+        """Why only deletes are recorded, empty if everything is."""
+        return self.log.trouble()
 
     def head(self) -> int:
         """The last committed position. No I/O."""
@@ -188,11 +135,11 @@ class EventStore:
     def damage(self) -> tuple[str, ...]:
         """What is known to be wrong with the log, in words: found at opening in its newest events, or since then by
         those who read it. No I/O."""
-        return self._damage.problems()
+        return self.log.damage.problems()
 
     def category_head(self, category: str) -> int:
-        """The last position that this process wrote in a category, or the head found at opening. No I/O."""
-        return self._category_heads.get(category, self._opened_at_head)
+        """The last position of a category, or a later one. No I/O."""
+        return self.log.category_head(category)
 
     async def put_blob(self, content: bytes) -> str:
         """Stores content that an event is going to name, durable on return; returns its digest. It is held until
@@ -232,12 +179,10 @@ class EventStore:
         if self._closed:
             return
         self._closed = True
-        self._intake.close()
-        self._writer.join()
+        self.log.stop()
         self._feed.close()
         self._threads.shutdown(wait=True)
-        self._readers.close()
-        self._application.close()
+        self.log.close()
 
     def _encode(self, append: Append) -> Submission:
         rows: list[NewRow] = []
@@ -306,29 +251,27 @@ class EventStore:
 
     def _load(self, stream: str, fold: Fold[S]) -> Folded[S]:
         with self._cache.loading(stream) as loading:
-            if fold.last_only:
-                folded, size = self._fold_last(stream, fold)
-            else:
-                found = self._application.fold(stream, fold)
-                folded, size = found.folded, found.size
+            records = (
+                self.log.stream(stream, newest_first=True, limit=1)
+                if fold.last_only
+                else self.log.stream(stream)
+            )
+            folded, size = Folded(fold.initial, 0), 0
+            for record in records:
+                last = self._recorded(record)
+                state = fold.evolve(folded.state, last.event, last.recorded_at, last.version)
+                folded = Folded(state, last.version)
+                size += 0 if fold.last_only else hydrated_bytes(record.state)
             self._cache.put(stream, fold, folded, size, loading)
             return folded
 
-    def _fold_last(self, stream: str, fold: Fold[S]) -> tuple[Folded[S], int]:
-        for record in self._reader.stream(stream, newest_first=True, limit=1):
-            last = self._recorded(record)
-            return Folded(
-                fold.evolve(fold.initial, last.event, last.recorded_at, last.version), last.version
-            ), 0
-        return Folded(fold.initial, 0), 0
-
     def _read_streams(self, streams: Sequence[str]) -> dict[str, list[Recorded]]:
         found: dict[str, list[Recorded]] = {stream: [] for stream in streams}
-        for record in self._reader.streams(streams):
+        for record in self.log.streams(streams):
             try:
                 recorded = self._recorded(record)
             except InternalError as error:
-                self._damage.note(f"event {record.position}: {error.detail}")
+                self.log.damage.note(f"event {record.position}: {error.detail}")
                 recorded = Recorded(record.position, record.version, record.recorded_at, Damaged())
             found[record.stream].append(recorded)
         return found
@@ -337,8 +280,8 @@ class EventStore:
         event = self._codec.decode(record.name, record.state, self.hydrate)
         return Recorded(record.position, record.version, record.recorded_at, event)
 
-    def _committed(self, submissions: Sequence[Submission], records: Sequence[Record] | None) -> None:
-        """In the writer's thread, once for each transaction."""
+    def committed(self, submissions: Sequence[Submission], records: Sequence[Record] | None) -> None:
+        """See `Commits`."""
         self._feed.committed(records)
         head = 0
         for submission in submissions:
@@ -346,35 +289,34 @@ class EventStore:
             if isinstance(outcome, Conflict):
                 # The caller that decided on that state has to see the stream as it is.
                 self._cache.forget(outcome.stream)
-            elif not isinstance(outcome, Appended):
-                continue
-            elif append is None:
-                for row in submission.rows:
-                    self._cache.forget(row.stream)
-                    self._category_heads[category_of(row.stream)] = outcome.last
+            elif isinstance(outcome, Appended):
                 head = outcome.last
-            else:
-                self._follow(submission, append, outcome)
-                head = outcome.last
+                if append is not None:
+                    self._follow(submission, append, outcome)
+                else:
+                    for row in submission.rows:
+                        self._cache.forget(row.stream)
         self._feed.advance(head)
+
+    def announce(self) -> None:
+        """See `Commits`."""
+        self._feed.announce()
+
+    def others_wrote(self) -> None:
+        """See `Commits`."""
+        self._cache.clear()
+        self._feed.committed(None)
 
     def _follow(self, submission: Submission, append: Append, outcome: Appended) -> None:
         first = 0
         for write in append.writes:
-            if not write.events:
-                continue
             last = first + len(write.events)
-            if write.stream not in append.redact:
+            if write.events and write.stream not in append.redact:
                 size = sum([hydrated_bytes(row.state) for row in submission.rows[first:last]])
                 self._cache.forward(write, outcome.recorded_at[first:last], size)
-            self._category_heads[category_of(write.stream)] = outcome.first + last - 1
             first = last
         for stream in append.redact:
             self._cache.forget(stream)
-
-    def _others_wrote(self) -> None:
-        self._cache.clear()
-        self._feed.committed(None)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.wrap_future(self._submit(work))

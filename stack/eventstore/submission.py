@@ -31,9 +31,12 @@ class Conflict(NamedTuple):
     expected: int
 
 
+class VersionTaken(Exception):
+    """An outcome: rows without expected versions collide with rows of the log, or with each other."""
+
+
 class Submission:
-    """`expected` are the versions that must hold; None for rows that only need to be free (the recorder's own
-    writes). `blobs` are pairs of a row's index and a digest. `size` is in bytes."""
+    """`expected` are the versions that must hold; None for rows that only need to be free. `blobs` are pairs of a row's index and a digest. `size` is in bytes."""
 
     __slots__ = (
         "append",

@@ -17,11 +17,13 @@ LAYERS = {
     "workers": 1,
     "eventstore": 2,
     "providers": 2,
+    "event_log": 3,
     "settings": 3,
     "config": 3,
     "logs": 4,
     "data_folder": 4,
     "log_loss": 4,
+    "eventsourcing_adapter": 4,
     "services": 5,
     "http": 6,
     "wiring": 7,
@@ -29,11 +31,12 @@ LAYERS = {
     "cli": 9,
 }
 
-# Of each of these libraries there is one user.
+# Each of these libraries, and the engine of the event log, has one user.
 ONE_USER = {
-    "eventsourcing": "stack.eventstore",
+    "eventsourcing": "stack.eventsourcing_adapter",
     "duckdb": "projections.warehouse.instance",
-    "sqlite3": "stack.eventstore",
+    "sqlite3": "stack.eventstore.sqlite",
+    "stack.eventstore.sqlite": "stack.event_log",
     "httpx2": "stack.providers.inference",
     "litestar": "stack.http",
     "uvicorn": "stack.app",
@@ -44,6 +47,7 @@ ONE_USER = {
 ALSO = {
     "litestar": {"stack.app"},
     "uvicorn": {"stack.http.protocol"},
+    "stack.eventstore.sqlite": {"stack.eventstore.sqlite"},
     "duckdb": {
         "projections.warehouse.attachment",
         "projections.warehouse.fresh_file",

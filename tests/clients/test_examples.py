@@ -14,6 +14,7 @@ from tests.server.process import ROOT, Replaystack
 EXAMPLES = ROOT / "docs/examples"
 CLIENTS = {"agent_0_2.py": "0.2", "agent_0_3.py": "0.3"}
 LAST_LINES = {
+    "event_log.py": "ships: Mary Ann, Curlew",
     "agent_turn.py": "Sources: [1] document 1",
     "openai_client.py": "The harbour opens at ten.",
     "send_spans.py": "True",

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import pytest
 
+from stack.event_log import open_store
 from stack.eventstore import EventStore
 
 
@@ -23,7 +24,7 @@ def open_log(tmp_path: Path) -> Iterator[OpenLog]:
 
     def open_(name: str = "log", *, clock_us: Callable[[], int] | None = None) -> EventStore:
         folder = tmp_path / name
-        store = EventStore.open(folder, clock_us=clock_us) if clock_us else EventStore.open(folder)
+        store = open_store(folder, clock_us=clock_us) if clock_us else open_store(folder)
         opened.append(store)
         return store
 

@@ -10,9 +10,10 @@ import pytest
 
 from schemas.events.session import SessionCreated, SessionDeleted
 from stack.errors import Conflict, NotFound, Unavailable
+from stack.event_log import open_store
 from stack.eventstore import Append, EventStore, StreamWrite
-from stack.eventstore.backup import backup
-from stack.eventstore.verify import VerifyReport, verify
+from stack.eventstore.sqlite.backup import backup
+from stack.eventstore.sqlite.verify import VerifyReport, verify
 from tests.eventstore.earlier_release import remove_chain
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +27,7 @@ def created(number: int | str, content: str = "n", version: int = 0, **rest: obj
 
 
 async def filled(folder: Path) -> EventStore:
-    store = EventStore.open(folder)
+    store = open_store(folder)
     for number in range(5):
         await store.append(created(number, f"{number}{LONG}" if number % 2 else "short"))
     await store.append(
@@ -58,7 +59,7 @@ async def test_a_backup_of_a_log_in_use_can_be_served(tmp_path: Path) -> None:
     assert {file.path for file in manifest.files} >= {"events.sqlite"}
     assert len(manifest.files) == 1 + report.blobs
 
-    copy = EventStore.open(tmp_path / "copy")
+    copy = open_store(tmp_path / "copy")
     assert copy.epoch == manifest.epoch
     records = copy.feed.read(0, 10_000)
     assert list(records) == list(store.feed.read(0, manifest.head))

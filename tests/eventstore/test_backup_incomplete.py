@@ -14,10 +14,11 @@ import pytest
 
 from schemas.events.session import SessionCreated
 from stack.errors import Conflict, NotFound, Unavailable
-from stack.eventstore import Append, EventStore, StreamWrite
-from stack.eventstore.backup import backup
-from stack.eventstore.backup_manifest import BackupIncomplete, require_complete
-from stack.eventstore.verify import verify
+from stack.event_log import open_store
+from stack.eventstore import Append, StreamWrite
+from stack.eventstore.sqlite.backup import backup
+from stack.eventstore.sqlite.backup_manifest import BackupIncomplete, require_complete
+from stack.eventstore.sqlite.verify import verify
 from stack.log_loss import find_loss, open_log_and_views
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.anyio
 _KILLED = """
 import os, shutil, signal, sqlite3, sys
 from pathlib import Path
-from stack.eventstore import backup as module
+from stack.eventstore.sqlite import backup as module
 
 left = int(sys.argv[3])
 
@@ -57,7 +58,7 @@ def _backup_killed_at(step: int, source: Path, target: Path) -> bool:
 
 @pytest.fixture
 async def log(tmp_path: Path) -> Path:
-    store = EventStore.open(tmp_path / "log")
+    store = open_store(tmp_path / "log")
     for number in range(3):
         event = SessionCreated(agent_id="a", session_name=f"{number}" + "long " * 100_000)
         await store.append(Append((StreamWrite(f"default/session/{number}", 0, (event,)),)))

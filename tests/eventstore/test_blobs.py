@@ -11,7 +11,8 @@ import pytest
 
 from schemas.events.session import SessionCreated, SessionDeleted
 from stack.errors import InternalError, Unavailable, VersionConflict
-from stack.eventstore import Append, BlobStore, EventStore, StreamWrite, is_damaged_text
+from stack.event_log import open_store
+from stack.eventstore import Append, BlobStore, StreamWrite, is_damaged_text
 from stack.eventstore.blobs import ORPHAN_AGE_S
 
 pytestmark = pytest.mark.anyio
@@ -71,7 +72,7 @@ def test_what_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
 
 
 async def test_redaction_deletes_the_files_nobody_needs(tmp_path: Path) -> None:
-    store = EventStore.open(tmp_path)
+    store = open_store(tmp_path)
     other = "default/session/2"
     await store.append(created())
     await store.append(created("only here " * 50_000, version=1))
@@ -91,7 +92,7 @@ async def test_redaction_deletes_the_files_nobody_needs(tmp_path: Path) -> None:
 
 
 async def test_a_removal_that_a_crash_interrupted_is_finished(tmp_path: Path) -> None:
-    store = EventStore.open(tmp_path)
+    store = open_store(tmp_path)
     await store.append(created())
     [file] = files(tmp_path)
     content = file.read_bytes()
@@ -104,14 +105,14 @@ async def test_a_removal_that_a_crash_interrupted_is_finished(tmp_path: Path) ->
     with db:
         db.execute("INSERT INTO blob_removals VALUES (?)", (file.name,))
     db.close()
-    store = EventStore.open(tmp_path)
+    store = open_store(tmp_path)
     await store.append(created("short", "default/session/9"))
     assert files(tmp_path) == []
     store.close()
 
 
 async def test_orphans_are_swept_at_opening_when_old_enough(tmp_path: Path) -> None:
-    store = EventStore.open(tmp_path)
+    store = open_store(tmp_path)
     await store.append(created())
     [needed] = files(tmp_path)
     with pytest.raises(VersionConflict):
@@ -120,12 +121,12 @@ async def test_orphans_are_swept_at_opening_when_old_enough(tmp_path: Path) -> N
     leftover = orphan.with_name(orphan.name + ".abc")
     leftover.write_bytes(b"half")
     store.close()
-    EventStore.open(tmp_path).close()
+    open_store(tmp_path).close()
     assert orphan.exists()
     long_ago = time.time() - ORPHAN_AGE_S - 10
     for file in (needed, orphan, leftover):
         os.utime(file, (long_ago, long_ago))
-    store = EventStore.open(tmp_path)
+    store = open_store(tmp_path)
     deadline = time.monotonic() + 5
     while files(tmp_path) != [needed] and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -135,7 +136,7 @@ async def test_orphans_are_swept_at_opening_when_old_enough(tmp_path: Path) -> N
 
 
 async def test_nothing_stays_held(tmp_path: Path) -> None:
-    store = EventStore.open(tmp_path)
+    store = open_store(tmp_path)
     await store.append(created())
     with pytest.raises(VersionConflict):
         await store.append(created())
@@ -147,7 +148,7 @@ async def test_nothing_stays_held(tmp_path: Path) -> None:
 
 
 async def test_a_missing_blob_is_named_in_place_of_its_text(tmp_path: Path) -> None:
-    store = EventStore.open(tmp_path)
+    store = open_store(tmp_path)
     await store.append(created())
     await store.append(created("short", "default/session/2"))
     digest = files(tmp_path)[0].name

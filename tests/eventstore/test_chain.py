@@ -17,9 +17,10 @@ from projections.warehouse.feed import DAMAGED
 from schemas.events.base import Damaged
 from schemas.events.session import SessionCreated, SessionDeleted
 from stack.errors import InternalError, Unavailable
-from stack.eventstore import Append, EventStore, StreamWrite
-from stack.eventstore.backup import backup
-from stack.eventstore.verify import verify
+from stack.event_log import open_store
+from stack.eventstore import Append, StreamWrite
+from stack.eventstore.sqlite.backup import backup
+from stack.eventstore.sqlite.verify import verify
 from tests.eventstore.earlier_release import remove_chain
 
 pytestmark = pytest.mark.anyio
@@ -40,7 +41,7 @@ def created(number: int, content: str = "n", version: int = 0, **rest: object) -
 
 async def filled(folder: Path, events: int = 20) -> None:
     """Events one by one, then some in one write, one stream redacted."""
-    store = EventStore.open(folder)
+    store = open_store(folder)
     for number in range(events // 2):
         await store.append(created(number, f"opens at ten, {number}", command=f"command {number}"))
     writes = [created(number, f"opens at ten, {number}").writes[0] for number in range(events // 2, events)]
@@ -61,7 +62,7 @@ async def test_a_whole_log_is_covered_and_redaction_does_not_break_the_chain(tmp
     assert (report.problems, report.redacted) == ((), 1)
     assert (report.chained, report.chained_later) == (report.events, ())
     backup(tmp_path / "log", tmp_path / "copy")
-    store = EventStore.open(tmp_path / "copy")
+    store = open_store(tmp_path / "copy")
     await store.append(created(99))
     assert store.damage() == ()
     store.close()
@@ -122,7 +123,7 @@ async def test_a_change_is_found_by_verify_and_at_the_start(tmp_path: Path, sql:
     report = verify(tmp_path)
     assert any(problem in found for found in report.problems), report.problems
     assert len(report.problems) < 8
-    store = EventStore.open(tmp_path)
+    store = open_store(tmp_path)
     try:
         if "have no link" in problem:  # what is at the end has got a link by now, and that is on record
             assert store.damage() or verify(tmp_path).chained_later
@@ -133,7 +134,7 @@ async def test_a_change_is_found_by_verify_and_at_the_start(tmp_path: Path, sql:
 
 
 async def test_a_change_before_the_tail_is_found_by_verify(tmp_path: Path) -> None:
-    store = EventStore.open(tmp_path)
+    store = open_store(tmp_path)
     await asyncio.gather(*[store.append(created(number)) for number in range(3_000)])
     store.close()
     change(tmp_path, "UPDATE events SET recorded_at = recorded_at + 1 WHERE position = 2")
@@ -143,7 +144,7 @@ async def test_a_change_before_the_tail_is_found_by_verify(tmp_path: Path) -> No
 async def test_changed_content_is_refused_and_the_rest_is_read(tmp_path: Path) -> None:
     await filled(tmp_path)
     change(tmp_path, "UPDATE events SET state = X'7B7D' WHERE position = 5")
-    store = EventStore.open(tmp_path)
+    store = open_store(tmp_path)
     with pytest.raises(InternalError, match=r"Event 5 .*restore a backup"):
         await store.read_stream(STREAM.format(4))
     streams = await store.read_streams([STREAM.format(4), STREAM.format(5)])
@@ -162,7 +163,7 @@ async def test_changed_content_is_refused_and_the_rest_is_read(tmp_path: Path) -
 async def test_a_text_that_is_not_unicode_stops_no_follower(tmp_path: Path) -> None:
     await filled(tmp_path)
     change(tmp_path, "UPDATE events SET stream = CAST(X'FF00' AS TEXT) WHERE position = 5")
-    store = EventStore.open(tmp_path)
+    store = open_store(tmp_path)
     assert [record.position for record in store.feed.read(0, 100)] == list(range(1, 22))
     store.close()
 
@@ -174,7 +175,7 @@ async def test_a_log_of_an_earlier_release_gets_a_chain(tmp_path: Path) -> None:
     assert (before.problems, before.chained) == ((), 0)
     backup(tmp_path, tmp_path / "copy")
     assert verify(tmp_path / "copy").ok
-    EventStore.open(tmp_path).close()
+    open_store(tmp_path).close()
     report = verify(tmp_path)
     assert (report.problems, report.chained) == ((), report.events)
     assert [(added.first, added.last) for added in report.chained_later] == [(1, report.events)]
@@ -185,7 +186,8 @@ async def test_a_log_of_an_earlier_release_gets_a_chain(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from stack.eventstore import EventStore, chain
+from stack.event_log import open_store
+from stack.eventstore.sqlite import chain
 
 chain._ADD_EVENTS, left, add_some = 10, [3], chain.add_some
 
@@ -196,7 +198,7 @@ def dying(db):
     return add_some(db)
 
 chain.add_some = dying
-EventStore.open(Path(sys.argv[1]))
+open_store(Path(sys.argv[1]))
 """
 
 
@@ -208,7 +210,7 @@ async def test_a_kill_while_the_chain_is_added_costs_nothing(tmp_path: Path) -> 
         assert killed.returncode == -signal.SIGKILL
         report = verify(tmp_path)
         assert (report.problems, report.chained) == ((), covered)
-    store = EventStore.open(tmp_path)
+    store = open_store(tmp_path)
     await store.append(created(999))
     store.close()
     report = verify(tmp_path)
@@ -218,7 +220,7 @@ async def test_a_kill_while_the_chain_is_added_costs_nothing(tmp_path: Path) -> 
 
 async def test_what_an_earlier_release_adds_meanwhile_gets_its_link(tmp_path: Path) -> None:
     await filled(tmp_path)
-    store = EventStore.open(tmp_path)
+    store = open_store(tmp_path)
     change(
         tmp_path,
         "INSERT INTO events SELECT 22, 'default/session/new', 1, name, recorded_at + 1000000, state, '' FROM events "
@@ -232,7 +234,7 @@ async def test_what_an_earlier_release_adds_meanwhile_gets_its_link(tmp_path: Pa
 
 
 async def test_two_writers_continue_one_chain(tmp_path: Path) -> None:
-    mine, theirs = EventStore.open(tmp_path), EventStore.open(tmp_path)
+    mine, theirs = open_store(tmp_path), open_store(tmp_path)
     for number in range(0, 40, 4):
         await asyncio.gather(mine.append(created(number)), theirs.append(created(number + 1)))
         await theirs.append(created(number + 2))

@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from stack.eventstore import EventStore
-from stack.eventstore.verify import verify
+from stack.event_log import open_store
+from stack.eventstore.sqlite.verify import verify
 
 ROUNDS = 6
 
@@ -20,6 +20,7 @@ CHILD = """
 import asyncio, sys, uuid
 from pathlib import Path
 from schemas.events.session import SessionCreated, SessionDeleted
+from stack.event_log import open_store
 from stack.eventstore import Append, EventStore, StreamWrite
 
 async def client(store):
@@ -35,7 +36,7 @@ async def client(store):
             print(f"r {id}", flush=True)
 
 async def main():
-    store = EventStore.open(Path(sys.argv[1]))
+    store = open_store(Path(sys.argv[1]))
     print("ready", flush=True)
     await asyncio.gather(*[client(store) for _ in range(16)])
 
@@ -81,7 +82,7 @@ def _killed_after(folder: Path, seconds: float) -> list[str]:
 
 
 async def _check(folder: Path, acknowledged: dict[str, tuple[int, int]], redacted: set[str]) -> None:
-    store = EventStore.open(folder)
+    store = open_store(folder)
     streams = await store.read_streams([f"default/session/{id}" for id in acknowledged])
     for id, (position, recorded_at) in acknowledged.items():
         events = streams[f"default/session/{id}"]

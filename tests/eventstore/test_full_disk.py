@@ -8,22 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from stack.eventstore import reserve
-from stack.eventstore.reserve import FILE_NAME, SIZE_BYTES, Reserve
+from stack.eventstore.sqlite import reserve
+from stack.eventstore.sqlite.reserve import FILE_NAME, SIZE_BYTES, Reserve
 
 # What a file system without space does: no file can grow. That limit says EFBIG, so free space is faked as well.
 NO_SPACE = """
 import resource, sys
 from pathlib import Path
 from projections.warehouse import files
-from stack.eventstore import reserve, sqlite_schema
+from stack.eventstore.sqlite import reserve, schema
 folder = Path(sys.argv[1])
 def full():
-    for module in (reserve, sqlite_schema, files):
+    for module in (reserve, schema, files):
         module.free_bytes = lambda folder: 0
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
 def freed():
-    for module in (reserve, sqlite_schema, files):
+    for module in (reserve, schema, files):
         module.free_bytes = lambda folder: 1 << 30
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 """
@@ -41,15 +41,15 @@ def test_the_log_opens_and_says_what_it_refuses(tmp_path: Path) -> None:
     script = """
 import asyncio
 from stack.errors import Unavailable
-from stack.eventstore import EventStore
+from stack.event_log import open_store
 from tests.eventstore.samples import one
 
 async def main():
-    store = EventStore.open(folder)
+    store = open_store(folder)
     await store.append(one("session-1"))
     store.close()
     full()
-    store = EventStore.open(folder)
+    store = open_store(folder)
     assert "disk is full" in store.trouble()
     assert len(await store.read_stream("session-1")) == 1
     try:
@@ -58,11 +58,11 @@ async def main():
         print(refused.detail, refused.retry_after)
     assert len(await store.read_stream("session-2")) == 0
     freed()
-    store._reserve.look(now=True)
+    store.log._reserve.look(now=True)
     assert store.trouble() == ""
     await store.append(one("session-2"))
     store.close()
-    store = EventStore.open(folder)
+    store = open_store(folder)
     assert len(await store.read_stream("session-2")) == 1
     store.close()
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
-from eventsourcing.persistence import IntegrityError, ProgrammingError, Tracking
+from eventsourcing.application import Application
+from eventsourcing.domain import Aggregate, event
+from eventsourcing.persistence import InfrastructureFactoryError, IntegrityError, ProgrammingError, Tracking
 from eventsourcing.tests.persistence import (
     ApplicationRecorderTestCase,
     NonInterleavingNotificationIDsBaseCase,
@@ -18,26 +19,22 @@ from eventsourcing.tests.persistence import (
 
 from projections.warehouse.instance import Warehouse
 from projections.warehouse.positions import Positions
-from schemas.events.session import SessionCreated, SessionDeleted
-from stack.eventstore import EventStore
-from stack.eventstore.mapper import LoggedEvent
-from stack.eventstore.recorder import Recorder
-from stack.eventstore.tracking import EngineTracking
+from stack.event_log import log_place, open_store
+from stack.eventsourcing_adapter.recorder import Recorder
+from stack.eventsourcing_adapter.tracking import EngineTracking
 
 
 class _Log:
     def setUp(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
-        self.store = EventStore.open(Path(self.folder.name))
+        self.store = open_store(Path(self.folder.name))
 
     def tearDown(self) -> None:
         self.store.close()
         self.folder.cleanup()
 
     def create_recorder(self) -> Any:
-        recorder = self.store._application.recorder
-        assert isinstance(recorder, Recorder)
-        return recorder
+        return Recorder(self.store)
 
     def new_originator_id(self) -> str:
         return str(uuid4())
@@ -69,25 +66,66 @@ class TestTracking(TrackingRecorderTestCase):
 del ApplicationRecorderTestCase, NonInterleavingNotificationIDsBaseCase, TrackingRecorderTestCase
 
 
-def test_the_application_saves_and_gets(tmp_path: Path) -> None:
-    store = EventStore.open(tmp_path)
-    application = store._application
-    created, deleted = SessionCreated(agent_id="a", session_name="s" * 300_000), SessionDeleted()
-    recordings = application.save(
-        LoggedEvent("default/session/1", 1, created), LoggedEvent("default/session/1", 2, deleted)
-    )
-    assert [recording.notification.id for recording in recordings] == [1, 2]
+class Ship(Aggregate):
+    @event("Named")
+    def __init__(self, name: str) -> None:
+        self.name = name
 
-    def project(_: Any, events: Iterable[LoggedEvent]) -> list[LoggedEvent]:
-        return list(events)
+    @event("Renamed")
+    def rename(self, name: str) -> None:
+        self.name = name
 
-    events: list[LoggedEvent] = application.repository.get("default/session/1", projector_func=project)
-    assert [(e.originator_version, e.event) for e in events] == [(1, created), (2, deleted)]
-    assert events[0].recorded_at < events[1].recorded_at
-    with pytest.raises(IntegrityError):
-        application.save(LoggedEvent("default/session/1", 2, deleted))
-    with pytest.raises(ProgrammingError):
-        application.recorder.insert_events([], tracking=Tracking("a", 1))
-    assert (store.head(), store.category_head("session")) == (2, 2)
-    assert not store.blobs._held
-    store.close()
+
+def harbour(folder: Path, **env: str) -> Application[UUID]:
+    persistence = {"PERSISTENCE_MODULE": "stack.eventsourcing_adapter", "LOG_FOLDER": str(folder)}
+    return Application({**persistence, **env})
+
+
+def test_an_application_saves_and_gets(tmp_path: Path) -> None:
+    with harbour(tmp_path) as application:
+        ship, name = Ship("Ann"), "s" * 300_000
+        ship.rename(name)
+        recordings = application.save(ship)
+        assert [recording.notification.id for recording in recordings] == [1, 2]
+        mine, theirs = (application.repository.get(ship.id) for _ in range(2))
+        assert (mine.name, mine.version, mine.id) == (name, 2, ship.id)
+        mine.rename("Bea")
+        theirs.rename("Cid")
+        application.save(mine)
+        with pytest.raises(IntegrityError):
+            application.save(theirs)
+        with pytest.raises(ProgrammingError):
+            application.recorder.insert_events([], tracking=Tracking("a", 1))
+        names = [
+            notification.topic.rpartition(".")[2]
+            for notification in application.recorder.select_notifications(1, 9)
+        ]
+        assert names == ["Named", "Renamed", "Renamed"]
+    report = log_place(tmp_path).verify()
+    assert (report.events, report.blobs, report.problems) == (3, 1, ())
+    with harbour(tmp_path) as application:
+        assert application.repository.get(ship.id).name == "Bea"
+
+
+def test_a_state_that_is_not_json_is_stored_as_it_is(tmp_path: Path) -> None:
+    with harbour(tmp_path, COMPRESSOR_TOPIC="eventsourcing.compressor:ZlibCompressor") as application:
+        ship = Ship('{"$blob":"x"}' * 100_000)
+        application.save(ship)
+        assert application.repository.get(ship.id).name == ship.name
+    assert log_place(tmp_path).verify().problems == ()
+
+
+@pytest.mark.parametrize("text", ['{"$blob":"%s","bytes":3}' % ("0" * 64), "$blob", '"'])
+def test_text_that_looks_like_a_marker_is_only_text(tmp_path: Path, text: str) -> None:
+    with harbour(tmp_path) as application:
+        ship = Ship(text)
+        application.save(ship)
+        assert application.repository.get(ship.id).name == text
+    assert log_place(tmp_path).verify().problems == ()
+
+
+def test_what_the_log_does_not_store_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InfrastructureFactoryError, match="LOG_FOLDER is not set"):
+        Application({"PERSISTENCE_MODULE": "stack.eventsourcing_adapter"})
+    with pytest.raises(InfrastructureFactoryError, match="does not store snapshots"):
+        harbour(tmp_path, IS_SNAPSHOTTING_ENABLED="yes")

@@ -14,8 +14,8 @@ from schemas.events.base import Event, Redacted
 from schemas.events.dataset import DatasetRegistered, DatasetRowsAppended, DatasetUnregistered, RowChunk
 from stack.errors import InternalError, VersionConflict
 from stack.eventstore import EventStore, Fold, stream_name
-from stack.eventstore.backup import backup
-from stack.eventstore.verify import verify
+from stack.eventstore.sqlite.backup import backup
+from stack.eventstore.sqlite.verify import verify
 from tests.eventstore.samples import NAMES, count, fresh, one
 
 pytestmark = pytest.mark.anyio

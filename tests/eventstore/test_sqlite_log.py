@@ -15,10 +15,11 @@ import pytest
 from schemas.events.base import Event, Unknown
 from schemas.events.session import SessionCreated, SessionDeleted
 from stack.errors import InternalError, ReplaystackError, Unavailable, VersionConflict
-from stack.eventstore import Append, EventStore, Fold, StreamWrite, stream_name
+from stack.event_log import open_store
+from stack.eventstore import Append, Fold, StreamWrite, stream_name
 from stack.eventstore.intake import MAX_WAITING, Intake
+from stack.eventstore.sqlite.verify import verify
 from stack.eventstore.submission import NewRow, Submission
-from stack.eventstore.verify import verify
 from tests.eventstore.earlier_release import remove_chain
 
 pytestmark = pytest.mark.anyio
@@ -38,9 +39,9 @@ def everything_in(folder: Path) -> bytes:
 
 
 async def test_the_settings_that_durability_rests_on(tmp_path: Path) -> None:
-    store = EventStore.open(tmp_path)
+    store = open_store(tmp_path)
     await store.append(created())
-    db = store._writer._db
+    db = store.log._writer._db
     assert db is not None
     pragmas = {
         p: db.execute(f"PRAGMA {p}").fetchone()[0] for p in ("journal_mode", "synchronous", "secure_delete")
@@ -50,7 +51,7 @@ async def test_the_settings_that_durability_rests_on(tmp_path: Path) -> None:
 
 
 async def test_redacted_bytes_leave_the_files(tmp_path: Path) -> None:
-    store = EventStore.open(tmp_path)
+    store = open_store(tmp_path)
     await store.append(created(1, "SECRET-one" * 10))
     await store.append(created(1, "SECRET-many-pages" * 5_000, version=1))
     await store.append(created(2, "bystander"))
@@ -63,7 +64,7 @@ async def test_redacted_bytes_leave_the_files(tmp_path: Path) -> None:
 
 
 async def test_redacted_bytes_leave_the_files_once_a_reader_is_gone(tmp_path: Path) -> None:
-    store = EventStore.open(tmp_path)
+    store = open_store(tmp_path)
     await store.append(created(1, "SECRET" * 10))
     reader = sqlite3.connect(tmp_path / "events.sqlite", isolation_level=None)
     reader.execute("BEGIN")
@@ -79,7 +80,7 @@ async def test_redacted_bytes_leave_the_files_once_a_reader_is_gone(tmp_path: Pa
 
 
 async def test_readers_do_not_wait_for_a_writer(tmp_path: Path) -> None:
-    store = EventStore.open(tmp_path)
+    store = open_store(tmp_path)
     await store.append(created())
     other = sqlite3.connect(tmp_path / "events.sqlite", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -95,7 +96,7 @@ async def test_readers_do_not_wait_for_a_writer(tmp_path: Path) -> None:
 
 
 async def test_what_another_process_writes_is_noticed(tmp_path: Path) -> None:
-    mine, theirs = EventStore.open(tmp_path), EventStore.open(tmp_path)
+    mine, theirs = open_store(tmp_path), open_store(tmp_path)
     counting = fold()
     stream = stream_name("session", "1")
     await mine.append(created())
@@ -118,7 +119,7 @@ async def test_what_another_process_writes_is_noticed(tmp_path: Path) -> None:
 
 
 async def test_events_that_cannot_be_read_stop_no_follower(tmp_path: Path) -> None:
-    store = EventStore.open(tmp_path)
+    store = open_store(tmp_path)
     await store.append(created(1))
     await store.append(created(2))
     store.close()
@@ -128,7 +129,7 @@ async def test_events_that_cannot_be_read_stop_no_follower(tmp_path: Path) -> No
         db.execute("UPDATE events SET state = X'FF00' WHERE position = 2")
     db.close()
     remove_chain(tmp_path)  # which would tell both apart from what was recorded
-    store = EventStore.open(tmp_path)
+    store = open_store(tmp_path)
     assert [record.state for record in store.feed.read(0, 9)] == [b"\xff\x00", b"\xff\x00"]
     [event] = await store.read_stream(stream_name("session", "1"))
     assert event.event == Unknown()
@@ -143,23 +144,23 @@ async def test_events_that_cannot_be_read_stop_no_follower(tmp_path: Path) -> No
 
 
 async def test_a_log_of_a_newer_version_is_not_touched(tmp_path: Path) -> None:
-    EventStore.open(tmp_path).close()
+    open_store(tmp_path).close()
     db = sqlite3.connect(tmp_path / "events.sqlite")
     with db:
         db.execute("UPDATE log_info SET value = '99' WHERE key = 'format'")
     db.close()
     with pytest.raises(Unavailable, match="99"):
-        EventStore.open(tmp_path)
+        open_store(tmp_path)
 
 
 def test_what_is_no_log_is_refused(tmp_path: Path) -> None:
     (tmp_path / "events.sqlite").write_bytes(b"not a database, and long enough to be looked at" * 100)
     with pytest.raises(Unavailable):
-        EventStore.open(tmp_path)
+        open_store(tmp_path)
 
 
 async def test_a_failing_fold_harms_only_its_reader(tmp_path: Path) -> None:
-    store = EventStore.open(tmp_path)
+    store = open_store(tmp_path)
 
     def evolve(state: int, event: Event, recorded_at: int, version: int) -> int:
         if version == 2:
@@ -178,11 +179,11 @@ async def test_a_failing_fold_harms_only_its_reader(tmp_path: Path) -> None:
 
 
 async def test_a_hot_stream_is_not_read(tmp_path: Path) -> None:
-    store = EventStore.open(tmp_path)
+    store = open_store(tmp_path)
     counting = fold()
     await store.load(stream_name("session", "0"), counting)
     await store.append(created(1))
-    store._readers.close()
+    store.log._readers.close()
     assert (await store.load(stream_name("session", "1"), counting)).version == 1
     await store.append(created(1, version=1))
     assert (await store.load(stream_name("session", "1"), counting)).version == 2
@@ -192,7 +193,7 @@ async def test_a_hot_stream_is_not_read(tmp_path: Path) -> None:
 
 
 async def test_the_cache_is_bounded(tmp_path: Path) -> None:
-    store = EventStore.open(tmp_path, cache_bytes=100_000)
+    store = open_store(tmp_path, cache_bytes=100_000)
     counting = fold()
     await store.load(stream_name("session", "x"), counting)
     for number in range(50):
@@ -233,10 +234,10 @@ def test_the_intake_is_bounded_by_bytes_but_takes_one_large_append() -> None:
 
 
 async def test_a_full_database_is_unavailable_and_recovers(tmp_path: Path) -> None:
-    store = EventStore.open(tmp_path)
+    store = open_store(tmp_path)
     await store.append(created("first"))
     await store.load(stream_name("session", "first"), fold())
-    db = store._writer._db
+    db = store.log._writer._db
     assert db is not None
     pages = db.execute("PRAGMA page_count").fetchone()[0]
     db.execute(f"PRAGMA max_page_count = {pages + 2}").fetchone()
@@ -259,13 +260,14 @@ import asyncio, random, resource, sys
 from pathlib import Path
 from schemas.events.session import SessionCreated
 from stack.errors import Unavailable
+from stack.event_log import open_store
 from stack.eventstore import Append, EventStore, StreamWrite
 
 def append(n, size):
     return Append((StreamWrite(f"default/session/{n}", 0, (SessionCreated(agent_id="a", session_name="x" * size),)),))
 
 async def main():
-    store = EventStore.open(Path(sys.argv[1]))
+    store = open_store(Path(sys.argv[1]))
     await store.append(append("first", 10))
     resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
     outcomes = await asyncio.gather(*[store.append(append(n, 50_000)) for n in range(20)], return_exceptions=True)
@@ -310,4 +312,4 @@ def test_a_full_disk_is_unavailable_and_recovers(tmp_path: Path) -> None:
 async def test_errors_of_the_store_are_of_the_projects_tree(tmp_path: Path) -> None:
     (tmp_path / "events.sqlite").mkdir()
     with pytest.raises(ReplaystackError):
-        EventStore.open(tmp_path)
+        open_store(tmp_path)

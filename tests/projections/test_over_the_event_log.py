@@ -16,6 +16,7 @@ from schemas.events.agent import AgentCreated
 from schemas.events.payload import AgentConfig, CompletionMessage, InputMessage, TurnUsage
 from schemas.events.session import SessionCreated, SessionDeleted, SessionTurnOpened
 from schemas.events.turn import Owner, TurnCompleted, TurnStarted, TurnStepCompleted, TurnStepStarted
+from stack.event_log import open_store
 from stack.eventstore import EventStore
 from stack.eventstore.appends import Append, StreamWrite
 from tests.projections.conftest import tables_of
@@ -53,7 +54,7 @@ async def converse(log: EventStore, session_id: str, text: str) -> int:
 
 @pytest.mark.anyio
 async def test_following_redacting_and_rebuilding(tmp_path: Path) -> None:
-    log = EventStore.open(tmp_path)
+    log = open_store(tmp_path)
     warehouse = Warehouse.open(tmp_path)
     engine = Engine(warehouse, log.feed, current_plan())
     engine.start()

@@ -16,8 +16,9 @@ import msgspec
 from schemas.events.session import SessionTurnOpened
 from stack.domain import turn as turns
 from stack.domain.turn import TurnState
-from stack.eventstore import EventStore, Recorded, stream_name
-from stack.eventstore.verify import verify
+from stack.event_log import open_store
+from stack.eventstore import Recorded, stream_name
+from stack.eventstore.sqlite.verify import verify
 from stack.services.turns.turn_frames import turn_wire
 from tests.server.api import Api, Conversation
 from tests.server.crash_load import ANSWER, Asked, Load, Said, counting_model
@@ -177,7 +178,7 @@ class Folder:
         """The view is the fold of the log, and each request to the model stands in it."""
         report = verify(self.server.data)
         assert report.ok, report.problems
-        store = EventStore.open(self.server.data)
+        store = open_store(self.server.data)
         try:
             for session_id, session in shown.items():
                 opened = [

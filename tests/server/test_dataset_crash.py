@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from stack.eventstore.verify import verify
+from stack.eventstore.sqlite.verify import verify
 from tests.server.datasets import Datasets
 from tests.server.process import Replaystack
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from stack.eventstore.verify import verify
+from stack.eventstore.sqlite.verify import verify
 from tests.server.api import parse
 from tests.server.crash_load import Asked, counting_model
 from tests.server.evals import EQUALITY, Benchmark, Evals, agent, model

@@ -17,7 +17,8 @@ from schemas.events.evaljob import (
 )
 from schemas.events.payload import BenchmarkConfig, EvalCandidate, SamplingParams, TurnUsage
 from schemas.events.turn import Owner
-from stack.eventstore import Append, EventStore, StreamWrite, stream_name
+from stack.event_log import open_store
+from stack.eventstore import Append, StreamWrite, stream_name
 from tests.server.conftest import FreshServer
 from tests.server.evals import ANSWER, EQUALITY, Benchmark, Evals, asked, model
 from tests.server.process import wait_until
@@ -149,7 +150,7 @@ async def _half_cancelled(data: Path, dataset_id: str) -> None:
     )
     started = EvalJobStarted(owner=Owner("node", "boot"), attempt=1)
     requested = EvalJobCancelRequested(reason="The caller cancelled the job.")
-    store = EventStore.open(data)
+    store = open_store(data)
     try:
         writes = (
             StreamWrite(stream_name("benchmark", "cut"), 1, [BenchmarkJobScheduled(job_id="0")]),

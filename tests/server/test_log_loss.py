@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stack.errors import Unavailable
-from stack.eventstore.verify import verify
+from stack.eventstore.sqlite.verify import verify
 from stack.log_loss import LogIncomplete, find_loss, open_log_and_views, view_position
 from tests.cli.folders import replaystack
 from tests.server.process import DidNotStart, Replaystack

@@ -19,7 +19,8 @@ from schemas.events.payload import (
 )
 from schemas.events.turn import FetchedContent
 from stack.domain.session import SessionState
-from stack.eventstore import Append, EventStore, StreamWrite, stream_name
+from stack.event_log import open_store
+from stack.eventstore import Append, StreamWrite, stream_name
 from stack.services.turns.conversation import (
     LARGE_INPUT_CHARACTERS,
     NOT_EXECUTED,
@@ -326,7 +327,7 @@ class Log:
     """A session in a real log, and the conversations over it."""
 
     def __init__(self, folder: Path, max_bytes: int = 1 << 20) -> None:
-        self.store = EventStore.open(folder)
+        self.store = open_store(folder)
         self.conversations = Conversations(self.store, max_bytes)
         self.session = SessionState(agent_id="a", turns=())
 

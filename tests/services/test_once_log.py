@@ -11,7 +11,8 @@ import pytest
 
 from schemas.events.session import SessionCreated
 from stack.errors import Conflict
-from stack.eventstore import Append, EventStore, StreamWrite, stream_name
+from stack.event_log import open_store
+from stack.eventstore import Append, StreamWrite, stream_name
 from stack.services.effects import new_id
 from stack.services.requests.once import KEY_KEPT_S, RETRY_KEPT_S, Once, Post, Prior
 
@@ -25,7 +26,7 @@ class Node:
 
     def __init__(self, folder: Path) -> None:
         self.ahead_s = 0.0
-        self.store = EventStore.open(folder, clock_us=lambda: int(self.clock_s() * 1e6))
+        self.store = open_store(folder, clock_us=lambda: int(self.clock_s() * 1e6))
         self.once = Once(self.store, self.clock_s)
         self.before_append: Callable[[], Awaitable[None]] | None = None
 

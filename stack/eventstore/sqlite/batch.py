@@ -6,11 +6,11 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from projections.warehouse.feed import Record
-from stack.eventstore import chain
 from stack.eventstore.appends import Appended, CommandKnown
 from stack.eventstore.codec import REDACTED_STATE
-from stack.eventstore.in_statement import InStatement
-from stack.eventstore.submission import Conflict, Submission
+from stack.eventstore.sqlite import chain
+from stack.eventstore.sqlite.in_statement import InStatement
+from stack.eventstore.submission import Conflict, Submission, VersionTaken
 
 _INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)"
 _VERSIONS = InStatement("SELECT stream, max(version) FROM events WHERE stream IN ({}) GROUP BY stream")
@@ -18,10 +18,6 @@ _COMMANDS = InStatement(
     "SELECT command, position, recorded_at FROM events "
     "WHERE command <> '' AND command IN ({}) ORDER BY position"
 )
-
-
-class VersionTaken(Exception):
-    """Rows of the recorder collide with rows of the log, or with each other."""
 
 
 class Batch:

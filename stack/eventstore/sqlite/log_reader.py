@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
 
 from projections.warehouse.feed import DAMAGED, Record
 from stack.errors import InternalError
 from stack.eventstore.appends import Command
-from stack.eventstore.chain import DIGEST_OF_EVENT
 from stack.eventstore.codec import REDACTED_STATE
 from stack.eventstore.damage import Damage
-from stack.eventstore.in_statement import InStatement
-from stack.eventstore.readers import Readers
+from stack.eventstore.port import NamedRecords
+from stack.eventstore.sqlite.chain import DIGEST_OF_EVENT
+from stack.eventstore.sqlite.in_statement import InStatement
+from stack.eventstore.sqlite.readers import Readers
 
 _RECORD = f"position, stream, version, name, recorded_at, state, {DIGEST_OF_EVENT}"
 _STATE, _DIGEST = 5, 6
@@ -29,22 +30,13 @@ _ALWAYS_LAST = "\U0010ffff"
 _READ_BYTES = 64 * 2**20
 
 
-class NamedRecords(NamedTuple):
-    """Bounds of a selection by position, both inclusive; `names` limits it to events of these names."""
-
-    first: int
-    last: int
-    limit: int
-    names: Sequence[str] = ()
-
-
 class LogReader:
     """Blocks; any thread. Raises Unavailable when the log cannot be read, and InternalError for an event whose content
     is not what was recorded."""
 
     def __init__(self, readers: Readers, damage: Damage) -> None:
         self._readers = readers
-        self._damage = damage
+        self.damage = damage
 
     def head(self) -> int:
         rows = self._readers.query("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
@@ -155,5 +147,5 @@ class LogReader:
             return True
         if isinstance(state, bytes) and sha256(state).digest() == digest:
             return True
-        self._damage.note(f"event {row[0]}: its content is not what was recorded")
+        self.damage.note(f"event {row[0]}: its content is not what was recorded")
         return False

@@ -25,6 +25,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from stack.eventstore.reports import Added
+
 _log = logging.getLogger(__name__)
 
 DIGEST_BYTES = 32
@@ -62,14 +64,6 @@ class Link(NamedTuple):
     @property
     def first(self) -> int:
         return self.last - len(self.digests) // DIGEST_BYTES + 1
-
-
-class Added(msgspec.Struct, frozen=True):
-    """Events that had been recorded without links: the chain says that they are what they were at `at`."""
-
-    first: int
-    last: int
-    at: str
 
 
 class Tip(NamedTuple):

@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 
-from stack.eventstore import chain
-from stack.eventstore.chain import DIGEST_BYTES, Link, Row, Tip
 from stack.eventstore.codec import REDACTED_STATE
+from stack.eventstore.sqlite import chain
+from stack.eventstore.sqlite.chain import DIGEST_BYTES, Link, Row, Tip
 
 # What a start checks, in about 10 ms.
 _TAIL_EVENTS = 1_000

@@ -8,48 +8,22 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
-from msgspec import Struct
-
 from schemas.events.base import Redacted, Unknown
 from stack.errors import InternalError, NotFound, Unavailable
-from stack.eventstore import chain
-from stack.eventstore.backup_manifest import BackupIncomplete, changed_files, unfinished
 from stack.eventstore.blob_markers import digests_in, hydrate
 from stack.eventstore.blobs import BlobStore
-from stack.eventstore.chain import Added
-from stack.eventstore.chain_check import EPOCH_CHANGED, ChainCheck, links, without_link
 from stack.eventstore.codec import Codec
 from stack.eventstore.named_blobs import named_blobs
-from stack.eventstore.sqlite_schema import FILE_NAME, connect_reader
+from stack.eventstore.reports import Added, BackupIncomplete, VerifyReport
+from stack.eventstore.sqlite import chain
+from stack.eventstore.sqlite.backup_manifest import changed_files, unfinished
+from stack.eventstore.sqlite.chain_check import EPOCH_CHANGED, ChainCheck, links, without_link
+from stack.eventstore.sqlite.schema import FILE_NAME, connect_reader
 
 T = TypeVar("T")
 
 _PAGE_ROWS = 1_000
 _MAX_PROBLEMS_LISTED = 100
-
-
-class VerifyReport(Struct, frozen=True, kw_only=True):
-    """What is in a log and what is wrong with it. `head` is the last position, `blob_bytes` the size of the
-    blob files. `chained` events are covered by the hash chain; of those, `chained_later` were recorded before there was
-    one, so it says nothing about the time before they got it. At most 100 problems are listed; `problem_count` counts
-    them all."""
-
-    epoch: str
-    head: int
-    events: int
-    streams: int
-    redacted: int
-    unknown: int
-    chained: int
-    chained_later: tuple[Added, ...]
-    blobs: int
-    blob_bytes: int
-    problems: tuple[str, ...]
-    problem_count: int
-
-    @property
-    def ok(self) -> bool:
-        return self.problem_count == 0
 
 
 def verify(folder: Path) -> VerifyReport:

@@ -17,18 +17,17 @@ from pathlib import Path
 from uuid import uuid4
 
 from stack.errors import Conflict, NotFound, Unavailable
-from stack.eventstore import chain
-from stack.eventstore.backup_manifest import (
+from stack.eventstore.blobs import BlobStore, sync_folder
+from stack.eventstore.reports import Manifest, ManifestFile
+from stack.eventstore.sqlite import chain
+from stack.eventstore.sqlite.backup_manifest import (
     MANIFEST_NAME,
     MANIFEST_VERSION,
     MARKER_NAME,
-    Manifest,
-    ManifestFile,
     sha256_of,
     write_manifest,
 )
-from stack.eventstore.blobs import BlobStore, sync_folder
-from stack.eventstore.sqlite_schema import BACKUP_KEY, FILE_NAME, connect_reader
+from stack.eventstore.sqlite.schema import BACKUP_KEY, FILE_NAME, connect_reader
 from stack.private_files import make_private, restrict_umask
 from telemetry.log import log_check
 

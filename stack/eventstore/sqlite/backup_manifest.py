@@ -17,47 +17,19 @@ from pathlib import Path, PurePosixPath
 import msgspec
 from msgspec import Struct
 
-from stack.errors import ReplaystackError
 from stack.eventstore.blobs import sync_folder
-from stack.eventstore.sqlite_schema import BACKUP_KEY, FILE_NAME, connect_reader
+from stack.eventstore.reports import BACKUP_REMEDY, BackupIncomplete, Manifest
+from stack.eventstore.sqlite.schema import BACKUP_KEY, FILE_NAME, connect_reader
 
 MARKER_NAME = "backup.incomplete"
 MANIFEST_NAME = "manifest.json"
 RESTORED_NAME = "restored_from.json"
 MANIFEST_VERSION = 1
 
-REMEDY = (
-    "Run `replaystack backup` again: with this folder as its target it starts over. If this is the only copy, "
-    "`replaystack serve --accept-loss` serves what is there."
-)
 # A backup has none of these, and a folder that a server was started on has one.
 _SERVED = (RESTORED_NAME, "node", "views.duckdb")
 # Bytes 18 and 19 of a SQLite file, see "Database File Format", 1.3.3; 2 and 2 is WAL.
 _ROLLBACK_JOURNAL = b"\x01\x01"
-
-
-class BackupIncomplete(ReplaystackError):
-    """The folder is a backup that was not finished, or that lost some of its files."""
-
-    status, title = 500, "Backup incomplete"
-
-
-class ManifestFile(Struct, frozen=True):
-    """`path` is relative to the backup, `sha256` in hex."""
-
-    path: str
-    bytes: int
-    sha256: str
-
-
-class Manifest(Struct, frozen=True):
-    """What a backup holds: events up to position `head`, and every file."""
-
-    epoch: str
-    source_epoch: str
-    head: int
-    files: tuple[ManifestFile, ...]
-    version: int = 1
 
 
 class _Version(Struct, frozen=True):
@@ -131,7 +103,7 @@ def sha256_of(path: Path) -> str:
 
 
 def _told(folder: Path, problem: str) -> str:
-    return f"The backup in {folder} is incomplete: {problem}. {REMEDY}"
+    return f"The backup in {folder} is incomplete: {problem}. {BACKUP_REMEDY}"
 
 
 def _misfits(folder: Path) -> Iterator[str]:

@@ -7,17 +7,17 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 from time import gmtime, strftime
-from typing import NamedTuple
 from uuid import uuid4
 
 import msgspec
 
 from stack.errors import Unavailable
-from stack.eventstore import chain
 from stack.eventstore.blobs import sync_folder
-from stack.eventstore.chain_check import tail_problems
-from stack.eventstore.reserve import FULL_BYTES, Reserve, free_bytes
-from stack.eventstore.wal import has_frames, unread_transactions
+from stack.eventstore.port import LogEnd
+from stack.eventstore.sqlite import chain
+from stack.eventstore.sqlite.chain_check import tail_problems
+from stack.eventstore.sqlite.reserve import FULL_BYTES, Reserve, free_bytes
+from stack.eventstore.sqlite.wal import has_frames, unread_transactions
 
 FORMAT_VERSION = "1"
 FILE_NAME = "events.sqlite"
@@ -104,15 +104,6 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     )
     db.execute("PRAGMA query_only = ON")
     return db
-
-
-class LogEnd(NamedTuple):
-    """Which copy of a log it is, its last position, and how many transactions are known to follow it that cannot be
-    read (`unread_transactions`)."""
-
-    epoch: str
-    head: int
-    unread: int
 
 
 def end_of_log(folder: Path) -> LogEnd | None:

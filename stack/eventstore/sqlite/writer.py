@@ -10,11 +10,11 @@ from threading import Thread
 
 from projections.warehouse.feed import Record
 from stack.errors import Unavailable
-from stack.eventstore import chain
-from stack.eventstore.batch import Batch
 from stack.eventstore.blobs import BlobStore
 from stack.eventstore.intake import Intake
-from stack.eventstore.sqlite_schema import connect_writer
+from stack.eventstore.sqlite import chain
+from stack.eventstore.sqlite.batch import Batch
+from stack.eventstore.sqlite.schema import connect_writer
 from stack.eventstore.submission import Submission, deliver
 
 _log = logging.getLogger(__name__)

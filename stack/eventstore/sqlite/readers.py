@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 from stack.errors import Unavailable
 from stack.eventstore.damage import Damage
-from stack.eventstore.sqlite_schema import connect_reader
+from stack.eventstore.sqlite.schema import connect_reader
 
 
 class _Connection:
