@@ -50,10 +50,12 @@ _KEPT = (
 
 
 class TablesState(Struct, frozen=True):
-    """The log that tables on disk were made from, and the position that they have reached."""
+    """The log that tables on disk were made from, and the position that they have reached. `kept` names the schemas of
+    old tables that hold what a damaged log has lost."""
 
     epoch: str = ""
     position: int = 0
+    kept: tuple[str, ...] = ()
 
 
 class TelemetryWrites(Protocol):
@@ -81,6 +83,7 @@ class TelemetryBuild:
     def __init__(self, target: TelemetryWrites, number: int) -> None:
         self.schema = f"telemetry.build_{number}"
         self.position = 0
+        self.kept: list[str] = []
         self._target = target
         self._spans = SpanStore(self.schema)
         self._known_origins: set[bytes] = set()
@@ -90,7 +93,8 @@ class TelemetryBuild:
         """Of the tables that are there, whichever version made them. Raises StatementRefused, StorageFailed."""
         with target.write("telemetry") as transaction:
             found = _served(transaction)
-            return TablesState() if found is None else TablesState(found.epoch, found.position)
+            kept = tuple(kept_schemas(transaction))
+            return TablesState(kept=kept) if found is None else TablesState(found.epoch, found.position, kept)
 
     @classmethod
     def open(cls, target: TelemetryWrites, epoch: str, lost: Callable[[], int] = lambda: 0) -> TelemetryBuild:
@@ -99,10 +103,10 @@ class TelemetryBuild:
         there are old tables of this log. Raises StatementRefused, StorageFailed."""
         plan = telemetry_plan()
         with target.write("telemetry") as transaction:
-            found = _served(transaction)
+            found, kept = _served(transaction), kept_schemas(transaction)
         if found is not None and (found.schema_hash, found.epoch) == (plan.hash, epoch):
             build = cls(target, int(found.schema.removeprefix("build_")))
-            build.position = found.position
+            build.position, build.kept = found.position, kept
             return build
         first_lost = lost() if found is not None and found.epoch == epoch else 0
         with target.write("telemetry") as transaction:
@@ -124,7 +128,7 @@ class TelemetryBuild:
         cls, target: TelemetryWrites, transaction: Transaction, plan: Plan, epoch: str
     ) -> TelemetryBuild:
         last = 0
-        kept = set(kept_schemas(transaction))
+        kept = kept_schemas(transaction)
         for (name,) in transaction.rows(
             "SELECT schema_name FROM duckdb_schemas() "
             "WHERE database_name = 'telemetry' AND starts_with(schema_name, 'build_')"
@@ -133,6 +137,7 @@ class TelemetryBuild:
             if name not in kept:
                 transaction.run(f"DROP SCHEMA telemetry.{name} CASCADE")
         build = cls(target, last + 1)
+        build.kept = kept
         transaction.run(f"CREATE SCHEMA {build.schema}")
         for ddl in plan.ddl:
             transaction.run(in_schema(ddl, build.schema))
@@ -222,10 +227,24 @@ class _Served(Struct, frozen=True):
 
 def kept_schemas(transaction: Transaction) -> list[str]:
     """Schemas of old tables that hold what a damaged log has lost, such as `build_3`."""
-    transaction.run(_KEPT)
+    if not transaction.rows(
+        "SELECT 1 FROM duckdb_tables() "
+        "WHERE database_name = 'telemetry' AND schema_name = 'main' AND table_name = 'kept'"
+    ):
+        return []
     return [
         name for (name,) in transaction.rows("SELECT schema_name FROM telemetry.main.kept ORDER BY position")
     ]
+
+
+def drop_kept(transaction: Transaction) -> list[str]:
+    """Drops these schemas; returns their names."""
+    kept = kept_schemas(transaction)
+    for name in kept:
+        transaction.run(f"DROP SCHEMA IF EXISTS telemetry.{name} CASCADE")
+    if kept:
+        transaction.run("DELETE FROM telemetry.main.kept")
+    return kept
 
 
 def _served(transaction: Transaction) -> _Served | None:

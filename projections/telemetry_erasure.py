@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from msgspec import Struct, json
 
 from projections.span_store import write_text
-from projections.telemetry_build import TelemetryWrites, kept_schemas
+from projections.telemetry_build import TelemetryWrites, drop_kept
 from projections.warehouse.transaction import Transaction
 
 _ERASING = "CREATE TABLE IF NOT EXISTS telemetry.main.erasing (spans VARCHAR NOT NULL, kept VARCHAR NOT NULL)"
@@ -54,12 +54,8 @@ def clean(
     earlier calls removed since the file was last replaced. Raises StatementRefused, StorageFailed."""
     with target.write_concurrently() as transaction:
         before = _before(transaction)
-        kept = kept_schemas(transaction)
+        kept = drop_kept(transaction)
         spans = _without_content(transaction, schema, deleted, content)
-        for name in kept:
-            transaction.run(f"DROP SCHEMA IF EXISTS telemetry.{name} CASCADE")
-        if kept:
-            transaction.run("DELETE FROM telemetry.main.kept")
         found = Cleaned(dict(Counter(before.spans) + spans), [*before.kept, *kept])
         if spans or kept:
             transaction.run("DELETE FROM telemetry.main.erasing")

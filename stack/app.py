@@ -205,17 +205,22 @@ class _Process(uvicorn.Server):
 
 
 def serve(
-    settings: Settings, announced: Callable[[str], None] | None = None, *, accept_loss: bool = False
+    settings: Settings,
+    announced: Callable[[str], None] | None = None,
+    *,
+    accept_loss: bool = False,
+    drop_kept_tables: bool = False,
 ) -> int:
     """Serves until SIGINT or SIGTERM. Returns the exit code. `announced` gets the URL once it answers. With
-    `accept_loss`, a log that lost events is served as it is.
+    `accept_loss`, logs that lost events or telemetry are served as they are. With `drop_kept_tables`, telemetry tables
+    that were kept from a damaged log are dropped.
 
     Raises FolderInUse, FolderUnusable, LogIncomplete, and Unavailable when the address is taken.
     """
     folder = DataFolder(settings.data)
     try:
         with asyncio.Runner(loop_factory=_loop) as runner:
-            return runner.run(_serve(settings, folder, announced, accept_loss))
+            return runner.run(_serve(settings, folder, announced, accept_loss, drop_kept_tables))
     except (OSError, StorageFailed) as error:
         raise FolderUnusable(
             f"{folder.path} cannot be used: {error}. Free space or correct its permissions, or choose another with --data."
@@ -225,9 +230,13 @@ def serve(
 
 
 async def _serve(
-    settings: Settings, folder: DataFolder, announced: Callable[[str], None] | None, accept_loss: bool
+    settings: Settings,
+    folder: DataFolder,
+    announced: Callable[[str], None] | None,
+    accept_loss: bool,
+    drop_kept_tables: bool,
 ) -> int:
-    server = Server(settings, folder, accept_loss=accept_loss)
+    server = Server(settings, folder, accept_loss=accept_loss, drop_kept_tables=drop_kept_tables)
 
     def announce(url: str) -> None:
         folder.announce(url)

@@ -93,6 +93,7 @@ def open_log_and_views(
         loss = _missing_log(folder)
         if loss is not None:
             _accept_or_refuse(loss, accept_loss)
+            log.make_another_copy(loss.views or 0)
         # The log first: without it, the files of the read models would prove a loss after a crash.
         return _open_log(folder), Warehouse.open(folder, memory_limit=memory_limit)
     warehouse = Warehouse.open(folder, memory_limit=memory_limit)

@@ -68,6 +68,7 @@ class Server:
         fetcher: Fetcher | None = None,
         *,
         accept_loss: bool = False,
+        drop_kept_tables: bool = False,
     ) -> None:
         self.settings = settings
         self.folder = folder
@@ -81,7 +82,7 @@ class Server:
             VERSION, f"{node}-{boot}", settings.own_telemetry, on_tokens=self.rates.charge_tokens
         )
         self.tracing = self.signals.tracing
-        self._open_telemetry()
+        self._open_telemetry(accept_loss, drop_kept_tables)
         self.engine = Engine(
             self.warehouse,
             self.store.feed,
@@ -208,7 +209,7 @@ class Server:
             self.telemetry_store,
         )
 
-    def _open_telemetry(self) -> None:
+    def _open_telemetry(self, accept_loss: bool, drop_kept_tables: bool) -> None:
         """Opens the store of telemetry; closes the log and the views if that fails. Raises OSError."""
         with ExitStack() as opened:
             opened.callback(self.store.close)
@@ -219,6 +220,8 @@ class Server:
                 Retention(self.settings.telemetry_retention_days, self.settings.telemetry_retention_bytes),
                 decoding_process(),
                 refuses=self.store.trouble,
+                accept_loss=accept_loss,
+                drop_kept_tables=drop_kept_tables,
             )
             opened.pop_all()
 

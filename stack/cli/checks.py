@@ -20,7 +20,7 @@ from projections.warehouse.files import copies_set_aside, database_path
 from stack import log_loss
 from stack.cli.offline import has_log
 from stack.cli.running import server_state
-from stack.cli.telemetry_log import REMEDY, telemetry_log
+from stack.cli.telemetry_log import KEPT_REMEDY, REMEDY, telemetry_log
 from stack.config import ConfigError, require_safe_listener
 from stack.data_folder import is_held
 from stack.errors import ReplaystackError
@@ -71,7 +71,7 @@ def examine(settings: Settings) -> list[Check]:
         *server,
         *_data_folder(settings.data),
         *(_served_log(settings.data, state) if state else _offline_log(settings.data)),
-        *_set_aside(settings.data),
+        *_lost_events(settings.data),
         *(() if served else _listener(settings)),
         *_providers(state["providers"] if state else asyncio.run(_ask_providers(settings))),
         *(_telemetry(state["telemetry"]) if state else _offline_telemetry(settings.data)),
@@ -200,11 +200,25 @@ def _offline_log(data: Path) -> Iterator[Check]:
         yield Check("view", "ok", f"at position {view.position} of {report.head}")
 
 
-def _set_aside(data: Path) -> Iterator[Check]:
+def _lost_events(data: Path) -> Iterator[Check]:
+    for loss in log_place(data).accepted_losses():
+        yield Check("lost", "ok", loss)
     path = database_path(data, "views")
     for copy in copies_set_aside(path, "lost"):
         detail = f"{copy.name} is the only copy of events that the log lost"
-        yield Check("set aside", "warning", detail, "Delete it when what was lost is not needed any more.")
+        remedy = (
+            "The next deletion of an agent, session, dataset or benchmark removes it: move it out of the folder if it "
+            "is needed, delete it if not."
+        )
+        yield Check("set aside", "warning", detail, remedy)
+
+
+def _lost_telemetry(accepted: list[str], kept_tables: list[str]) -> Iterator[Check]:
+    for loss in accepted:
+        yield Check("lost", "ok", f"telemetry: {loss}")
+    for name in kept_tables:
+        detail = f"tables {name} of telemetry.duckdb hold telemetry that the log lost"
+        yield Check("kept tables", "warning", detail, KEPT_REMEDY)
 
 
 def _listener(settings: Settings) -> Iterator[Check]:
@@ -269,6 +283,7 @@ def _telemetry(state: dict[str, Any]) -> Iterator[Check]:
         )
     else:
         yield Check("telemetry", "ok", told)
+    yield from _lost_telemetry(state["accepted"], state["kept_tables"])
     if state["retention"]:
         yield Check("clock", "warning", state["retention"], "Set the clock if it is wrong.")
 
@@ -279,11 +294,14 @@ def _offline_telemetry(data: Path) -> Iterator[Check]:
     except OSError as error:
         yield Check("telemetry", "problem", f"the log cannot be read: {error}", "Look at the disk.")
         return
-    if found is not None and found.problems:
+    if found is None:
+        return
+    if found.problems:
         detail = f"{found.told}; {len(found.problems)} damages, the first: {found.problems[0]}"
         yield Check("telemetry", "problem", detail, REMEDY)
-    elif found is not None:
+    else:
         yield Check("telemetry", "ok", found.told)
+    yield from _lost_telemetry(found.accepted, found.kept_tables)
 
 
 def _ports(state: dict[str, Any]) -> Iterator[Check]:

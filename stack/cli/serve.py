@@ -17,11 +17,19 @@ from stack.settings import Settings
 @click.option(
     "--accept-loss",
     is_flag=True,
-    help="Start although the event log lost events that the read models still hold. The read models are set aside as "
-    "views.duckdb.lost-*, the only copy of what was lost, and built again from the events that are left. Without a "
-    "loss it has no effect. A backup that is incomplete is served as it is. For one start: leave it out of scripts and service files.",
+    help="Accept that a log lost something, and record what and when. Event log: start although it lost events that the "
+    "read models still hold; these are set aside as views.duckdb.lost-*, the only copy of what was lost, and built again "
+    "from the events that are left. Telemetry log: damage that is there now is no longer reported as a problem; what the "
+    "tables hold of it is kept. A backup that is incomplete is served as it is. Without a loss it has no effect. For one "
+    "start: leave it out of scripts and service files.",
 )
-def command(accept_loss: bool, **options: Any) -> None:
+@click.option(
+    "--drop-kept-tables",
+    is_flag=True,
+    help="Drop the tables in telemetry.duckdb that were kept because they hold what the telemetry log lost "
+    "(`replaystack doctor` lists them). For one start.",
+)
+def command(accept_loss: bool, drop_kept_tables: bool, **options: Any) -> None:
     """Serve the HTTP API until SIGINT or SIGTERM.
 
     Keys and model providers are not options, because command lines show in every process listing: set them in
@@ -34,7 +42,14 @@ def command(accept_loss: bool, **options: Any) -> None:
     logs.configure(settings.log_level, settings.log_format, secrets_of(settings))
     from stack.app import serve
 
-    sys.exit(serve(settings, lambda url: _announce(url, settings), accept_loss=accept_loss))
+    sys.exit(
+        serve(
+            settings,
+            lambda url: _announce(url, settings),
+            accept_loss=accept_loss,
+            drop_kept_tables=drop_kept_tables,
+        )
+    )
 
 
 def _announce(url: str, settings: Settings) -> None:

@@ -11,22 +11,31 @@ from projections.telemetry_build import TablesState, TelemetryBuild
 from projections.warehouse.errors import ProjectionError
 from projections.warehouse.files import database_path
 from projections.warehouse.instance import Warehouse
+from telemetry.log.accepted import told as accepted_texts
 from telemetry.log.log_check import check
 from telemetry.log.log_files import EPOCH
 
 REMEDY = (
-    "What is whole is served, and what the tables hold is kept. Restore a backup if requests are missing; the damaged "
-    "bytes are in telemetry/*.damaged."
+    "What is whole is served, and what the tables hold is kept; the damaged bytes are in telemetry/*.damaged. Serve a "
+    "backup with --data if the lost requests are needed. If there is none, `replaystack serve --accept-loss` accepts the "
+    "loss: it is still told, but no longer as a problem."
+)
+KEPT_REMEDY = (
+    "The next deletion of an agent, session, dataset or benchmark drops them: copy telemetry.duckdb first if they are "
+    "needed. `replaystack serve --drop-kept-tables` drops them at once."
 )
 
 
 class TelemetryLogState(Struct, frozen=True):
-    """`told` is for people; `problems` are in order."""
+    """`told` is for people; `problems` are in order. `accepted` says what was accepted earlier, and is no problem.
+    `kept_tables` names old tables that hold what the log has lost."""
 
     told: str
     requests: int
     head: int
     problems: list[str]
+    accepted: list[str]
+    kept_tables: list[str]
 
 
 def telemetry_log(data: Path, served: dict[str, Any] | None) -> TelemetryLogState | None:
@@ -48,7 +57,9 @@ def telemetry_log(data: Path, served: dict[str, Any] | None) -> TelemetryLogStat
             "telemetry: the log has lost its epoch file; the next start takes the one of the tables"
         )
     told = f"{report.requests} requests in {report.files} files with {report.bytes} bytes, head {report.head}"
-    return TelemetryLogState(told, report.requests, report.head, problems)
+    kept = list(tables.kept) if served is None else served["telemetry"]["kept_tables"]
+    accepted = accepted_texts(report.accepted)
+    return TelemetryLogState(told, report.requests, report.head, problems, accepted, kept)
 
 
 def _tables(data: Path) -> TablesState:

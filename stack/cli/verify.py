@@ -26,6 +26,7 @@ def command(as_json: bool, **options: Any) -> None:
     Works while a server runs. The exit code is 1 when something is wrong.
     """
     from stack.cli.running import server_state
+    from stack.cli.telemetry_log import REMEDY as TELEMETRY_REMEDY
     from stack.cli.telemetry_log import telemetry_log
     from stack.event_log import log_place
     from stack.log_loss import REMEDY, LogIncomplete
@@ -39,10 +40,17 @@ def command(as_json: bool, **options: Any) -> None:
     if loss is not None:
         problems.append(loss.detail)
     telemetry = telemetry_log(data, server_state(data))
-    problems = [*report.problems, *problems, *(telemetry.problems if telemetry else ())]
+    of_events = [*report.problems, *problems]
+    of_telemetry = telemetry.problems if telemetry else []
+    problems = [*of_events, *of_telemetry]
+    accepted = [
+        *report.accepted,
+        *(f"telemetry: {loss}" for loss in (telemetry.accepted if telemetry else ())),
+    ]
     if as_json:
         found = {"view": view, "telemetry": msgspec.to_builtins(telemetry)}
-        told = msgspec.to_builtins(report) | found | {"ok": not problems, "problems": problems}
+        told = msgspec.to_builtins(report) | found
+        told |= {"ok": not problems, "problems": problems, "accepted": accepted}
         click.echo(msgspec.json.format(msgspec.json.encode(told)))
     else:
         click.echo(f"log    {data}: {report.events} events in {report.streams} streams, head {report.head}")
@@ -52,13 +60,19 @@ def command(as_json: bool, **options: Any) -> None:
         click.echo(f"view   {_told(view, loss)}")
         if telemetry is not None:
             click.echo(f"otlp   {telemetry.told}")
+        for lost in accepted:
+            click.echo(f"lost   {lost}")
         for problem in problems:
             click.echo(f"WRONG  {problem}")
         unlisted = report.problem_count - len(report.problems)
         if unlisted > 0:
             click.echo(f"WRONG  and {unlisted} more")
-        remedy = REMEDY if loss is not None else "Restore a backup, or ask for help."
-        click.echo(remedy if problems else "Nothing is missing or changed.")
+        if of_events:
+            click.echo(REMEDY if loss is not None else "Restore a backup, or ask for help.")
+        if of_telemetry:
+            click.echo(TELEMETRY_REMEDY)
+        if not problems:
+            click.echo(f"Nothing is missing or changed{', except for accepted losses' if accepted else ''}.")
     sys.exit(1 if problems else 0)
 
 

@@ -170,8 +170,12 @@ class LogPlace(Protocol):
         ...
 
     def make_another_copy(self, lost_until: int) -> None:
-        """Gives a log that lost its events up to `lost_until` an epoch of its own, and records the loss. Raises
-        Unavailable."""
+        """Gives a log that lost its events up to `lost_until` an epoch of its own, and records the loss; creates one
+        that is missing. Raises Unavailable."""
+        ...
+
+    def accepted_losses(self) -> list[str]:
+        """Which losses were recorded, and when, in words; none where the log cannot be read."""
         ...
 
     def require_complete(self) -> None:

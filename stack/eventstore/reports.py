@@ -47,8 +47,8 @@ class Added(Struct, frozen=True):
 class VerifyReport(Struct, frozen=True, kw_only=True):
     """What is in a log and what is wrong with it. `head` is the last position, `blob_bytes` the size of the
     blob files. `chained` events are covered by the hash chain; of those, `chained_later` were recorded before there was
-    one, so it says nothing about the time before they got it. At most 100 problems are listed; `problem_count` counts
-    them all."""
+    one, so it says nothing about the time before they got it. `accepted` says which losses were accepted, and when. At
+    most 100 problems are listed; `problem_count` counts them all."""
 
     epoch: str
     head: int
@@ -60,6 +60,7 @@ class VerifyReport(Struct, frozen=True, kw_only=True):
     chained_later: tuple[Added, ...]
     blobs: int
     blob_bytes: int
+    accepted: tuple[str, ...]
     problems: tuple[str, ...]
     problem_count: int
 

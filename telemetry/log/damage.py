@@ -1,18 +1,81 @@
-"""Copies of the damaged bytes of a telemetry log, and their removal after a deletion."""
+"""Damage of a telemetry log: what is known of it, copies of the damaged bytes, and their removal after a deletion."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from threading import Lock
 
-from telemetry.log.port import Damage
+from telemetry.log.accepted import not_accepted, read_accepted, write_accepted
+from telemetry.log.port import Accepted, Damage
 from telemetry.log.segment_scan import FRAME_BYTES, Gap
 
 logger = logging.getLogger("replaystack.telemetry")
 
 ENDING = ".damaged"
+
+
+class KnownDamage:
+    """What was found so far to be damaged or missing in the log of `folder`, and what of it was accepted. Any thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = Lock()
+        self._found: dict[tuple[str, int], Damage] = {}
+        self._accepted = read_accepted(folder)
+
+    def note(self, path: Path, gaps: Iterable[Gap], trimmed: int) -> None:
+        """Positions up to `trimmed` are no longer part of the log."""
+        for gap in gaps:
+            damage = damage_of(path, gap)
+            with self._lock:
+                if damage.last >= damage.first and damage.last <= trimmed:
+                    continue
+                if self._found.get((damage.file, damage.offset)) == damage:
+                    continue
+                self._found[damage.file, damage.offset] = damage
+                is_accepted = not not_accepted([damage], self._accepted)
+            if not is_accepted:
+                logger.error("the telemetry log is damaged: %s", damage)
+            set_aside(self._folder, damage)
+
+    def all(self) -> list[Damage]:
+        """In the order of positions."""
+        with self._lock:
+            return sorted(self._found.values(), key=lambda damage: (damage.first, damage.offset))
+
+    def accepted(self) -> Sequence[Accepted]:
+        return self._accepted
+
+    def accept(self) -> None:
+        """Accepts all that was found. Durable on return. Raises OSError."""
+        fresh = not_accepted(self.all(), self._accepted)
+        if not fresh:
+            return
+        with self._lock:
+            accepted = (*self._accepted, Accepted.now(fresh))
+            write_accepted(self._folder, accepted)
+            self._accepted = accepted
+        for damage in fresh:
+            logger.warning("the loss in the telemetry log was accepted: %s", damage)
+
+    def forget(self, until: int) -> None:
+        """Requests up to this position were removed from the log, and their damage with them. Raises OSError."""
+        with self._lock:
+            self._found = {
+                key: damage for key, damage in self._found.items() if max(damage.first, damage.last) > until
+            }
+            accepted = tuple(
+                one for one in (earlier.without(until) for earlier in self._accepted) if one.damages
+            )
+            if accepted != self._accepted:
+                write_accepted(self._folder, accepted)
+                self._accepted = accepted
+        for path in self._folder.glob(f"*{ENDING}"):
+            if int(path.name.split("-")[1]) <= until:
+                path.unlink(missing_ok=True)
 
 
 def damage_of(path: Path, gap: Gap) -> Damage:
@@ -77,10 +140,3 @@ def _blank(size: int) -> bytes:
     if size < FRAME_BYTES:
         return b"\xff" * size
     return (size - FRAME_BYTES).to_bytes(4, "little") + b"\xff" * (size - 4)
-
-
-def forget(folder: Path, until: int) -> None:
-    """Removes the copies of bytes that belong to positions up to `until`."""
-    for path in folder.glob(f"*{ENDING}"):
-        if int(path.name.split("-")[1]) <= until:
-            path.unlink(missing_ok=True)

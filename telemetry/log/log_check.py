@@ -9,9 +9,10 @@ from uuid import uuid4
 
 from msgspec import Struct
 
+from telemetry.log.accepted import ACCEPTED, not_accepted, read_accepted
 from telemetry.log.damage import damage_of
 from telemetry.log.log_files import EPOCH, TRIMMED, read_trimmed, write_synced
-from telemetry.log.port import Damage
+from telemetry.log.port import Accepted, Damage
 from telemetry.log.segment import ENDING, Segment, first_of
 from telemetry.log.segment_scan import Gap, scan
 
@@ -20,13 +21,15 @@ _ATTEMPTS = 5
 
 
 class LogReport(Struct, frozen=True):
-    """The requests that are whole, in how many files and bytes, and what is damaged or missing, in order."""
+    """The requests that are whole, in how many files and bytes, and what is damaged or missing, in order; `accepted` is
+    what of that was accepted earlier, and is not among `damages`."""
 
     requests: int
     files: int
     bytes: int
     head: int
     damages: tuple[Damage, ...]
+    accepted: tuple[Accepted, ...]
 
 
 def check(folder: Path, acknowledged: int = 0) -> LogReport:
@@ -55,7 +58,9 @@ def _check(folder: Path, acknowledged: int) -> LogReport:
         size += path.stat().st_size
         head = max(head, found.end - 1)
         damages += [damage_of(path, gap) for gap in found.gaps]
-    return LogReport(requests, len(paths), size, max(head, acknowledged), tuple(damages))
+    accepted = read_accepted(folder)
+    left = tuple(not_accepted(damages, accepted))
+    return LogReport(requests, len(paths), size, max(head, acknowledged), left, accepted)
 
 
 def copy(source: Path, target: Path) -> list[Path]:
@@ -67,9 +72,8 @@ def copy(source: Path, target: Path) -> list[Path]:
     for attempt in range(_ATTEMPTS):
         copies: list[Path] = []
         try:
-            if (source / TRIMMED).exists():
-                copies.append(Path(shutil.copyfile(source / TRIMMED, target / TRIMMED)))
-            copies += [Path(shutil.copyfile(path, target / path.name)) for path in _paths(source)]
+            small = [source / name for name in (TRIMMED, ACCEPTED) if (source / name).exists()]
+            copies += [Path(shutil.copyfile(path, target / path.name)) for path in (*small, *_paths(source))]
             break
         except FileNotFoundError:
             if attempt == _ATTEMPTS - 1:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from itertools import product
+from time import gmtime, strftime
 from typing import Literal, NamedTuple, Protocol, get_args
 
 from msgspec import Struct
@@ -67,6 +68,31 @@ class Damage(Struct, frozen=True):
         return f"{place}{positions} not in the log"
 
 
+class Accepted(Struct, frozen=True):
+    """What was accepted together, and when (RFC 3339, UTC)."""
+
+    at: str
+    damages: tuple[Damage, ...]
+
+    @classmethod
+    def now(cls, damages: Iterable[Damage]) -> Accepted:
+        return cls(strftime("%Y-%m-%dT%H:%M:%SZ", gmtime()), tuple(damages))
+
+    def covers(self, damage: Damage) -> bool:
+        """Whether all bytes and positions of `damage` were accepted."""
+        return any(
+            one.file == damage.file
+            and one.offset <= damage.offset
+            and damage.offset + damage.size <= one.offset + one.size
+            and (damage.last < damage.first or one.first <= damage.first <= damage.last <= one.last)
+            for one in self.damages
+        )
+
+    def without(self, until: int) -> Accepted:
+        """Only what affects positions after `until`."""
+        return Accepted(self.at, tuple(one for one in self.damages if max(one.first, one.last) > until))
+
+
 class TelemetryLog(Protocol):
     @property
     def epoch(self) -> str:
@@ -97,6 +123,14 @@ class TelemetryLog(Protocol):
 
     def damages(self) -> Sequence[Damage]:
         """What is known to be damaged or missing, in the order of positions. No I/O."""
+        ...
+
+    def accepted(self) -> Sequence[Accepted]:
+        """Which damages were accepted, and when. No I/O."""
+        ...
+
+    def accept_loss(self) -> None:
+        """Reads what was written before the last start, and accepts all damage. Blocks. Raises OSError."""
         ...
 
     def check(self) -> Iterator[None]:

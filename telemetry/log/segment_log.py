@@ -20,9 +20,9 @@ from threading import Lock, Thread
 from typing import NamedTuple
 
 from telemetry.log import segment_rewrite
-from telemetry.log.damage import damage_of, erase, forget, set_aside
+from telemetry.log.damage import KnownDamage, erase
 from telemetry.log.log_files import epoch_of, read_trimmed, sync_folder, write_trimmed
-from telemetry.log.port import Content, Damage, Entry, LogFailed, LogFull
+from telemetry.log.port import Accepted, Content, Damage, Entry, LogFailed, LogFull
 from telemetry.log.segment import ENDING, FRAME_BYTES, Segment, contents, first_of, frame
 from telemetry.log.segment_rewrite import Edit
 from telemetry.log.segment_scan import Gap
@@ -67,7 +67,7 @@ class SegmentLog:
         segment_rewrite.remove_unfinished(folder)
         self._epoch = epoch_of(folder, tables[0])
         self._lock = Lock()
-        self._damages: dict[tuple[str, int], Damage] = {}
+        self._damage = KnownDamage(folder)
         acknowledged = tables[1] if tables[0] == self._epoch else 0
         self._segments = _opened(folder, acknowledged)
         self._trimmed = self._trimmed_until()
@@ -146,9 +146,15 @@ class SegmentLog:
         return [entry for entry in found if entry.position <= head]
 
     def damages(self) -> list[Damage]:
-        """What was found to be damaged or missing so far, in the order of positions."""
-        with self._lock:
-            return sorted(self._damages.values(), key=lambda damage: (damage.first, damage.offset))
+        return self._damage.all()
+
+    def accepted(self) -> Sequence[Accepted]:
+        return self._damage.accepted()
+
+    def accept_loss(self) -> None:
+        for _ in self.check():
+            pass
+        self._damage.accept()
 
     def check(self) -> Iterator[None]:
         """Reads each sealed file once while the log is open, a file at each step, and takes note of damage. Raises
@@ -168,16 +174,7 @@ class SegmentLog:
             yield
 
     def _note(self, path: Path, gaps: Sequence[Gap]) -> None:
-        for gap in gaps:
-            damage = damage_of(path, gap)
-            with self._lock:
-                if damage.last >= damage.first and damage.last <= self._trimmed:
-                    continue
-                if self._damages.get((damage.file, damage.offset)) == damage:
-                    continue
-                self._damages[damage.file, damage.offset] = damage
-            logger.error("the telemetry log is damaged: %s", damage)
-            set_aside(self._folder, damage)
+        self._damage.note(path, gaps, self._trimmed)
 
     def _trimmed_until(self) -> int:
         found = read_trimmed(self._folder)
@@ -225,16 +222,11 @@ class SegmentLog:
             if not removed:
                 return
             self._trimmed = trimmed = removed[-1].end - 1
-            self._damages = {
-                key: damage
-                for key, damage in self._damages.items()
-                if max(damage.first, damage.last) > trimmed
-            }
         # First: a file that is still there is removed later, but one that is missing would be damage.
         write_trimmed(self._folder, trimmed)
         for segment in removed:
             segment.path.unlink(missing_ok=True)
-        forget(self._folder, trimmed)
+        self._damage.forget(trimmed)
 
     def erase(self, edit: Edit, *, everywhere: bool) -> list[str]:
         for _ in self.check():

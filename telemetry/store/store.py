@@ -10,10 +10,11 @@ from typing import Literal
 
 from msgspec import Struct
 
-from projections.telemetry_build import TablesState, TelemetryBuild
+from projections.telemetry_build import TablesState, TelemetryBuild, drop_kept
 from projections.telemetry_erasure import Cleaned, ContentAttributes, Deletion, clean
 from projections.warehouse.errors import ProjectionError, ViewBehind
 from projections.warehouse.instance import Warehouse
+from telemetry.log.accepted import not_accepted, told
 from telemetry.log.port import Content
 from telemetry.log.retention_clock import SYSTEM_CLOCKS, Clocks, RetentionClock
 from telemetry.log.segment_log import SEGMENT_BYTES, SegmentLog
@@ -41,7 +42,9 @@ class Retention(Struct, frozen=True):
 class StoreState(Struct, frozen=True):
     """The positions of the first and the last request in the log, its bytes, and the position that the tables have
     reached; `trouble` says why they do not get further. `damage` says what is damaged or missing in the log: at most
-    20 texts, `damage_count` in all. `retention` says why nothing is removed for its age; empty if it is."""
+    20 texts, `damage_count` in all; `accepted` says what of that was accepted earlier, and is not in `damage`.
+    `kept_tables` names old tables that hold what the log has lost. `retention` says why nothing is removed for its age;
+    empty if it is."""
 
     first: int
     head: int
@@ -50,11 +53,15 @@ class StoreState(Struct, frozen=True):
     trouble: str
     damage: list[str]
     damage_count: int
+    accepted: list[str]
+    kept_tables: list[str]
     retention: str
 
 
 class TelemetryStore:
-    """Made in the event loop that its intake belongs to. Raises OSError when the log cannot be opened."""
+    """Made in the event loop that its intake belongs to. With `accept_loss`, all damage of the log is accepted; with
+    `drop_kept_tables`, tables that were kept from a damaged log are dropped. Raises OSError when the log cannot be
+    opened, and StorageFailed."""
 
     def __init__(
         self,
@@ -66,8 +73,12 @@ class TelemetryStore:
         segment_bytes: int = SEGMENT_BYTES,
         clocks: Clocks = SYSTEM_CLOCKS,
         refuses: Callable[[], str] = lambda: "",
+        accept_loss: bool = False,
+        drop_kept_tables: bool = False,
     ) -> None:
         self._warehouse = warehouse
+        if drop_kept_tables:
+            _drop_kept_tables(warehouse)
         tables = _tables_state(warehouse)
         self._log = SegmentLog(
             folder / "telemetry",
@@ -76,6 +87,8 @@ class TelemetryStore:
             clock_us=clocks.wall_us,
             refuses=refuses,
         )
+        if accept_loss:
+            self._log.accept_loss()
         self._decoder = Decoder(decoding)
         self._projector = Projector(warehouse, self._log, self._decoder)
         clock = RetentionClock(
@@ -118,10 +131,13 @@ class TelemetryStore:
         if build is None:
             raise ViewBehind("The tables of telemetry are being opened.")
         deletions = [Deletion(one.kind, one.id, one.deleted_us * 1000) for one in deleted]
-        return clean(self._warehouse, build.schema, deletions, ContentAttributes(ATTRIBUTES, SERVICE_NAME))
+        cleaned = clean(self._warehouse, build.schema, deletions, ContentAttributes(ATTRIBUTES, SERVICE_NAME))
+        build.kept = []
+        return cleaned
 
     def state(self) -> StoreState:
-        damages = self._log.damages()
+        accepted, build = self._log.accepted(), self._projector.build
+        damages = not_accepted(self._log.damages(), accepted)
         return StoreState(
             self._log.first(),
             self._log.head(),
@@ -130,6 +146,8 @@ class TelemetryStore:
             self._projector.trouble,
             [str(damage) for damage in damages[:_MAX_LISTED]],
             len(damages),
+            told(accepted),
+            build.kept if build is not None else [],
             self._upkeep.retention_waits,
         )
 
@@ -151,3 +169,10 @@ def _tables_state(warehouse: Warehouse) -> TablesState:
         # The projector mends them, and says so if it cannot.
         logger.warning("the tables of telemetry do not say how far they are: %s", error)
         return TablesState()
+
+
+def _drop_kept_tables(warehouse: Warehouse) -> None:
+    with warehouse.write("telemetry") as transaction:
+        dropped = drop_kept(transaction)
+    for name in dropped:
+        logger.warning("the tables %s of telemetry.duckdb, kept from a damaged log, were dropped", name)

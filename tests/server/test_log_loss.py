@@ -108,7 +108,11 @@ def test_a_loss_is_found_and_opens_only_when_accepted(data: Path, damage: Callab
     warehouse.close()
     assert len(list(data.glob("views.duckdb.lost-*"))) >= views_left
     assert all(file.stat().st_mode & 0o077 == 0 for file in data.glob("views.duckdb.lost-*"))
-    assert verify(data).ok and find_loss(data) is None
+    report = verify(data)
+    assert report.ok and find_loss(data) is None
+    [accepted] = report.accepted
+    assert "lost (accepted 20" in accepted
+    assert not views_left or f"{AGENTS} " in accepted
 
 
 @pytest.mark.parametrize("damage", [_flip_wal, _remove_log])
@@ -130,9 +134,12 @@ def test_a_start_refuses_a_loss_until_it_is_accepted(data: Path, damage: Callabl
         assert left < AGENTS
         _agents(server, 1)
         doctor = replaystack("doctor", "--data", data)
-        assert "views.duckdb.lost-" in doctor.stdout
+        assert "views.duckdb.lost-" in doctor.stdout and "move it out of the folder" in doctor.stdout
+        assert f"{AGENTS} were lost (accepted 20" in doctor.stdout
     with Replaystack(data, settings=QUIET) as server:
         assert _agents(server) == left + 1
+    result = replaystack("verify", "--data", data)
+    assert result.returncode == 0 and f"{AGENTS} were lost (accepted 20" in result.stdout
 
 
 def test_an_undamaged_folder_is_served_and_accepts_nothing(data: Path) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+from click.testing import CliRunner
+
+from stack.cli import doctor, verify
 from tests.server.process import COMMAND, ROOT, Replaystack
 from tests.server.telemetry import Telemetry
 from tests.server.test_otlp import one
@@ -31,17 +36,38 @@ def filled(data: Path) -> list[PlainSpan]:
     return spans
 
 
+def serving(data: Path, **flags: bool) -> Replaystack:
+    return Replaystack(data, settings=flags, environment={"REPLAYSTACK_OWN_TELEMETRY": "false"})
+
+
+def flip(data: Path, part: float) -> None:
+    """Flips a bit in the newest file."""
+    segment = max((data / "telemetry").glob("*.otlp"))
+    content = bytearray(segment.read_bytes())
+    content[int(len(content) * part)] ^= 0x10
+    segment.write_bytes(content)
+
+
+def said(data: Path, exit_code: int) -> tuple[str, str]:
+    """What doctor and verify print, called in this process, which is ten times as fast."""
+    printed = []
+    for called in (doctor.command, verify.command):
+        ended = CliRunner().invoke(called, ["--data", str(data)], catch_exceptions=False)
+        assert ended.exit_code == exit_code, ended.output
+        printed.append(ended.output)
+    return printed[0], printed[1]
+
+
+def lost_positions(text: str) -> set[str]:
+    return set(re.findall(r"positions? (\d+(?: to \d+)?) (?:is|are) not in the log", text))
+
+
 def test_a_flipped_bit_is_told_and_costs_nothing(tmp_path: Path) -> None:
     data = tmp_path / "data"
     spans = filled(data)
-    [segment] = (data / "telemetry").glob("*.otlp")
-    content = bytearray(segment.read_bytes())
-    content[len(content) // 3] ^= 0x10
-    segment.write_bytes(content)
-
-    for name in ("verify", "doctor"):
-        said = command(name, "--data", str(data))
-        assert said.returncode == 1 and "not in the log" in said.stdout, said
+    flip(data, 1 / 3)
+    for text in said(data, 1):
+        assert "not in the log" in text and "serve --accept-loss" in text
     with (
         Replaystack(data, environment={"REPLAYSTACK_OWN_TELEMETRY": "false"}) as server,
         server.http() as http,
@@ -52,10 +78,43 @@ def test_a_flipped_bit_is_told_and_costs_nothing(tmp_path: Path) -> None:
         fresh = one()
         telemetry.send([fresh])
         assert telemetry.span(fresh)["name"] == "work"
-        for name in ("verify", "doctor"):
-            said = command(name, "--data", str(data))
-            assert said.returncode == 1 and "not in the log" in said.stdout, said
+        for text in said(data, 1):
+            assert "not in the log" in text
         assert "the telemetry log is damaged" in server.log
+
+
+def test_a_loss_is_accepted_and_told(tmp_path: Path) -> None:
+    """Damage that is there when it is accepted is no problem afterwards; later damage is."""
+    data = tmp_path / "data"
+    spans = filled(data)
+    flip(data, 1 / 3)
+    lost = lost_positions(said(data, 1)[1])
+    assert len(lost) == 1
+    with serving(data, accept_loss=True) as server, server.http() as http:
+        for text in said(data, 0):
+            assert (
+                re.search(r"not in the log \(accepted 20\d\d-\d\d-\d\dT", text)
+                and lost_positions(text) == lost
+            )
+        assert "All is well" in said(data, 0)[0] and "except for accepted losses" in said(data, 0)[1]
+        assert all(Telemetry(http).span(span)["name"] == "work" for span in spans)
+        Telemetry(http).send([one()])
+    for text in said(data, 0):
+        assert lost_positions(text) == lost
+    told = json.loads(CliRunner().invoke(verify.command, ["--json", "--data", str(data)]).output)
+    assert told["ok"] and not told["problems"] and len(told["accepted"]) == 1
+    backup = tmp_path / "copy"
+    assert command("backup", str(backup), "--data", str(data)).returncode == 0
+    assert "(accepted" in said(backup, 0)[1]
+
+    flip(data, 1 / 2)
+    for text in said(data, 1):
+        assert lost < lost_positions(text), text
+    with serving(data):
+        assert len(lost_positions(said(data, 1)[1])) == 2
+    with serving(data, accept_loss=True):
+        said(data, 0)
+    assert len(lost_positions(said(data, 0)[1])) == 2
 
 
 def test_a_backup_has_the_telemetry(tmp_path: Path) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from stack.cli import doctor
+from telemetry.log.accepted import not_accepted
+from telemetry.log.log_check import check
 from telemetry.log.segment import ENDING
 from telemetry.log.segment_log import SegmentLog
 from tests.telemetry.log_contract import bodies, put
@@ -245,3 +250,77 @@ async def test_tables_of_another_version_are_kept_where_the_log_has_lost_somethi
             [(kept,)] = transaction.rows("SELECT schema_name FROM telemetry.main.kept")
             [(count,)] = transaction.rows(f"SELECT count(*) FROM telemetry.{kept}.spans_recent")
         assert count == len(ids)
+        assert made.store.state().kept_tables == [kept]
+
+    async def doctor_says() -> str:
+        arguments = ["--data", str(tmp_path)]
+        return (await asyncio.to_thread(CliRunner().invoke, doctor.command, arguments)).output
+
+    assert f"tables {kept} of telemetry.duckdb" in await doctor_says()
+    assert "serve --drop-kept-tables" in await doctor_says()
+    async with opened(tmp_path, drop_kept_tables=True) as made:
+        assert await made.spans() == left
+        assert made.store.state().kept_tables == []
+        with made.warehouse.write("telemetry") as transaction:
+            assert not transaction.rows("SELECT 1 FROM duckdb_schemas() WHERE schema_name = ?", [kept])
+    assert "of telemetry.duckdb" not in await doctor_says()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda found: change(found[3], FRAME + 30),
+        lambda found: change(found[3], 2 * FRAME),
+        lambda found: found[3].write_bytes(b""),
+        lambda found: found[3].unlink(),
+        lambda found: found[0].unlink(),
+        lambda found: [file.unlink() for file in found],
+        lambda found: change(found[1], FRAME + 100, bytes(2 * FRAME)),
+        lambda found: found[1].write_bytes(found[1].read_bytes() + b"garbage"),
+    ],
+    ids=["bit", "length of the last", "newest empty", "newest gone", "first gone", "all gone", "zeroed", "garbage"],
+)  # fmt: skip
+def test_an_accepted_loss_is_no_problem_and_stays_known(
+    folder: Path, damage: Callable[[list[Path]], object]
+) -> None:
+    damage(files(folder))
+    epoch = (folder / "epoch").read_text()
+    assert check(folder, REQUESTS).damages
+    for write in (False, True, True):
+        log = SegmentLog(folder, tables=(epoch, REQUESTS), segment_bytes=PER_FILE * FRAME)
+        log.accept_loss()
+        known = log.damages()
+        assert known and not not_accepted(known, log.accepted())
+        if write:
+            put(log, body(9_999))
+        log.close()
+        for acknowledged in (REQUESTS, 0):  # With the tables, and while a server has them.
+            report = check(folder, acknowledged)
+            assert not report.damages and len(report.accepted) == 1
+    change(files(folder)[-1], 30)
+    assert len(check(folder, REQUESTS).damages) == 1
+
+
+def test_what_retention_removes_is_no_longer_accepted(folder: Path) -> None:
+    change(files(folder)[0], 30)
+    change(files(folder)[3], 30)
+    log = SegmentLog(folder, segment_bytes=PER_FILE * FRAME)
+    log.accept_loss()
+    log.trim(0, 15 * FRAME, until=REQUESTS)
+    [left] = log.accepted()
+    assert [damage.first for damage in left.damages] == [28]
+    log.close()
+    assert check(folder).accepted == (left,)
+
+
+def test_a_damaged_record_of_accepted_losses_accepts_nothing(folder: Path) -> None:
+    change(files(folder)[0], 30)
+    log = SegmentLog(folder, segment_bytes=PER_FILE * FRAME)
+    log.accept_loss()
+    log.close()
+    (folder / "accepted").write_bytes(b"{")
+    assert len(check(folder).damages) == 1
+    log = SegmentLog(folder, segment_bytes=PER_FILE * FRAME)
+    log.accept_loss()
+    log.close()
+    assert not check(folder).damages

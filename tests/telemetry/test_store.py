@@ -37,10 +37,10 @@ CHANCE = random.Random(7)
 class Opened:
     """A store, its warehouse, and what its tables hold."""
 
-    def __init__(self, folder: Path, retention: Retention) -> None:
+    def __init__(self, folder: Path, retention: Retention, **flags: bool) -> None:
         self.warehouse = Warehouse.open(folder)
         self.store = TelemetryStore(
-            folder, self.warehouse, retention, decoding_process(), segment_bytes=8_000
+            folder, self.warehouse, retention, decoding_process(), segment_bytes=8_000, **flags
         )
         self.store.start()
 
@@ -81,8 +81,8 @@ class Opened:
 
 
 @asynccontextmanager
-async def opened(folder: Path, retention: Retention = FOREVER) -> AsyncIterator[Opened]:
-    made = Opened(folder, retention)
+async def opened(folder: Path, retention: Retention = FOREVER, **flags: bool) -> AsyncIterator[Opened]:
+    made = Opened(folder, retention, **flags)
     try:
         yield made
     finally:

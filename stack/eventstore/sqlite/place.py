@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from stack.eventstore.blobs import BlobStore
@@ -39,6 +41,13 @@ class SqlitePlace:
 
     def make_another_copy(self, lost_until: int) -> None:
         schema.make_another_copy(self._folder, lost_until)
+
+    def accepted_losses(self) -> list[str]:
+        try:
+            with closing(schema.connect_reader(self._file)) as db:
+                return [str(loss) for loss in schema.accepted_losses(db)]
+        except (OSError, sqlite3.Error):
+            return []
 
     def require_complete(self) -> None:
         backup_manifest.require_complete(self._folder)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from time import gmtime, strftime
 from uuid import uuid4
 
 import msgspec
+from msgspec import Struct
 
 from stack.errors import Unavailable
 from stack.eventstore.blobs import sync_folder
@@ -135,25 +136,49 @@ def _end_of(path: Path) -> LogEnd | None:
     return LogEnd(epoch[0] if epoch else "", head[0] if head else 0, unread)
 
 
+class AcceptedLoss(Struct, frozen=True):
+    """Events up to position `lost_until` were lost, and the log went on after `head`; `lost_until` is 0 where it was not
+    known. It was accepted at the time `at` (RFC 3339). `epoch` is of the copy of the log that lost them."""
+
+    epoch: str
+    head: int
+    lost_until: int
+    at: str
+
+    def __str__(self) -> str:
+        if self.lost_until <= self.head:
+            return f"events after position {self.head} were lost (accepted {self.at})"
+        one = self.lost_until == self.head + 1
+        lost = f"event {self.lost_until} was" if one else f"events {self.head + 1} to {self.lost_until} were"
+        return f"{lost} lost (accepted {self.at})"
+
+
 def make_another_copy(folder: Path, lost_until: int) -> None:
-    """Gives a log that has lost its events up to position `lost_until` an epoch of its own, and records the loss."""
-    path = folder / FILE_NAME
+    """Gives a log that has lost its events up to position `lost_until` an epoch of its own, and records the loss; one
+    that is missing is created. Raises Unavailable."""
+    path, end = folder / FILE_NAME, end_of_log(folder)
+    if end is None:
+        create(path)
     try:
         with closing(connect_writer(path)) as db:
             db.execute("BEGIN IMMEDIATE")
-            epoch, head, _ = end_of_log(folder) or LogEnd("", 0, 0)
+            epoch, head, _ = end or LogEnd("", 0, 0)
             chain.set_epoch(db, uuid4().hex)
-            loss = {
-                "epoch": epoch,
-                "head": head,
-                "lost_until": lost_until,
-                "at": strftime("%Y-%m-%dT%H:%M:%SZ", gmtime()),
-            }
+            loss = AcceptedLoss(epoch, head, lost_until, strftime("%Y-%m-%dT%H:%M:%SZ", gmtime()))
             value = msgspec.json.encode(loss).decode()
             db.execute("INSERT OR REPLACE INTO log_info VALUES (?, ?)", (f"loss {epoch} {head}", value))
             db.execute("COMMIT")
     except (OSError, sqlite3.Error) as error:
         raise _cannot_be_opened(path, error) from error
+
+
+def accepted_losses(db: sqlite3.Connection) -> list[AcceptedLoss]:
+    """In the order of their times; what cannot be read is left out. Raises sqlite3.Error."""
+    losses = []
+    for (value,) in db.execute("SELECT value FROM log_info WHERE key >= 'loss ' AND key < 'loss!'"):
+        with suppress(msgspec.DecodeError):
+            losses.append(msgspec.json.decode(value, type=AcceptedLoss))
+    return sorted(losses, key=lambda loss: loss.at)
 
 
 def create(path: Path) -> tuple[str, list[str]]:

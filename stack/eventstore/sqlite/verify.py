@@ -18,7 +18,7 @@ from stack.eventstore.reports import Added, BackupIncomplete, VerifyReport
 from stack.eventstore.sqlite import chain
 from stack.eventstore.sqlite.backup_manifest import changed_files, unfinished
 from stack.eventstore.sqlite.chain_check import EPOCH_CHANGED, ChainCheck, links, without_link
-from stack.eventstore.sqlite.schema import FILE_NAME, connect_reader
+from stack.eventstore.sqlite.schema import FILE_NAME, accepted_losses, connect_reader
 
 T = TypeVar("T")
 
@@ -87,6 +87,7 @@ class _Verification:
             chained_later=self._chained_later,
             blobs=blobs,
             blob_bytes=blob_bytes,
+            accepted=self._attempt(lambda: tuple(map(str, accepted_losses(self._db))), ()),
             problems=tuple(self._problems),
             problem_count=self._problem_count,
         )
