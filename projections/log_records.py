@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from projections.span_filter import Parameters, condition
+from projections.filter_sql import Parameters, condition
 from projections.time_windows import windows
 from projections.warehouse.plan import ReadModel
 from projections.warehouse.snapshot import Snapshot
-from schemas.span_filter import AttributeFilter, LogQuery, SpanFilter
+from schemas.telemetry_query import AttributeFilter, LogQuery, SpanFilter
 
 READ_MODEL = ReadModel(name="log_records", tables=("log_records",), views=("logs",))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from projections.attribute_pairs import fragments_of
-from projections.span_filter import Parameters, condition
-from schemas.span_filter import AttributeFilter, SpanFilter
+from projections.filter_sql import Parameters, condition
+from schemas.telemetry_query import AttributeFilter, SpanFilter
 
 RECENT, STORED = "now.spans_recent", "now.spans_stored"
 

@@ -8,13 +8,13 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from projections.span_filter import Parameters
+from projections.filter_sql import Parameters
 from projections.span_search import RECENT, STORED, Search, is_looked_up
 from projections.time_windows import windows
 from projections.warehouse.plan import ReadModel
 from projections.warehouse.reader import Row
 from projections.warehouse.snapshot import Snapshot
-from schemas.span_filter import SpanFilter
+from schemas.telemetry_query import SpanFilter
 
 READ_MODEL = ReadModel(
     name="spans",

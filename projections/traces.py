@@ -7,13 +7,13 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from projections.span_filter import Parameters
+from projections.filter_sql import Parameters
 from projections.span_search import RECENT, STORED, Search
 from projections.time_windows import windows
 from projections.token_branches import counted, linked
 from projections.warehouse.plan import ReadModel
 from projections.warehouse.snapshot import Snapshot
-from schemas.span_filter import OrderKey, SpanFilter, TraceOrder, TraceQuery
+from schemas.telemetry_query import OrderKey, SpanFilter, TraceOrder, TraceQuery
 
 READ_MODEL = ReadModel(name="traces", tables=("traces",))
 

@@ -25,6 +25,7 @@ from schemas.api.error import Error
 from stack.domain.near import nearest_path
 from stack.errors import InternalError, Invalid, MethodNotAllowed, NotFound, ReplaystackError, of_status
 from stack.http.body_limit import BodyRefused
+from telemetry.query.errors import QueryInvalid
 
 logger = logging.getLogger("replaystack.http")
 
@@ -87,6 +88,7 @@ def exception_handlers() -> dict[type[Exception] | int, Handler]:
     """
     return {
         ReplaystackError: _known,
+        QueryInvalid: lambda request, error: _answer(request, Invalid(error.detail)),
         HTTPException: _framework,
         Exception: _unexpected,
     }

@@ -6,9 +6,10 @@ import ast
 
 from tests.architecture.sources import Module, modules
 
+FOLDERS = ("stack.domain", "telemetry.query")
 PURE = {
     "__future__", "collections", "difflib", "enum", "functools", "itertools", "json", "jsonschema_rs", "math", "msgspec",
-    "re", "re2", "schemas", "stack.domain", "stack.errors", "typing",
+    "re", "re2", "schemas", "stack.domain", "stack.errors", "telemetry.query", "typing",
 }  # fmt: skip
 
 # What a turn runner could reach the clock, chance or the network with, going around the port.
@@ -32,7 +33,7 @@ def test_the_domain_is_pure() -> None:
     wrong = [
         f"{module.where}:{found.line} imports {found.name}"
         for module in modules()
-        if module.name.startswith("stack.domain")
+        if module.name.startswith(FOLDERS)
         for found in module.imports()
         if not allowed(found.name)
     ]
@@ -41,7 +42,7 @@ def test_the_domain_is_pure() -> None:
 
 def test_the_domain_waits_for_nothing_and_opens_nothing() -> None:
     for module in modules():
-        if module.name.startswith("stack.domain"):
+        if module.name.startswith(FOLDERS):
             for node in ast.walk(module.tree):
                 assert not isinstance(node, ast.AsyncFunctionDef | ast.Await), f"{module.where}:{node.lineno}"
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):

@@ -15,8 +15,8 @@ from projections import span_store, time_windows
 from projections import spans as span_views
 from projections import traces as trace_views
 from schemas.api.telemetry import QueryCondition
-from schemas.span_filter import OrderKey, TraceOrder, TraceQuery
-from stack.domain.span_filter import parse_filters
+from schemas.telemetry_query import OrderKey, TraceOrder, TraceQuery
+from telemetry.query.parse_filters import parse_filters
 from tests.telemetry.otlp_requests import BASE_NS, PlainSpan
 from tests.telemetry.span_oracle import matching_traces, meets, root_of, shown, tokens_of
 from tests.telemetry.stored_telemetry import StoredTelemetry

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.api.telemetry import MetricLabelMatcher, MetricSeries, QueryMetricsRequest
-from stack.domain.metric_query import metric_query
 from stack.errors import Invalid
 from stack.services.telemetry import metric_reading
+from telemetry.query.metric_query import metric_query
 from tests.telemetry.stored_telemetry import StoredTelemetry
 
 BASE_S = 1_790_000_000

@@ -12,12 +12,12 @@ from projections.metrics import StreamRow, TimeSpan
 from projections.warehouse.reader import Row
 from projections.warehouse.snapshot import Snapshot
 from schemas.api.telemetry import MetricSeries
-from stack.domain import histogram_buckets, metric_series
-from stack.domain.histogram_buckets import HistogramPoint
-from stack.domain.label_matcher import Matcher
-from stack.domain.metric_query import NS, MetricQuery
-from stack.domain.metric_series import Part, RawPoint, Stream, Way, label_text, labels_of
 from stack.errors import Invalid
+from telemetry.query import histogram_buckets, metric_series
+from telemetry.query.histogram_buckets import HistogramPoint
+from telemetry.query.label_matcher import Matcher
+from telemetry.query.metric_query import NS, MetricQuery
+from telemetry.query.metric_series import Part, RawPoint, Stream, Way, label_text, labels_of
 
 MAX_POINTS = 100_000
 HISTOGRAMS = ("histogram", "exponential_histogram", "summary")

@@ -24,7 +24,7 @@ from schemas.api.telemetry import (
     Trace,
     TraceDetails,
 )
-from stack.domain.span_filter import KINDS
+from telemetry.query.parse_filters import KINDS
 
 _ERROR = 2
 _NONE = Raw(b"{}")

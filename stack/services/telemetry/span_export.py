@@ -14,13 +14,13 @@ from projections.warehouse.snapshot import Snapshot
 from schemas.api.dataset import RegisterDatasetRequest, RowsDataSource
 from schemas.api.telemetry import SaveSpansToDatasetRequest
 from stack.domain import dataset as datasets
-from stack.domain.span_filter import parse_filters
-from stack.domain.span_query import checked_depth, wanted_attributes
 from stack.errors import Conflict, Invalid, NotFound
 from stack.providers.rows.port import RowBlock
 from stack.services.requests.caller import Caller
 from stack.services.telemetry import span_answers, span_reading
 from stack.services.telemetry.telemetry import TelemetryService
+from telemetry.query.parse_filters import parse_filters
+from telemetry.query.span_query import checked_depth, wanted_attributes
 
 MAX_SPANS = 200_000
 """Of one request: it is one append."""

@@ -11,8 +11,8 @@ from projections import traces as trace_views
 from projections.spans import SpanKey, SpanRow
 from projections.traces import TraceRow
 from projections.warehouse.snapshot import Snapshot
-from schemas.span_filter import SpanFilter, TraceQuery
-from stack.domain.span_tree import Link, descendants
+from schemas.telemetry_query import SpanFilter, TraceQuery
+from telemetry.query.span_tree import Link, descendants
 
 MAX_TRACES = 100_000
 """Traces in one answer, also where all are asked for."""

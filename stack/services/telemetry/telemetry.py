@@ -33,12 +33,13 @@ from schemas.api.telemetry import (
     TraceDetailsResponse,
     TraceSpansResponse,
 )
-from stack.domain.log_filter import log_query
-from stack.domain.metric_query import metric_query
-from stack.domain.span_filter import parse_filters
-from stack.domain.span_query import checked_depth, trace_query, wanted_attributes
+from stack.domain.near import nearest
 from stack.errors import Invalid, NotFound, Unavailable
 from stack.services.telemetry import metric_reading, span_answers, span_reading
+from telemetry.query.log_filter import log_query
+from telemetry.query.metric_query import metric_query
+from telemetry.query.parse_filters import parse_filters
+from telemetry.query.span_query import checked_depth, trace_query, wanted_attributes
 from telemetry.wire.decoded import Wanted
 
 P = ParamSpec("P")
@@ -75,8 +76,8 @@ class TelemetryService:
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="telemetry")
 
     async def traces(self, request: QueryTracesRequest, details: bool = False) -> Answer:
-        """Raises Invalid."""
-        query = trace_query(request)
+        """Raises QueryInvalid."""
+        query = trace_query(request, nearest)
 
         def answer(snapshot: Snapshot) -> Answer:
             rows, complete = span_reading.traces(snapshot, query)
@@ -131,7 +132,7 @@ class TelemetryService:
         return await self._read(answer, Wanted(trace=trace))
 
     async def span_tree(self, span_id: str, request: GetSpanTreeRequest) -> Answer:
-        """Raises Invalid, NotFound."""
+        """Raises QueryInvalid, NotFound."""
         max_depth = checked_depth(request.max_depth)
         wanted = wanted_attributes(request.attributes_to_return, "attributes_to_return")
         number = _number(span_id, _SPAN_ID)
@@ -153,7 +154,7 @@ class TelemetryService:
         return await self._read(answer, Wanted(trace=trace))
 
     async def spans(self, request: QuerySpansRequest) -> Answer:
-        """Raises Invalid."""
+        """Raises QueryInvalid."""
         filters = parse_filters(request.attribute_filters)
         max_depth = checked_depth(request.max_depth)
         wanted = wanted_attributes(request.attributes_to_return, "attributes_to_return")
@@ -166,7 +167,7 @@ class TelemetryService:
         return await self.read(answer)
 
     async def logs(self, request: QueryLogsRequest) -> Answer:
-        """Raises Invalid."""
+        """Raises QueryInvalid."""
         query = log_query(request)
         limit = MAX_LOGS if query.limit is None else min(query.limit, MAX_LOGS)
 
@@ -179,7 +180,7 @@ class TelemetryService:
         return await self.read(answer)
 
     async def metrics(self, metric_name: str, request: QueryMetricsRequest) -> Answer:
-        """Raises Invalid."""
+        """Raises QueryInvalid."""
         query = metric_query(metric_name, request, int(time.time()))
 
         def answer(snapshot: Snapshot) -> Answer:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from projections.span_filter import Parameters, condition, pointer
+from projections.filter_sql import Parameters, condition, pointer
 from schemas.api.telemetry import QueryCondition
-from stack.domain.span_filter import parse_filters
+from telemetry.query.parse_filters import parse_filters
 from tests.telemetry.otlp_requests import PlainSpan
 from tests.telemetry.span_oracle import meets, shown
 

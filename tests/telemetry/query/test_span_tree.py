@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stack.domain.span_tree import Link, descendants
+from telemetry.query.span_tree import Link, descendants
 
 NAMES = "abcdefgh"
 links = st.dictionaries(

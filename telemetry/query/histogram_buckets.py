@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from stack.domain.metric_series import Part, RawPoint, Stream
+from telemetry.query.metric_series import Part, RawPoint, Stream
 
 Counts = Mapping[float, float]
 """How many values lie in the bucket that ends at a bound."""

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from schemas.api.telemetry import QueryConditionOp
-from schemas.span_filter import AttributeFilter, MissingFilter, NumberFilter, SpanFilter, TextFilter
+from schemas.telemetry_query import AttributeFilter, MissingFilter, NumberFilter, SpanFilter, TextFilter
 
 _SIGNS: Mapping[QueryConditionOp, str] = {"eq": "=", "gt": ">", "lt": "<"}
 _LEAST, _MOST = -(2**63), 2**63 - 1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stack.domain.moment import moment
+from telemetry.query.moment import moment
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.api.telemetry import MetricLabel
-from stack.domain.metric_series import Part, RawPoint, Stream, as_they_came, labels_of, merged, number
+from telemetry.query.metric_series import Part, RawPoint, Stream, as_they_came, labels_of, merged, number
 
 A, B = (("model", "a"),), (("model", "b"),)
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stack.domain.histogram_buckets import HistogramPoint, bucketed, counts_of, increase, le_text, raw
-from stack.domain.metric_series import Stream
+from telemetry.query.histogram_buckets import HistogramPoint, bucketed, counts_of, increase, le_text, raw
+from telemetry.query.metric_series import Stream
 
 NS = 10**9
 values = st.lists(st.floats(1e-3, 1e3).flatmap(lambda v: st.sampled_from([v, -v, 0.0])), max_size=20)

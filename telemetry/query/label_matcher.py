@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from schemas.api.telemetry import MetricLabelMatcher
-from stack.errors import Invalid
+from telemetry.query.errors import QueryInvalid
 
 MAX_MATCHERS = 64
 MAX_PATTERN_CHARACTERS = 4_096
@@ -33,19 +33,19 @@ class Matcher(Struct, frozen=True):
 
 
 def matchers(asked: Sequence[MetricLabelMatcher] | None) -> tuple[Matcher, ...]:
-    """What a series has to meet, all of it. Raises Invalid."""
+    """What a series has to meet, all of it. Raises QueryInvalid."""
     asked = asked or ()
     if len(asked) > MAX_MATCHERS:
-        raise Invalid(f"label_matchers holds {len(asked)} matchers; at most {MAX_MATCHERS} can be used.")
+        raise QueryInvalid(f"label_matchers holds {len(asked)} matchers; at most {MAX_MATCHERS} can be used.")
     return tuple(_matcher(one, f"label_matchers[{number}]") for number, one in enumerate(asked))
 
 
 def _matcher(asked: MetricLabelMatcher, where: str) -> Matcher:
     name, wanted = asked.name, asked.operator in ("=", "=~")
     if not name:
-        raise Invalid(f"{where}.name is empty; name a label.")
+        raise QueryInvalid(f"{where}.name is empty; name a label.")
     if len(name) > MAX_PATTERN_CHARACTERS or len(asked.value) > MAX_PATTERN_CHARACTERS:
-        raise Invalid(f"{where} has a name or value of more than {MAX_PATTERN_CHARACTERS} characters.")
+        raise QueryInvalid(f"{where} has a name or value of more than {MAX_PATTERN_CHARACTERS} characters.")
     if asked.operator in ("=", "!="):
         return Matcher(name, lambda label: (label == asked.value) is wanted)
     pattern = _compiled(asked.value, where)
@@ -64,7 +64,7 @@ def _compiled(pattern: str, where: str) -> Any:
     except re2.error as error:
         reason = error.args[0] if error.args else ""
         said = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
-        raise Invalid(
+        raise QueryInvalid(
             f"{where}.value is no pattern: {said[:200]}. Patterns are RE2's, which has no look-around and no "
             "back-references."
         ) from None

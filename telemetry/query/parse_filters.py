@@ -9,9 +9,9 @@ from typing import Any, Literal
 import msgspec
 
 from schemas.api.telemetry import QueryCondition
-from schemas.span_filter import AttributeFilter, NumberField, NumberFilter, SpanFilter, TextFilter
-from stack.domain.moment import moment
-from stack.errors import Invalid
+from schemas.telemetry_query import AttributeFilter, NumberField, NumberFilter, SpanFilter, TextFilter
+from telemetry.query.errors import QueryInvalid
+from telemetry.query.moment import moment
 
 MAX_FILTERS = 64
 MAX_KEY_CHARACTERS = 4_096
@@ -26,7 +26,7 @@ STATUSES = ("ok", "error")
 ID_DIGITS: dict[NumberField, int] = {"trace_id": 32, "span_id": 16}
 
 NamedField = Callable[[QueryCondition, str], SpanFilter]
-"""Parses the condition on one field; the text says where it stands in the request. Raises Invalid."""
+"""Parses the condition on one field; the text says where it stands in the request. Raises QueryInvalid."""
 
 _ATTRIBUTES, _RESOURCE = "attributes.", "resource."
 _DIGITS = "0123456789abcdef"
@@ -40,12 +40,12 @@ def parse_filters(
     prefixes: Mapping[str, Literal["body"]] | None = None,
 ) -> tuple[SpanFilter, ...]:
     """The filters of a request. `own` are the fields that have names of their own, those of spans by default; a key
-    that begins with one of `prefixes` is a key within that field. Raises Invalid, naming the filter by its place."""
+    that begins with one of `prefixes` is a key within that field. Raises QueryInvalid, naming the filter by its place."""
     own = FIELDS if own is None else own
     if conditions is None:
         return ()
     if len(conditions) > MAX_FILTERS:
-        raise Invalid(
+        raise QueryInvalid(
             f"attribute_filters holds {len(conditions)} filters; at most {MAX_FILTERS} can be used."
         )
     filters = tuple(
@@ -54,7 +54,7 @@ def parse_filters(
     )
     parts = sum(_parts(condition.value) for condition in conditions)
     if parts > MAX_PARTS:
-        raise Invalid(f"attribute_filters hold {parts} values; at most {MAX_PARTS} can be compared.")
+        raise QueryInvalid(f"attribute_filters hold {parts} values; at most {MAX_PARTS} can be compared.")
     return filters
 
 
@@ -66,7 +66,7 @@ def _parsed(
 ) -> SpanFilter:
     key = condition.key
     if not key or len(key) > MAX_KEY_CHARACTERS:
-        raise Invalid(f"{where}.key has {len(key)} characters; it must have 1 to {MAX_KEY_CHARACTERS}.")
+        raise QueryInvalid(f"{where}.key has {len(key)} characters; it must have 1 to {MAX_KEY_CHARACTERS}.")
     if key in own:
         return own[key](condition, where)
     check_value(condition, where)
@@ -81,18 +81,18 @@ def _parsed(
 
 
 def check_value(condition: QueryCondition, where: str) -> None:
-    """Raises Invalid for a value that cannot be compared with this operator, or is too large."""
+    """Raises QueryInvalid for a value that cannot be compared with this operator, or is too large."""
     value = condition.value
     if condition.op in ("gt", "lt") and (isinstance(value, bool) or not isinstance(value, int | float | str)):
-        raise Invalid(
+        raise QueryInvalid(
             f"{where}.value: `{condition.op}` compares numbers and texts; {kind_of(value)} has no order."
         )
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 1_000:
-        raise Invalid(f"{where}.value is out of the range of numbers.")
+        raise QueryInvalid(f"{where}.value is out of the range of numbers.")
     if isinstance(value, str | list | dict):
         size = len(msgspec.json.encode(value))
         if size > MAX_VALUE_BYTES:
-            raise Invalid(f"{where}.value has {size} bytes; at most {MAX_VALUE_BYTES} can be compared.")
+            raise QueryInvalid(f"{where}.value has {size} bytes; at most {MAX_VALUE_BYTES} can be compared.")
 
 
 def _parts(value: Any) -> int:
@@ -130,11 +130,11 @@ def _of_names(
     value = condition.value
     name = str(value).lower().removeprefix("span_kind_").removeprefix("status_code_")
     if not isinstance(value, str) or name not in names:
-        raise Invalid(
+        raise QueryInvalid(
             f"{where}.value: {condition.key} is one of {', '.join(names)}; {shown(value)} is none of them."
         )
     if condition.op in ("gt", "lt"):
-        raise Invalid(f"{where}.op: {condition.key} has no order; compare it with `eq` or `ne`.")
+        raise QueryInvalid(f"{where}.op: {condition.key} has no order; compare it with `eq` or `ne`.")
     number = names.index(name)
     return NumberFilter(field, number, number, inverted=condition.op == "ne")
 
@@ -142,19 +142,21 @@ def _of_names(
 def _duration(condition: QueryCondition, where: str) -> NumberFilter:
     value = condition.value
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Invalid(f"{where}.value: span.duration_ms is a number of milliseconds, not {kind_of(value)}.")
+        raise QueryInvalid(
+            f"{where}.value: span.duration_ms is a number of milliseconds, not {kind_of(value)}."
+        )
     # A duration in whole nanoseconds, divided by 10^6, comes back from its nearest float by rounding.
     return _compared("duration", condition, *_bounded(_scaled(value, 1_000_000), 1))
 
 
 def compared_time(field: NumberField, condition: QueryCondition, where: str) -> NumberFilter:
-    """A filter on a time in nanoseconds. Raises Invalid for a value that is not a time."""
+    """A filter on a time in nanoseconds. Raises QueryInvalid for a value that is not a time."""
     value = condition.value
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _compared(field, condition, *_bounded(_scaled(value, _NS), 1_000))
     found = moment(value) if isinstance(value, str) else None
     if found is None:
-        raise Invalid(
+        raise QueryInvalid(
             f"{where}.value: {condition.key} is a time such as '2026-01-31T12:00:00.000000Z' or a number of seconds "
             f"since 1970, not {shown(value)}."
         )
@@ -210,11 +212,11 @@ def _ids_below(text: str, digits: int) -> int:
 
 
 def text_of(value: Any, where: str, key: str) -> str:
-    """A value that has to be a text. Raises Invalid."""
+    """A value that has to be a text. Raises QueryInvalid."""
     if not isinstance(value, str):
-        raise Invalid(f"{where}.value: {key} is a text, not {kind_of(value)}.")
+        raise QueryInvalid(f"{where}.value: {key} is a text, not {kind_of(value)}.")
     if len(value.encode()) > MAX_VALUE_BYTES:
-        raise Invalid(f"{where}.value has {len(value)} characters; that is more than can be compared.")
+        raise QueryInvalid(f"{where}.value has {len(value)} characters; that is more than can be compared.")
     return value
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from schemas.api.telemetry import MetricLabelMatcher, QueryMetricsRequest
-from stack.domain.metric_query import MetricQuery, metric_query
-from stack.errors import Invalid
+from telemetry.query.errors import QueryInvalid
+from telemetry.query.metric_query import MetricQuery, metric_query
 
 NOW_S = 1_790_000_000
 
@@ -52,7 +52,7 @@ def test_a_granularity_longer_than_time_is_one_bucket(granularity: str) -> None:
     ["", "0s", "00m", "m", "1", "1w", "-1m", "1.5h", "1 m", "1M", "1m ", "99999999999s", "1m; DROP", "١m"],
 )
 def test_what_is_no_granularity(granularity: str) -> None:
-    with pytest.raises(Invalid, match="granularity is"):
+    with pytest.raises(QueryInvalid, match="granularity is"):
         query(granularity=granularity)
 
 
@@ -68,13 +68,13 @@ def test_what_is_no_granularity(granularity: str) -> None:
     ],
 )
 def test_what_is_refused(asked: dict[str, Any], mention: str) -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(QueryInvalid) as refused:
         query(**asked)
     assert mention in refused.value.detail
 
 
 def test_names() -> None:
     for name in ("", "m" * 1025):
-        with pytest.raises(Invalid, match="metric_name"):
+        with pytest.raises(QueryInvalid, match="metric_name"):
             metric_query(name, QueryMetricsRequest(start_time=0, query_type="range"), NOW_S)
     assert query(start_time=1_000, end_time=1_000).until_ns == 1_001 * 10**9

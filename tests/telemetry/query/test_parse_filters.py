@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.api.telemetry import QueryCondition
-from schemas.span_filter import AttributeFilter, NumberFilter, TextFilter
-from stack.domain import span_filter
-from stack.domain.span_filter import KINDS, MAX_FILTERS, parse_filters
-from stack.errors import Invalid
+from schemas.telemetry_query import AttributeFilter, NumberFilter, TextFilter
+from telemetry.query import parse_filters as filters
+from telemetry.query.errors import QueryInvalid
+from telemetry.query.parse_filters import KINDS, MAX_FILTERS, parse_filters
 
 OPS = ("eq", "ne", "gt", "lt")
 
@@ -79,7 +79,7 @@ def test_the_own_fields() -> None:
     assert KINDS.index("consumer") == 5
 
 
-@pytest.mark.parametrize("key", list(span_filter.FIELDS))
+@pytest.mark.parametrize("key", list(filters.FIELDS))
 def test_an_own_field_is_never_missing(key: str) -> None:
     never, always = one(key, "eq", None), one(key, "ne", None)
     assert not meets(never, 0) and not meets(never, 1)
@@ -183,7 +183,7 @@ def test_what_cannot_be_compared_is_refused(key: str, op: Any, value: Any, menti
     if not mention:
         assert parse_filters(conditions)
         return
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(QueryInvalid) as refused:
         parse_filters(conditions)
     assert mention in refused.value.detail and "attribute_filters[1]" in refused.value.detail
     assert len(refused.value.detail) < 300
@@ -192,9 +192,9 @@ def test_what_cannot_be_compared_is_refused(key: str, op: Any, value: Any, menti
 def test_the_number_of_filters_is_bounded() -> None:
     conditions = [QueryCondition("key", "eq", number) for number in range(MAX_FILTERS + 1)]
     assert len(parse_filters(conditions[1:])) == MAX_FILTERS
-    with pytest.raises(Invalid, match="65 filters; at most 64"):
+    with pytest.raises(QueryInvalid, match="65 filters; at most 64"):
         parse_filters(conditions)
-    with pytest.raises(Invalid, match="264 values; at most 256"):
+    with pytest.raises(QueryInvalid, match="264 values; at most 256"):
         parse_filters([QueryCondition("key", "eq", [0] * 32)] * 8)
 
 
@@ -205,6 +205,6 @@ def test_a_deep_value_is_counted_without_recursion() -> None:
     assert one("key", "eq", deep).value == deep
     for _ in range(100):
         deep = {"a": deep}
-    with pytest.raises(Invalid, match="301 values; at most 256"):
+    with pytest.raises(QueryInvalid, match="301 values; at most 256"):
         one("key", "eq", deep)
     assert msgspec.json.encode(deep)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.api.telemetry import MetricLabelMatcher
-from stack.domain.label_matcher import MAX_MATCHERS, matchers
-from stack.errors import Invalid
+from telemetry.query.errors import QueryInvalid
+from telemetry.query.label_matcher import MAX_MATCHERS, matchers
 
 
 def matches(
@@ -86,16 +86,16 @@ def test_a_pattern_that_would_explode_takes_no_time() -> None:
     ["[", "(", "a{1001}", "(?=a)", r"(a)\1", "(?<!a)b", "*", "(((((x{100}){100}){100}){100}){100})"],
 )
 def test_what_is_no_pattern_is_refused(pattern: str) -> None:
-    with pytest.raises(Invalid, match=r"label_matchers\[0\].value is no pattern"):
+    with pytest.raises(QueryInvalid, match=r"label_matchers\[0\].value is no pattern"):
         matches("l", "=~", pattern, {})
 
 
 def test_bounds() -> None:
-    with pytest.raises(Invalid, match="65 matchers"):
+    with pytest.raises(QueryInvalid, match="65 matchers"):
         matchers([MetricLabelMatcher(name="l", value="x")] * (MAX_MATCHERS + 1))
-    with pytest.raises(Invalid, match="name is empty"):
+    with pytest.raises(QueryInvalid, match="name is empty"):
         matches("", "=", "x", {})
     for name, value in (("l" * 4097, "x"), ("l", "x" * 4097)):
-        with pytest.raises(Invalid, match="4096 characters"):
+        with pytest.raises(QueryInvalid, match="4096 characters"):
             matches(name, "=", value, {})
     assert matchers(None) == ()

@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 
 from schemas.api.telemetry import QueryCondition, QueryTracesRequest
-from schemas.span_filter import AttributeFilter, OrderKey
-from stack.domain.span_query import checked_depth, trace_query, wanted_attributes
-from stack.errors import Invalid
+from schemas.telemetry_query import AttributeFilter, OrderKey
+from stack.domain.near import nearest
+from telemetry.query.errors import QueryInvalid
+from telemetry.query.span_query import checked_depth, trace_query, wanted_attributes
 
 
 def test_what_is_left_out() -> None:
-    query = trace_query(QueryTracesRequest())
+    query = trace_query(QueryTracesRequest(), nearest)
     assert (query.filters, query.limit, query.offset) == ((), 100, 0)
     assert query.order == (OrderKey("start_time", descending=True),)
 
@@ -23,13 +24,14 @@ def test_what_is_said() -> None:
             limit=7,
             offset=3,
             order_by=["-span_count", "name"],
-        )
+        ),
+        nearest,
     )
     assert query.filters == (AttributeFilter("own", "a", "eq", 1),)
     assert (query.limit, query.offset) == (7, 3)
     assert query.order == (OrderKey("span_count", descending=True), OrderKey("name", descending=False))
-    assert trace_query(QueryTracesRequest(limit=-1)).limit is None
-    assert trace_query(QueryTracesRequest(limit=0)).limit == 0
+    assert trace_query(QueryTracesRequest(limit=-1), nearest).limit is None
+    assert trace_query(QueryTracesRequest(limit=0), nearest).limit == 0
 
 
 @pytest.mark.parametrize(
@@ -46,8 +48,8 @@ def test_what_is_said() -> None:
     ],
 )
 def test_what_is_refused(request_: dict[str, Any], mention: str) -> None:
-    with pytest.raises(Invalid) as refused:
-        trace_query(QueryTracesRequest(**request_))
+    with pytest.raises(QueryInvalid) as refused:
+        trace_query(QueryTracesRequest(**request_), nearest)
     assert mention in refused.value.detail
 
 
@@ -55,14 +57,14 @@ def test_depths() -> None:
     assert checked_depth(None) is None
     assert checked_depth(1) == 1
     for wrong in (0, -1):
-        with pytest.raises(Invalid, match="max_depth"):
+        with pytest.raises(QueryInvalid, match="max_depth"):
             checked_depth(wrong)
 
 
 def test_attributes() -> None:
     assert wanted_attributes(None, "attributes_to_return") == ()
     assert wanted_attributes(["b", "a", "b"], "attributes_to_return") == ("b", "a")
-    with pytest.raises(Invalid, match="attributes_to_save"):
+    with pytest.raises(QueryInvalid, match="attributes_to_save"):
         wanted_attributes([str(number) for number in range(1025)], "attributes_to_save")
-    with pytest.raises(Invalid, match="4097 characters"):
+    with pytest.raises(QueryInvalid, match="4097 characters"):
         wanted_attributes(["k" * 4097], "attributes_to_return")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from schemas.api.telemetry import QueryCondition, QueryLogsRequest
-from schemas.span_filter import (
+from schemas.telemetry_query import (
     AttributeFilter,
     LogQuery,
     MissingFilter,
@@ -16,7 +16,8 @@ from schemas.span_filter import (
     TextField,
     TextFilter,
 )
-from stack.domain.span_filter import (
+from telemetry.query.errors import QueryInvalid
+from telemetry.query.parse_filters import (
     NamedField,
     check_value,
     compared_time,
@@ -26,8 +27,7 @@ from stack.domain.span_filter import (
     shown,
     text_of,
 )
-from stack.domain.span_query import checked_limit, checked_offset
-from stack.errors import Invalid
+from telemetry.query.span_query import checked_limit, checked_offset
 
 RECORDS = 100
 """Records that are returned where no limit is given."""
@@ -39,7 +39,7 @@ _BODY = "log.body"
 
 
 def log_query(request: QueryLogsRequest) -> LogQuery:
-    """Raises Invalid."""
+    """Raises QueryInvalid."""
     return LogQuery(
         filters=parse_filters(request.attribute_filters, FIELDS, {f"{_BODY}.": "body"}),
         oldest_first=_oldest_first(request.order_by),
@@ -53,7 +53,7 @@ def _oldest_first(names: Sequence[str] | None) -> bool:
         return False
     if len(names) > 1 or names[0] not in ORDERS:
         named = ", ".join(repr(name[:60]) for name in names[:3])
-        raise Invalid(
+        raise QueryInvalid(
             f"order_by is [{named}]; log records are sorted by `time`, or `-time` for the newest first."
         )
     return names[0] == "time"
@@ -96,7 +96,7 @@ def _severity_number(condition: QueryCondition, where: str) -> SpanFilter:
     if value is None:
         return _missing("severity", condition, where)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Invalid(
+        raise QueryInvalid(
             f"{where}.value: log.severity_number is a number from 1 (trace) to 24 (fatal), not {kind_of(value)}."
         )
     number = max(-1.0, min(100.0, float(value)))
@@ -128,7 +128,7 @@ def _levels(value: str, where: str) -> tuple[int, int]:
     level = name.removesuffix(digit)
     level = _OTHER_NAMES.get(level, level)
     if level not in LEVELS:
-        raise Invalid(f"{where}.value: log.severity is one of {', '.join(LEVELS)}, not {shown(value)}.")
+        raise QueryInvalid(f"{where}.value: log.severity is one of {', '.join(LEVELS)}, not {shown(value)}.")
     first = 4 * LEVELS.index(level) + 1
     if digit:
         return first + int(digit) - 1, first + int(digit) - 1

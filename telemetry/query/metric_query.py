@@ -7,8 +7,8 @@ import re
 from msgspec import Struct
 
 from schemas.api.telemetry import QueryMetricsRequest
-from stack.domain.label_matcher import Matcher, matchers
-from stack.errors import Invalid
+from telemetry.query.errors import QueryInvalid
+from telemetry.query.label_matcher import Matcher, matchers
 
 MAX_NAME_CHARACTERS = 1_024
 NS = 1_000_000_000
@@ -39,14 +39,16 @@ class MetricQuery(Struct, frozen=True, kw_only=True):
 
 
 def metric_query(metric: str, request: QueryMetricsRequest, now_s: int) -> MetricQuery:
-    """Raises Invalid."""
+    """Raises QueryInvalid."""
     if not metric or len(metric) > MAX_NAME_CHARACTERS:
-        raise Invalid(f"metric_name has {len(metric)} characters; it must have 1 to {MAX_NAME_CHARACTERS}.")
+        raise QueryInvalid(
+            f"metric_name has {len(metric)} characters; it must have 1 to {MAX_NAME_CHARACTERS}."
+        )
     start_s = _second(request.start_time, "start_time")
     end_s = now_s if request.end_time is None else _second(request.end_time, "end_time")
     if end_s < start_s:
         absent = " (now, as it is absent)" if request.end_time is None else ""
-        raise Invalid(f"end_time is {end_s}{absent}, before start_time, which is {start_s}.")
+        raise QueryInvalid(f"end_time is {end_s}{absent}, before start_time, which is {start_s}.")
     step_s = _step(request.granularity)
     return MetricQuery(
         metric=metric,
@@ -61,7 +63,9 @@ def metric_query(metric: str, request: QueryMetricsRequest, now_s: int) -> Metri
 def _second(value: int, field: str) -> int:
     if not 0 <= value <= _LAST_S:
         hint = " Is it in milliseconds or nanoseconds?" if value > _LAST_S else ""
-        raise Invalid(f"{field} is {str(value)[:40]}; it is in seconds since 1970, 0 to {_LAST_S}.{hint}")
+        raise QueryInvalid(
+            f"{field} is {str(value)[:40]}; it is in seconds since 1970, 0 to {_LAST_S}.{hint}"
+        )
     return value
 
 
@@ -70,7 +74,7 @@ def _step(granularity: str | None) -> int | None:
         return None
     found = _GRANULARITY.fullmatch(granularity)
     if found is None or not int(found[1]):
-        raise Invalid(
+        raise QueryInvalid(
             f"granularity is {granularity[:40]!r}; it is a number above 0 and one of s, m, h, d, such as 30s, 1m, 1h."
         )
     return min(int(found[1]) * _SECONDS[found[2]], _LAST_S)

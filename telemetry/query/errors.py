@@ -1,0 +1,11 @@
+"""Why a query cannot be answered."""
+
+from __future__ import annotations
+
+
+class QueryInvalid(Exception):
+    """`detail` names the field of the request, the problem and the remedy."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
