@@ -29,14 +29,15 @@ def command(erased_id: str, as_json: bool, **options: Any) -> None:
         return
     click.echo(f"{' and '.join(receipt['kinds'])} {plain(receipt['id'])}")
     click.echo(f"  requested  {receipt['requested_at']}")
-    done = receipt["completed_at"] or "content may still be in files of the data folder"
+    done = receipt.get("completed_at", "content may still be in files of the data folder")
     click.echo(f"  {receipt['state'].replace('_', ' '):9}  {done}")
-    counts = [f"{name} {'unknown' if count is None else count}" for name, count in receipt["erased"].items()]
+    names = ("events", "sessions", "turns", "jobs", "blobs", "spans")
+    counts = [f"{name} {receipt['erased'].get(name, 'unknown')}" for name in names]
     click.echo(f"  erased     {', '.join(counts)}")
-    if receipt["waits_for"]:
+    if "waits_for" in receipt:
         click.echo(f"  waits for  {plain(receipt['waits_for'])}")
     for name in receipt["removed"]:
         click.echo(f"  removed    {plain(name)}")
     for left in receipt["remains"]:
-        until = f", until {left['until']}" if left["until"] else ""
+        until = f", until {left['until']}" if "until" in left else ""
         click.echo(f"  remains    {left['what']}: {left['where']}{until}")

@@ -151,12 +151,11 @@ def _receipt(id: str, deleted: Iterable[Deleted], retention_days: float, failure
             spans=sum(one.spans for one in found),
         ),
         remains=[
-            ErasureRemainder("ids, positions, times and digests of its events", "the event log", None),
+            ErasureRemainder("ids, positions, times and digests of its events", "the event log"),
             ErasureRemainder("ids, names and times on spans", "telemetry", kept_until),
             ErasureRemainder(
                 "all of its content, in backups that were made before the deletion",
                 "wherever those backups are kept",
-                None,
             ),
         ],
     )

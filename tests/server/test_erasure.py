@@ -13,6 +13,7 @@ import duckdb
 import httpx
 import pytest
 
+from tests.cli.folders import replaystack
 from tests.server.api import Api, Conversation, check_error
 from tests.server.conftest import FreshServer
 from tests.server.evals import Evals, agent, model
@@ -159,6 +160,48 @@ def test_what_was_deleted_is_in_no_file(capturing: Replaystack, tmp_path: Path) 
         assert Conversation(Api(http), other.agent_id, other.session_id).show() == before
         assert found_in(server.data, gone.made, tmp_path) == {}
     assert '"level":"error"' not in server.log
+
+
+def nulls_in(value: Any) -> list[Any]:
+    match value:
+        case dict():
+            return [name for name, one in value.items() if one is None or nulls_in(one)]
+        case list():
+            return [one for one in value if one is None or nulls_in(one)]
+    return []
+
+
+def test_an_id_that_is_deleted_again_has_the_receipt_of_the_last_deletion(server: Replaystack) -> None:
+    """Fields without a value are absent. Deleting what is gone changes no receipt."""
+    rows = [{"question": "q", "answer": "a"}]
+    source = {"type": "rows", "rows": rows}
+    dataset = {"purpose": "eval/question-answer", "source": source, "dataset_id": "deleted-twice"}
+    path = "/v1beta/datasets/deleted-twice"
+    with server.http() as http:
+        for appends in (0, 1):
+            http.post("/v1beta/datasets", json=dataset).raise_for_status()
+            for _ in range(appends):
+                http.post(
+                    "/v1beta/datasetio/append-rows/deleted-twice", json={"rows": rows}
+                ).raise_for_status()
+            http.delete(path).raise_for_status()
+            shown = receipt(http, "deleted-twice")
+            assert shown["state"] == "in_progress" and "completed_at" not in shown
+            assert shown["kinds"] == ["dataset"] and nulls_in(shown) == []
+            assert shown["erased"] == {
+                "events": 1 + appends, "sessions": 0, "turns": 0, "jobs": 0, "blobs": 0, "spans": 0
+            }  # fmt: skip
+            assert [set(left) for left in shown["remains"]] == [
+                {"what", "where"}, {"what", "where", "until"}, {"what", "where"}
+            ]  # fmt: skip
+            finished = done(http, "deleted-twice")
+            assert finished["completed_at"] > finished["requested_at"] == shown["requested_at"]
+            assert "waits_for" not in finished and finished["erased"] == shown["erased"]
+            assert http.delete(path).status_code == 404
+            assert receipt(http, "deleted-twice") == finished
+    said = replaystack("erasure", "deleted-twice", "--url", server.url)
+    assert said.returncode == 0 and "events 2, sessions 0" in said.stdout, said
+    assert f"done       {finished['completed_at']}" in said.stdout and "None" not in said.stdout
 
 
 def damage_near(file: Path, text: str) -> None:

@@ -19,8 +19,10 @@ from stack.eventstore.sqlite.readers import Readers
 _RECORD = f"position, stream, version, name, recorded_at, state, {DIGEST_OF_EVENT}"
 _STATE, _DIGEST = 5, 6
 _STREAMS = InStatement(f"SELECT {_RECORD} FROM events WHERE stream IN ({{}}) ORDER BY stream, version")
+# The event of an earlier deletion has no content.
 _WITH_CONTENT = InStatement(
-    f"SELECT count(*) FROM events WHERE stream IN ({{}}) AND state <> X'{REDACTED_STATE.hex()}'"
+    f"SELECT count(*) FROM events WHERE stream IN ({{}}) AND state <> X'{REDACTED_STATE.hex()}' "
+    "AND name NOT GLOB '*.deleted.*' AND name NOT GLOB '*.unregistered.*'"
 )
 _BLOBS = InStatement(
     "SELECT DISTINCT r.digest FROM blob_refs AS r JOIN events AS e ON e.position = r.position WHERE e.stream IN ({})"
