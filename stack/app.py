@@ -120,7 +120,6 @@ def _services(server: Server) -> Services:
         row_scoring=server.row_scoring,
         benchmarks=server.benchmarks,
         evaljobs=server.evaljobs,
-        evaljob_frames=server.evaljob_frames,
         comparisons=server.comparisons,
         erasures=server.erasures,
         states=server.states,

@@ -19,6 +19,9 @@ from stack.providers.inference.registry import Models
 from stack.providers.rows.reader import RowReader
 from stack.providers.rows.settings import ReadLimits
 from stack.providers.scoring.worker_pool import WorkerPool
+from stack.runs.ownership import Ownership
+from stack.runs.runs import Runs
+from stack.runs.supervisor import Supervisor
 from stack.services.agents.agent import AgentService
 from stack.services.agents.session import SessionService
 from stack.services.datasets.dataset import DatasetService
@@ -28,7 +31,7 @@ from stack.services.evals.benchmark import BenchmarkService
 from stack.services.evals.comparison import ComparisonService
 from stack.services.evals.evaljob import EvalJobService
 from stack.services.evals.evaljob_driver import EvalJobDriver, EvalLimits
-from stack.services.evals.evaljob_frames import EvalJobFrames
+from stack.services.evals.running_job import RunningJob
 from stack.services.inference.chat_completion import ChatCompletions
 from stack.services.requests.once import Once
 from stack.services.requests.rates import RateLimits
@@ -37,11 +40,11 @@ from stack.services.scoring.row_scoring import RowScoring
 from stack.services.scoring.scoring import Scoring
 from stack.services.server_state import ServerState
 from stack.services.state import States
-from stack.services.supervisor import Supervisor
 from stack.services.telemetry.span_export import SpanExport
 from stack.services.telemetry.telemetry import TelemetryService
 from stack.services.turns.content import ContentLoader
 from stack.services.turns.conversation import Conversations
+from stack.services.turns.running_turn import RunningTurn
 from stack.services.turns.turn import TurnService
 from stack.services.turns.turn_driver import TurnDriver, TurnLimits
 from stack.services.views import Views
@@ -111,10 +114,11 @@ class Server:
         self.chat_completions = ChatCompletions(self.models, self.signals.calls, settings.max_completions)
         workers = WorkerPool()
         self.scoring = Scoring(Judge(self.models, effects, workers), workers)
-        self.driver = TurnDriver(
-            self.store, self.states, conversations, effects, self.supervisor, self.signals, limits
-        )
-        owner = Owner(node, boot)
+        ownership = Ownership(Owner(node, boot))
+        turn_runs = Runs[RunningTurn](self.store, self.supervisor, ownership)
+        job_runs = Runs[RunningJob](self.store, self.supervisor, ownership)
+        self.runs = (turn_runs, job_runs)
+        driver = TurnDriver(turn_runs, self.states, self.models, conversations, effects, self.signals, limits)
         fetcher = fetcher or GuardedFetcher()
         content = ContentLoader(fetcher)
         self.turns = TurnService(
@@ -123,10 +127,8 @@ class Server:
             self.views,
             self.models,
             effects,
-            self.driver,
+            driver,
             content,
-            owner,
-            limits,
         )
         self.sessions = SessionService(self.store, self.states, self.turns, conversations)
         self.agents = AgentService(
@@ -148,7 +150,8 @@ class Server:
         )
         self.telemetry_export = SpanExport(self.telemetry, self.datasets)
         self.row_scoring = RowScoring(self.scoring, self.datasets)
-        self.eval_driver = EvalJobDriver(
+        eval_driver = EvalJobDriver(
+            job_runs,
             self.store,
             self.states,
             self.datasets,
@@ -159,9 +162,7 @@ class Server:
             self.scoring,
             effects,
             content,
-            self.supervisor,
             self.tracing,
-            owner,
             EvalLimits(
                 eval_concurrency=settings.eval_concurrency,
                 eval_row_attempts=settings.eval_row_attempts,
@@ -176,10 +177,9 @@ class Server:
             self.views,
             self.datasets,
             self.scoring,
-            self.eval_driver,
+            eval_driver,
             settings.eval_max_rows,
         )
-        self.evaljob_frames = EvalJobFrames(self.store)
         self.comparisons = ComparisonService(self.views, self.evaljobs)
         self.benchmarks = BenchmarkService(
             self.store,
@@ -245,7 +245,7 @@ class Server:
     async def park_turns(self) -> None:
         """First step of a shutdown: turns and jobs finish or are left for the next start, so that streams end."""
         grace_s = self.settings.shutdown_grace_s
-        await asyncio.gather(self.eval_driver.park(grace_s), self.driver.park(grace_s))
+        await asyncio.gather(*(runs.park(grace_s) for runs in self.runs))
 
     async def stop(self) -> None:
         """Ends everything in order: work, then what it writes to, the log last."""

@@ -109,14 +109,11 @@ class EvalJobController(Controller):
         name = id_in(benchmark_id)
         after = parse(request.headers.get("last-event-id"))
         job = await services.evaljobs.running(name, job_id)
-        if job is None:
-            view = await services.evaljobs.view(name, job_id)
-            frames_of = services.evaljob_frames
-            if view.has_ended and not await frames_of.has_frames(name, job_id, after.version):
-                return nothing_follows({ID_HEADER: job_id})
-        keep_alive_s = services.settings.keep_alive_s
-        frames = services.evaljob_frames.follow(name, job_id, job, after.version, keep_alive_s)
-        return EventStream(frames, {ID_HEADER: job_id})
+        view = await services.evaljobs.view(name, job_id) if job is None else None
+        follower = services.evaljobs.follow(name, job_id, job, after)
+        if view is not None and view.has_ended and await follower.is_over():
+            return nothing_follows({ID_HEADER: job_id})
+        return EventStream(follower, {ID_HEADER: job_id}, services.settings.keep_alive_s)
 
     @post("/evaluations", status_code=200)
     async def evaluate(

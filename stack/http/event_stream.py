@@ -1,12 +1,15 @@
-"""Server-sent events: the headers of every event stream, and streams of frames from an asynchronous source."""
+"""Server-sent events: the headers of every event stream, and the stream of a run."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from litestar.types import ASGIApp, Receive, Scope, Send
+
+from stack.runs.live import Follower, Frame
 
 KEEP_ALIVE = b": \n"
 UNBUFFERED = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
@@ -15,28 +18,63 @@ unless `x-accel-buffering` is."""
 
 
 class EventStream:
-    """Sends what `frames` gives until it ends or the client leaves; empty bytes stand for a silence. The source is
-    read no faster than the client takes it."""
+    """Sends what a run's follower gives until the run ends or the client leaves. The run goes on at its own pace,
+    however slowly the client takes it.
 
-    def __init__(self, frames: AsyncGenerator[bytes, None], headers: dict[str, str] | None = None) -> None:
-        self._frames = frames
-        self._headers = headers or {}
+    `speed` replays a run that has ended at its recorded pace (1.0) or a multiple of it; 0 does not wait.
+    """
+
+    def __init__(
+        self, follower: Follower, headers: Mapping[str, str], keep_alive_s: float, speed: float = 0.0
+    ) -> None:
+        self._follower = follower
+        self._headers = headers
+        self._keep_alive_s = keep_alive_s
+        self._speed = speed
+        self._gone = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send(stream_start(self._headers))
+        await send(_start(self._headers))
+        watch = asyncio.ensure_future(self._watch(receive))
+        follower = self._follower
         try:
-            whole = await until_left(self._send(send), receive)
+            while not follower.ended:
+                frames = await follower.next(self._keep_alive_s)
+                if frames and self._speed:
+                    await self._send_paced(frames, send)
+                elif frames:
+                    await _send(send, b"".join([frame.body for frame in frames]))
+                elif not follower.ended:
+                    await _send(send, KEEP_ALIVE)
         finally:
-            await self._frames.aclose()
-        if whole:
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            watch.cancel()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _send(self, send: Send) -> None:
-        async for frame in self._frames:
-            await send({"type": "http.response.body", "body": frame or KEEP_ALIVE, "more_body": True})
+    async def _send_paced(self, frames: Sequence[Frame], send: Send) -> None:
+        for frame in frames:
+            pause_s = frame.delay_ms / 1000 / self._speed
+            while pause_s > 0 and not self._gone.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._gone.wait(), min(pause_s, self._keep_alive_s))
+                pause_s -= self._keep_alive_s
+                if pause_s > 0 and not self._gone.is_set():
+                    await _send(send, KEEP_ALIVE)
+            if self._gone.is_set():
+                return
+            await _send(send, frame.body)
+
+    async def _watch(self, receive: Receive) -> None:
+        await _left(receive)
+        self._gone.set()
+        self._follower.leave()
 
 
-def stream_start(headers: Mapping[str, str]) -> Any:
+async def _send(send: Send, body: bytes) -> None:
+    if body:
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+def _start(headers: Mapping[str, str]) -> Any:
     """The ASGI message that begins an event stream."""
     named = {"content-type": "text/event-stream; charset=utf-8", **UNBUFFERED, **headers}
     return {"type": "http.response.start", "status": 200, "headers": _encoded(named)}

@@ -15,7 +15,6 @@ from stack.services.erasure import Erasures
 from stack.services.evals.benchmark import BenchmarkService
 from stack.services.evals.comparison import ComparisonService
 from stack.services.evals.evaljob import EvalJobService
-from stack.services.evals.evaljob_frames import EvalJobFrames
 from stack.services.inference.chat_completion import ChatCompletions
 from stack.services.requests.once import Once
 from stack.services.requests.rates import RateLimits
@@ -43,7 +42,6 @@ class Services(Struct, frozen=True, kw_only=True):
     row_scoring: RowScoring
     benchmarks: BenchmarkService
     evaljobs: EvalJobService
-    evaljob_frames: EvalJobFrames
     comparisons: ComparisonService
     erasures: Erasures
     states: States

@@ -14,9 +14,9 @@ from projections import turn as turn_views
 from schemas.api.turn import AgentStepResponse, CreateAgentTurnRequest, ResumeAgentTurnRequest
 from stack.domain.stream_position import BEGINNING, StreamPosition, parse
 from stack.errors import Invalid, NotFound, Unavailable, of_status
-from stack.http.answer import TURN_ID_HEADER, TurnStream, empty_answer, json_answer
+from stack.http.answer import empty_answer, json_answer
 from stack.http.body import caller_of, post_of, read_json
-from stack.http.event_stream import nothing_follows
+from stack.http.event_stream import EventStream, nothing_follows
 from stack.http.services import Services
 from stack.services.requests.once import Prior
 from stack.services.turns.running_turn import RunningTurn
@@ -24,6 +24,7 @@ from stack.settings import Settings
 
 READ = ("agent", "session", "turn")
 STATUS_HEADER = "x-turn-status"
+ID_HEADER = "x-turn-id"
 SLOWEST = 0.01
 """The slowest replay: below, a turn of seconds would hold a connection for hours."""
 
@@ -104,9 +105,10 @@ class TurnController(Controller):
         await services.states.session(agent_id, session_id)
         after = parse(request.headers.get("last-event-id"))
         turn = await services.turns.attach(session_id, turn_id)
-        if after != BEGINNING and turn.state.status != "running" and turn.live.reader(after).ended:
-            return nothing_follows({TURN_ID_HEADER: turn_id})
-        return TurnStream(turn, after, services.settings.keep_alive_s, speed)
+        follower = turn.follow(after)
+        if after != BEGINNING and turn.state.status != "running" and follower.ended:
+            return nothing_follows({ID_HEADER: turn_id})
+        return EventStream(follower, {ID_HEADER: turn_id}, services.settings.keep_alive_s, speed)
 
     @post("/{turn_id:str}/cancel", status_code=200)
     async def cancel(self, agent_id: str, session_id: str, turn_id: str, services: Services) -> ASGIResponse:
@@ -122,13 +124,13 @@ async def _view(services: Services, agent_id: str, session_id: str, turn_id: str
     return view
 
 
-async def _streamed(turn: RunningTurn, url: str, after: StreamPosition, settings: Settings) -> TurnStream:
+async def _streamed(turn: RunningTurn, url: str, after: StreamPosition, settings: Settings) -> EventStream:
     """Holds back the status line until the model shows life, so that an early failure has its true status."""
-    await turn.shows_life(settings.hold_back_ms / 1000)
+    await turn.first_output(settings.hold_back_ms / 1000)
     since = turn.state.started_at if after == BEGINNING else turn.state.running_since
     if turn.state.status == "failed" and not turn.state.showed_life(since):
         _raise_failure(turn, url)
-    return TurnStream(turn, after, settings.keep_alive_s)
+    return EventStream(turn.follow(after), {ID_HEADER: turn.turn_id}, settings.keep_alive_s)
 
 
 async def _whole(turn: RunningTurn, url: str) -> ASGIResponse:

@@ -12,7 +12,7 @@ import msgspec
 from projections.warehouse.engine import Engine
 from stack.eventstore import EventStore
 from stack.providers.inference.registry import Models
-from stack.services.supervisor import Supervisor
+from stack.runs.supervisor import Supervisor
 from stack.services.turns.turn import TurnService
 from stack.version import VERSION
 from telemetry.store.store import TelemetryStore

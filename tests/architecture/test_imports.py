@@ -20,6 +20,7 @@ LAYERS = {
     "event_log": 3,
     "settings": 3,
     "config": 3,
+    "runs": 3,
     "logs": 4,
     "data_folder": 4,
     "log_loss": 4,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from itertools import count
+from typing import cast
 
 import msgspec
 from hypothesis import example, given
@@ -17,6 +18,7 @@ from schemas.events.turn import Owner, TurnCompleted, TurnStarted, TurnStepCompl
 from stack.domain import turn as turns
 from stack.domain.stream_position import BEGINNING, StreamPosition
 from stack.errors import UpstreamFailed
+from stack.eventstore import EventStore
 from stack.eventstore.codec import Codec
 from stack.providers.inference.demo_extractive import DemoExtractive
 from stack.providers.inference.port import (
@@ -29,15 +31,17 @@ from stack.providers.inference.port import (
     TextChunk,
     ToolCallChunk,
 )
+from stack.runs.live import Frame, LiveFrames
 from stack.services.turns.conversation import digested
-from stack.services.turns.live_turn import LiveTurn
-from stack.services.turns.turn_frames import Frame, TurnFrames, turn_wire
+from stack.services.turns.running_turn import RunningTurn
+from stack.services.turns.turn_frames import TurnFrames, turn_wire
 from stack.services.turns.turn_runner import Closes, TurnPlan, TurnRunner
 
 TOOLS = frozenset({"weather", "clock"})
 OWNER = Owner("node", "boot")
 BEGINS = 1_700_000_000_000_000
 CODEC = Codec()
+NO_LOG = cast(EventStore, None)
 
 
 class Inference(Struct, frozen=True):
@@ -80,19 +84,23 @@ class Recording:
 
     def __init__(self, script: Sequence[Inference]) -> None:
         self.world = ScriptedWorld(script)
-        self.live = LiveTurn()
-        self.frames = TurnFrames("turn-1")
         self.events: list[tuple[Event, int, int]] = []
 
+    @property
+    def live(self) -> list[Frame]:
+        return self.turn.live.after(BEGINNING)
+
     async def record(self, events: Sequence[Event], closes: Closes = "") -> None:
-        for event in events:
+        recorded, self.turn.outcomes = [*self.turn.outcomes, *events], []
+        for event in recorded:
             version = len(self.events) + 1
             recorded_at = BEGINS + 1_001 * version
             self.events.append((event, recorded_at, version))
-            self.live.publish(self.frames.apply(event, recorded_at, version, live=True))
+            self.turn.publish([event], [recorded_at])
 
     async def run(self, responses: str = "rain") -> None:
         """To its end: calls of the client's tools are answered as soon as they are awaited."""
+        self.turn = RunningTurn(NO_LOG, "s", "turn-1")
         await self.record([STARTED])
         plan = TurnPlan(
             agent=AgentConfig(model="m", instructions="", max_infer_iters=4),
@@ -106,12 +114,12 @@ class Recording:
             return plan
 
         while True:
-            await TurnRunner(prepare, self.frames, self.live, self.world, self.record).run()
-            if self.frames.state.status != "awaiting_input":
+            await TurnRunner(self.turn, prepare, self.world, self.record).run()
+            if self.turn.state.status != "awaiting_input":
                 return
-            calls = turns.pending_calls(self.frames.state)
+            calls = turns.pending_calls(self.turn.state)
             given = [ToolResponse(call.call_id, call.tool_name, responses) for call in calls]
-            await self.record(turns.resume(self.frames.state, given, OWNER, self.world.new_id()))
+            await self.record(turns.resume(self.turn.state, given, OWNER, self.world.new_id()))
 
     def replayed(self) -> list[Frame]:
         """What the stored events give, read back from their JSON."""
@@ -120,7 +128,7 @@ class Recording:
         for event, recorded_at, version in self.events:
             stored = CODEC.decode(*CODEC.encode(event), lambda state: state)
             frames.extend(again.apply(stored, recorded_at, version, live=False))
-        assert again.state == self.frames.state
+        assert again.state == self.turn.state
         return frames
 
 
@@ -175,7 +183,7 @@ ODD_TEXT = Inference(
 def test_a_replay_is_the_stream_that_was_seen(script: list[Inference]) -> None:
     recording = Recording(script)
     asyncio.run(recording.run())
-    live, replayed = recording.live.frames, recording.replayed()
+    live, replayed = recording.live, recording.replayed()
     assert [frame.body for frame in replayed] == [frame.body for frame in live]
     assert replayed == live, "positions and delays"
     assert recording.replayed() == replayed
@@ -211,7 +219,7 @@ def check_order(frames: list[Frame]) -> None:
 
 
 def payloads(recording: Recording) -> list[dict[str, object]]:
-    values = [msgspec.json.decode(f.body.partition(b"data: ")[2]) for f in recording.live.frames]
+    values = [msgspec.json.decode(f.body.partition(b"data: ")[2]) for f in recording.live]
     return [value["event"]["payload"] for value in values if "event" in value]
 
 
@@ -235,13 +243,13 @@ def test_a_reader_that_comes_back_misses_nothing(script: list[Inference], data: 
     recording = Recording(script)
     asyncio.run(recording.run())
     frames = recording.replayed()
-    stored = LiveTurn()
+    stored = LiveFrames()
     stored.publish(frames)
     seen = data.draw(st.integers(0, len(frames)))
     after = frames[seen - 1].position if seen else BEGINNING
-    assert recording.live.reader(after).take() == stored.reader(after).take() == frames[seen:]
+    assert recording.turn.live.after(after) == stored.after(after) == frames[seen:]
     between = StreamPosition(after.version, 2**31)
-    assert stored.reader(between).take() == [frame for frame in frames if frame.position > between]
+    assert stored.after(between) == [frame for frame in frames if frame.position > between]
 
 
 @given(st.lists(inferences, min_size=1, max_size=3), st.data())
@@ -257,8 +265,8 @@ def test_a_turn_that_is_taken_up_from_its_events_goes_on_alike(
     for event, recorded_at, version in recording.events:
         frames.extend(again.apply(event, recorded_at, version, live=version > kept))
     told = {frame.position for frame in frames}
-    assert frames == [frame for frame in recording.live.frames if frame.position in told]
-    missing = [frame for frame in recording.live.frames if frame.position not in told]
+    assert frames == [frame for frame in recording.live if frame.position in told]
+    missing = [frame for frame in recording.live if frame.position not in told]
     assert all(b'"step_progress"' in frame.body for frame in missing), "only chunks are sent as they come"
 
 

@@ -11,11 +11,11 @@ from schemas.api.turn import CreateAgentTurnRequest
 from stack.domain.eval_row import EvalRow, text_of
 from stack.errors import Conflict, Invalid, NotFound, Unavailable, of_status
 from stack.eventstore import EventStore, split_stream
+from stack.runs.uninterrupted import uninterrupted
 from stack.services.agents.session import SessionService
 from stack.services.effects import new_id
 from stack.services.evals.candidate import Answer, RowFailed
 from stack.services.requests.caller import Caller
-from stack.services.requests.uninterrupted import uninterrupted
 from stack.services.turns.running_turn import RunningTurn
 from stack.services.turns.turn import TurnService
 

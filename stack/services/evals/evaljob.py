@@ -7,7 +7,6 @@ and a repeated request joins them.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 
 from msgspec.structs import replace
@@ -24,11 +23,13 @@ from stack.domain import benchmark as benchmarks
 from stack.domain import evaljob as evaljobs
 from stack.domain import payload
 from stack.domain.eval_row import read_row
-from stack.errors import Conflict, Invalid, NotFound, ReplaystackError, TooLarge, Unavailable, VersionConflict
+from stack.domain.stream_position import StreamPosition
+from stack.errors import Conflict, Invalid, NotFound, TooLarge, Unavailable, VersionConflict
 from stack.eventstore import Append, EventStore, StreamWrite, stream_name
+from stack.runs.live import END, Follower, LiveFrames
 from stack.services.datasets.dataset import DatasetService
 from stack.services.effects import new_id
-from stack.services.evals.evaljob_driver import EvalJobDriver, folded
+from stack.services.evals.evaljob_driver import EvalJobDriver
 from stack.services.evals.row_evaluator import needs_answer
 from stack.services.evals.running_job import RunningJob, stream_of
 from stack.services.requests.caller import SYSTEM, Caller
@@ -36,11 +37,8 @@ from stack.services.scoring.scoring import Scoring
 from stack.services.state import States
 from stack.services.views import Views
 
-logger = logging.getLogger("replaystack.eval")
-
 ATTEMPTS = 10
 READ = ("benchmark", "evaljob")
-ATTACH_ATTEMPTS = 100
 MAX_ROWS_BYTES = 4 * 2**20
 """Of the rows that one request may bring to be evaluated: they are recorded in one event."""
 # Checking rows that are longer than this together goes to a thread.
@@ -64,8 +62,8 @@ class EvalJobService:
         self._datasets = datasets
         self._scoring = scoring
         self._driver = driver
+        self._runs = driver.runs
         self._max_rows = max_rows
-        self._recovered = asyncio.Event()
 
     async def schedule(
         self, benchmark_id: str, request: RunEvalRequest, caller: Caller, command: str
@@ -145,39 +143,47 @@ class EvalJobService:
             job_id, events = evaluation_id, benchmarks.schedule_evaluation(state, evaluation_id)
             if not evaluation_id:
                 job_id, events = benchmarks.schedule_job(state)
+            job = RunningJob(self._store, benchmark_id, job_id)
             own = caller.stamp([scheduled])
             writes = (
                 StreamWrite(stream_name("benchmark", benchmark_id), version, caller.stamp(events)),
-                StreamWrite(stream_of(benchmark_id, job_id), 0, own),
+                StreamWrite(job.stream, 0, own),
                 *others,
             )
-            try:
-                appended = await self._store.append(Append(writes, command=command))
-            except VersionConflict:
-                continue
-            job = RunningJob(benchmark_id, job_id)
-            job.publish(own, appended.recorded_at[1:2])
-            self._driver.launch(job, caller)
+            with self._runs.opening(job.stream):
+                try:
+                    appended = await self._store.append(Append(writes, command=command))
+                except VersionConflict:
+                    continue
+                job.publish(own, appended.recorded_at[1:2])
+                self._driver.launch(job, caller)
             return job
         raise Conflict(f"Benchmark {benchmark_id!r} is busy with other requests. Try again.")
 
     async def running(self, benchmark_id: str, job_id: str) -> RunningJob | None:
         """The job if it is scheduled or running in this process, None when it has ended (or is parked). Raises
         NotFound."""
-        for _ in range(ATTACH_ATTEMPTS):
-            job = self._driver.jobs.get((benchmark_id, job_id))
-            if job is not None:
-                return job
+
+        async def is_open() -> bool:
             state = (await self._states.benchmark(benchmark_id)).state
             benchmarks.existing(state, benchmark_id)
-            if job_id not in state.open_jobs or self._driver.closing:
-                if not benchmarks.is_number(job_id) or int(job_id) >= state.next_job:
-                    await self.view(benchmark_id, job_id)
-                return None
-            # Left by the last process, or scheduled a moment ago: it is about to be there.
-            await self._recovered.wait()
-            await asyncio.sleep(0.005)
-        return None
+            if job_id in state.open_jobs:
+                return True
+            if not benchmarks.is_number(job_id) or int(job_id) >= state.next_job:
+                await self.view(benchmark_id, job_id)
+            return False
+
+        return await self._runs.attach(stream_of(benchmark_id, job_id), is_open)
+
+    def follow(
+        self, benchmark_id: str, job_id: str, job: RunningJob | None, after: StreamPosition
+    ) -> Follower:
+        """A follower of the job's frames after this position. `job` is the running job; without one, all that the log
+        has are given at once."""
+        if job is None:
+            job = RunningJob(self._store, benchmark_id, job_id)
+            job.live = LiveFrames(END, ended=True)
+        return job.follow(after)
 
     async def view(self, benchmark_id: str, job_id: str) -> evaljob_views.JobView:
         """The job as the read model has it. Raises NotFound."""
@@ -209,36 +215,14 @@ class EvalJobService:
 
     async def recover(self) -> None:
         """Takes up the jobs that the last process left open, in the order of scheduling."""
-        for benchmark_id, job_id in await self._left_open():
-            while True:
-                try:
-                    await self._take_up(benchmark_id, job_id)
-                except Unavailable as error:
-                    logger.warning(
-                        "job %s of %s waits for the event log: %s", job_id, benchmark_id, error.detail
-                    )
-                    await asyncio.sleep(1.0)
-                    continue
-                except ReplaystackError as error:
-                    logger.info("job %s of %s is not taken up: %s", job_id, benchmark_id, error)
-                break
-        self._recovered.set()
+        await self._runs.recover(self._open_jobs, self._take_up)
 
-    async def _left_open(self) -> list[tuple[str, str]]:
-        while True:
-            try:
-                return await self._views.read(READ, evaljob_views.open_jobs)
-            except Unavailable as error:
-                logger.info("open jobs wait for the read models: %s", error.detail)
-                await asyncio.sleep(1.0)
+    async def _open_jobs(self) -> list[RunningJob]:
+        found = await self._views.read(READ, evaljob_views.open_jobs)
+        return [RunningJob(self._store, benchmark_id, job_id) for benchmark_id, job_id in found]
 
-    async def _take_up(self, benchmark_id: str, job_id: str) -> None:
-        if (benchmark_id, job_id) in self._driver.jobs:
-            return
-        job = await folded(self._store, benchmark_id, job_id)
-        # Scheduled in this process while the look at the read model was under way.
-        if job.state.is_open and (benchmark_id, job_id) not in self._driver.jobs:
-            self._driver.launch(job, replace(SYSTEM, trace_id=job.state.trace_id), left=True)
+    async def _take_up(self, job: RunningJob) -> None:
+        self._driver.launch(job, replace(SYSTEM, trace_id=job.state.trace_id), left=True)
 
 
 async def _packed(rows: Sequence[bytes], count: int, answered: bool) -> str:

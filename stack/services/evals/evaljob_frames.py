@@ -1,12 +1,6 @@
-"""The frames of a job's progress, one for each of its events, read from its stream: live and afterwards alike.
-
-The log is read a page at a time, so that a reader costs the job nothing, and the server no memory however many rows
-there are.
-"""
+"""The frames of a job's progress, one for each of its events."""
 
 from __future__ import annotations
-
-from collections.abc import AsyncGenerator
 
 import msgspec
 
@@ -23,7 +17,7 @@ from schemas.api.evaljob import (
     JobStreamChunk,
     RowEvaluatedPayload,
 )
-from schemas.events.base import Event, Redacted
+from schemas.events.base import Event
 from schemas.events.evaljob import (
     EvalJobCancelled,
     EvalJobCancelRequested,
@@ -34,52 +28,18 @@ from schemas.events.evaljob import (
     EvalJobStarted,
 )
 from schemas.events.payload import TurnError
-from stack.eventstore import EventStore, Recorded
-from stack.services.evals.running_job import RunningJob, stream_of
-
-PAGE_EVENTS = 200
-ENDS = (EvalJobCompleted, EvalJobFailed, EvalJobCancelled, Redacted)
+from stack.domain.stream_position import StreamPosition
+from stack.eventstore import Recorded
+from stack.runs.live import Frame, framed
 
 _encode = msgspec.json.Encoder().encode
 
 
-class EvalJobFrames:
-    """Reads the frames of jobs."""
-
-    def __init__(self, store: EventStore) -> None:
-        self._store = store
-
-    async def has_frames(self, benchmark_id: str, job_id: str, after_version: int) -> bool:
-        """Whether the log has events of the job after this version."""
-        stream = stream_of(benchmark_id, job_id)
-        return bool(await self._store.read_stream(stream, after_version, after_version + 1))
-
-    async def follow(
-        self, benchmark_id: str, job_id: str, job: RunningJob | None, after_version: int, keep_alive_s: float
-    ) -> AsyncGenerator[bytes, None]:
-        """Frames behind `after_version`, as they come, to the end of the job; empty bytes after each silence of
-        `keep_alive_s`. `job` is the running job, None where it has ended."""
-        stream = stream_of(benchmark_id, job_id)
-        while True:
-            page = await self._store.read_stream(stream, after_version, after_version + PAGE_EVENTS)
-            if page:
-                yield b"".join(map(_frame, page))
-                after_version = page[-1].version
-                if isinstance(page[-1].event, ENDS):
-                    return
-            elif job is None or job.over:
-                return
-            else:
-                await job.changed(after_version, keep_alive_s)
-                if job.version <= after_version and not job.over:
-                    yield b""
-
-
-def _frame(recorded: Recorded) -> bytes:
+def frame_of(recorded: Recorded) -> Frame:
+    """Has an empty body where the event's content was redacted."""
+    position = StreamPosition(recorded.version, 0)
     payload = payload_of(recorded.event)
-    if payload is None:
-        return b""
-    return b"id: %d.0\ndata: %b\n\n" % (recorded.version, _encode(JobStreamChunk(payload)))
+    return Frame(position, 0, b"") if payload is None else framed(position, _encode(JobStreamChunk(payload)))
 
 
 def payload_of(event: Event) -> JobPayload | None:

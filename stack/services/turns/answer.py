@@ -8,7 +8,8 @@ from schemas.events.payload import CompletionMessage, ToolCall
 from schemas.events.turn import StreamTrace
 from stack.errors import UpstreamFailed
 from stack.providers.inference.port import ToolCallChunk
-from stack.services.turns.turn_frames import Frame, TurnFrames
+from stack.runs.live import Frame
+from stack.services.turns.turn_frames import TurnFrames
 
 # Beyond this an answer is refused: what is streamed is also kept in memory until the turn ends.
 MAX_ANSWER_CHARACTERS = 16 * 2**20

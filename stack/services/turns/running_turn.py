@@ -7,66 +7,68 @@ from collections.abc import Sequence
 
 from schemas.api.turn import Turn
 from schemas.events.base import Event
+from schemas.events.turn import Owner
+from stack.domain.stream_position import StreamPosition
 from stack.domain.turn import TurnState
 from stack.errors import ReplaystackError
-from stack.services.turns.live_turn import LiveTurn
+from stack.eventstore import EventStore, stream_name
+from stack.runs.live import Frame
+from stack.runs.run import Run
 from stack.services.turns.turn_frames import TurnFrames, turn_wire
-from stack.services.turns.turn_runner import Stop, TurnRunner
 from telemetry.own.invocation import Invocation
 
 
-class RunningTurn:
-    """A turn that this process runs, or the record of one that has ended: both can be followed."""
+class RunningTurn(Run):
+    """A turn that this process runs, or the record of one that it does not: both can be followed.
 
-    def __init__(self, turn_id: str, session_id: str, frames: TurnFrames, live: LiveTurn) -> None:
-        self.turn_id = turn_id
+    `failure` is the error that ended it in this process, and `invocation` its measurements.
+    """
+
+    def __init__(self, store: EventStore, session_id: str, turn_id: str) -> None:
+        super().__init__(store, stream_name("turn", turn_id))
         self.session_id = session_id
-        self.frames = frames
-        self.live = live
-        self.runner: TurnRunner | None = None
-        self.task: asyncio.Task[None] | None = None
-        self.begun = False
-        self.ending = False
-        self.stopping: tuple[Stop, str] | None = None
+        self.turn_id = turn_id
+        self.frames = TurnFrames(turn_id)
         self.failure: ReplaystackError | None = None
         self.invocation: Invocation | None = None
+        self.alive: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when the first inference showed life: the upstream answered."""
+        self.retries: list[float] = []
+        """The pauses (seconds) before each repetition of a request that the model server refused."""
 
     @property
     def state(self) -> TurnState:
         return self.frames.state
 
-    def publish(self, events: Sequence[Event], recorded_at: Sequence[int]) -> None:
-        """Takes over events that were just recorded behind those that are in, and publishes their frames."""
-        for event, at in zip(events, recorded_at, strict=True):
-            self.live.publish(self.frames.apply(event, at, self.frames.version + 1, live=True))
+    @property
+    def is_open(self) -> bool:
+        return self.state.started_at > 0 and self.state.status == "running"
+
+    @property
+    def owner(self) -> Owner:
+        return self.state.owner
+
+    def apply(self, event: Event, recorded_at: int, *, live: bool) -> Sequence[Frame]:
+        return self.frames.apply(event, recorded_at, self.version, live=live)
+
+    async def stored(self, after: StreamPosition) -> list[Frame]:
+        record = RunningTurn(self._store, self.session_id, self.turn_id)
+        await record.load()
+        return record.live.after(after)
 
     def wire(self) -> Turn:
         return turn_wire(self.turn_id, self.state)
 
-    async def ended(self) -> None:
-        """Returns when the turn has ended, or was parked by a shutdown."""
-        if self.task is not None:
-            await asyncio.wait([self.task])
-
-    async def shows_life(self, hold_back_s: float) -> None:
+    async def first_output(self, hold_back_s: float) -> None:
         """Returns when the first inference was answered, the turn has ended, or the time is over. The time begins
         again with each repetition of a request that the model server refused."""
-        if self.task is None or self.runner is None:
+        if self.task is None:
             return
         now = asyncio.get_running_loop().time
         until, seen = now() + hold_back_s, 0
         while True:
-            waited_for = [self.task, self.runner.alive]
+            waited_for = [self.task, self.alive]
             done, _ = await asyncio.wait(waited_for, timeout=until - now(), return_when="FIRST_COMPLETED")
-            retries = self.runner.retries
-            if done or len(retries) == seen:
+            if done or len(self.retries) == seen:
                 return
-            until, seen = now() + retries[-1] + hold_back_s, len(retries)
-
-    def request_stop(self, reason: Stop, detail: str) -> None:
-        """Only a task that has begun can be cancelled and still record the end; one that has not sees
-        `stopping` when it does."""
-        if self.stopping is None and self.task is not None and not self.task.done():
-            self.stopping = (reason, detail)
-            if self.begun:
-                self.task.cancel()
+            until, seen = now() + self.retries[-1] + hold_back_s, len(self.retries)

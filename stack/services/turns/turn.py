@@ -5,18 +5,15 @@ A turn belongs to this service, not to the request that began it: the response, 
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import time
 from collections.abc import Sequence
-from functools import partial
 
 from msgspec.structs import replace
 
 from projections import turn as turn_views
 from schemas.api.turn import CreateAgentTurnRequest, ResumeAgentTurnRequest
 from schemas.events.payload import AgentConfig, TurnError
-from schemas.events.turn import Owner, TurnAbandoned, TurnCancelled, TurnFailed, TurnStarted
+from schemas.events.turn import TurnAbandoned, TurnCancelled, TurnFailed, TurnStarted
 from stack.domain import agent as agents
 from stack.domain import payload
 from stack.domain import session as sessions
@@ -24,7 +21,7 @@ from stack.domain import turn as turns
 from stack.domain.stream_position import StreamPosition
 from stack.domain.tool import check_tool_config
 from stack.domain.turn import TurnState
-from stack.errors import Conflict, Invalid, ReplaystackError, Unavailable, VersionConflict
+from stack.errors import Conflict, Invalid, VersionConflict
 from stack.eventstore import Append, EventStore, Expect, StreamWrite, stream_name
 from stack.providers.inference.port import InferenceProvider
 from stack.providers.inference.registry import Models
@@ -33,19 +30,12 @@ from stack.services.requests.caller import SYSTEM, Caller
 from stack.services.state import States
 from stack.services.turns.content import ContentLoader
 from stack.services.turns.conversation import answers_of
-from stack.services.turns.live_turn import LiveTurn
 from stack.services.turns.running_turn import RunningTurn
-from stack.services.turns.turn_driver import TurnDriver, TurnLimits
-from stack.services.turns.turn_frames import TurnFrames
-from stack.services.turns.turn_runner import Superseded
+from stack.services.turns.turn_driver import TurnDriver
 from stack.services.views import Views
 
-logger = logging.getLogger("replaystack.turn")
-
 CREATE_ATTEMPTS = 5
-ATTACH_ATTEMPTS = 20
 LAST_FRAME = 2**31
-RECORD_RETRY_S = (0.05, 0.2, 1.0, 2.0)
 
 
 class TurnService:
@@ -58,8 +48,6 @@ class TurnService:
         effects: Effects,
         driver: TurnDriver,
         content: ContentLoader,
-        owner: Owner,
-        limits: TurnLimits,
     ) -> None:
         self._store = store
         self._states = states
@@ -68,13 +56,12 @@ class TurnService:
         self._effects = effects
         self._driver = driver
         self._content = content
-        self._owner = owner
-        self._limits = limits
-        self._recovered = asyncio.Event()
+        self._runs = driver.runs
+        self._owner = driver.runs.ownership.own
 
     @property
     def running(self) -> int:
-        return len(self._driver.running)
+        return len(self._runs.running)
 
     async def create(
         self, agent_id: str, session_id: str, request: CreateAgentTurnRequest, caller: Caller, command: str
@@ -107,11 +94,13 @@ class TurnService:
             tool_config=payload.tool_config(request.tool_config),
             fetched=fetched or None,
         )
-        turn_id = self._effects.new_id()
-        opened_at = await self._open(agent_id, session_id, turn_id, started, agent_version, caller, command)
-        turn = RunningTurn(turn_id, session_id, TurnFrames(turn_id), LiveTurn())
-        turn.publish([started], [opened_at])
-        self._driver.launch(turn, agent, partial(self._models.resolve, agent.model), caller)
+        turn = RunningTurn(self._store, session_id, self._effects.new_id())
+        with self._runs.opening(turn.stream):
+            opened_at = await self._open(
+                agent_id, session_id, turn.turn_id, started, agent_version, caller, command
+            )
+            turn.publish([started], [opened_at])
+            self._driver.launch(turn, agent, caller)
         return turn
 
     async def _open(
@@ -187,36 +176,34 @@ class TurnService:
         fetched = await self._content.load_responses(responses, provider)
         step_id = self._effects.new_id()
         events = turns.resume(state, responses, self._owner, step_id, fetched)
-        turn = await self._recorded(session_id, turn_id)
-        if turn.frames.version != version:
-            raise Conflict("The turn was taken up by another request.")
-        write = StreamWrite(stream_name("turn", turn_id), version, caller.stamp(events))
-        try:
-            appended = await self._store.append(Append((write,), command=command))
-        except VersionConflict:
-            raise Conflict("The turn was taken up by another request.") from None
-        turn.publish(events, appended.recorded_at)
-        self._driver.launch(turn, agent, partial(self._models.resolve, agent.model), caller, events)
+        turn = RunningTurn(self._store, session_id, turn_id)
+        with self._runs.opening(turn.stream):
+            await turn.load()
+            try:
+                if turn.version != version:
+                    raise VersionConflict(turn.stream, version)
+                write = StreamWrite(turn.stream, version, caller.stamp(events))
+                appended = await self._store.append(Append((write,), command=command))
+            except VersionConflict:
+                raise Conflict("The turn was taken up by another request.") from None
+            turn.publish(events, appended.recorded_at)
+            self._driver.launch(turn, agent, caller, events)
         return turn, StreamPosition(version, LAST_FRAME)
 
     async def attach(self, session_id: str, turn_id: str) -> RunningTurn:
-        """The turn to follow: the running one, or one that has ended with all its frames. Raises NotFound."""
-        for _ in range(ATTACH_ATTEMPTS):
-            turn = self._driver.running.get(turn_id)
-            if turn is not None and turn.session_id == session_id:
-                return turn
-            folded = await self._states.turn(session_id, turn_id)
-            if folded.state.status != "running" or self._driver.closing:
-                turn = await self._recorded(session_id, turn_id)
-                # A resume may have come between the two reads: then it runs, and not for us to end.
-                if turn.state.status != "running" or self._driver.closing:
-                    turn.live.end()
-                    return turn
-            # Left by the last process, or opened a moment ago: its run is about to begin.
-            await self._recovered.wait()
-            await asyncio.sleep(0.005)
-        turn = await self._recorded(session_id, turn_id)
-        turn.live.end()
+        """The turn to follow: the running one, or the record of one that this process does not run. Raises NotFound."""
+        record = RunningTurn(self._store, session_id, turn_id)
+
+        async def is_open() -> bool:
+            await record.load()
+            turns.existing(record.state, session_id, turn_id)
+            return record.is_open
+
+        turn = await self._runs.attach(record.stream, is_open)
+        if turn is None:
+            record.live.end()
+            return record
+        turns.existing(turn.state, session_id, turn_id)
         return turn
 
     async def resumed_at(self, session_id: str, turn_id: str, position: int) -> StreamPosition:
@@ -226,15 +213,6 @@ class TurnService:
             if recorded.position < position:
                 before = recorded.version
         return StreamPosition(before, LAST_FRAME)
-
-    async def _recorded(self, session_id: str, turn_id: str) -> RunningTurn:
-        """The turn with all frames that its events give."""
-        turn = RunningTurn(turn_id, session_id, TurnFrames(turn_id), LiveTurn())
-        for recorded in await self._store.read_stream(stream_name("turn", turn_id)):
-            turn.live.publish(
-                turn.frames.apply(recorded.event, recorded.recorded_at, recorded.version, live=False)
-            )
-        return turn
 
     async def cancel(self, session_id: str, turn_id: str, reason: str) -> TurnState:
         """Ends a running turn; one that has ended is left as it is. Returns the state. Raises NotFound."""
@@ -249,12 +227,12 @@ class TurnService:
     async def _cancel_idle(self, turn: RunningTurn, reason: str) -> TurnState:
         """Ends a turn that no one runs, as it was when it was attached to."""
         session_id, turn_id = turn.session_id, turn.turn_id
-        state, version = turn.state, turn.frames.version
+        state, version = turn.state, turn.version
         _, session_version = await self._states.session(state.agent_id, session_id)
         cancelled = TurnCancelled(reason=reason, output_message=turns.produced(state))
         closed = sessions.close_turn(turn_id, "cancelled")
         writes = (
-            StreamWrite(stream_name("turn", turn_id), version, SYSTEM.stamp([cancelled])),
+            StreamWrite(turn.stream, version, SYSTEM.stamp([cancelled])),
             StreamWrite(stream_name("session", session_id), session_version, SYSTEM.stamp(closed)),
         )
         try:
@@ -265,43 +243,22 @@ class TurnService:
 
     async def recover(self) -> None:
         """Takes up the turns that the last process left open: runs them on, or closes them as interrupted."""
-        for left in await self._left_open():
-            while True:
-                try:
-                    await self._take_up(left.agent_id, left.session_id, left.turn_id)
-                except Unavailable as error:
-                    logger.warning("turn %s waits for the event log: %s", left.turn_id, error.detail)
-                    await asyncio.sleep(1.0)
-                    continue
-                except (ReplaystackError, Superseded) as error:
-                    logger.info("turn %s is not taken up: %s", left.turn_id, error)
-                break
-        self._recovered.set()
+        await self._runs.recover(self._open_turns, self._take_up)
 
-    async def _left_open(self) -> list[turn_views.OpenTurn]:
-        while True:
-            try:
-                return await self._views.read(("session", "turn"), turn_views.open_turns)
-            except Unavailable as error:
-                logger.info("open turns wait for the read models: %s", error.detail)
-                await asyncio.sleep(1.0)
+    async def _open_turns(self) -> list[RunningTurn]:
+        found = await self._views.read(("session", "turn"), turn_views.open_turns)
+        return [RunningTurn(self._store, one.session_id, one.turn_id) for one in found]
 
-    async def _take_up(self, agent_id: str, session_id: str, turn_id: str) -> None:
-        state, version = await self._states.turn(session_id, turn_id)
-        if state.status != "running" or state.owner == self._owner:
-            return
-        turn = await self._recorded(session_id, turn_id)
+    async def _take_up(self, turn: RunningTurn) -> None:
+        state, limits = turn.state, self._driver.limits
         age_h = (time.time() - state.running_since / 1e6) / 3600
-        if state.attempt > self._limits.restart_limit or age_h > self._limits.restart_max_age_h:
+        if state.attempt > limits.restart_limit or age_h > limits.restart_max_age_h:
             await self._interrupt(turn)
             return
-        agent, _ = await self._states.agent(agent_id)
+        agent, _ = await self._states.agent(state.agent_id)
         caller = replace(SYSTEM, trace_id=state.trace_id)
-        [event] = caller.stamp(turns.restart(state, self._owner))
-        write = StreamWrite(stream_name("turn", turn_id), version, [event])
-        appended = await self._store.append(Append((write,)))
-        turn.publish([event], appended.recorded_at)
-        self._driver.launch(turn, agent, partial(self._models.resolve, agent.model), caller)
+        await self._driver.record(turn, caller, turns.restart(state, self._owner), "")
+        self._driver.launch(turn, agent, caller)
 
     async def _interrupt(self, turn: RunningTurn) -> None:
         error = TurnError(
@@ -310,8 +267,7 @@ class TurnService:
             "The turn was interrupted and is too old or was restarted too often.",
         )
         failed = TurnFailed(error=error, output_message=turns.produced(turn.state))
-        await self._driver.append(turn, SYSTEM.stamp([failed]), "failed")
-        turn.live.end()
+        await self._driver.record(turn, SYSTEM, [failed], "failed")
 
 
 def check_capabilities(agent: AgentConfig, provider: InferenceProvider, where: str = "agent_config") -> None:

@@ -1,12 +1,9 @@
 """The frames of a turn's stream and its wire form, made from its events: live and replayed alike.
 
-One frame is one `id:` line, one `data:` line and a blank line. There is exactly one way from an event to its
-frames, so a replay is the stream that was seen, byte for byte.
+There is exactly one way from an event to its frames, so a replay is the stream that was seen, byte for byte.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import msgspec
 
@@ -49,19 +46,12 @@ from schemas.events.turn import (
 from stack.domain import turn as turns
 from stack.domain.stream_position import StreamPosition
 from stack.domain.turn import StepState, TurnState
+from stack.runs.live import Frame, framed
 
 _encode = msgspec.json.Encoder().encode
 
 _STEP_TYPES: dict[str, StepType] = {"inference": "inference", "tool_execution": "tool_execution"}
 """The kinds of step that are shown. A newer release may have stored others."""
-
-
-class Frame(NamedTuple):
-    """`delay_ms` is the time since the frame before it, where it was recorded (chunks of an answer)."""
-
-    position: StreamPosition
-    delay_ms: int
-    body: bytes
 
 
 def step_wire(turn_id: str, step: StepState) -> Step | None:
@@ -106,16 +96,14 @@ def outcome_wire(state: TurnState) -> TurnOutcome:
 class TurnFrames:
     """Folds a turn's events and renders the frames that each gives rise to."""
 
-    def __init__(self, turn_id: str, state: TurnState | None = None, version: int = 0) -> None:
+    def __init__(self, turn_id: str) -> None:
         self.turn_id = turn_id
-        self.state = state or TurnState()
-        self.version = version
+        self.state = TurnState()
         self._begun: dict[str, int] = {}
 
     def apply(self, event: Event, recorded_at: int, version: int, *, live: bool) -> list[Frame]:
         """Frames of one recorded event. `live`: the chunks of its answer were already sent as they came."""
         self.state = turns.evolve(self.state, event, recorded_at, version)
-        self.version = version
         match event:
             case TurnStarted():
                 return [self._frame(version, AgentTurnResponseTurnStartPayload(self.turn_id))]
@@ -141,7 +129,7 @@ class TurnFrames:
                 return [self._frame(version, AgentTurnResponseTurnCompletePayload(whole))]
             case TurnFailed(error=error):
                 chunk = StreamErrorChunk(StreamError(error.status, error.title, error.detail, error.detail))
-                return [_framed(StreamPosition(version, 0), 0, _encode(chunk))]
+                return [framed(StreamPosition(version, 0), _encode(chunk))]
         return []
 
     def text(self, step_id: str, number: int, text: str, delay_ms: int) -> Frame:
@@ -187,11 +175,7 @@ class TurnFrames:
         self, version: int, payload: AgentTurnResponsePayload, number: int = 0, delay_ms: int = 0
     ) -> Frame:
         chunk = AgentTurnResponseStreamChunk(AgentTurnResponseEvent(payload))
-        return _framed(StreamPosition(version, number), delay_ms, _encode(chunk))
-
-
-def _framed(position: StreamPosition, delay_ms: int, data: bytes) -> Frame:
-    return Frame(position, delay_ms, b"id: %d.%d\ndata: %b\n\n" % (position.version, position.number, data))
+        return framed(StreamPosition(version, number), _encode(chunk), delay_ms)
 
 
 def _text(message: CompletionMessage | None) -> str:

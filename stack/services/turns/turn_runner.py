@@ -4,7 +4,6 @@ records what came of it. Whatever it knows is in the turn's events, so it can be
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -47,11 +46,12 @@ from stack.providers.inference.port import (
     TextChunk,
     ToolCallChunk,
 )
+from stack.runs.run import Stop
+from stack.runs.runs import Superseded
 from stack.services.effects import Effects
 from stack.services.turns.answer import Answer
 from stack.services.turns.conversation import Messages, answers_for
-from stack.services.turns.live_turn import LiveTurn
-from stack.services.turns.turn_frames import TurnFrames
+from stack.services.turns.running_turn import RunningTurn
 
 logger = logging.getLogger("replaystack.turn")
 
@@ -63,17 +63,12 @@ STOP_REASONS: dict[FinishReason, str] = {
 
 _encode = msgspec.json.Encoder().encode
 
-Stop = Literal["cancelled", "deadline", "parked"]
 Closes = Literal["", "completed", "failed", "cancelled"]
 
 
-class Superseded(Exception):
-    """Somebody else ended the turn or deleted its session: this run has nothing left to say."""
-
-
 Record = Callable[[Sequence[Event], Closes], Awaitable[None]]
-"""Appends events to the turn's stream (and, with a status, closes it in its session), and publishes their
-frames once they are durable. Raises Superseded."""
+"""Appends the turn's outcomes and these events to its stream (and, with a status, closes it in its session), and
+publishes their frames once they are durable. Raises Superseded."""
 
 
 class TurnPlan(Struct, frozen=True, kw_only=True):
@@ -100,25 +95,24 @@ Prepare = Callable[[], Awaitable[TurnPlan]]
 class TurnRunner:
     """One turn while it runs. `run` returns when the turn has ended, awaits input, or was parked."""
 
-    def __init__(
-        self, prepare: Prepare, frames: TurnFrames, live: LiveTurn, effects: Effects, record: Record
-    ) -> None:
+    def __init__(self, turn: RunningTurn, prepare: Prepare, effects: Effects, record: Record) -> None:
+        self._turn = turn
         self._prepare = prepare
-        self._frames = frames
-        self._live = live
         self._effects = effects
         self._record = record
         self._answer: Answer | None = None
         self._model_ran = False
-        self.alive: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done when the first inference showed life: the upstream answered."""
-        self.retries: list[float] = []
-        """The pauses (seconds) before each repetition of a request that the model server refused."""
-        self.failure: ReplaystackError | None = None
 
     @property
     def state(self) -> TurnState:
-        return self._frames.state
+        return self._turn.state
+
+    def _known(self) -> TurnState:
+        """The state with what has happened and is not recorded yet."""
+        state = self.state
+        for event in self._turn.outcomes:
+            state = turns.evolve(state, event, 1, 0)
+        return state
 
     async def run(self) -> None:
         """Runs steps until there is nothing to do. A failure of an effect ends the turn, not the task."""
@@ -131,19 +125,21 @@ class TurnRunner:
         except ReplaystackError as error:
             await self._fail(error)
         except Exception:
-            logger.exception("turn %s failed unexpectedly", self._frames.turn_id)
+            logger.exception("turn %s failed unexpectedly", self._turn.turn_id)
             await self._fail(InternalError("The turn failed inside the server. Its log has the details."))
 
-    async def stop(self, reason: Stop, detail: str) -> None:
+    async def stop(self, stop: Stop, reason: str) -> None:
         """Ends a turn whose task was cancelled in the middle; parked turns stay open for the next start."""
-        if reason == "parked" or self.state.status != "running":
+        if self.state.status != "running":
             return
-        if reason == "deadline":
-            await self._fail(UpstreamTimeout(detail))
-            return
-        output = self._output_so_far()
-        events = self._broken_off(TurnError(499, "Cancelled", detail))
-        await self._record([*events, TurnCancelled(reason=detail, output_message=output)], "cancelled")
+        if stop == "parked":
+            await self._record([], "")
+        elif stop == "deadline":
+            await self._fail(UpstreamTimeout(reason))
+        else:
+            output = self._output_so_far()
+            events = self._broken_off(TurnError(499, "Cancelled", reason))
+            await self._record([*events, TurnCancelled(reason=reason, output_message=output)], "cancelled")
 
     async def _next(self) -> None:
         action = self._action(self.state)
@@ -174,10 +170,10 @@ class TurnRunner:
             request_digest=digest,
         )
         await self._record([started], "")
-        answer = Answer(step_id, self._frames, self._effects.now_ms, self._effects.new_id)
+        answer = Answer(step_id, self._turn.frames, self._effects.now_ms, self._effects.new_id)
         self._answer = answer
         finished = await self._stream(request, answer)
-        self._live.publish(answer.complete_calls())
+        self._turn.live.publish(answer.complete_calls())
         output = answer.message(STOP_REASONS[finished.reason])
         self._check_format(output)
         done = TurnStepCompleted(
@@ -201,15 +197,15 @@ class TurnRunner:
             async for event in events:
                 match event:
                     case TextChunk(text=text):
-                        self._live.publish([answer.text(text)])
+                        self._turn.live.publish([answer.text(text)])
                     case ToolCallChunk():
-                        self._live.publish(answer.call_chunk(event))
+                        self._turn.live.publish(answer.call_chunk(event))
                     case ReasoningChunk(text=text):
                         answer.reason(text)
                     case Opened():
-                        self._shows_life()
+                        self._opened()
                     case Retrying(wait_s=wait_s):
-                        self.retries.append(wait_s)
+                        self._turn.retries.append(wait_s)
                     case Finished():
                         finished = event
         finally:
@@ -220,10 +216,9 @@ class TurnRunner:
 
     async def _record_inference(self, done: TurnStepCompleted) -> None:
         """Records an answer together with what it leads to, where that needs no effect: one commit, not two."""
-        after = turns.evolve(self.state, done, 1, 0)
         self._answer = None
-        events, closes = _ending(self._action(after))
-        await self._record([done, *events], closes)
+        self._turn.outcomes.append(done)
+        await self._record(*_ending(self._action(self._known())))
 
     def _request(self, answers: Messages) -> InferenceRequest:
         """The next inference. A choice that forces a tool holds until a tool was called: were it to hold for
@@ -250,15 +245,15 @@ class TurnRunner:
         if problem:
             raise UpstreamFailed(f"The model's answer does not fit response_format: {problem}.")
 
-    def _shows_life(self) -> None:
+    def _opened(self) -> None:
         self._model_ran = True
-        if not self.alive.done():
-            self.alive.set_result(None)
+        if not self._turn.alive.done():
+            self._turn.alive.set_result(None)
 
     async def _fail(self, error: ReplaystackError) -> None:
         if self._model_ran and error.status == 502 and error.should_retry is None:
             error.should_retry = False
-        self.failure = error
+        self._turn.failure = error
         reason = TurnError(error.status, error.title, error.detail)
         output = self._output_so_far()
         events = self._broken_off(reason)
@@ -267,7 +262,7 @@ class TurnRunner:
     def _broken_off(self, error: TurnError) -> list[Event]:
         """The end of the step that was running, with what it had produced."""
         answer, self._answer = self._answer, None
-        running = [step for step in self.state.steps if not step.completed_at and step.error is None]
+        running = [step for step in self._known().steps if not step.completed_at and step.error is None]
         if not running or running[-1].attempt != self.state.attempt:
             return []
         step = running[-1]
@@ -287,7 +282,7 @@ class TurnRunner:
             content = self._answer.message("end_of_turn").content
             if content:
                 return CompletionMessage(content=content, stop_reason="end_of_turn")
-        return turns.produced(self.state)
+        return turns.produced(self._known())
 
 
 def _ending(action: Next) -> tuple[list[Event], Closes]:

@@ -27,17 +27,18 @@ class Supervisor:
     """Background tasks of one event loop. A task that fails is logged and remembered, and stops nothing else."""
 
     def __init__(self) -> None:
-        self._tasks: dict[asyncio.Task[Any], str] = {}
+        self._tasks: dict[asyncio.Task[Any], tuple[str, bool]] = {}
         self._failures: deque[TaskState] = deque(maxlen=KEPT_FAILURES)
 
-    def spawn(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    def spawn(self, name: str, work: Coroutine[Any, Any, Any], *, listed: bool = True) -> asyncio.Task[Any]:
+        """Starts the work. One that is not `listed` is counted elsewhere, and shown only when it fails."""
         task = asyncio.get_running_loop().create_task(work, name=name)
-        self._tasks[task] = name
+        self._tasks[task] = name, listed
         task.add_done_callback(self._ended)
         return task
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
-        name = self._tasks.pop(task)
+        name, _ = self._tasks.pop(task)
         if task.cancelled():
             return
         error = task.exception()
@@ -46,12 +47,8 @@ class Supervisor:
             self._failures.append(TaskState(name, "failed", f"{type(error).__name__}: {error}"))
 
     def state(self) -> list[TaskState]:
-        """Named tasks that run, and the last failures. Turns and jobs are counted elsewhere, not listed."""
-        running = [
-            TaskState(name, "running")
-            for name in self._tasks.values()
-            if not name.startswith(("turn ", "evaljob "))
-        ]
+        """The listed tasks that run, and the last failures."""
+        running = [TaskState(name, "running") for name, listed in self._tasks.values() if listed]
         return [*running, *self._failures]
 
     async def stop(self) -> None:

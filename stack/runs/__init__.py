@@ -1,0 +1,1 @@
+"""Durable runs: one kernel for turns, evaluation jobs, and what else goes on after its request has ended."""

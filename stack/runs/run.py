@@ -1,0 +1,93 @@
+"""One durable run as the process knows it: what its requests wait for and follow."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Literal
+
+from schemas.events.base import Event
+from schemas.events.turn import Owner
+from stack.domain.stream_position import StreamPosition
+from stack.eventstore import EventStore
+from stack.runs.live import Follower, Frame, LiveFrames
+
+PAGE_EVENTS = 1_000
+
+Stop = Literal["cancelled", "deadline", "parked"]
+"""Why a run is stopped before its end. One that is parked stays open for the next start."""
+
+
+class Run(ABC):
+    """A run that this process drives, or the record of one that it does not: both can be followed.
+
+    `version` is that of its stream. `outcomes` are events of what has happened and is not recorded yet: the next
+    append takes them along, and a cancellation loses none of them.
+    """
+
+    def __init__(self, store: EventStore, stream: str) -> None:
+        self._store = store
+        self.stream = stream
+        self.version = 0
+        self.live = LiveFrames()
+        self.outcomes: list[Event] = []
+        self.task: asyncio.Task[None] | None = None
+        self.stopping: tuple[Stop, str] | None = None
+        self.begun = False
+        self.ending = False
+
+    @property
+    @abstractmethod
+    def is_open(self) -> bool:
+        """Whether it has still to be run to its end, here or after the next start."""
+
+    @property
+    @abstractmethod
+    def owner(self) -> Owner:
+        """The process that began it, or took it up last."""
+
+    @abstractmethod
+    def apply(self, event: Event, recorded_at: int, *, live: bool) -> Sequence[Frame]:
+        """Folds the event at `version`. Returns its frames; `live` without those that were published as they came."""
+
+    @abstractmethod
+    async def stored(self, after: StreamPosition) -> list[Frame]:
+        """Frames from the log: some of those after this position, in order; none where there are no more."""
+
+    def publish(self, events: Sequence[Event], recorded_at: Sequence[int]) -> None:
+        """Takes over events that were just recorded after those that are in, and publishes their frames."""
+        frames: list[Frame] = []
+        for event, at in zip(events, recorded_at, strict=True):
+            self.version += 1
+            frames += self.apply(event, at, live=True)
+        self.live.recorded(frames, StreamPosition(self.version, 0))
+
+    async def load(self) -> None:
+        """Takes over what the log has, a page at a time: it may be a hundred thousand events."""
+        while page := await self._store.read_stream(self.stream, self.version, self.version + PAGE_EVENTS):
+            frames: list[Frame] = []
+            for recorded in page:
+                self.version = recorded.version
+                frames += self.apply(recorded.event, recorded.recorded_at, live=False)
+            self.live.recorded(frames, StreamPosition(self.version, 0), keep_all=True)
+            if len(page) < PAGE_EVENTS:
+                return
+
+    def follow(self, after: StreamPosition) -> Follower:
+        """A follower of all frames after this position."""
+        return Follower(self.live, self.stored, after)
+
+    async def ended(self, timeout_s: float | None = None) -> bool:
+        """Returns when this process has nothing more to do for the run, or time is up: whether it is not open."""
+        if self.task is not None and timeout_s != 0:
+            await asyncio.wait([self.task], timeout=timeout_s)
+        return not self.is_open
+
+    def request_stop(self, stop: Stop, reason: str) -> None:
+        """Only a task that has begun can be cancelled and still record the end; one that has not sees `stopping` when
+        it does. The first request counts: a cancel of a run that is being parked comes too late."""
+        if self.stopping is None and self.task is not None and not self.task.done():
+            self.stopping = (stop, reason)
+            if self.begun:
+                self.task.cancel()
