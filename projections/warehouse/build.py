@@ -12,8 +12,10 @@ from msgspec import DecodeError, Struct, json
 
 from projections.warehouse.errors import LogBehindView, StatementRefused
 from projections.warehouse.feed import Feed, Record, unversioned
+from projections.warehouse.halving import apply_in_halves
 from projections.warehouse.instance import Served, Warehouse
 from projections.warehouse.plan import Plan, in_schema
+from projections.warehouse.state import FailedEvent
 from projections.warehouse.transaction import Columns, Transaction, Writes
 
 # A log may hold any number of bad events; a view keeps this many of them to show.
@@ -24,15 +26,6 @@ _REDACTED_BYTES = 512
 
 _SERVED = """CREATE TABLE IF NOT EXISTS views.main.served (
     schema_name VARCHAR NOT NULL, schema_hash VARCHAR NOT NULL, epoch VARCHAR NOT NULL, plan VARCHAR NOT NULL)"""
-
-
-class FailedEvent(Struct, frozen=True):
-    """An event that could not be applied, and the database's words for it."""
-
-    position: int
-    stream: str
-    name: str
-    error: str
 
 
 class ViewPosition(Struct, frozen=True):
@@ -48,11 +41,8 @@ class _Bare(Struct):
 
 
 class Build:
-    """Applies records to its own schema. Used by the engine's thread alone.
-
-    `cut_off` is true while, and after, `apply` did not get to its end: then only a fresh build on the same schema
-    knows where it stands.
-    """
+    """Applies records to its own schema. Used by the follower's thread alone. Where `apply` did not come to its end,
+    only a fresh build on the same schema knows where it stands."""
 
     def __init__(self, target: Writes, number: int, plan: Plan, epoch: str) -> None:
         self.number = number
@@ -60,7 +50,6 @@ class Build:
         self.plan = plan
         self.epoch = epoch
         self.position = 0
-        self.cut_off = False
         self.failed: list[FailedEvent] = []
         self._stored_position = 0
         self._resolver = plan.resolver() if plan.resolver is not None else None
@@ -112,6 +101,11 @@ class Build:
             raise LogBehindView(feed.head(), self.position)
         return self.epoch == feed.epoch
 
+    @property
+    def can_be_copied(self) -> bool:
+        # What a failed event says may be content, which is not there any more when the log is read again.
+        return not self.failed
+
     def become_served(self) -> None:
         """Makes this the build that the file says is served."""
         with self._target.write() as transaction:
@@ -142,12 +136,15 @@ class Build:
         """
         if not records:
             return
-        self.cut_off = True
         wanted = self._wanted(records)
         if wanted["position"]:
-            self._apply_or_halve(wanted)
+            apply_in_halves(
+                0,
+                len(wanted["position"]),
+                lambda first, end: self._apply_at_once(_part(wanted, first, end)),
+                lambda at, refused: self._write_down(_part(wanted, at, at + 1), str(refused)),
+            )
         self.position = records[-1].position
-        self.cut_off = False
         if not wanted["position"] and self.position - self._stored_position >= FAILED_EVENTS_KEPT:
             self.store_position()
 
@@ -202,17 +199,6 @@ class Build:
         }
         return columns if resolver is None else {**columns, resolver.column: resolved}
 
-    def _apply_or_halve(self, rows: Columns) -> None:
-        try:
-            self._apply_at_once(rows)
-        except StatementRefused as refused:
-            count = len(rows["position"])
-            if count == 1:
-                self._write_down(rows, str(refused))
-                return
-            self._apply_or_halve({name: column[: count // 2] for name, column in rows.items()})
-            self._apply_or_halve({name: column[count // 2 :] for name, column in rows.items()})
-
     def _apply_at_once(self, rows: Columns) -> None:
         names, last = set(rows["name"]), rows["position"][-1]
         with self._target.write() as transaction:
@@ -240,6 +226,12 @@ class Build:
 
     def _store(self, transaction: Transaction, position: int) -> None:
         transaction.run(f"UPDATE {self.schema}.progress SET position = ?", [position])
+
+
+def _part(rows: Columns, first: int, end: int) -> Columns:
+    if end - first == len(rows["position"]):
+        return rows
+    return {name: column[first:end] for name, column in rows.items()}
 
 
 def _id(stream: str) -> str | None:

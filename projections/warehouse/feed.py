@@ -1,4 +1,4 @@
-"""The protocol of a log that can be followed. The event log implements it; so will the telemetry log."""
+"""The protocol of a log of events that can be followed into views. The event log implements it."""
 
 from __future__ import annotations
 

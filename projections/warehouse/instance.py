@@ -80,7 +80,7 @@ class Warehouse:
         self._open_gate = False
         self._reading: dict[File, int] = dict.fromkeys(FILES, 0)
         self._replacing: File | None = None
-        self._failure: StorageFailed | None = None
+        self._failures: dict[File, StorageFailed] = {}
         self._cursors: list[tuple[threading.Thread, duckdb.DuckDBPyConnection]] = []
         self._local = threading.local()
         self._generation = 0
@@ -133,7 +133,7 @@ class Warehouse:
                     if self._served is served:
                         raise
                 except StorageFailed as failure:
-                    self._failure = failure
+                    self._failures["views"] = failure
                     raise ViewBehind("The view's file failed and is being opened again.") from failure
 
     @contextmanager
@@ -154,17 +154,16 @@ class Warehouse:
                     with suppress(duckdb.Error):
                         cursor.execute("ROLLBACK")
             except StorageFailed as failure:
-                self._failure = failure
+                self._failures["telemetry"] = failure
                 raise ViewBehind("The file of telemetry failed and is being opened again.") from failure
 
     def serve_telemetry(self, schema: str | None) -> None:
         """Makes snapshots show this schema of the file `telemetry`, as `telemetry.build_3`; None refuses them."""
         self._telemetry = schema
 
-    @property
-    def failure(self) -> StorageFailed | None:
-        """What a read found broken since the files were opened; its engine opens them again."""
-        return self._failure
+    def failure_of(self, file: File) -> StorageFailed | None:
+        """What a read of the file found broken since the files were opened; its follower opens them again."""
+        return self._failures.get(file)
 
     def hydrate(self, content: bytes) -> bytes:
         """The content as it is: a warehouse read directly shows blob markers."""
@@ -314,7 +313,7 @@ class Warehouse:
         self._concurrent = Writer(root.cursor(), "telemetry")
         with self._gate:
             self._generation += 1
-            self._failure = None
+            self._failures = {}
             self._open_gate = True
 
     def _attach(self, root: duckdb.DuckDBPyConnection, file: File) -> None:

@@ -1,8 +1,9 @@
-"""Those who wait for the view to reach a position: threads on a condition, coroutines on futures."""
+"""Readers that wait for the tables to reach a position: coroutines and threads, each with a future."""
 
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import Future as ThreadFuture
 from contextlib import suppress
 
 from projections.warehouse.errors import ViewBehind
@@ -10,70 +11,80 @@ from projections.warehouse.errors import ViewBehind
 # Far more than requests in flight. Beyond it something is wrong, and refusing is better than piling up.
 MAX_WAITERS = 10_000
 
+Future = asyncio.Future[None] | ThreadFuture[None]
+
 
 class Waiters:
-    """Waiting coroutines by event loop. Not thread-safe: its owner holds one lock around every call."""
+    """Futures by the event loop that they belong to, None for those of threads. Not thread-safe: its owner holds one
+    lock around every call."""
 
     def __init__(self) -> None:
-        self._positions: dict[asyncio.AbstractEventLoop, dict[asyncio.Future[None], int]] = {}
+        self._positions: dict[asyncio.AbstractEventLoop | None, dict[Future, int]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._positions.values()))
 
-    def wanted(self) -> int:
-        """The highest position anyone waits for, 0 when no one does."""
-        return max((max(waiting.values()) for waiting in self._positions.values() if waiting), default=0)
-
     def add(self, position: int) -> asyncio.Future[None]:
         """A future of the running loop that is done when `position` is reached. Raises ViewBehind when there
         are too many."""
-        if len(self) >= MAX_WAITERS:
-            raise ViewBehind("Too many requests wait for the view.")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        self._positions.setdefault(loop, {})[future] = position
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._add(future, position)
         return future
 
-    def discard(self, future: asyncio.Future[None]) -> None:
+    def add_thread(self, position: int) -> ThreadFuture[None]:
+        """The same for a thread."""
+        future: ThreadFuture[None] = ThreadFuture()
+        self._add(future, position)
+        return future
+
+    def discard(self, future: Future) -> None:
         """Forgets a future that was given up. One that was resolved is gone already."""
-        loop = future.get_loop()
-        waiting = self._positions.get(loop)
+        waiting = self._positions.get(_loop_of(future))
         if waiting is not None:
             waiting.pop(future, None)
-            if not waiting:
-                del self._positions[loop]
+            self._forget_if_empty(_loop_of(future))
 
     def resolve(self, position: int) -> None:
         """Ends the waiting of those whose position is reached: one call into each loop."""
         for loop in list(self._positions):
             waiting = self._positions[loop]
             reached = [future for future, wanted in waiting.items() if wanted <= position]
-            self._take(loop, reached)
             if reached:
-                _call(loop, reached, None)
+                self._take(loop, reached, None)
 
     def fail(self, reason: str) -> None:
         """Ends all waiting with ViewBehind."""
         for loop in list(self._positions):
-            waiting = list(self._positions[loop])
-            self._take(loop, waiting)
-            _call(loop, waiting, reason)
+            self._take(loop, list(self._positions[loop]), reason)
 
-    def _take(self, loop: asyncio.AbstractEventLoop, futures: list[asyncio.Future[None]]) -> None:
-        waiting = self._positions[loop]
+    def _add(self, future: Future, position: int) -> None:
+        if len(self) >= MAX_WAITERS:
+            raise ViewBehind("Too many requests wait for the tables.")
+        self._positions.setdefault(_loop_of(future), {})[future] = position
+
+    def _take(
+        self, loop: asyncio.AbstractEventLoop | None, futures: list[Future], reason: str | None
+    ) -> None:
         for future in futures:
-            del waiting[future]
-        if not waiting:
+            del self._positions[loop][future]
+        self._forget_if_empty(loop)
+        if loop is None:
+            _settle(futures, reason)
+            return
+        # A loop that was closed with requests in flight has no one left to tell.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(_settle, futures, reason)
+
+    def _forget_if_empty(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        if not self._positions[loop]:
             del self._positions[loop]
 
 
-def _call(loop: asyncio.AbstractEventLoop, futures: list[asyncio.Future[None]], reason: str | None) -> None:
-    # A loop that was closed with requests in flight has no one left to tell.
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(_settle, futures, reason)
+def _loop_of(future: Future) -> asyncio.AbstractEventLoop | None:
+    return future.get_loop() if isinstance(future, asyncio.Future) else None
 
 
-def _settle(futures: list[asyncio.Future[None]], reason: str | None) -> None:
+def _settle(futures: list[Future], reason: str | None) -> None:
     for future in futures:
         if future.done():
             continue

@@ -12,8 +12,9 @@ from contextlib import suppress
 from functools import partial
 
 from telemetry.log.port import Content, LogFull, TelemetryLog
+from telemetry.store.arrivals import ACCEPTED_BYTES
 from telemetry.store.decoding import Decoder
-from telemetry.store.projector import ACCEPTED_BYTES, Projector
+from telemetry.store.projector import Projector
 from telemetry.wire.decoded import Decoded
 from telemetry.wire.refusals import IntakeFull
 

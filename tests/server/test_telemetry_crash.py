@@ -136,7 +136,9 @@ class Folder:
                 trace_id: SPANS_OF_A_TRACE for request in requests for trace_id in request.trace_ids
             }
             resent = [request for request in requests if request.tries > 1]
-            for request in [*self.random.sample(requests, SAMPLE), *self.random.sample(resent, SAMPLE // 2)]:
+            # On a busy machine few are acknowledged before the next kill, and the same ones are sent again and again.
+            resent = self.random.sample(resent, min(SAMPLE // 2, len(resent)))
+            for request in [*self.random.sample(requests, SAMPLE), *resent]:
                 sent = self.random.choice(request.plain)
                 shown = telemetry.trace_spans(sent.trace_id)
                 assert len(shown) == SPANS_OF_A_TRACE

@@ -21,7 +21,7 @@ from projections.warehouse.instance import Warehouse
 from stack.wiring import decoding_process
 from telemetry.log import segment_log
 from telemetry.log.port import Content, LogFailed
-from telemetry.store import projector, upkeep
+from telemetry.store import arrivals, upkeep
 from telemetry.store.store import Retention, TelemetryStore
 from telemetry.wire.decoded import Wanted
 from telemetry.wire.refusals import Malformed
@@ -183,7 +183,7 @@ async def test_a_reader_waits_only_for_what_it_reads(tmp_path: Path, monkeypatch
 async def test_an_orderly_end_does_not_wait_for_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(projector, "LINGER_S", 60.0)
+    monkeypatch.setattr(arrivals, "LINGER_S", 60.0)
     async with opened(tmp_path) as one:
         await one.send(some(1))
         assert one.store.state().position == 0
@@ -370,7 +370,7 @@ async def test_a_request_that_the_tables_refuse_holds_up_no_other(
 async def test_what_is_too_much_to_keep_is_read_from_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(projector, "MAX_KEPT_BYTES", 10_000)
+    monkeypatch.setattr(arrivals, "MAX_KEPT_BYTES", 10_000)
     async with opened(tmp_path) as made:
         batches = [some(20) for _ in range(20)]
         await asyncio.gather(*[made.send(batch) for batch in batches])

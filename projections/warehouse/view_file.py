@@ -1,0 +1,68 @@
+"""The file of the views as a follower's target: which build it serves, and how another one takes over."""
+
+from __future__ import annotations
+
+import logging
+
+from msgspec import MsgspecError
+
+from projections.warehouse.build import Build
+from projections.warehouse.errors import StatementRefused
+from projections.warehouse.feed import Feed
+from projections.warehouse.fresh_file import FreshFile
+from projections.warehouse.instance import Warehouse
+from projections.warehouse.plan import Plan
+from projections.warehouse.port import Opened
+from projections.warehouse.positions import carry_positions
+from projections.warehouse.transaction import File
+
+_log = logging.getLogger(__name__)
+
+
+class ViewFile:
+    """Implements `Target`. A build must be of this copy of the log; one of another plan serves until the new one is
+    ready."""
+
+    file: File = "views"
+
+    def __init__(self, warehouse: Warehouse, feed: Feed, plan: Plan) -> None:
+        self._warehouse = warehouse
+        self._feed = feed
+        self._plan = plan
+
+    def open(self) -> Opened[Build]:
+        build, reason = self._find_served(), "The view is being built from the log."
+        if build is not None and not build.is_of(self._feed):
+            build, reason = None, "The view was built from another copy of the log and is being rebuilt."
+        if build is None:
+            self._warehouse.serve(None, reason)
+            return Opened(
+                Build.create(self._warehouse, self._plan, self._feed.epoch), is_whole=False, is_outdated=False
+            )
+        self.answer(build)
+        return Opened(build, is_whole=True, is_outdated=build.plan.hash != self._plan.hash)
+
+    def tables_in(self, fresh: FreshFile) -> Build:
+        return Build.served(fresh, self._plan) or Build.create(fresh, self._plan, self._feed.epoch)
+
+    def finish(self, tables: Build, fresh: FreshFile | None) -> None:
+        tables.store_position()
+        tables.become_served()
+        if fresh is not None:
+            carry_positions(self._warehouse, fresh)
+        else:
+            # All of a build's DDL is in the log by now, 70 KB of it: no start has to replay that.
+            self._warehouse.checkpoint_views()
+
+    def answer(self, tables: Build) -> None:
+        tables.answer_reads(self._warehouse, self._plan)
+
+    def tidy(self, *, in_bulk: bool) -> None:
+        self._warehouse.checkpoint_views_if_due(offline=in_bulk)
+
+    def _find_served(self) -> Build | None:
+        try:
+            return Build.served(self._warehouse, self._plan)
+        except (StatementRefused, MsgspecError, ValueError) as error:
+            _log.warning("The view's own records are not readable (%s); it is rebuilt", error)
+            return None
