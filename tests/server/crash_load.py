@@ -56,7 +56,7 @@ def counting_model() -> Iterator[tuple[str, Asked]]:
         thread = threading.Thread(target=runner.run, args=(run(),))
         thread.start()
         try:
-            yield urls.get(timeout=10), asked
+            yield urls.get(timeout=60), asked
         finally:
             loop.call_soon_threadsafe(stop.set)
             thread.join()

@@ -37,11 +37,15 @@ class Datasets:
     def page(self, dataset_id: str, **query: Any) -> httpx.Response:
         return self.http.get(f"{self.prefix}/datasetio/iterrows/{dataset_id}", params=query)
 
-    def rows(self, dataset_id: str, **query: Any) -> list[Any]:
-        answer = self.page(dataset_id, **query)
-        assert answer.status_code == 200, answer.text
-        rows: list[Any] = answer.json()["data"]
-        return rows
+    def rows(self, dataset_id: str, start_index: int = 0, **query: Any) -> list[Any]:
+        """All rows from `start_index`: a page ends early at the limit on its bytes."""
+        rows: list[Any] = []
+        while True:
+            answer = self.page(dataset_id, start_index=start_index + len(rows), **query)
+            assert answer.status_code == 200, answer.text
+            rows += answer.json()["data"]
+            if "limit" in query or not answer.json()["has_more"]:
+                return rows
 
     def show(self, dataset_id: str) -> httpx.Response:
         return self.http.get(f"{self.prefix}/datasets/{dataset_id}")

@@ -175,11 +175,11 @@ class Benchmark:
     def compare(self, a: str, b: str, **query: Any) -> httpx.Response:
         return self.http.get(f"{self.path}/compare", params={"a": a, "b": b, **query})
 
-    def until(self, job_id: str, done: int, timeout_s: float = 10.0) -> None:
+    def until(self, job_id: str, done: int, timeout_s: float = 60.0) -> None:
         """Returns when so many rows are done."""
         wait_until(lambda: self.outcome(job_id)["num_done"] >= done, timeout_s)
 
-    def ended(self, job_id: str, timeout_s: float = 20.0) -> dict[str, Any]:
+    def ended(self, job_id: str, timeout_s: float = 60.0) -> dict[str, Any]:
         """The outcome, once there is one."""
         wait_until(lambda: self.status(job_id) in ENDED, timeout_s)
         return self.outcome(job_id)

@@ -275,7 +275,7 @@ def _prefork() -> Prefork:
     return prefork
 
 
-def wait_until(condition: Callable[[], T], timeout_s: float = 10.0, every_s: float = 0.02) -> T:
+def wait_until(condition: Callable[[], T], timeout_s: float = 60.0, every_s: float = 0.02) -> T:
     """The first true value of `condition()`. Fails when there is none in time."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):

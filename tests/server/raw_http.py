@@ -14,7 +14,7 @@ JSON = b"content-type: application/json\r\n"
 
 
 @contextmanager
-def connection(server: Replaystack, timeout_s: float = 10.0) -> Iterator[socket.socket]:
+def connection(server: Replaystack, timeout_s: float = 60.0) -> Iterator[socket.socket]:
     with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout_s) as opened:
         yield opened
 

@@ -95,7 +95,8 @@ def call(signals: Signals, tokens: int = 3, model: str = "m") -> None:
         one.answered(("stop",), response_model="m-1", input_tokens=7, output_tokens=tokens)
 
 
-def test_what_has_ended_is_there_after_a_flush(start: Start) -> None:
+def test_what_has_ended_is_there_after_a_flush(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_process, "LINGER_S", 60.0)
     signals, store = start()
     with (
         signals.tracing.server_span("GET", "/x"),
@@ -104,7 +105,7 @@ def test_what_has_ended_is_there_after_a_flush(start: Start) -> None:
         pass
     began = time.monotonic()
     flush(signals)
-    assert time.monotonic() - began < 0.4, "a reader waited for the linger"
+    assert time.monotonic() - began < 30, "a reader waited for the linger"
     by_name = {span.name: span for span in store.spans()}
     assert set(by_name) == {"GET", "below"}
     assert by_name["below"].parent_span_id == by_name["GET"].span_id
@@ -119,7 +120,7 @@ def test_many_come_in_few_requests_without_anybody_asking(start: Start) -> None:
     for number in range(300):
         with signals.tracing.span(f"span {number}"):
             pass
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while len(store.spans()) < 300:
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -291,7 +292,7 @@ def test_what_is_too_much_is_dropped_and_said(
     for number in range(200):
         with signals.tracing.span(f"span {number}"):
             pass
-    assert time.perf_counter() - began < 1, "a store that does not answer held somebody up"
+    assert time.perf_counter() - began < 30, "a store that does not answer held somebody up"
     store.open.set()
     flush(signals)
     assert len(store.spans()) == 51

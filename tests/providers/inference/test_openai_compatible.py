@@ -64,7 +64,7 @@ async def patient(scripted: RunningServer) -> AsyncIterator[OpenAICompatible]:
     await provider.aclose()
 
 
-async def wait_for(condition: Any, timeout_s: float = 5.0) -> None:
+async def wait_for(condition: Any, timeout_s: float = 60.0) -> None:
     end = time.monotonic() + timeout_s
     while not await asyncio.to_thread(condition):
         assert time.monotonic() < end, "did not happen in time"
