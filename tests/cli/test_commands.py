@@ -17,6 +17,8 @@ from stack.data_folder import DataFolder
 from stack.version import VERSION
 from tests.cli.folders import clean_environment, converse, replaystack, served, wait_for
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

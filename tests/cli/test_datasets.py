@@ -61,6 +61,7 @@ def commands(server: tuple[Path, Connection], tmp_path: Path) -> Commands:
     return Commands(server[0], tmp_path, server[1])
 
 
+@pytest.mark.slow
 def test_a_file_is_imported_appended_listed_and_exported(commands: Commands) -> None:
     assert commands.told("import", "sums.csv", "--id", "of/file") == "Imported 2 rows: dataset of/file\n"
     assert "Added 2 rows" in commands.told("import", "sums.csv", "--id", "of/file", "--append")
@@ -94,6 +95,7 @@ def test_a_uri_is_read_by_the_server(commands: Commands) -> None:
     assert commands.rows("of-uri") == [{"a": 1}, {"a": 2}]
 
 
+@pytest.mark.slow
 def test_a_large_file_is_sent_in_parts(commands: Commands) -> None:
     text = "x" * 1_000
     lines = [json.dumps({"number": number, "text": text}) for number in range(20_000)]

@@ -158,6 +158,7 @@ def test_without_a_server_it_says_so(tmp_path: Path) -> None:
     assert "replaystack serve" in refused(done, 1)
 
 
+@pytest.mark.slow
 def test_it_follows_its_job_over_a_crash(tmp_path: Path, scripted_server: RunningServer) -> None:
     with Replaystack(tmp_path / "data", model_url=scripted_server.base_url) as server:
         with server.http() as http:

@@ -118,6 +118,7 @@ def test_the_newest_traces(data: Path) -> None:
     assert "\x1b" not in "".join(lines) and "\u202e" not in "".join(lines)
 
 
+@pytest.mark.slow
 def test_traces_that_match(data: Path) -> None:
     def ids(*arguments: str) -> list[str]:
         found = json.loads(told(data, "traces", "--json", *arguments))["data"]
@@ -142,6 +143,7 @@ def test_a_trace_as_a_tree(data: Path) -> None:
     assert lines[7].strip() == "· +910 ms WARN paying"
 
 
+@pytest.mark.slow
 def test_the_beginning_of_an_id_will_do(data: Path) -> None:
     assert "another order" in told(data, "trace", f"{TWIN:032x}".upper())
     assert "evil" in told(data, "trace", f"{EVIL:032x}"[:8])

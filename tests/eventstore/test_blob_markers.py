@@ -45,6 +45,7 @@ def short_strings_are_long() -> Any:
         yield
 
 
+@pytest.mark.slow
 @given(values)
 def test_what_goes_in_comes_out(value: Any) -> None:
     blobs = Blobs()
@@ -55,6 +56,7 @@ def test_what_goes_in_comes_out(value: Any) -> None:
     assert all(len(content) > LONG for content in blobs.values())
 
 
+@pytest.mark.slow
 @given(values)
 def test_no_long_string_stays(value: Any) -> None:
     stored = msgspec.json.decode(dehydrate(msgspec.json.encode([value]), Blobs().store))

@@ -11,8 +11,12 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from stack.event_log import open_store
 from stack.eventstore.sqlite.verify import verify
+
+pytestmark = pytest.mark.slow
 
 ROUNDS = 6
 

@@ -82,6 +82,7 @@ def test_every_route_is_described_and_every_description_served() -> None:
     assert served == described
 
 
+@pytest.mark.slow
 def test_it_is_valid_and_the_same_in_both_forms() -> None:
     validate(DOCUMENT)
     assert json.loads(as_json()) == DOCUMENT

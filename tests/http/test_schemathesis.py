@@ -31,6 +31,8 @@ from tests.server.evals import Evals
 from tests.server.process import Replaystack
 from tests.servers.processes import RunningServer
 
+pytestmark = pytest.mark.slow
+
 DOCUMENT = json.loads(as_json())
 # With it an answer has more than the contract's description allows; `tests/server/test_telemetry_trace.py` asks for it.
 DOCUMENT["paths"]["/v1alpha/telemetry/traces"]["post"]["parameters"] = []

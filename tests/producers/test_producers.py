@@ -16,6 +16,8 @@ from tests.server.process import ROOT, Replaystack
 from tests.server.telemetry import Telemetry, where
 from tests.servers.processes import RunningServer
 
+pytestmark = pytest.mark.slow
+
 MODEL = "scripted/text;chunks=3"
 PRODUCERS = ("openai_v2", "openinference")
 

@@ -22,6 +22,8 @@ from tests.server.telemetry import Telemetry
 from tests.server.telemetry_samples import text_of
 from tests.telemetry.span_oracle import shown
 
+pytestmark = pytest.mark.slow
+
 SPAN_COLUMNS = (
     "span_id, parent_span_id, trace_state, name, kind, status, status_message, start_ns, end_ns, attributes, events,"
     " links, resource, scope_name, scope_version, scope_attributes"

@@ -203,6 +203,7 @@ def test_a_feed_that_fails_for_a_while_is_asked_again(tmp_path: Path) -> None:
 # --- rebuilding ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_rebuild_while_reading_and_writing(tmp_path: Path, feed: ListFeed) -> None:
     feed.append(h.agent_created("a0"), h.session_created("s0", "a0"))
     for i in range(60):

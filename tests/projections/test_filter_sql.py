@@ -99,6 +99,7 @@ def operators(value: Any) -> list[str]:
     return ["eq", "ne", "gt", "lt"] if ordered else ["eq", "ne"]
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(st.data())
 def test_it_is_what_the_plainest_reading_says(table: Table, data: st.DataObject) -> None:
@@ -122,6 +123,7 @@ def test_it_is_what_the_plainest_reading_says(table: Table, data: st.DataObject)
         )
 
 
+@pytest.mark.slow
 @example(2**53 + 1, float(2**53))
 @example(-(2**63), -float(2**63))
 @example(2**63 - 1, float(2**63))

@@ -6,10 +6,14 @@ import random
 import time
 from pathlib import Path
 
+import pytest
+
 from projections.warehouse.files import copies_set_aside
 from tests.projections.conftest import following, tables_of
 from tests.projections.feeds import FileFeed
 from tests.projections.processes import child
+
+pytestmark = pytest.mark.slow
 
 KILLS = 6
 

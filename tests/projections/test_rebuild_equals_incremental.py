@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,8 @@ from tests.projections import histories as h
 from tests.projections.conftest import TABLES
 from tests.projections.feeds import ListFeed
 from tests.projections.test_engine import BAD
+
+pytestmark = pytest.mark.slow
 
 MOVES = (
     "agent",

@@ -100,6 +100,7 @@ def conditions(found: Sequence[dict[str, Any]]) -> Any:
     return parse_filters([QueryCondition(**one) for one in found])
 
 
+@pytest.mark.slow
 @relaxed
 @given(st.data())
 def test_the_newest_that_meet_filters(store: StoredTelemetry, data: st.DataObject) -> None:
@@ -120,6 +121,7 @@ def test_the_newest_that_meet_filters(store: StoredTelemetry, data: st.DataObjec
         assert [key.start_ns for key in keys] == sorted(key.start_ns for key in keys)
 
 
+@pytest.mark.slow
 @relaxed
 @given(st.data())
 def test_traces_that_match(store: StoredTelemetry, data: st.DataObject) -> None:
@@ -161,6 +163,7 @@ def _key(spans: list[PlainSpan], by: str) -> Any:
     }[by]
 
 
+@pytest.mark.slow
 @relaxed
 @given(st.data())
 def test_one_trace_and_one_span(store: StoredTelemetry, data: st.DataObject) -> None:
@@ -244,6 +247,7 @@ tokens = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @relaxed
 @given(st.data(), st.sampled_from([0, 3, 10**6]))
 def test_tokens_count_once_along_each_branch(store: StoredTelemetry, data: st.DataObject, most: int) -> None:
@@ -284,6 +288,7 @@ def _check_tokens(store: StoredTelemetry, spans: Sequence[PlainSpan]) -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["downwards", "upwards", "mixed"])
 def test_tokens_of_a_deep_trace(store: StoredTelemetry, order: str) -> None:
     """Each span of 3,000 repeats the tokens of the one call at the bottom."""

@@ -153,6 +153,7 @@ def test_one_of_many_at_once_is_registered(evals: Evals) -> None:
     evals.unregister("contended")
 
 
+@pytest.mark.slow
 def test_numbers_of_jobs_are_never_used_again(fresh_server: FreshServer) -> None:
     server = fresh_server()
     with server.http() as http:

@@ -73,6 +73,7 @@ def test_the_rows_shown_are_bounded(evals: Evals) -> None:
         check_error(benchmark.compare(a, b, limit=limit), 400, "limit")
 
 
+@pytest.mark.slow
 def test_failed_rows_count_as_0_and_scores_beyond_0_and_1_have_a_t_interval(
     evals: Evals, scripted: RunningServer
 ) -> None:

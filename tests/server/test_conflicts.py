@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.server.api import ANSWER, TEXT, Api, Conversation, check_error, parse, turn_body
 from tests.server.process import Replaystack, wait_until
@@ -98,6 +99,7 @@ def test_a_whole_answer_of_a_session_that_is_deleted_meanwhile(api: Api, server:
     assert answer.status_code == 200 and answer.headers["x-turn-status"] == "cancelled"
 
 
+@pytest.mark.slow
 def test_what_is_created_under_an_agent_that_is_being_deleted(api: Api, server: Replaystack) -> None:
     """Either it is created first and deleted with it, or it is refused; nothing is left over."""
     for _ in range(5):
@@ -119,6 +121,7 @@ def test_what_is_created_under_an_agent_that_is_being_deleted(api: Api, server: 
             check_error(api.http.get(f"{path}/session/{answer.json()['session_id']}"), 404)
 
 
+@pytest.mark.slow
 def test_cancelled_and_ended_at_the_same_moment(api: Api, server: Replaystack) -> None:
     """A turn has one end, and everybody hears of the same."""
     for number in range(12):
@@ -135,6 +138,7 @@ def test_cancelled_and_ended_at_the_same_moment(api: Api, server: Replaystack) -
         conversation.turn("the session is not wedged")
 
 
+@pytest.mark.slow
 def test_reads_see_every_write_before_them(api: Api, server: Replaystack) -> None:
     """From every client, regardless of who wrote."""
     found: list[str] = []

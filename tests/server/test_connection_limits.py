@@ -15,6 +15,8 @@ import pytest
 from tests.server.process import Replaystack, wait_until
 from tests.server.raw_http import answers, ask, connection, request
 
+pytestmark = pytest.mark.slow
+
 HEADER_BYTES = 4096
 HEADER_COUNT = 32
 LINE_BYTES = 1024

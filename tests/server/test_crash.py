@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import msgspec
+import pytest
 
 from schemas.events.session import SessionTurnOpened
 from stack.domain import turn as turns
@@ -23,6 +24,8 @@ from stack.services.turns.turn_frames import turn_wire
 from tests.server.api import Api, Conversation
 from tests.server.crash_load import ANSWER, Asked, Load, Said, counting_model
 from tests.server.process import Replaystack, wait_until
+
+pytestmark = pytest.mark.slow
 
 FOLDERS = 5
 KILLS_PER_FOLDER = 11

@@ -256,6 +256,7 @@ def test_a_shown_dataset_has_its_first_rows_only(datasets: Datasets) -> None:
     assert datasets.listed()[huge]["source"]["rows"] == []
 
 
+@pytest.mark.slow
 def test_a_dataset_outlasts_a_restart_and_its_content_goes_with_it(fresh_server: FreshServer) -> None:
     server = fresh_server()
     secret = "a secret of the rows"

@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from stack.eventstore.sqlite.verify import verify
 from tests.server.datasets import Datasets
 from tests.server.process import Replaystack
+
+pytestmark = pytest.mark.slow
 
 KILLS = 30
 LOAD_S = 0.25

@@ -133,6 +133,7 @@ values = st.recursive(
 row_lists = st.lists(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), values), max_size=8)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(first=row_lists, then=row_lists)
 def test_whatever_rows_are_sent_come_back(datasets: Datasets, first: list[Any], then: list[Any]) -> None:
@@ -229,6 +230,7 @@ def test_an_answer_of_many_rows_is_streamed_whole(fresh_server: FreshServer) -> 
         assert int(last.headers["content-length"]) == len(last.content)
 
 
+@pytest.mark.slow
 def test_rows_that_are_too_many_for_a_request_are_refused_with_the_limit(fresh_server: FreshServer) -> None:
     server = fresh_server()
     with server.http() as http:

@@ -21,6 +21,8 @@ from tests.server.process import Replaystack, wait_until
 from tests.server.telemetry import Telemetry
 from tests.server.tool_calls import TOOLS, WEATHER, rain, waiting
 
+pytestmark = pytest.mark.slow
+
 CAPTURING = {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "true"}
 LONG = "filling " * 60_000
 """Above what an event holds itself: the rest of it is a blob."""

@@ -123,6 +123,7 @@ def test_an_agent_that_is_deleted_fails_the_rows_that_are_left(benchmark: Benchm
     assert outcome["num_done"] == 60 and 0 < outcome["num_failed"] < 60
 
 
+@pytest.mark.slow
 def test_a_restart_goes_on_with_the_turns_that_were_under_way(
     fresh_server: FreshServer, scripted: RunningServer
 ) -> None:

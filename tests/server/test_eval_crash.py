@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from stack.eventstore.sqlite.verify import verify
 from tests.server.api import parse
 from tests.server.crash_load import Asked, counting_model
 from tests.server.evals import EQUALITY, Benchmark, Evals, agent, model
 from tests.server.process import Replaystack
+
+pytestmark = pytest.mark.slow
 
 KILLS = 30
 LOAD_S = 0.35

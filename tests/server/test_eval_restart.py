@@ -7,6 +7,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from schemas.events.benchmark import BenchmarkJobScheduled
 from schemas.events.evaljob import (
     EvalJobCancelRequested,
@@ -23,6 +25,8 @@ from tests.server.conftest import FreshServer
 from tests.server.evals import ANSWER, EQUALITY, Benchmark, Evals, asked, model
 from tests.server.process import wait_until
 from tests.servers.processes import RunningServer
+
+pytestmark = pytest.mark.slow
 
 SLOW = "scripted/text;chunks=3;first_ms=120"
 CONCURRENCY = 8

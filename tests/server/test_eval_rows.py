@@ -142,6 +142,7 @@ def test_rows_that_fit_no_format_fail_by_themselves(evals: Evals) -> None:
     assert "expected answer" in errors[2] and "user message" in errors[3]
 
 
+@pytest.mark.slow
 def test_an_upstream_that_is_silent_fails_the_row_in_time(evals: Evals) -> None:
     benchmark = evals.registered(asked(1))
     answer = benchmark.run(model("impatient/silent"))

@@ -164,6 +164,7 @@ def test_it_goes_on_when_its_caller_leaves(benchmark: Benchmark, scripted: Runni
     assert scripted.counts()["requests"] == 3
 
 
+@pytest.mark.slow
 def test_it_survives_a_restart(fresh_server: FreshServer, scripted: RunningServer) -> None:
     server = fresh_server(shutdown_grace_s=0)
     slow, same = model("scripted/text;chunks=3;first_ms=400"), {"idempotency-key": "survives"}

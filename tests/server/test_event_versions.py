@@ -19,6 +19,8 @@ from tests.server.evals import Evals, asked, model
 from tests.server.process import ROOT, Replaystack
 from tests.servers.processes import RunningServer
 
+pytestmark = pytest.mark.slow
+
 PACKAGES = ("schemas", "projections", "telemetry", "stack")
 HISTORY = ROOT / "tests/histories/0.1.0.zip"
 

@@ -19,6 +19,8 @@ from tests.server.conftest import FreshServer
 from tests.server.process import DidNotStart, Replaystack, wait_until
 from tests.servers.processes import RunningServer
 
+pytestmark = pytest.mark.slow
+
 
 @contextmanager
 def full_disk(server: Replaystack, file: str = "events.sqlite-wal") -> Iterator[None]:

@@ -12,6 +12,8 @@ import pytest
 from tests.histories.story import answers, is_served_as
 from tests.server.process import Replaystack
 
+pytestmark = pytest.mark.slow
+
 HISTORIES = sorted((Path(__file__).parents[1] / "histories").glob("*.zip"))
 SETTINGS = {"telemetry_retention_days": 36_500}
 """Spans of a history are never too old to be shown."""

@@ -17,6 +17,8 @@ from stack.log_loss import LogIncomplete, find_loss, open_log_and_views, view_po
 from tests.cli.folders import replaystack
 from tests.server.process import DidNotStart, Replaystack
 
+pytestmark = pytest.mark.slow
+
 AGENTS = 12
 QUIET = {"own_telemetry": False}
 

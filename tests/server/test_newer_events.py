@@ -17,6 +17,8 @@ from tests.histories.story import answers, is_served_as
 from tests.server.process import Replaystack
 from tests.server.test_histories import HISTORIES, SETTINGS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("later", [with_unknown_fields, with_unknown_kinds])
 def test_a_newer_history_is_served_without_what_is_unknown(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import httpx
+import pytest
 
 from tests.server.api import TEXT, Api
 from tests.server.conftest import FreshServer
@@ -14,6 +15,8 @@ from tests.server.telemetry import Telemetry, where
 from tests.server.telemetry_samples import family
 from tests.server.tool_calls import rain, waiting, weather_man
 from tests.servers.processes import RunningServer
+
+pytestmark = pytest.mark.slow
 
 KEY = {"idempotency-key": "nightly"}
 RETRY = {"x-stainless-retry-count": "1"}

@@ -18,6 +18,8 @@ from tests.server.raw_http import answers
 from tests.server.test_otlp import EXPORT, Ports, free_port, one
 from tests.telemetry.otlp_requests import trace_request
 
+pytestmark = pytest.mark.slow
+
 GZIP = b"content-encoding: gzip\r\n"
 CHUNKED = b"transfer-encoding: chunked\r\n"
 

@@ -15,6 +15,8 @@ from tests.server.process import Replaystack, wait_until
 from tests.servers.processes import RunningServer
 from tests.telemetry.collector import Collector, collecting, plain
 
+pytestmark = pytest.mark.slow
+
 TOOL = {"name": "look", "description": "Looks.", "input_schema": {"type": "object", "properties": {}}}
 
 

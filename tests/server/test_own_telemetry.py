@@ -15,6 +15,8 @@ from tests.server.telemetry import Telemetry, where
 from tests.servers.processes import RunningServer
 from tests.telemetry.collector import collecting
 
+pytestmark = pytest.mark.slow
+
 TOOL = {"name": "look", "description": "Looks.", "input_schema": {"type": "object", "properties": {}}}
 HELLO = [{"role": "user", "content": "Hello"}]
 

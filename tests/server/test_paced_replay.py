@@ -10,6 +10,7 @@ from tests.server.conftest import FreshServer
 SLOW = "scripted/text;chunks=3;gap_ms=100"
 
 
+@pytest.mark.slow
 def test_a_pause_between_frames_is_kept_alive(fresh_server: FreshServer) -> None:
     server = fresh_server(keep_alive_s=0.1)
     with server.http() as http:
@@ -20,6 +21,7 @@ def test_a_pause_between_frames_is_kept_alive(fresh_server: FreshServer) -> None
         assert replay.content.replace(b": \n", b"") == conversation.replay(turn_id).content
 
 
+@pytest.mark.slow
 def test_one_whose_reader_has_left_holds_up_nothing(fresh_server: FreshServer) -> None:
     """At this pace the replay would go on for longer than the server waits for its connections at its end."""
     server = fresh_server()

@@ -19,6 +19,8 @@ from tests.server.conftest import FreshServer
 from tests.server.datasets import Datasets
 from tests.server.process import COMMAND, ROOT
 
+pytestmark = pytest.mark.slow
+
 LONG = "long " * 60_000
 
 

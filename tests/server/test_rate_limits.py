@@ -17,6 +17,8 @@ from tests.server.conftest import FreshServer
 from tests.server.process import Replaystack, wait_until
 from tests.server.test_otlp import Ports, free_port
 
+pytestmark = pytest.mark.slow
+
 AGENTS = "/v1alpha/agents"
 NONE = {
     "rate_limits": "on",

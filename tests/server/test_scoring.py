@@ -69,6 +69,7 @@ def test_all_functions_are_listed_and_shown(client: httpx.Client) -> None:
     check_error(client.delete("/v1/scoring-functions/basic::equality"), 501, "built in")
 
 
+@pytest.mark.slow
 def test_rows_are_scored_by_each_function(client: httpx.Client) -> None:
     rows = [ROW, ROW | {"generated_answer": "Answer: 3"}]
     results = scored(client, rows, {EQUALITY: None, SUBSET: None, MATH: None, DOCVQA: None})
@@ -222,6 +223,7 @@ def test_rubbish_and_silence_of_a_judge_fail_its_rows(client: httpx.Client) -> N
     assert refused["score_rows"][0]["score"] == 0 and "400" in refused["score_rows"][0]["error"]
 
 
+@pytest.mark.slow
 def test_a_judge_that_fails_now_and_then_is_asked_again(
     client: httpx.Client, scripted: RunningServer
 ) -> None:
@@ -269,6 +271,7 @@ def test_the_results_are_saved_as_a_dataset_once(client: httpx.Client) -> None:
     check_error(batch(client, dataset_id, {EQUALITY: None}, headers, save_results_dataset=True), 409, "Idem")
 
 
+@pytest.mark.slow
 def test_a_row_that_hangs_fails_and_others_are_served(client: httpx.Client) -> None:
     rows = [
         {"expected_answer": "1", "generated_answer": "\\boxed{9^{9^{9^9}}}"},
@@ -291,6 +294,7 @@ def test_a_pattern_that_would_explode_does_not(client: httpx.Client) -> None:
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.slow
 def test_many_rows_and_large_ones_do_not_stop_the_server(fresh_server: FreshServer) -> None:
     server = fresh_server(max_body_bytes=64 << 20)
     rows = [{"expected_answer": "a", "generated_answer": "Answer: a" * 5}] * 100_000

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.server.api import Api
 from tests.server.conftest import FreshServer
 from tests.servers.processes import RunningServer
@@ -11,6 +13,7 @@ from tests.servers.processes import RunningServer
 SECRETS = ("the-key-of-a-caller", "provider-data-of-a-caller", "the-key-of-the-models")
 
 
+@pytest.mark.slow
 def test_secrets_are_never_stored(fresh_server: FreshServer, scripted: RunningServer) -> None:
     """Not in events, views, blobs or logs, whatever fails; the model server gets its own key and no other."""
     said, key = "marker-of-what-was-said", SECRETS[2]
@@ -48,6 +51,7 @@ def _files_with(folder: Path, *words: str) -> list[str]:
     return [f"{file}: {word}" for file in files for word in words if word.encode() in file.read_bytes()]
 
 
+@pytest.mark.slow
 def test_the_caller_and_the_trace_are_in_every_event(
     fresh_server: FreshServer, scripted: RunningServer
 ) -> None:

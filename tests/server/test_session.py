@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 
 from tests.server.api import TIME, UUID, Api, Conversation, check_error, parse
 from tests.server.conftest import FreshServer
@@ -97,6 +98,7 @@ def test_deleting_a_session_ends_its_running_turn(api: Api) -> None:
     check_error(api.http.get(conversation.path), 404)
 
 
+@pytest.mark.slow
 def test_deleted_content_is_gone_from_every_file(fresh_server: FreshServer) -> None:
     """Positions and the deletion stay; what was said, by whom it was answered and the instructions do not."""
     server = fresh_server(view_linger_ms=0)
@@ -135,6 +137,7 @@ def _files_with(folder: Path, *words: str, only: str) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_everything_is_there_after_a_restart(fresh_server: FreshServer) -> None:
     server: Replaystack = fresh_server()
     with server.http() as client:

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 
 from projections.span_store import CHUNK
 from tests.server.process import DidNotStart, Replaystack, wait_until
 from tests.server.span_senders import FILLED, SPANS_OF_A_TRACE, Request, Senders, round_text
 from tests.server.telemetry import Telemetry, where
+
+pytestmark = pytest.mark.slow
 
 KILLS = 50
 LOAD_S = 0.3

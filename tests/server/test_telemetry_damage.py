@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from stack.cli import doctor, verify
@@ -15,6 +16,8 @@ from tests.server.process import COMMAND, ROOT, Replaystack
 from tests.server.telemetry import Telemetry
 from tests.server.test_otlp import one
 from tests.telemetry.otlp_requests import PlainSpan
+
+pytestmark = pytest.mark.slow
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -112,6 +112,7 @@ def test_a_repeated_request_exports_once(
     assert answer.status_code == 200
 
 
+@pytest.mark.slow
 def test_many_spans(telemetry: Telemetry, datasets: Datasets) -> None:
     """More than a query returns, in blocks of a megabyte."""
     trace = new_id(128)

@@ -135,6 +135,7 @@ def population(telemetry: Telemetry) -> list[PlainSpan]:
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(random_filters, min_size=1, max_size=3))
 def test_random_filters(

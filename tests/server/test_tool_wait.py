@@ -318,6 +318,7 @@ def test_a_reader_of_a_call_that_stalls_holds_up_nobody(api: Api, server: Replay
         assert len(conversation.replay(turn_id).content) > 1_600_000
 
 
+@pytest.mark.slow
 def test_a_crash_while_a_tool_is_awaited(fresh_server: FreshServer, scripted: RunningServer) -> None:
     server = fresh_server()
     with server.http() as client:

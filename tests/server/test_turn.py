@@ -328,6 +328,7 @@ def test_cancelling_a_turn_that_has_ended_changes_nothing(conversation: Conversa
     assert conversation.outcome(turn["turn_id"])["status"] == "completed"
 
 
+@pytest.mark.slow
 def test_deadline_and_limit_of_running_turns(fresh_server: FreshServer) -> None:
     with fresh_server(turn_deadline_s=1.0, max_running_turns=1).http() as client:
         api = Api(client)

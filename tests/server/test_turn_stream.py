@@ -235,6 +235,7 @@ def test_the_status_line_is_not_held_back_for_long(api: Api) -> None:
         assert text_of(stream) == ANSWER
 
 
+@pytest.mark.slow
 def test_a_silent_stream_is_kept_alive(api: Api) -> None:
     """Comment lines without a blank line behind them, before the first token and between two."""
     conversation = api.conversation("scripted/text;chunks=2;first_ms=700;gap_ms=500")

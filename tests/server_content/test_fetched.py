@@ -86,6 +86,7 @@ def shown(data: bytes) -> Mapping[str, Any]:
     return {"type": "image_url", "image_url": {"url": data_url(data)}}
 
 
+@pytest.mark.slow
 async def test_what_was_fetched_is_shown_for_ever_and_asked_for_once(
     tmp_path: Path, scripted: RunningServer, https: HttpsServer
 ) -> None:

@@ -17,6 +17,8 @@ from stack.services.telemetry import metric_reading
 from telemetry.query.metric_query import metric_query
 from tests.telemetry.stored_telemetry import StoredTelemetry
 
+pytestmark = pytest.mark.slow
+
 BASE_S = 1_790_000_000
 NS = 10**9
 LABELS: list[dict[str, Any]] = [{"model": "a"}, {"model": "b", "code": 200}]

@@ -286,6 +286,7 @@ def test_a_judge_whose_row_lacks_a_field_is_not_asked() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_heavy_rows_leave_the_loop_free() -> None:
     rows = [{"expected_answer": "x", "generated_answer": "Answer: B " * 50} for _ in range(20_000)]
     rows += [{"expected_answer": "y", "generated_answer": "x" * 10_000_000} for _ in range(3)]

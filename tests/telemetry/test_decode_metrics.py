@@ -49,6 +49,7 @@ def decode(*metrics: Metric) -> Decoded:
     return in_both_forms("metrics", request(*metrics))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(otlp_strategies.metric_requests)
 def test_a_request_is_the_same_in_protobuf_and_in_json(made: MetricsData) -> None:

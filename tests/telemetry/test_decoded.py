@@ -151,18 +151,21 @@ def check_metrics(store: StoredTelemetry, request: MetricsData) -> None:
 FEW = settings(max_examples=25, suppress_health_check=list(HealthCheck))
 
 
+@pytest.mark.slow
 @FEW
 @given(otlp_strategies.trace_requests)
 def test_spans_of_all_shapes(store: StoredTelemetry, request_: TracesData) -> None:
     check_spans(store, request_)
 
 
+@pytest.mark.slow
 @FEW
 @given(otlp_strategies.log_requests)
 def test_logs_of_all_shapes(store: StoredTelemetry, request_: LogsData) -> None:
     check_logs(store, request_)
 
 
+@pytest.mark.slow
 @FEW
 @given(otlp_strategies.metric_requests)
 def test_metrics_of_all_shapes(store: StoredTelemetry, request_: MetricsData) -> None:

@@ -67,6 +67,7 @@ def test_a_request_that_no_process_survives_is_refused() -> None:
     decoder.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "body"),
     [

@@ -268,6 +268,7 @@ def test_unknown_tokens_are_left_out(start: Start) -> None:
     assert not any("gen_ai.usage.input_tokens" in attributes for attributes in spans)
 
 
+@pytest.mark.slow
 def test_series_without_number_have_a_limit(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("telemetry.own.signals.FLUSH_TIMEOUT_S", 120.0)
     signals, store = start()

@@ -112,6 +112,7 @@ async def test_one_that_is_larger_than_all_is_let_in_alone(
     compressed.give_back()
 
 
+@pytest.mark.slow
 async def test_room_comes_back_once_it_is_in_the_tables_or_refused(intake: Intake) -> None:
     for number in range(20):
         body = trace_request([PlainSpan(trace=number + 1, span=1, attributes={"text": "x" * 300})])

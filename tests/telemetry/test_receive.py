@@ -141,6 +141,7 @@ for (signal, encoding, *_), body in shapes.items():
 """
 
 
+@pytest.mark.slow
 def test_requests_of_nothing_but_empty_messages_take_no_memory() -> None:
     """8 MiB of them, which come in some KB, would take gigabytes."""
     shown = subprocess.run([sys.executable, "-c", _BOMB], capture_output=True, text=True, check=True).stdout

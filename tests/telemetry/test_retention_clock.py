@@ -46,6 +46,7 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
+@pytest.mark.slow
 def test_it_is_the_wall_clock_while_nothing_jumps(machine: Machine) -> None:
     assert machine.run(2.0) == machine.wall_us and not machine.clock.waits
 
@@ -90,6 +91,7 @@ def test_after_a_fresh_start_with_a_clock_that_was_behind_nothing_is_removed(tmp
     assert machine.run(0.1) < START_US - 300 * DAY_US
 
 
+@pytest.mark.slow
 def test_a_server_that_was_down_for_long_removes_again_after_a_day(machine: Machine) -> None:
     machine.run(0.1)
     machine.jump(40.0)
@@ -99,6 +101,7 @@ def test_a_server_that_was_down_for_long_removes_again_after_a_day(machine: Mach
     assert machine.run(0.2) == machine.wall_us and not machine.clock.waits
 
 
+@pytest.mark.slow
 def test_a_clock_that_goes_on_jumping_is_not_confirmed(machine: Machine) -> None:
     machine.jump(40.0)
     for _ in range(5):
@@ -114,6 +117,7 @@ def test_a_short_stop_is_followed_at_once(machine: Machine) -> None:
     assert machine.run(0.01) == machine.wall_us
 
 
+@pytest.mark.slow
 def test_the_step_is_small_where_little_is_kept(machine: Machine) -> None:
     machine.started(kept_days=1.0)
     machine.run(0.1)

@@ -123,6 +123,7 @@ async def test_an_empty_store_is_read(tmp_path: Path) -> None:
         assert await made.spans() == []
 
 
+@pytest.mark.slow
 async def test_what_is_taken_can_be_read_at_once(tmp_path: Path) -> None:
     async with opened(tmp_path) as made:
         sent: list[PlainSpan] = []
@@ -193,6 +194,7 @@ async def test_an_orderly_end_does_not_wait_for_others(
         assert time.monotonic() - began < 5, "it was given up waiting for"
 
 
+@pytest.mark.slow
 async def test_recent_spans_move_and_nothing_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(span_store, "CHUNK", 100)
     monkeypatch.setattr(upkeep, "CHUNK", 100)

@@ -87,6 +87,7 @@ async def test_a_worker_that_says_much_is_not_stuck(one: OneWorker) -> None:
         assert one.ask(b"complain 50000") == b"done"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "code", "said"),
     [
@@ -230,6 +231,7 @@ worker.ask(b"sleep 600")
 """
 
 
+@pytest.mark.slow
 def test_a_busy_worker_ends_with_a_server_that_is_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", SERVER], cwd=ROOT, stdout=subprocess.PIPE) as server:
         assert server.stdout is not None

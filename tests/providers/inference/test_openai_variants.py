@@ -306,6 +306,7 @@ def test_an_answer_is_bounded() -> None:
         read(b"data: {\n", *[b"data: " + b" " * 65536 + b"1,\n"] * 600)
 
 
+@pytest.mark.slow
 def test_large_arguments_take_their_time_in_proportion() -> None:
     """Each piece ends in a brace: nothing may look at all pieces before it."""
     pieces = ['{"rows":[', *['{"a":"b"},'[:9], ","] * 20_000]

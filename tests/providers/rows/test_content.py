@@ -36,6 +36,7 @@ def test_too_much_is_refused_before_it_is_read() -> None:
         content_of(b"0123456789", max_bytes=9)
 
 
+@pytest.mark.slow
 def test_a_gzip_bomb_ends_at_the_limit() -> None:
     bomb = gzip.compress(gzip.compress(bytes(2**20)) + bytes(400 * 2**20), 1)
     content = content_of(bomb, max_bytes=5 * 2**20)

@@ -27,7 +27,7 @@ from tests.providers.rows.contents import values
 from tests.providers.rows.local_hub import LARGE_BYTES, LocalHub, running_hub
 from tests.servers.processes import ROOT
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 SECRET = "hf_secretsecretsecret"
 

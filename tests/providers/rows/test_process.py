@@ -104,6 +104,7 @@ async def test_blocks_before_a_death_are_no_excuse(workers: Workers) -> None:
                 pass
 
 
+@pytest.mark.slow
 async def test_too_much_computing_ends_it(workers: Workers) -> None:
     began = time.monotonic()
     with pytest.raises(Invalid, match="takes more than 1 s of computing to read"):
@@ -116,6 +117,7 @@ async def test_too_long_a_wait_ends_it(workers: Workers) -> None:
         await outcome(workers, work_on(SLOW_CSV, wait_s=0.3))
 
 
+@pytest.mark.slow
 async def test_time_in_which_nobody_asks_does_not_count(workers: Workers) -> None:
     count = 0
     async for frame in workers.read(*work_on(FAST_CSV, wait_s=2.0)):
@@ -125,6 +127,7 @@ async def test_time_in_which_nobody_asks_does_not_count(workers: Workers) -> Non
     assert count == 200_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "data", [b"[" + b"1," * 20_000_000 + b"1]", b'[{"a":"' + b"x" * 150_000_000 + b'"}]']
 )

@@ -219,6 +219,7 @@ async def test_a_row_too_large_in_a_large_body_is_413(reader: RowReader, tmp_pat
     await small.aclose()
 
 
+@pytest.mark.slow
 async def test_a_million_rows_stream_in_little_memory(reader: RowReader, tmp_path: Path) -> None:
     line = b'{"id":%d,"text":"' + b"x" * 150 + b'"}\n'
     with (tmp_path / "million.jsonl").open("wb") as file:

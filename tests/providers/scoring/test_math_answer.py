@@ -15,6 +15,7 @@ NAME = "basic::regex_parser_math_response"
 pytestmark = pytest.mark.filterwarnings("ignore")  # of sympy, about strange expressions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("expected", "generated", "same"),
     [

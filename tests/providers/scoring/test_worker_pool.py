@@ -60,6 +60,7 @@ def test_rows_are_scored_and_a_worker_serves_many() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_a_row_that_hangs_fails_alone() -> None:
     async def run() -> None:
         async with pool(cpu_s=1) as made:

@@ -1,5 +1,6 @@
 """Trees of spans, against a plain walk over random links; cycles, self-parents and missing parents among them."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +53,7 @@ def test_children_come_in_the_order_of_time() -> None:
     assert list(descendants(found, ["a"], None, 10).levels) == ["a", "b", "c", "d"]
 
 
+@pytest.mark.slow
 def test_a_long_chain_and_a_large_circle() -> None:
     chain = [Link(number, number - 1 if number else None, number) for number in range(100_000)]
     assert max(descendants(chain, [0], None, 200_000).levels.values()) == 100_000
