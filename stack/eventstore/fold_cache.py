@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar
+
+from cachetools import LRUCache
 
 from stack.eventstore.appends import Fold, Folded, StreamWrite
 from stack.eventstore.streams import category_of
@@ -40,10 +42,8 @@ class FoldCache:
     reader never sees half of a change. Any thread."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
         self._lock = Lock()
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
-        self._bytes = 0
+        self._entries: LRUCache[str, _Entry] = LRUCache(max_bytes, attrgetter("size"))
         self._loading: dict[str, list[Loading]] = {}
         self._folds: dict[str, Fold[Any]] = {}
 
@@ -52,7 +52,6 @@ class FoldCache:
             entry = self._entries.get(stream)
             if entry is None or (entry.fold is not fold and entry.fold != fold):
                 return None
-            self._entries.move_to_end(stream)
             return entry.folded
 
     @contextmanager
@@ -111,26 +110,19 @@ class FoldCache:
     def forget(self, stream: str) -> None:
         with self._lock:
             self._outdate(stream)
-            entry = self._entries.pop(stream, None)
-            if entry is not None:
-                self._bytes -= entry.size
+            self._entries.pop(stream, None)
 
     def clear(self) -> None:
         with self._lock:
             for stream in self._loading:
                 self._outdate(stream)
             self._entries.clear()
-            self._bytes = 0
 
     def _outdate(self, stream: str) -> None:
         for loading in self._loading.get(stream, ()):
             loading.stale = True
 
     def _keep(self, stream: str, entry: _Entry) -> None:
-        replaced = self._entries.pop(stream, None)
-        if replaced is not None:
-            self._bytes -= replaced.size
-        self._entries[stream] = entry
-        self._bytes += entry.size
-        while self._bytes > self._max_bytes and self._entries:
-            self._bytes -= self._entries.popitem(last=False)[1].size
+        self._entries.pop(stream, None)
+        if entry.size <= self._entries.maxsize:
+            self._entries[stream] = entry

@@ -23,14 +23,18 @@ class ScoringFunctionController(Controller):
 
     @get()
     async def listing(self, services: Services) -> ASGIResponse:
-        return json_answer(ListScoringFunctionsResponse([_wire(one) for one in services.scoring.functions()]))
+        return json_answer(
+            ListScoringFunctionsResponse(
+                [_wire(one, services.scoring.unavailable(one)) for one in services.scoring.functions()]
+            )
+        )
 
     @get("/{scoring_fn_id:path}")
     async def show(self, scoring_fn_id: str, services: Services) -> ASGIResponse:
         name = id_of(scoring_fn_id)
         for one in services.scoring.functions():
             if one.id == name:
-                return json_answer(_wire(one))
+                return json_answer(_wire(one, services.scoring.unavailable(one)))
         raise NotFound(
             f"There is no scoring function {name!r}. GET /v1/scoring-functions lists what there is."
         )
@@ -44,14 +48,14 @@ class ScoringFunctionController(Controller):
         raise NotOffered(REMEDY)
 
 
-def _wire(function: Definition) -> ScoringFunction:
+def _wire(function: Definition, unavailable: str) -> ScoringFunction:
     return ScoringFunction(
         identifier=function.id,
         provider_id=function.provider_id,
         type="scoring_function",
         # The grades A, B and C of a judge are texts; what is aggregated from all scores is a number.
         return_type=ReturnType("number"),
-        metadata={},
+        metadata={"unavailable": unavailable} if unavailable else {},
         description=function.description,
         params=function.params,
         provider_resource_id=function.id.replace("::", "-").replace("_", "-").removeprefix("basic-"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -35,21 +34,27 @@ class Module(NamedTuple):
     def parts(self) -> list[str]:
         return self.name.split(".")
 
-    def imports(self) -> Iterator[Import]:
-        lazy = {
-            id(node)
-            for block in ast.walk(self.tree)
-            if isinstance(block, ast.FunctionDef | ast.AsyncFunctionDef) or _is_for_types(block)
-            for node in ast.walk(block)
-        }
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    yield Import(alias.name, node.lineno, id(node) in lazy)
-            elif isinstance(node, ast.ImportFrom):
-                assert node.level == 0, f"{self.where}:{node.lineno} imports relatively"
-                for alias in node.names:
-                    yield Import(f"{node.module}.{alias.name}", node.lineno, id(node) in lazy)
+    def imports(self) -> tuple[Import, ...]:
+        return _imports(self)
+
+
+@cache
+def _imports(module: Module) -> tuple[Import, ...]:
+    lazy = {
+        id(node)
+        for block in ast.walk(module.tree)
+        if isinstance(block, ast.FunctionDef | ast.AsyncFunctionDef) or _is_for_types(block)
+        for node in ast.walk(block)
+    }
+    found = []
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            found += [Import(alias.name, node.lineno, id(node) in lazy) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module.where}:{node.lineno} imports relatively"
+            for alias in node.names:
+                found.append(Import(f"{node.module}.{alias.name}", node.lineno, id(node) in lazy))
+    return tuple(found)
 
 
 @cache

@@ -394,6 +394,6 @@ async def test_large_turns_are_shown_whole_and_small_memory_forgets(tmp_path: Pa
         for _ in range(2):
             log.conversations.add("s", log.session, "t1", large.state)
             assert await log.before("t2") == [user([shown(data_url(picture))]), assistant("A pixel.")]
-        assert log.conversations._bytes == 0
+        assert log.conversations._sessions.currsize == 0
     finally:
         log.store.close()

@@ -10,7 +10,7 @@ import msgspec
 from schemas.api.scoring_function import BasicScoringFnParams, ScoringFnParams
 from stack.providers.scoring.bfcl_check import TYPES, wrong_calls
 from stack.providers.scoring.bfcl_python import Call, NoCall, python_calls
-from stack.providers.scoring.bfcl_source import source_calls
+from stack.providers.scoring.bfcl_source import GRAMMARS, source_calls
 from stack.providers.scoring.fields import field, kind, text
 from stack.providers.scoring.port import Definition, Row, RowFault, ScoreRow
 
@@ -75,5 +75,6 @@ DEFINITIONS = (
         params=BasicScoringFnParams(aggregation_functions=["accuracy"]),
         place="worker",
         score_row=bfcl,
+        libraries=("tree_sitter", *GRAMMARS.values()),
     ),
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from schemas.api.scoring_function import (
     LLMAsJudgeScoringFnParams,
@@ -43,6 +45,19 @@ def _patterns(params: ScoringFnParams) -> Sequence[str]:
     return ()
 
 
+@functools.cache
+def unavailable(function_id: str) -> str:
+    """Why the function cannot be used on this server, with the remedy; empty if it can."""
+    libraries = {library.partition(".")[0] for library in DEFINITIONS[function_id].libraries}
+    missing = sorted(library for library in libraries if find_spec(library) is None)
+    if not missing:
+        return ""
+    return (
+        f"The scoring function {function_id!r} needs {', '.join(missing)}, which is not installed. Install it with its "
+        "extra: pip install 'replaystack[scoring]'."
+    )
+
+
 def definition(name: str) -> Definition:
     """The function of that name. Raises Invalid, with the nearest name and all known ones."""
     found = DEFINITIONS.get(name)
@@ -50,4 +65,12 @@ def definition(name: str) -> Definition:
         near = nearest(name, DEFINITIONS)
         hint = f" Nearest: {near!r}." if near else ""
         raise Invalid(f"There is no scoring function {name[:100]!r}.{hint} Known: {', '.join(DEFINITIONS)}.")
+    return found
+
+
+def usable(name: str) -> Definition:
+    """The function of that name. Raises Invalid for one that is unknown, or whose libraries are not installed."""
+    found = definition(name)
+    if problem := unavailable(name):
+        raise Invalid(problem)
     return found

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Sequence
+from operator import attrgetter
+from typing import NamedTuple
 
+from cachetools import LRUCache
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
@@ -43,17 +45,26 @@ class Index(Struct, frozen=True):
     row_counts: dict[int, int]
 
 
+def _chunk_count(index: Index) -> int:
+    """What an index counts in the cache: even the largest one is kept, alone."""
+    return min(len(index.chunks), MAX_INDEXED_CHUNKS)
+
+
+class _Lines(NamedTuple):
+    """The rows of a blob, and about how many bytes they take in memory; as many as the cache has for larger ones."""
+
+    rows: list[bytes]
+    size: int
+
+
 class DatasetRows:
     """Used on the event loop; files and queries are read in threads."""
 
     def __init__(self, store: EventStore, views: Views) -> None:
         self._store = store
         self._views = views
-        self._indexes: OrderedDict[str, Index] = OrderedDict()
-        self._indexed_chunks = 0
-        self._cached: OrderedDict[str, list[bytes]] = OrderedDict()
-        self._cached_bytes = 0
-        self._sizes: dict[str, int] = {}
+        self._indexes: LRUCache[str, Index] = LRUCache(MAX_INDEXED_CHUNKS, _chunk_count)
+        self._cached: LRUCache[str, _Lines] = LRUCache(MAX_CACHED_BYTES, attrgetter("size"))
 
     async def row_count(self, dataset_id: str, version: int, newest: int) -> int:
         """Rows of the dataset in `version`; `newest` is its present one. Raises NotFound for a version that it never
@@ -95,17 +106,12 @@ class DatasetRows:
     def forget(self, dataset_id: str) -> None:
         """The dataset was unregistered: nothing of it may be shown any more."""
         index = self._indexes.pop(dataset_id, None)
-        if index is not None:
-            self._indexed_chunks -= len(index.chunks)
-            for chunk in index.chunks:
-                rows = self._cached.pop(chunk.blob, None)
-                if rows is not None:
-                    self._cached_bytes -= self._sizes.pop(chunk.blob)
+        for chunk in index.chunks if index is not None else ():
+            self._cached.pop(chunk.blob, None)
 
     async def _index(self, dataset_id: str, newest: int) -> Index:
         known = self._indexes.get(dataset_id)
         if known is not None and known.version >= newest:
-            self._indexes.move_to_end(dataset_id)
             return known
         after = known.version if known is not None else 0
         added, versions = await self._views.read(("dataset",), dataset_views.chunks, dataset_id, after)
@@ -121,16 +127,8 @@ class DatasetRows:
         )
         if index.version < newest:
             raise NotFound(f"There is no dataset {dataset_id!r} any more: it was unregistered.")
-        self._keep_index(dataset_id, index)
-        return index
-
-    def _keep_index(self, dataset_id: str, index: Index) -> None:
-        before = self._indexes.pop(dataset_id, None)
-        self._indexed_chunks += len(index.chunks) - (len(before.chunks) if before else 0)
         self._indexes[dataset_id] = index
-        while self._indexed_chunks > MAX_INDEXED_CHUNKS and len(self._indexes) > 1:
-            _, oldest = self._indexes.popitem(last=False)
-            self._indexed_chunks -= len(oldest.chunks)
+        return index
 
     def _run(self, index: Index, at: int, stop: int) -> list[Chunk]:
         """The chunk at `at`, and those in events behind it that can be read with it."""
@@ -163,24 +161,16 @@ class DatasetRows:
         return _rows_of(recorded)
 
     async def _of_blob(self, digest: str) -> list[bytes]:
-        cached = self._cached.get(digest)
-        if cached is not None:
-            self._cached.move_to_end(digest)
-            return cached
-        rows, size = await asyncio.to_thread(self._lines, digest)
-        if digest not in self._cached:
-            self._cached[digest] = rows
-            self._sizes[digest] = size
-            self._cached_bytes += size
-            while self._cached_bytes > MAX_CACHED_BYTES and len(self._cached) > 1:
-                oldest, _ = self._cached.popitem(last=False)
-                self._cached_bytes -= self._sizes.pop(oldest)
-        return rows
+        lines = self._cached.get(digest)
+        if lines is None:
+            lines = await asyncio.to_thread(self._lines, digest)
+            self._cached[digest] = lines
+        return lines.rows
 
-    def _lines(self, digest: str) -> tuple[list[bytes], int]:
+    def _lines(self, digest: str) -> _Lines:
         content = self._store.blob(digest)
         rows = content.split(b"\n")
-        return rows, len(content) + _ROW_BYTES * len(rows)
+        return _Lines(rows, min(len(content) + _ROW_BYTES * len(rows), MAX_CACHED_BYTES))
 
 
 def _rows_of(recorded: Sequence[Recorded]) -> list[bytes]:

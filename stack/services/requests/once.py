@@ -16,11 +16,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import uuid_utils
+from cachetools import TTLCache
 from msgspec import Struct
 
 from stack.errors import Conflict, Invalid, ReplaystackError
@@ -61,7 +61,6 @@ class Prior(Struct, frozen=True):
 class _Refusal(Struct, frozen=True):
     body_digest: str
     error: ReplaystackError
-    at_s: float
 
 
 class _Running:
@@ -80,7 +79,7 @@ class Once:
         self._store = store
         self._clock_s = clock_s or (lambda: time.time())
         self._running: dict[str, _Running] = {}
-        self._refusals: OrderedDict[str, _Refusal] = OrderedDict()
+        self._refusals: TTLCache[str, _Refusal] = TTLCache(KEPT_REFUSALS, KEY_KEPT_S, self._clock_s)
 
     async def perform(self, post: Post, work: Callable[[str], Awaitable[T]]) -> T | Prior:
         """The result of `work`, or what the request recorded that `post` repeats.
@@ -134,7 +133,7 @@ class Once:
             return _prior(recorded)
         except ReplaystackError as error:
             if post.key and 400 <= error.status < 500 and error.status != 429:
-                self._remember(prefix, body_digest, error)
+                self._refusals[prefix] = _Refusal(body_digest, error)
             raise
 
     def _is_kept(self, post: Post, command: Command) -> bool:
@@ -149,17 +148,11 @@ class Once:
 
     def _repeat_refusal(self, post: Post, prefix: str, body_digest: str) -> None:
         refusal = self._refusals.get(prefix)
-        if refusal is None or self._clock_s() - refusal.at_s > KEY_KEPT_S:
+        if refusal is None:
             return
         if refusal.body_digest != body_digest:
             raise _other_body(post.key)
         raise refusal.error
-
-    def _remember(self, prefix: str, body_digest: str, error: ReplaystackError) -> None:
-        self._refusals[prefix] = _Refusal(body_digest, error, self._clock_s())
-        self._refusals.move_to_end(prefix)
-        while len(self._refusals) > KEPT_REFUSALS:
-            self._refusals.popitem(last=False)
 
 
 def _prior(command: Command) -> Prior:

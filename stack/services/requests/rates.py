@@ -10,11 +10,12 @@ from __future__ import annotations
 import ipaddress
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import TypeVar
+
+from cachetools import LRUCache
 
 from stack.errors import TooManyRequests
 from stack.settings import Settings, is_loopback
@@ -40,7 +41,7 @@ class Buckets:
         self._most = max(1.0, self._per_s * BURST_S)
         self._clock_s = clock_s
         # For each caller the level, and when it was that.
-        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._levels: LRUCache[str, tuple[float, float]] = LRUCache(MAX_BUCKETS)
 
     def wait_s(self, caller: str) -> float:
         """Seconds until the caller's next request is allowed; 0 if it is now."""
@@ -53,9 +54,6 @@ class Buckets:
         if not self._per_s or not amount:
             return
         self._levels[caller] = (self._level(caller) - amount, self._clock_s())
-        self._levels.move_to_end(caller)
-        if len(self._levels) > MAX_BUCKETS:
-            self._levels.popitem(last=False)
 
     def _level(self, caller: str) -> float:
         known = self._levels.get(caller)

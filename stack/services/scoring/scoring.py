@@ -49,15 +49,19 @@ class Scoring:
         self._workers = workers
 
     def functions(self) -> Sequence[Definition]:
-        """All functions."""
+        """All functions, those whose libraries are not installed too."""
         return tuple(registry.DEFINITIONS.values())
 
+    def unavailable(self, function: Definition) -> str:
+        """Why the function cannot be used on this server, with the remedy; empty if it can."""
+        return registry.unavailable(function.id)
+
     def check(self, names: Iterable[str], params: Functions) -> None:
-        """Raises Invalid for what can be told at once: a function that is unknown, parameters of another function
+        """Raises Invalid for what can be told at once: a function that is unknown or not installed, parameters of another function
         or of the wrong type, patterns that RE2 refuses, a judge without a model."""
         asked = list(names)
         for name in asked:
-            check_params(registry.definition(name), params.get(name))
+            check_params(registry.usable(name), params.get(name))
         for name in params:
             if name not in asked:
                 registry.definition(name)
@@ -66,9 +70,9 @@ class Scoring:
                 )
 
     def check_names(self, names: Iterable[str]) -> None:
-        """Raises Invalid for a function that is unknown. Its parameters are not known yet."""
+        """Raises Invalid for a function that is unknown or not installed. Its parameters are not known yet."""
         for name in names:
-            registry.definition(name)
+            registry.usable(name)
 
     async def check_judges(self, params: Functions) -> None:
         """Raises Invalid for a judge model that no provider has."""
@@ -84,7 +88,7 @@ class Scoring:
         `labels` say on whose behalf a judge is asked (attributes of its span). Raises Invalid for a function that
         is unknown.
         """
-        return (await self._score_rows(registry.definition(name), params, [row], labels))[0]
+        return (await self._score_rows(registry.usable(name), params, [row], labels))[0]
 
     def aggregate(
         self, name: str, params: ScoringFnParams | None, score_rows: Sequence[Mapping[str, Any]]
@@ -114,7 +118,7 @@ class Scoring:
             yield ScoredSlice(
                 part,
                 {
-                    name: await self._score_rows(registry.definition(name), params, part, labels)
+                    name: await self._score_rows(registry.usable(name), params, part, labels)
                     for name, params in functions.items()
                 },
             )

@@ -8,11 +8,12 @@ with the input of the next turn, or as not executed.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
+from cachetools import LRUCache
 from msgspec import Raw
 from msgspec.structs import replace
 
@@ -53,9 +54,7 @@ class Conversations:
 
     def __init__(self, store: EventStore, max_bytes: int = 64 * 2**20) -> None:
         self._store = store
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        self._sessions: OrderedDict[str, History] = OrderedDict()
+        self._sessions: LRUCache[str, History] = LRUCache(max_bytes, attrgetter("bytes"))
 
     async def before(self, session_id: str, session: SessionState, turn_id: str) -> History:
         """The messages of all turns of the session that came before `turn_id`, oldest first. Do not change."""
@@ -89,17 +88,12 @@ class Conversations:
         self._keep(session_id, history)
 
     def forget(self, session_id: str) -> None:
-        history = self._sessions.pop(session_id, None)
-        if history is not None:
-            self._bytes -= history.counted
+        self._sessions.pop(session_id, None)
 
     def _keep(self, session_id: str, history: History) -> None:
         self.forget(session_id)
-        history.counted = history.bytes
-        self._sessions[session_id] = history
-        self._bytes += history.counted
-        while self._bytes > self._max_bytes and self._sessions:
-            self._bytes -= self._sessions.popitem(last=False)[1].counted
+        if history.bytes <= self._sessions.maxsize:
+            self._sessions[session_id] = history
 
 
 class Messages(NamedTuple):
@@ -121,8 +115,7 @@ class Told(NamedTuple):
 
 
 class History:
-    """`turns` counts the turns that are in; `pending` are the calls that have no response yet; `counted` is
-    what the cache has accounted for, in bytes."""
+    """`turns` counts the turns that are in; `pending` are the calls that have no response yet."""
 
     def __init__(self) -> None:
         self.turns = 0
@@ -130,7 +123,6 @@ class History:
         self.digests = bytearray()
         self.pending: Pending = {}
         self.bytes = 0
-        self.counted = 0
 
     def add(self, state: TurnState) -> None:
         self.take(told(state, self.pending))
