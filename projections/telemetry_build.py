@@ -63,7 +63,7 @@ class TelemetryWrites(Protocol):
 
     def write(self, file: File) -> AbstractContextManager[Transaction]: ...
 
-    def write_concurrently(self) -> AbstractContextManager[Transaction]: ...
+    def write_concurrently(self, file: File) -> AbstractContextManager[Transaction]: ...
 
 
 class Arrival(Struct):
@@ -181,7 +181,7 @@ class TelemetryBuild:
     def move_chunk(self) -> bool:
         """Moves a chunk of recent spans to where old ones are, while others arrive; false where there is none as
         large as that. Raises StatementRefused, StorageFailed."""
-        with self._target.write_concurrently() as transaction:
+        with self._target.write_concurrently("telemetry") as transaction:
             return move_chunk(transaction, self.schema)
 
     def _arrive(self, transaction: Transaction, arrivals: Sequence[Arrival]) -> None:

@@ -52,7 +52,7 @@ def clean(
 ) -> Cleaned:
     """Removes the content of `deleted` from the tables of `schema`, such as `telemetry.build_3`. The answer includes what
     earlier calls removed since the file was last replaced. Raises StatementRefused, StorageFailed."""
-    with target.write_concurrently() as transaction:
+    with target.write_concurrently("telemetry") as transaction:
         before = _before(transaction)
         kept = drop_kept(transaction)
         spans = _without_content(transaction, schema, deleted, content)

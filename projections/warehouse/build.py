@@ -13,8 +13,9 @@ from msgspec import DecodeError, Struct, json
 from projections.warehouse.errors import LogBehindView, StatementRefused
 from projections.warehouse.feed import Feed, Record, unversioned
 from projections.warehouse.halving import apply_in_halves
-from projections.warehouse.instance import Served, Warehouse
+from projections.warehouse.instance import Warehouse
 from projections.warehouse.plan import Plan, in_schema
+from projections.warehouse.readers import Served
 from projections.warehouse.state import FailedEvent
 from projections.warehouse.transaction import Columns, Transaction, Writes
 
@@ -126,7 +127,7 @@ class Build:
             for name, sql in current.queries.items()
             if self.plan.queries.get(name) == sql
         }
-        warehouse.serve(Served(self.schema, queries, outdated=self.plan.hash != current.hash))
+        warehouse.serve("views", Served(self.schema, queries, outdated=self.plan.hash != current.hash))
 
     def apply(self, records: Sequence[Record]) -> None:
         """Applies records and the position they reach in one transaction. Where the database refuses the data,

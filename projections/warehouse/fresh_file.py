@@ -54,7 +54,8 @@ class FreshFile:
         assert file == self.file
         return self._writer.transaction()
 
-    def write_concurrently(self) -> AbstractContextManager[Transaction]:
+    def write_concurrently(self, file: File) -> AbstractContextManager[Transaction]:
+        assert file == self.file
         return self._writer.transaction()
 
     def is_busy(self) -> bool:

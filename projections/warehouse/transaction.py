@@ -14,6 +14,7 @@ from projections.warehouse.errors import FileDamaged, OutOfMemory, StatementRefu
 from projections.warehouse.reader import Row
 
 File = Literal["views", "telemetry"]
+FILES: tuple[File, ...] = ("views", "telemetry")
 
 # The columns of a batch by name, as `load` takes them and the table `batch` holds them, all of one length. Columns and
 # not rows: a tuple per record is one more thing to collect.

@@ -12,6 +12,7 @@ from projections.warehouse.fresh_file import FreshFile
 from projections.warehouse.halving import apply_in_halves
 from projections.warehouse.instance import Warehouse
 from projections.warehouse.port import Opened
+from projections.warehouse.readers import Served
 from projections.warehouse.transaction import File
 from telemetry.log.port import TelemetryLog
 
@@ -78,7 +79,7 @@ class TelemetryFile:
     def answer(self, tables: StoredTables) -> None:
         tables.build.moved_to(self._warehouse)
         tables.on_spans = self.on_spans
-        self._warehouse.serve_telemetry(tables.build.schema)
+        self._warehouse.serve("telemetry", Served(tables.build.schema))
 
     def tidy(self, *, in_bulk: bool) -> None:
         """Done by the upkeep while nothing comes in."""

@@ -24,6 +24,8 @@ logger = logging.getLogger("replaystack.telemetry")
 TRIM_EVERY_S = 60.0
 OPENING_S = 0.1
 """How often it is looked whether the tables are open."""
+CHECKPOINT_BYTES = 16 << 20
+"""While nothing comes in: until then the newest rows take memory that old ones could be read from."""
 QUIET_S = 2.0
 """When nothing has come in for so long, the tables' file is put in order."""
 _DAY_US = 86_400_000_000
@@ -84,7 +86,7 @@ class Upkeep:
                     self._move()
                 if self._arrived_at is not None and time.monotonic() >= self._arrived_at + QUIET_S:
                     self._arrived_at = None
-                    self._warehouse.checkpoint_telemetry_if_due()
+                    self._warehouse.checkpoint("telemetry", due_bytes=CHECKPOINT_BYTES)
                 if time.monotonic() >= trim_at:
                     trim_at = time.monotonic() + TRIM_EVERY_S
                     self.trim()

@@ -52,6 +52,7 @@ ALSO = {
     "duckdb": {
         "projections.warehouse.attachment",
         "projections.warehouse.fresh_file",
+        "projections.warehouse.readers",
         "projections.warehouse.transaction",
         "stack.providers.rows.parquet_file",
     },

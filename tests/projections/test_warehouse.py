@@ -195,7 +195,7 @@ def test_threads_come_and_go(tmp_path: Path, feed: ListFeed) -> None:
             for thread in threads:
                 thread.join()
         assert found == [1] * 40
-        assert len(warehouse._cursors) <= 5  # Those of ended threads are closed.
+        assert len(warehouse._readers._cursors) <= 5  # Those of ended threads are closed.
 
 
 def test_closed_is_closed(tmp_path: Path, feed: ListFeed) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from projections import span_store
 from projections.telemetry_build import Arrival, TelemetryBuild
 from projections.warehouse.instance import Warehouse
+from projections.warehouse.readers import Served
 from telemetry.log.port import Content
 from telemetry.wire.receive import receive
 from tests.telemetry.otlp_requests import PlainSpan, trace_request
@@ -24,7 +25,7 @@ class StoredTelemetry:
     def __init__(self, folder: Path) -> None:
         self.warehouse = Warehouse.open(folder)
         self.build = TelemetryBuild.open(self.warehouse, "epoch", 0)
-        self.warehouse.serve_telemetry(self.build.schema)
+        self.warehouse.serve("telemetry", Served(self.build.schema))
 
     def add(self, spans: Sequence[PlainSpan]) -> None:
         self.add_request(Content("traces"), trace_request(spans))
@@ -67,7 +68,7 @@ class StoredTelemetry:
         with self.warehouse.write("telemetry") as transaction:
             transaction.run("DELETE FROM telemetry.main.served")
         self.build = TelemetryBuild.open(self.warehouse, "epoch", 0)
-        self.warehouse.serve_telemetry(self.build.schema)
+        self.warehouse.serve("telemetry", Served(self.build.schema))
 
     def close(self) -> None:
         self.warehouse.close()
