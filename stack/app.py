@@ -43,7 +43,6 @@ from stack.http.provider import ProviderController
 from stack.http.query import check_query
 from stack.http.scoring import ScoringController
 from stack.http.scoring_function import ScoringFunctionController
-from stack.http.services import Services
 from stack.http.session import SessionController
 from stack.http.shield import ShieldController
 from stack.http.telemetry import TelemetryController
@@ -85,7 +84,6 @@ def build(server: Server) -> ASGIApp:
         finally:
             await server.stop()
 
-    services = _services(server)
     app = Litestar(
         [
             Router("/v1alpha", route_handlers=[*AGENTS, *EVAL, *TELEMETRY, *ERASURES]),
@@ -95,7 +93,7 @@ def build(server: Server) -> ASGIApp:
             OpenAPIController,
         ],
         before_request=check_query,
-        dependencies={"services": Provide(lambda: services, sync_to_thread=False)},
+        dependencies={"services": Provide(lambda: server, sync_to_thread=False)},
         exception_handlers=exception_handlers(),
         lifespan=[lifespan],
         openapi_config=None,
@@ -106,34 +104,6 @@ def build(server: Server) -> ASGIApp:
     routed = escaping_benchmark_ids(app)
     return edge(
         routed, server.settings, tracing=server.tracing, admin_token=server.folder.token, rates=server.rates
-    )
-
-
-def _services(server: Server) -> Services:
-    return Services(
-        agents=server.agents,
-        sessions=server.sessions,
-        turns=server.turns,
-        datasets=server.datasets,
-        row_reader=server.row_reader,
-        scoring=server.scoring,
-        row_scoring=server.row_scoring,
-        benchmarks=server.benchmarks,
-        evaljobs=server.evaljobs,
-        comparisons=server.comparisons,
-        erasures=server.erasures,
-        states=server.states,
-        views=server.views,
-        once=server.once,
-        models=server.models,
-        chat_completions=server.chat_completions,
-        telemetry=server.telemetry,
-        telemetry_export=server.telemetry_export,
-        telemetry_store=server.telemetry_store,
-        engine=server.engine,
-        server_state=server.state,
-        settings=server.settings,
-        rates=server.rates,
     )
 
 
@@ -154,7 +124,7 @@ class _Process(uvicorn.Server):
         self._ports = OtlpPorts(
             server.settings, server.telemetry_store.intake, server.folder.token, server.rates
         )
-        server.state.ports = self._ports.state
+        server.server_state.ports = self._ports.state
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

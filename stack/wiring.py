@@ -12,6 +12,7 @@ from projections.warehouse.engine import Engine
 from projections.warehouse.reader import HydratingReader
 from schemas.events.turn import Owner
 from stack.data_folder import DataFolder
+from stack.http.services import Services
 from stack.log_loss import open_log_and_views
 from stack.providers.fetch.guarded import GuardedFetcher
 from stack.providers.fetch.port import Fetcher
@@ -28,6 +29,7 @@ from stack.services.datasets.dataset import DatasetService
 from stack.services.effects import RealEffects
 from stack.services.erasure import Erasures
 from stack.services.evals.benchmark import BenchmarkService
+from stack.services.evals.candidates import Candidates
 from stack.services.evals.comparison import ComparisonService
 from stack.services.evals.evaljob import EvalJobService
 from stack.services.evals.evaljob_driver import EvalJobDriver, EvalLimits
@@ -55,13 +57,13 @@ from stack.workers.pool import OneWorker
 from stack.workers.process import Spec
 from telemetry.own.signals import Signals
 from telemetry.store import decoding_worker
-from telemetry.store.store import Retention, TelemetryStore
+from telemetry.store.store import OnDamage, Retention, TelemetryStore
 from telemetry.wire.decoded import Wanted
 
 logger = logging.getLogger("replaystack.server")
 
 
-class Server:
+class Server(Services):
     """Everything that one server is made of. Made inside the event loop that it will live in."""
 
     def __init__(
@@ -152,16 +154,10 @@ class Server:
         self.row_scoring = RowScoring(self.scoring, self.datasets)
         eval_driver = EvalJobDriver(
             job_runs,
-            self.store,
+            Candidates(self.store, self.models, self.agents, self.sessions, self.turns, effects, content),
             self.states,
             self.datasets,
-            self.models,
-            self.agents,
-            self.sessions,
-            self.turns,
             self.scoring,
-            effects,
-            content,
             self.tracing,
             EvalLimits(
                 eval_concurrency=settings.eval_concurrency,
@@ -199,7 +195,7 @@ class Server:
             self.signals,
             settings.telemetry_retention_days,
         )
-        self.state = ServerState(
+        self.server_state = ServerState(
             str(folder.path),
             self.store,
             self.engine,
@@ -220,8 +216,7 @@ class Server:
                 Retention(self.settings.telemetry_retention_days, self.settings.telemetry_retention_bytes),
                 decoding_process(),
                 refuses=self.store.trouble,
-                accept_loss=accept_loss,
-                drop_kept_tables=drop_kept_tables,
+                on_damage=OnDamage(accept_loss, drop_kept_tables),
             )
             opened.pop_all()
 

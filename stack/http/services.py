@@ -3,8 +3,6 @@ or more (0.3 ms of CPU a request)."""
 
 from __future__ import annotations
 
-from msgspec import Struct
-
 from projections.warehouse.engine import Engine
 from stack.providers.inference.registry import Models
 from stack.providers.rows.port import RowReading
@@ -30,8 +28,8 @@ from stack.settings import Settings
 from telemetry.store.store import TelemetryStore
 
 
-class Services(Struct, frozen=True, kw_only=True):
-    """The use cases of one server, as `stack/wiring.py` made them."""
+class Services:
+    """The use cases of one server. `Server` in `stack/wiring.py` is one of these, and makes them."""
 
     agents: AgentService
     sessions: SessionService

@@ -27,7 +27,7 @@ class Run(ABC):
     """
 
     def __init__(self, store: EventStore, stream: str) -> None:
-        self._store = store
+        self.store = store
         self.stream = stream
         self.version = 0
         self.live = LiveFrames()
@@ -65,7 +65,7 @@ class Run(ABC):
 
     async def load(self) -> None:
         """Takes over what the log has, a page at a time: it may be a hundred thousand events."""
-        while page := await self._store.read_stream(self.stream, self.version, self.version + PAGE_EVENTS):
+        while page := await self.store.read_stream(self.stream, self.version, self.version + PAGE_EVENTS):
             frames: list[Frame] = []
             for recorded in page:
                 self.version = recorded.version

@@ -33,10 +33,23 @@ _MAX_LISTED = 20
 
 
 class Retention(Struct, frozen=True):
-    """How long telemetry is kept: so many days after its receipt, and so many bytes of it as it came."""
+    """How long telemetry is kept: so many days after its receipt, and so many bytes of it as it came. It is removed in
+    segments of `segment_bytes`."""
 
     max_age_days: float
     max_bytes: int
+    segment_bytes: int = SEGMENT_BYTES
+
+
+class OnDamage(Struct, frozen=True):
+    """What a start does about what was lost: `accept_loss` accepts all damage of the log, `drop_kept_tables` drops
+    tables that were kept from a damaged log."""
+
+    accept_loss: bool = False
+    drop_kept_tables: bool = False
+
+
+NOTHING_ACCEPTED = OnDamage()
 
 
 class StoreState(Struct, frozen=True):
@@ -59,9 +72,8 @@ class StoreState(Struct, frozen=True):
 
 
 class TelemetryStore:
-    """Made in the event loop that its intake belongs to. With `accept_loss`, all damage of the log is accepted; with
-    `drop_kept_tables`, tables that were kept from a damaged log are dropped. Raises OSError when the log cannot be
-    opened, and StorageFailed."""
+    """Made in the event loop that its intake belongs to. Raises OSError when the log cannot be opened, and
+    StorageFailed."""
 
     def __init__(
         self,
@@ -70,24 +82,22 @@ class TelemetryStore:
         retention: Retention,
         decoding: DecodingProcess,
         *,
-        segment_bytes: int = SEGMENT_BYTES,
         clocks: Clocks = SYSTEM_CLOCKS,
         refuses: Callable[[], str] = lambda: "",
-        accept_loss: bool = False,
-        drop_kept_tables: bool = False,
+        on_damage: OnDamage = NOTHING_ACCEPTED,
     ) -> None:
         self._warehouse = warehouse
-        if drop_kept_tables:
+        if on_damage.drop_kept_tables:
             _drop_kept_tables(warehouse)
         tables = _tables_state(warehouse)
         self._log = SegmentLog(
             folder / "telemetry",
             tables=(tables.epoch, tables.position),
-            segment_bytes=segment_bytes,
+            segment_bytes=retention.segment_bytes,
             clock_us=clocks.wall_us,
             refuses=refuses,
         )
-        if accept_loss:
+        if on_damage.accept_loss:
             self._log.accept_loss()
         self._decoder = Decoder(decoding)
         self._projector = Projector(warehouse, self._log, self._decoder)

@@ -10,6 +10,7 @@ import pytest
 from tests.architecture.sources import ROOT, Module, modules
 
 MAX_LINES = 400
+MAX_PARAMETERS = 7
 SHAPELESS = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
 
 
@@ -35,6 +36,18 @@ def test_no_file_is_asking_to_be_two() -> None:
     files = [path for folder in ("schemas", "projections", "telemetry", "stack", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]  # fmt: skip
     long = {str(path.relative_to(ROOT)): lines for path in files if (lines := path.read_text().count("\n")) > MAX_LINES}  # fmt: skip
     assert long == {}
+
+
+def test_no_constructor_takes_more_than_seven_parameters() -> None:
+    """More of them are parts of something that has a name: group them."""
+    wrong = [
+        f"{module.where}:{node.lineno}"
+        for module in modules()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__"
+        if len([*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]) > 1 + MAX_PARAMETERS
+    ]
+    assert wrong == []
 
 
 @pytest.mark.parametrize("module", modules(), ids=lambda module: module.where)

@@ -23,7 +23,7 @@ from stack.wiring import decoding_process
 from telemetry.log import segment_log
 from telemetry.log.port import Content, LogFailed
 from telemetry.store import arrivals, upkeep
-from telemetry.store.store import Retention, TelemetryStore
+from telemetry.store.store import OnDamage, Retention, TelemetryStore
 from telemetry.wire.decoded import Wanted
 from telemetry.wire.refusals import Malformed
 from tests.telemetry.otlp_metrics import PlainPoint, metrics_request
@@ -31,7 +31,7 @@ from tests.telemetry.otlp_requests import BASE_NS, PlainSpan, trace_request
 
 pytestmark = pytest.mark.anyio
 
-FOREVER = Retention(10_000.0, 2**40)
+FOREVER = Retention(10_000.0, 2**40, 8_000)
 CHANCE = random.Random(7)
 
 
@@ -41,7 +41,7 @@ class Opened:
     def __init__(self, folder: Path, retention: Retention, **flags: bool) -> None:
         self.warehouse = Warehouse.open(folder)
         self.store = TelemetryStore(
-            folder, self.warehouse, retention, decoding_process(), segment_bytes=8_000, **flags
+            folder, self.warehouse, retention, decoding_process(), on_damage=OnDamage(**flags)
         )
         self.store.start()
 
@@ -303,7 +303,7 @@ async def test_what_is_removed_leaves_what_a_rebuild_makes(
     async with opened(tmp_path) as made:
         await filled(made)
         all_of_it = await made.contents()
-    async with opened(tmp_path, Retention(10_000.0, 12_000)) as made:
+    async with opened(tmp_path, Retention(10_000.0, 12_000, 8_000)) as made:
         await until(lambda: len(list((tmp_path / "telemetry").glob("*.otlp"))) <= 2)
         while len((left := await made.contents())["spans"]) == len(all_of_it["spans"]):
             await asyncio.sleep(0.05)

@@ -122,7 +122,7 @@ class EvalJobService:
         self._driver.refuse_if_closing()
         self._scoring.check(functions, config.scoring_params or {})
         await self._scoring.check_judges(config.scoring_params or {})
-        candidate = await self._driver.checked_candidate(config.eval_candidate)
+        candidate = await self._driver.candidates.checked(config.eval_candidate)
         return payload.benchmark_config(config, candidate)
 
     async def _open(

@@ -8,24 +8,14 @@ from functools import partial
 from msgspec import Struct
 
 from projections import wire
-from schemas.api.eval import EvalCandidate as RequestedCandidate
-from schemas.api.eval import ModelCandidate
 from schemas.api.scoring_function import ScoringFnParams
 from schemas.events.evaljob import EvalJobScheduled
-from schemas.events.payload import EvalCandidate
-from stack.domain import payload
-from stack.domain.agent import sampling_params
 from stack.domain.benchmark import is_number
 from stack.errors import InternalError, Invalid, Unavailable
-from stack.eventstore import EventStore
-from stack.providers.inference.registry import Models
 from stack.runs.runs import Runs
-from stack.services.agents.agent import AgentService
-from stack.services.agents.session import SessionService
 from stack.services.datasets.dataset import DatasetService
-from stack.services.effects import Effects
-from stack.services.evals.agent_candidate import AgentAnswers
-from stack.services.evals.candidate import WHERE, Candidate, ModelAnswers, agent_of
+from stack.services.evals.candidate import agent_of
+from stack.services.evals.candidates import Candidates
 from stack.services.evals.eval_rows import MissingRows
 from stack.services.evals.evaljob_run import EvalJobRun, Work
 from stack.services.evals.row_evaluator import RowEvaluator, RowLimits
@@ -33,8 +23,6 @@ from stack.services.evals.running_job import RunningJob
 from stack.services.requests.caller import Caller
 from stack.services.scoring.scoring import Scoring
 from stack.services.state import States
-from stack.services.turns.content import ContentLoader
-from stack.services.turns.turn import TurnService, check_capabilities
 from telemetry.own import conventions as names
 from telemetry.own.tracing import Tracing
 
@@ -57,30 +45,18 @@ class EvalJobDriver:
     def __init__(
         self,
         runs: Runs[RunningJob],
-        store: EventStore,
+        candidates: Candidates,
         states: States,
         datasets: DatasetService,
-        models: Models,
-        agents: AgentService,
-        sessions: SessionService,
-        turns: TurnService,
         scoring: Scoring,
-        effects: Effects,
-        content: ContentLoader,
         tracing: Tracing,
         limits: EvalLimits,
     ) -> None:
         self.runs = runs
-        self._store = store
+        self.candidates = candidates
         self._states = states
         self._datasets = datasets
-        self._models = models
-        self._agents = agents
-        self._sessions = sessions
-        self._turns = turns
         self._scoring = scoring
-        self._effects = effects
-        self._content = content
         self._tracing = tracing
         self._limits = limits
         # Rows that a caller waits for do not queue up behind jobs that take hours.
@@ -97,19 +73,6 @@ class EvalJobDriver:
         if running >= MAX_JOBS:
             raise Unavailable(f"{running} jobs are scheduled or running; try again.", retry_after=30)
 
-    async def checked_candidate(self, candidate: RequestedCandidate) -> EvalCandidate:
-        """The candidate, normalised, as it is stored. Raises Invalid for an unknown model and for what it cannot do."""
-        if isinstance(candidate, ModelCandidate):
-            params = sampling_params(candidate.sampling_params, f"{WHERE}.sampling_params")
-            normal = payload.model_candidate(candidate, payload.sampling_params(params))
-        else:
-            config = self._agents.normalised(candidate.config, f"{WHERE}.config")
-            normal = EvalCandidate(type="agent", config=config)
-        config = agent_of(normal)
-        provider, _ = await self._models.resolve(config.model)
-        check_capabilities(config, provider, WHERE)
-        return normal
-
     def launch(self, job: RunningJob, caller: Caller, *, left: bool = False) -> None:
         """Starts the run of an open job in the background, as soon as there is a place for it. `left` by an earlier
         process."""
@@ -118,7 +81,6 @@ class EvalJobDriver:
             caller,
             self.runs,
             partial(self._prepare, job, caller, left),
-            self._store,
             self._states,
             self._scoring,
             self._limits.eval_concurrency,
@@ -153,7 +115,7 @@ class EvalJobDriver:
         scheduled = job.state.scheduled
         assert scheduled is not None
         evaluator = RowEvaluator(
-            await self._candidate(job, scheduled, left),
+            await self.candidates.of_job(job, left),
             self._scoring,
             _scoring_params(scheduled),
             self._tracing,
@@ -165,23 +127,6 @@ class EvalJobDriver:
             labels_of(job),
         )
         return Work(MissingRows(self._datasets, job.state), evaluator)
-
-    async def _candidate(self, job: RunningJob, scheduled: EvalJobScheduled, left: bool) -> Candidate:
-        candidate = scheduled.config.eval_candidate
-        if candidate.type == "model":
-            provider, model = await self._models.resolve(candidate.model or "")
-            return ModelAnswers(candidate, provider, model, self._effects, self._content)
-        if candidate.type != "agent":
-            raise Invalid(f"{WHERE} has the type {candidate.type!r}, which this release does not know.")
-        return AgentAnswers(
-            scheduled.agent_id,
-            f"{job.benchmark_id}/{job.job_id}",
-            self._store,
-            self._sessions,
-            self._turns,
-            is_cancelled=lambda: job.stopping is not None and job.stopping[0] == "cancelled",
-            look_for_earlier=left,
-        )
 
 
 def labels_of(job: RunningJob) -> dict[str, str]:

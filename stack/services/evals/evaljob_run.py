@@ -19,7 +19,7 @@ from schemas.events.payload import TurnError
 from stack.domain import benchmark as benchmarks
 from stack.domain import evaljob as evaljobs
 from stack.errors import InternalError, ReplaystackError
-from stack.eventstore import EventStore, StreamWrite, stream_name
+from stack.eventstore import StreamWrite, stream_name
 from stack.runs.run import Stop
 from stack.runs.runs import Runs, Superseded
 from stack.services.evals.eval_rows import MissingRows
@@ -55,7 +55,6 @@ class EvalJobRun:
         caller: Caller,
         runs: Runs[RunningJob],
         prepare: Prepare,
-        store: EventStore,
         states: States,
         scoring: Scoring,
         concurrency: int,
@@ -64,7 +63,6 @@ class EvalJobRun:
         self._caller = caller
         self._runs = runs
         self._prepare = prepare
-        self._store = store
         self._states = states
         self._scoring = scoring
         self._concurrency = concurrency
@@ -150,7 +148,7 @@ class EvalJobRun:
         await self._record()
         scheduled = self._job.state.scheduled
         assert scheduled is not None
-        return await aggregates_of(self._store, self._job.stream, scheduled, self._scoring)
+        return await aggregates_of(self._job.store, self._job.stream, scheduled, self._scoring)
 
     async def _record(self, events: Sequence[Event] = ()) -> None:
         """Records the rows that are done, then these events."""

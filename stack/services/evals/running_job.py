@@ -47,7 +47,7 @@ class RunningJob(Run):
         return ()
 
     async def stored(self, after: StreamPosition) -> list[Frame]:
-        page = await self._store.read_stream(self.stream, after.version, after.version + PAGE_EVENTS)
+        page = await self.store.read_stream(self.stream, after.version, after.version + PAGE_EVENTS)
         return [frame_of(recorded) for recorded in page]
 
     def wire(self) -> Job:

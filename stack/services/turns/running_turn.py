@@ -52,7 +52,7 @@ class RunningTurn(Run):
         return self.frames.apply(event, recorded_at, self.version, live=live)
 
     async def stored(self, after: StreamPosition) -> list[Frame]:
-        record = RunningTurn(self._store, self.session_id, self.turn_id)
+        record = RunningTurn(self.store, self.session_id, self.turn_id)
         await record.load()
         return record.live.after(after)
 
