@@ -235,9 +235,9 @@ def _check_together(settings: Settings) -> None:
     """What no single value shows. Raises ConfigError."""
     names = [key.name for key in settings.api_keys]
     if ADMIN in names:
-        raise ConfigError(f"api_keys: the name {ADMIN!r} is taken by this machine's own commands.")
+        raise ConfigError(f"api_keys: the name {ADMIN!r} is reserved for the commands on this machine.")
     if len(set(names)) < len(names) or len({key.key for key in settings.api_keys}) < len(names):
-        raise ConfigError("api_keys: each name and each key may be there once only.")
+        raise ConfigError("api_keys: names and keys must be unique.")
     ids = [provider.id for provider in settings.inference]
     if settings.openai_base_url:
         ids.append("openai")

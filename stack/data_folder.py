@@ -131,7 +131,7 @@ def _locked(folder: Path) -> IO[bytes]:
     other = running_server(folder)
     where = f" (process {other.pid}, {other.url})" if other else ""
     raise FolderInUse(
-        f"Another server works on {folder}{where}. Stop it, or give this one a folder of its own with --data."
+        f"{folder} is in use by another server{where}. Stop that server, or choose another folder with --data."
     )
 
 

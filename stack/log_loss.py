@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 REMEDY = (
     "Serve a backup with --data, or put its files into this folder after moving the old events.sqlite* files away. If "
-    "there is no backup, `replaystack serve --accept-loss` goes on with the events that are left: it sets the read "
+    "there is no backup, `replaystack serve --accept-loss` continues with the events that are left: it sets the read "
     "models aside as views.duckdb.lost-*, which is the only copy of what was lost, and builds new ones."
 )
 

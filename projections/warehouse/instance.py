@@ -230,7 +230,7 @@ class Warehouse:
                 path.unlink(missing_ok=True)
             with suppress(duckdb.Error):
                 root.execute(f"DETACH {file}")
-            _log.error("There is no space on the disk to open the %s: they are built in memory.", file)
+            _log.error("No disk space is left to open the %s: they are built in memory.", file)
             self._in_memory |= {file}
         root.execute(f"ATTACH ':memory:' AS {file}")
 

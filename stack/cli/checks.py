@@ -51,7 +51,7 @@ class Check(Struct, frozen=True, omit_defaults=True):
 _STARTING = Check(
     "server",
     "warning",
-    "a server is starting on this data folder, or ending, or a command works on it",
+    "a server is starting on this data folder, or stopping, or a command is using it",
     "Wait, and check again: the log and the read models are checked once it answers.",
 )
 
@@ -103,7 +103,7 @@ def _data_folder(data: Path) -> Iterator[Check]:
         data = parent
     elif not data.is_dir() or not os.access(data, os.R_OK | os.W_OK | os.X_OK):
         remedy = f"chown or chmod it for the user {os.getuid()}, or choose another with --data."
-        yield Check("data", "problem", f"{data} is no folder that can be read and written", remedy)
+        yield Check("data", "problem", f"{data} is not a folder that can be read and written", remedy)
         return
     elif data.stat().st_mode & 0o077:
         owner = data.stat().st_uid
@@ -149,7 +149,7 @@ def _served_log(data: Path, state: dict[str, Any]) -> Iterator[Check]:
     else:
         yield _verified_log(data)[0]
     if state["log"].get("trouble"):
-        remedy = "Free some space; the server goes on by itself."
+        remedy = "Free some space; the server then recovers by itself."
         yield Check("log", "problem", state["log"]["trouble"], remedy)
     view = state["view"]
     told = f"at position {view['position']} of {view['head']}"
@@ -159,7 +159,7 @@ def _served_log(data: Path, state: dict[str, Any]) -> Iterator[Check]:
         detail += f"{failed['position']} ({failed['name']}): {failed['error']}"
         yield Check("view", "problem", detail, "`replaystack rebuild`; if it stays, report the error.")
     elif view["degraded"]:
-        remedy = "The server goes on trying; look at its log and at the disk."
+        remedy = "The server keeps trying; look at its log and at the disk."
         yield Check("view", "problem", f"{told}; {view.get('last_error') or 'degraded'}", remedy)
     elif view["rebuilding"]:
         yield Check("view", "warning", f"{told}, being rebuilt", "Wait; what is there is served meanwhile.")
@@ -275,7 +275,7 @@ def _telemetry(state: dict[str, Any]) -> Iterator[Check]:
         detail = f"{told}; {state['damage_count']} damages, the first: {state['damage'][0]}"
         yield Check("telemetry", "problem", detail, REMEDY)
     elif state["trouble"]:
-        remedy = "The server goes on trying; look at its log and at the disk."
+        remedy = "The server keeps trying; look at its log and at the disk."
         yield Check("telemetry", "problem", f"{told}; {state['trouble']}", remedy)
     elif behind > LAG_WARNING_REQUESTS:
         yield Check(

@@ -26,7 +26,7 @@ def show_list(server: Connection, as_json: bool) -> None:
         click.echo(msgspec.json.format(msgspec.json.encode({"data": told})))
         return
     if not told:
-        click.echo("There is no dataset. `replaystack datasets import FILE` makes one.")
+        click.echo("There are no datasets. `replaystack datasets import FILE` creates one.")
         return
     table = _table("id", "purpose", "rows", "version", "source")
     table.columns[0].overflow = "fold"

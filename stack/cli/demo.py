@@ -92,7 +92,7 @@ class _Demo:
             "POST", f"/v1alpha/agents/{self._agent}/session", {"session_name": "museum visit"}
         )["session_id"]
         self._say(
-            f"The agent runs on {story.MODEL}: it quotes its documents by lexical search. It is no language "
+            f"The agent runs on {story.MODEL}: it quotes its documents by lexical search. It is not a language "
             "model; it is built in so that this needs none. It is given a leaflet to read."
         )
         documents = [story.document(story.LEAFLET)]
@@ -128,7 +128,7 @@ class _Demo:
         took_s = self._server.start()
         self._say(f"Server process {self._server.pid} answers at {self._server.url} after {took_s:.1f} s.")
         ask = self._server.connection.ask
-        self._console.print("  [bold]It goes on with the turn that was cut off:[/]")
+        self._console.print("  [bold]It continues the turn that was cut off:[/]")
         self._follow(self._server.connection.stream("GET", f"{self._turns()}/{killed}/stream"), killed)
         session = ask("GET", f"{self._sessions()}/{self._session}")
         there = {turn["turn_id"]: turn["output_message"]["content"] for turn in session["turns"]}

@@ -54,7 +54,7 @@ def scheduled(
         try:
             config["eval_candidate"] = {"type": "agent", "config": msgspec.json.decode(agent.read_bytes())}
         except msgspec.DecodeError as error:
-            raise click.UsageError(f"{agent} is no JSON: {error}.") from None
+            raise click.UsageError(f"{agent} is not JSON: {error}.") from None
     else:
         config["eval_candidate"] = _model(str(model), system, temperature, max_tokens)
     answer = connection.ask(
@@ -94,7 +94,7 @@ def follow(connect: Callable[[], Connection], job: JobName, as_json: bool) -> bo
             _follow(connect, job, progress)
     except KeyboardInterrupt:
         console.print(
-            f"The job goes on. See it with: replaystack eval show {job.name}\n"
+            f"The job continues. See it with: replaystack eval show {job.name}\n"
             f"End it with: replaystack eval cancel {job.name}"
         )
         return False
@@ -133,7 +133,7 @@ def _follow(connect: Callable[[], Connection], job: JobName, progress: Progress)
         except (OSError, http.client.HTTPException) as error:
             lost_at = lost_at or time.monotonic()
             if time.monotonic() - lost_at > RECONNECT_S:
-                raise ConnectionError(f"{error}; the job goes on when the server does") from error
+                raise ConnectionError(f"{error}; the job continues when the server is back") from error
         time.sleep(RETRY_S)
         # A server that was started again has another port; until it answers it is starting (Unavailable).
         with suppress(NotFound, Unavailable):

@@ -32,7 +32,7 @@ def whole_id(server: Connection, beginning: str) -> str:
     text = beginning.strip().lower()
     if not re.fullmatch(r"[0-9a-f]{1,32}", text):
         raise Invalid(
-            f"{beginning[:60]!r} is no trace id: that is 32 hexadecimal digits, or the first of them."
+            f"{beginning[:60]!r} is not a trace id: a trace id is 32 hexadecimal digits, or the first of them."
         )
     if len(text) == 32:
         return text

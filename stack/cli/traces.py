@@ -41,7 +41,7 @@ def command(conditions: tuple[str, ...], errors: bool, limit: int, as_json: bool
         click.echo(msgspec.json.format(msgspec.json.encode(found)))
         return
     if not found["data"]:
-        click.echo("No trace matches." if conditions or errors else "There is no trace yet.")
+        click.echo("No trace matches." if conditions or errors else "There are no traces yet.")
         return
     from stack.cli.trace_table import show_traces
     from stack.cli.trace_tree import console

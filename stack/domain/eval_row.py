@@ -73,7 +73,7 @@ def read_row(text: bytes, answered: bool = True) -> EvalRow:
     try:
         values = _row.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Invalid(f"The row is no JSON object: {error}.") from None
+        raise Invalid(f"The row is not a JSON object: {error}.") from None
     messages = _asked(values)
     expected = next((values[name] for name in _ANSWERS if values.get(name) is not None), None)
     if answered and expected is None:
@@ -99,7 +99,7 @@ def _conversation(value: Any, field: str) -> tuple[RowMessage, ...]:
     try:
         found = _messages.decode(value) if isinstance(value, str) else msgspec.convert(value, list[_Message])
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise Invalid(f"{field} is no list of messages, nor one as JSON text: {error}.") from None
+        raise Invalid(f"{field} is neither a list of messages nor the JSON text of one: {error}.") from None
     if not any(message.role == "user" for message in found):
         raise Invalid(f"{field} has no user message.")
     return tuple(RowMessage(message.role, _content_of(message.content)) for message in found)
@@ -114,7 +114,7 @@ def _single(value: Any, field: str) -> Content:
     try:
         return _content_of(msgspec.convert(value, _Content))
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise Invalid(f"{field} is no content: {error}.") from None
+        raise Invalid(f"{field} is not valid content: {error}.") from None
 
 
 def _from_json(value: Any) -> Any:

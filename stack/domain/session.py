@@ -51,7 +51,7 @@ def create(agent_id: str, session_name: str) -> list[Event]:
     size = len(session_name.encode("utf-8", "surrogatepass"))
     if size > MAX_NAME_BYTES:
         raise Invalid(
-            f"session_name has {size} bytes; at most {MAX_NAME_BYTES} are taken. Give a shorter name."
+            f"session_name has {size} bytes; at most {MAX_NAME_BYTES} are allowed. Give a shorter name."
         )
     return [SessionCreated(agent_id=agent_id, session_name=session_name)]
 

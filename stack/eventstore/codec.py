@@ -37,7 +37,9 @@ class Codec:
         except KeyError:
             raise TypeError(f"{type(event).__name__} is not a registered event") from None
         except UnicodeEncodeError:
-            raise Invalid("The text holds half of a surrogate pair, which is no Unicode character.") from None
+            raise Invalid(
+                "The text holds half of a surrogate pair, which is not a Unicode character."
+            ) from None
         except RecursionError:
             raise Invalid("The request is nested too deeply to be stored.") from None
 

@@ -204,7 +204,7 @@ class EventStore:
         try:
             "".join([append.command, *append.redact, *[stream for stream, _ in expected]]).encode()
         except UnicodeEncodeError:
-            raise Invalid("An id holds half of a surrogate pair, which is no Unicode character.") from None
+            raise Invalid("An id holds half of a surrogate pair, which is not a Unicode character.") from None
         submission = Submission(rows, expected, append)
         if blobs:
             submission.blobs = blobs
@@ -332,4 +332,4 @@ def _check_text(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise Invalid("The text holds half of a surrogate pair, which is no Unicode character.") from None
+        raise Invalid("The text holds half of a surrogate pair, which is not a Unicode character.") from None

@@ -78,10 +78,10 @@ class Access:
         if path in OPEN_PATHS or not (self._keys or path.startswith(ADMIN_PATHS)):
             return ""
         if not given:
-            raise Unauthenticated("This needs a key: send it as `Authorization: Bearer <key>`.")
+            raise Unauthenticated("This request needs an API key: send it as `Authorization: Bearer <key>`.")
         if path.startswith(ADMIN_PATHS):
             raise Forbidden("This is for the commands on the server's own machine (`replaystack doctor`).")
-        raise Forbidden("The key is not known to this server.")
+        raise Forbidden("The API key is unknown.")
 
 
 def cors_headers(origin: str) -> Headers:

@@ -59,7 +59,7 @@ def edge(
         if scope["type"] == "http":
             await _Exchange(app, gate, scope, receive, send).run()
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008, "reason": "There are no websockets here."})
+            await send({"type": "websocket.close", "code": 1008, "reason": "WebSockets are not supported."})
         else:
             await app(scope, receive, send)
 
@@ -164,7 +164,7 @@ class _Exchange:
         state["traceparent"] = span.traceparent
         state["tracestate"] = span.tracestate
         if repeated:
-            raise Invalid(f"The header {repeated.decode()} is there twice.")
+            raise Invalid(f"The header {repeated.decode()} is given twice.")
         origin = self._text(b"origin")
         self._gate.access.check_host(self._text(b"host"))
         foreign = (

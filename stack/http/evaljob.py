@@ -128,7 +128,7 @@ class EvalJobController(Controller):
             await services.once.perform(post_of(request, body), services.rates.for_models(evaluate)),
         )
         if job is not None and not await job.ended():
-            raise Unavailable("The server is shutting down; the evaluation goes on after its next start.")
+            raise Unavailable("The server is shutting down; the evaluation continues after the next start.")
         if job is not None and job.state.status == "cancelled":
             raise Conflict(f"The evaluation was cancelled. {job.state.cancel_reason}")
         return await _result(services, name, job_id)
@@ -146,7 +146,7 @@ async def _result(services: Services, name: str, job_id: str) -> ASGIResponse:
     """The result of a job that has ended, made where it is read: it may be large."""
     view = await services.evaljobs.view(name, job_id)
     if not view.has_ended:
-        raise Unavailable("The server is shutting down; the job goes on after its next start.")
+        raise Unavailable("The server is shutting down; the job continues after the next start.")
     headers = {STATUS_HEADER: view.outcome.status, ID_HEADER: job_id}
     if view.outcome.dataset_version:
         headers[VERSION_HEADER] = str(view.outcome.dataset_version)

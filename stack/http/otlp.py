@@ -136,7 +136,7 @@ async def _body_taken(content: Content, request: Request[Any, Any, Any], service
     """Raises Malformed, TooLarge, IntakeFull, TelemetryLogError, and BodyRefused, which the edge answers."""
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > MAX_BYTES:
-        raise TooLarge(f"The body has {length} bytes; at most {MAX_BYTES} are taken. Send less at a time.")
+        raise TooLarge(f"The body has {length} bytes; at most {MAX_BYTES} are accepted. Send less at a time.")
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)

@@ -137,7 +137,9 @@ async def _whole(turn: RunningTurn, url: str) -> ASGIResponse:
     await turn.ended()
     if turn.state.status == "running":
         raise Unavailable(
-            "The server is shutting down; the turn goes on after its next start.", retry_after=5, instance=url
+            "The server is shutting down; the turn continues after the next start.",
+            retry_after=5,
+            instance=url,
         )
     if turn.state.status == "failed":
         _raise_failure(turn, url)

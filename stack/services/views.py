@@ -47,7 +47,7 @@ class Views:
             return await loop.run_in_executor(self._threads, lambda: query(self._reader, *args, **kwargs))
         except ViewBehind as error:
             raise Unavailable(
-                f"The read models are not there yet: {error} Try again.", retry_after=2
+                f"The read models are not available yet: {error} Try again.", retry_after=2
             ) from error
 
     def close(self) -> None:

@@ -102,7 +102,7 @@ class Starter:
 
 
 def _closed() -> Closed:
-    return Closed("no worker is started any more")
+    return Closed("no more workers are started")
 
 
 def _end_unwanted(starting: Future[Worker]) -> None:

@@ -47,7 +47,9 @@ class Signals:
             try:
                 await asyncio.wait_for(asyncio.wrap_future(flushed), FLUSH_TIMEOUT_S)
             except TimeoutError:
-                logger.warning("own telemetry was not stored within %.0f s; a read goes on", FLUSH_TIMEOUT_S)
+                logger.warning(
+                    "own telemetry was not stored within %.0f s; a read continues without it", FLUSH_TIMEOUT_S
+                )
 
     def close(self) -> None:
         """Hands over what is left. What ends later goes to external collectors only. Blocks for 3 s at most."""

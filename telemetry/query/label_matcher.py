@@ -65,6 +65,6 @@ def _compiled(pattern: str, where: str) -> Any:
         reason = error.args[0] if error.args else ""
         said = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
         raise QueryInvalid(
-            f"{where}.value is no pattern: {said[:200]}. Patterns are RE2's, which has no look-around and no "
+            f"{where}.value is not a valid pattern: {said[:200]}. Patterns are RE2's, which has no look-around and no "
             "back-references."
         ) from None

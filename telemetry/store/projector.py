@@ -41,7 +41,7 @@ class Projector:
     def trouble(self) -> str:
         """Why the tables do not follow the log; empty when they do."""
         error = self._follower.follower_state().last_error
-        return f"Its tables are in trouble ({error.partition(':')[0]})." if error else ""
+        return f"Its tables have failed and are being repaired ({error.partition(':')[0]})." if error else ""
 
     @property
     def position(self) -> int:

@@ -59,7 +59,7 @@ def _members(body: bytes, max_bytes: int) -> bytes:
 def _stream(body: bytes, window_bits: int, max_bytes: int) -> bytes:
     content, end = _unpacked_from(body, 0, window_bits, max_bytes, max_bytes)
     if end < len(body):
-        raise Malformed("The body goes on behind its deflate stream.")
+        raise Malformed("The body continues after the end of its deflate stream.")
     return content
 
 

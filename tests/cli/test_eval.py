@@ -81,7 +81,7 @@ def test_an_agent_is_run_from_its_file(server: Replaystack, tmp_path: Path) -> N
     text = told(run(server, "plain", "--agent", file))
     assert "completed: 8 of 8 rows" in text and "0.5 (4 of 8)" in text
     file.write_text("{")
-    assert "is no JSON" in refused(run(server, "plain", "--agent", file), 2)
+    assert "is not JSON" in refused(run(server, "plain", "--agent", file), 2)
 
 
 def test_a_job_that_fails_says_why_and_fails(server: Replaystack) -> None:

@@ -85,15 +85,15 @@ def test_an_answer_is_needed_unless_no_function_asks_for_it():
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        (b"[]", "no JSON object"),
-        (b'{"a": 1', "no JSON object"),
-        (b"\xff", "no JSON object"),
+        (b"[]", "not a JSON object"),
+        (b'{"a": 1', "not a JSON object"),
+        (b"\xff", "not a JSON object"),
         (b'{"answer": 1}', "no input"),
         (b'{"messages": [], "answer": 1}', "messages has no user message"),
-        (b'{"messages": "nonsense", "answer": 1}', "messages is no list of messages"),
-        (b'{"messages": [{"role": "tool", "content": "x"}], "answer": 1}', "messages is no list.*tool"),
-        (b'{"chat_completion_input": "[{}]", "answer": 1}', "chat_completion_input is no list.*role"),
-        (b'{"question": 4, "answer": 1}', "question is no content"),
+        (b'{"messages": "nonsense", "answer": 1}', "messages is neither a list of messages"),
+        (b'{"messages": [{"role": "tool", "content": "x"}], "answer": 1}', "messages is neither.*tool"),
+        (b'{"chat_completion_input": "[{}]", "answer": 1}', "chat_completion_input is neither.*role"),
+        (b'{"question": 4, "answer": 1}', "question is not valid content"),
         (b'{"question": ' + b"[" * 2000 + b"]" * 2000 + b', "answer": 1}', "."),
     ],
 )

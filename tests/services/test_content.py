@@ -121,7 +121,7 @@ async def test_inline_images_of_all_types_are_taken(
     [
         (ImageSource(), "image", "needs either url or data"),
         (ImageSource(url=Url("data:,x"), data="eA=="), "image", "needs either url or data"),
-        (ImageSource(data=""), "image.data", "no PNG, JPEG, GIF or WebP image: it is empty"),
+        (ImageSource(data=""), "image.data", "not a PNG, JPEG, GIF or WebP image: it is empty"),
         (ImageSource(data="aGVsbG8="), "image.data", "begins with b'hello'"),
         (ImageSource(data="not base64!"), "image.data", "not base64"),
         (ImageSource(data="aGVsbG8"), "image.data", "not base64"),

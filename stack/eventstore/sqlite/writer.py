@@ -87,7 +87,7 @@ class Writer:
                     self._process(batch)
                 self._do_chores(idle=not batch)
             except Exception as error:  # no one may wait for ever, and this thread may not end
-                _log.exception("the event log's writer failed and goes on")
+                _log.exception("the event log's writer failed and continues")
                 for submission in batch:
                     submission.outcome = submission.outcome or error
                 deliver(batch)

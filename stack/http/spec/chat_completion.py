@@ -34,7 +34,7 @@ def operations(tag: str) -> tuple[Operation, ...]:
             tag=tag,
             summary="Complete a chat in the OpenAI form.",
             description=(
-                "Passed through to the provider that `model` names: the body goes on as it is but for the model's name, "
+                "Passed through to the provider that `model` names: the body is forwarded unchanged but for the model's name, "
                 "and the answer comes back as it is, failures too. Nothing of it is recorded as an event; its span has "
                 "the tokens. Failures have OpenAI's form."
             ),

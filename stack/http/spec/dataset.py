@@ -84,7 +84,7 @@ OPERATIONS = (
         id="register_dataset",
         tag=TAG,
         summary="Register a dataset.",
-        description="Reads the rows at once: from the request, or from behind its URI. The same dataset again under "
+        description="Reads the rows at once: from the request, or from its URI. The same dataset again under "
         "the same id changes nothing; another one is refused.",
         body=RegisterDatasetRequest,
         answer=Dataset,

@@ -191,9 +191,9 @@ OPERATIONS = (
         "their mean; `<name>_count`, `<name>_sum` and `<name>_bucket` (with the label `le`) are what a histogram counted. "
         "Buckets begin at whole multiples of the granularity. Without one a range has the points as they came; "
         "`instant` is one point at `end_time` over the whole time. Patterns have to match a whole value and are RE2's. "
-        "What is no number is the text `NaN`, `Infinity` or `-Infinity`.",
+        "Values that are not numbers are the text `NaN`, `Infinity` or `-Infinity`.",
         body=QueryMetricsRequest,
         answer=QueryMetricsResponse,
-        says="The series; none for a metric that no one sent.",
+        says="The series; empty for a metric that was never sent.",
     ),
 )

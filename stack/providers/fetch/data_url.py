@@ -64,7 +64,7 @@ def decode_base64(text: str | bytes) -> bytes:
         try:
             pieces.append(binascii.a2b_base64(piece, strict_mode=True))
         except (binascii.Error, ValueError) as error:
-            raise Invalid(f"The data is not base64: {error}, at or behind character {start}.") from None
+            raise Invalid(f"The data is not base64: {error}, at or after character {start}.") from None
         if start + SLICE_CHARACTERS < len(text) and piece[-1:] in ("=", b"="):
             raise Invalid(f"The data is not base64: it ends at character {start + SLICE_CHARACTERS}.")
     return b"".join(pieces)

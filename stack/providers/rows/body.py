@@ -41,7 +41,7 @@ def take(body: bytes, path: Sequence[str], limits: ReadLimits) -> Taken:
         raise Invalid(f"The body is not valid UTF-8 {where}.") from None
     if len(rows) > limits.max_rows:
         raise TooLarge(
-            f"{'.'.join(path)} has {len(rows)} rows; at most {limits.max_rows} are taken at once (setting "
+            f"{'.'.join(path)} has {len(rows)} rows; at most {limits.max_rows} are accepted at once (setting "
             "max_dataset_rows). Append the rest with further requests."
         )
     name = ".".join(path)

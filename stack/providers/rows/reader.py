@@ -126,11 +126,11 @@ class RowReader:
         limits = self._limits
         if count > limits.max_rows:
             raise Invalid(
-                f"There are more than {limits.max_rows} rows behind the URI (setting max_dataset_rows)."
+                f"There are more than {limits.max_rows} rows at the URI (setting max_dataset_rows)."
             )
         if size > limits.max_bytes:
             raise Invalid(
-                f"The rows behind the URI are more than {limits.max_bytes} bytes as JSON (setting max_dataset_bytes)."
+                f"The rows at the URI are more than {limits.max_bytes} bytes as JSON (setting max_dataset_bytes)."
             )
 
 

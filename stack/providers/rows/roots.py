@@ -97,7 +97,7 @@ class _Walk:
         after = os.fstat(file.number)
         self._check_file(after)
         if _inode(after) != _inode(before):
-            raise Invalid(f"{self._shown} was exchanged while it was opened. Try again.")
+            raise Invalid(f"{self._shown} was replaced while it was being opened. Try again.")
         return file
 
     def _enter(self, folder: int) -> int:

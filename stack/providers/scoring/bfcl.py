@@ -58,7 +58,7 @@ def _list(row: Row, name: str) -> list[dict[str, Any]]:
         try:
             value = msgspec.json.decode(value)
         except msgspec.DecodeError as error:
-            raise RowFault(f"{name!r} is no JSON: {error}.") from None
+            raise RowFault(f"{name!r} is not JSON: {error}.") from None
     value = [value] if isinstance(value, dict) else value
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
         raise RowFault(f"{name!r} is {kind(value)}; it must be a list of objects, or the JSON text of one.")

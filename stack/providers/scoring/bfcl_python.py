@@ -40,7 +40,7 @@ def python_calls(written: str) -> list[Call]:
     # Quotes around it are taken off, as some models write it as a string.
     parsed = _parsed(written.replace("\n", "").strip().strip("[]'"))
     if not isinstance(parsed, ast.List):
-        raise NoCall("it is no list of calls")
+        raise NoCall("it is not a list of calls")
     try:
         return [_call(element) for element in parsed.elts]
     except RecursionError:
@@ -52,9 +52,9 @@ def _parsed(plain: str) -> ast.expr:
         with warnings.catch_warnings(action="ignore"):
             return ast.parse(f"[{plain}]", mode="eval").body
     except UnicodeEncodeError:
-        raise NoCall("it is no valid Unicode text") from None
+        raise NoCall("it is not valid Unicode text") from None
     except (SyntaxError, ValueError) as error:
-        raise NoCall(f"it is no Python: {error.args[0]}") from None
+        raise NoCall(f"it is not valid Python: {error.args[0]}") from None
     except (RecursionError, MemoryError):
         # The parser says so of what is nested more deeply than its own stack, whatever memory there is.
         raise NoCall("it is nested too deeply") from None
@@ -69,7 +69,7 @@ def _call(node: ast.expr) -> Call:
         if isinstance(given, ast.Dict):
             for key, value in zip(given.keys, given.values, strict=True):
                 if not isinstance(key, ast.Constant):
-                    raise NoCall("a name of an argument is no constant")
+                    raise NoCall("a name of an argument is not a constant")
                 arguments[str(key.value)] = _value(value)
     for named in node.keywords:
         if named.arg is None:
@@ -110,13 +110,13 @@ def _value(node: ast.expr) -> Any:
             return {called.name: called.arguments}
         case ast.Call() | ast.Lambda() | ast.Subscript() | ast.UnaryOp():
             return ast.unparse(node)
-    raise NoCall(f"{ast.unparse(node)[:80]!r} is no argument")
+    raise NoCall(f"{ast.unparse(node)[:80]!r} is not an argument")
 
 
 def _key(node: ast.expr | None) -> Any:
     key = _value(node) if node is not None else None
     if not isinstance(key, str | int | float):
-        raise NoCall("a key of a dictionary is no text and no number")
+        raise NoCall("a dictionary key is neither text nor a number")
     return key
 
 

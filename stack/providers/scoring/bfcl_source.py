@@ -144,7 +144,7 @@ def source_calls(written: str, language: str) -> list[Call]:
     plain = written.replace("\n", " ").strip().removeprefix("[").removesuffix("]").rstrip(";") + ";"
     root = _parsed(plain, language)
     if root.has_error:
-        raise NoCall(f"it is no {language}")
+        raise NoCall(f"it is not valid {language}")
     waiting = [root]
     while waiting:
         node = waiting.pop(0)

@@ -107,7 +107,7 @@ def check(params: LLMAsJudgeScoringFnParams, where: str) -> None:
     for name in _NAMED.findall(_TOKEN.sub(" ", template)):
         near = nearest(name, PLACEHOLDERS)
         hint = f" Nearest: {{{near}}}." if near else " Write {{...}} for text in braces."
-        raise Invalid(f"{where}: prompt_template has {{{name[:80]}}}, which is no field of a row.{hint}")
+        raise Invalid(f"{where}: prompt_template has {{{name[:80]}}}, which is not a field of a row.{hint}")
     if "generated_answer" not in _TOKEN.findall(template):
         _log.warning(
             "%s: prompt_template has no {generated_answer}, so the judge does not see the answer.", where

@@ -91,7 +91,7 @@ def _compiled(pattern: str, memory_bytes: int) -> Any:
     try:
         return re2.compile(pattern.encode(), options)
     except UnicodeEncodeError:
-        raise ValueError("it is no valid Unicode text.") from None
+        raise ValueError("it is not valid Unicode text.") from None
     except re2.error as error:
         raise ValueError(_explained(error)) from None
 

@@ -62,7 +62,7 @@ class AgentService:
         size = len(_encode(config))
         if size > self._max_bytes:
             raise TooLarge(
-                f"{where} has {size} bytes; at most {self._max_bytes} are taken. Send long texts as documents of a turn, "
+                f"{where} has {size} bytes; at most {self._max_bytes} are accepted. Send long texts as documents of a turn, "
                 "or raise max_agent_bytes."
             )
 

@@ -246,7 +246,7 @@ def _taken(dataset_id: str) -> Conflict:
 
 
 def _gone(dataset_id: str) -> NotFound:
-    return NotFound(f"There is no dataset {dataset_id!r} any more: it was unregistered.")
+    return NotFound(f"Dataset {dataset_id!r} no longer exists: it was unregistered.")
 
 
 def _fitting(rows: Sequence[bytes], max_bytes: int, at_least: int) -> int:

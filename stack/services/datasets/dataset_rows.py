@@ -126,7 +126,7 @@ class DatasetRows:
             (known.row_counts if known else {}) | dict(versions),
         )
         if index.version < newest:
-            raise NotFound(f"There is no dataset {dataset_id!r} any more: it was unregistered.")
+            raise NotFound(f"Dataset {dataset_id!r} no longer exists: it was unregistered.")
         self._indexes[dataset_id] = index
         return index
 
@@ -155,7 +155,7 @@ class DatasetRows:
         stream = stream_name("dataset", dataset_id)
         recorded = await self._store.read_stream(stream, run[0].version - 1, run[-1].version)
         if any(not isinstance(one.event, DatasetRegistered | DatasetRowsAppended) for one in recorded):
-            raise NotFound(f"There is no dataset {dataset_id!r} any more: it was unregistered.")
+            raise NotFound(f"Dataset {dataset_id!r} no longer exists: it was unregistered.")
         if sum(chunk.count for chunk in run) > 1_000:
             return await asyncio.to_thread(_rows_of, recorded)
         return _rows_of(recorded)

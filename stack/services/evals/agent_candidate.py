@@ -19,7 +19,7 @@ from stack.services.requests.caller import Caller
 from stack.services.turns.running_turn import RunningTurn
 from stack.services.turns.turn import TurnService
 
-NO_CLIENT = "A row of an evaluation has no one to run client tools."
+NO_CLIENT = "An evaluation row has no client that could run client tools."
 
 
 class AgentAnswers:
@@ -112,7 +112,7 @@ class AgentAnswers:
                 raise RowFailed(error, *place)
             case "running":
                 raise Unavailable("The server is shutting down.", retry_after=5)
-        raise RowFailed(Conflict(f"The turn was ended by somebody else: it is {state.status}."), *place)
+        raise RowFailed(Conflict(f"The turn was ended by another request: it is {state.status}."), *place)
 
 
 def _questions(row: EvalRow) -> list[UserMessage]:

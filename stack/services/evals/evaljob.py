@@ -204,7 +204,7 @@ class EvalJobService:
             job.request_stop("cancelled", reason)
             await job.ended()
             if job.state.is_open:
-                raise Unavailable("The server is shutting down; the job goes on after its next start.")
+                raise Unavailable("The server is shutting down; the job continues after the next start.")
             return
         await self.view(benchmark_id, job_id)
 

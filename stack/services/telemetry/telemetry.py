@@ -208,7 +208,7 @@ class TelemetryService:
             await self._up_to_date(wanted)
             return await asyncio.get_running_loop().run_in_executor(self._threads, run)
         except ViewBehind as error:
-            raise Unavailable(f"Telemetry is not there yet: {error} Try again.", retry_after=2) from error
+            raise Unavailable(f"Telemetry is not available yet: {error} Try again.", retry_after=2) from error
         except OutOfMemory:
             raise Invalid(
                 "To answer this takes more memory than database_memory_bytes allows: ask with fewer filters, or for less."

@@ -126,7 +126,7 @@ def text_of(fetched: Fetched, declared: str) -> str:
     except UnicodeDecodeError as error:
         raise Invalid(f"The content is not {charset} at byte {error.start}. Send it as UTF-8.") from None
     if "\0" in text:
-        raise Invalid("The content holds null characters: it is no text.")
+        raise Invalid("The content holds null characters: it is not text.")
     return text
 
 

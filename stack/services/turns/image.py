@@ -34,7 +34,7 @@ def check_type(body: bytes) -> str:
     found = image_type(body)
     if not found:
         what = "is empty" if not body else f"begins with {body[:_HEAD_BYTES]!r}"
-        raise Invalid(f"The content is no {TYPES} image: it {what}.")
+        raise Invalid(f"The content is not a {TYPES} image: it {what}.")
     return found
 
 

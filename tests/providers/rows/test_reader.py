@@ -174,7 +174,7 @@ async def test_limits_are_named(tmp_path: Path) -> None:
     (tmp_path / "many.jsonl").write_bytes(b'{"a":1}\n' * 1000)
     (tmp_path / "bomb.jsonl.gz").write_bytes(gzip.compress(b'{"a":1}\n' * 10**7))
     reader = RowReader(GuardedFetcher(), [tmp_path], tmp_path / "data", ReadLimits(max_rows=999))
-    assert "999 rows behind the URI (setting max_dataset_rows)" in await refusal(reader, "lsfs://many.jsonl")
+    assert "999 rows at the URI (setting max_dataset_rows)" in await refusal(reader, "lsfs://many.jsonl")
     # Columns whose types all lines decide, and lines that hold nothing.
     (tmp_path / "many.csv.gz").write_bytes(gzip.compress(b"a\n" + b"1\n" * 10**7))
     (tmp_path / "blank.csv.gz").write_bytes(gzip.compress(b"a\n" + b"\n" * 10**7))

@@ -86,18 +86,18 @@ def test_the_right_call_in_any_form(answer: str) -> None:
         ("trip.book(city='SF', rooms=[{'beds': 1}, {'beds': 2}])", "none of the expected values"),
         ("trip.book(city='SF', hotel='x')", "'hotel' is not expected"),
         ("trip.book(city='SF'), trip.book(city='SF')", "2 calls"),
-        ("I would book it.", "it is no Python"),
-        ("trip.book(city=", "it is no Python"),
-        ("trip.book(city='SF'", "it is no Python"),
+        ("I would book it.", "it is not valid Python"),
+        ("trip.book(city=", "it is not valid Python"),
+        ("trip.book(city='SF'", "it is not valid Python"),
         ("'SF'", "where a call should be"),
         ("trip.book(**x)", "without names"),
         ("", "No function is called"),
         ("[]", "No function is called"),
-        ("(" * 5000, "it is no Python"),
+        ("(" * 5000, "it is not valid Python"),
         ("trip.book(city=" + "-" * 100_000 + "1)", "nested too deeply"),
         ("trip.book(days=" + "1+" * 50_000 + "1)", "nested too deeply"),
-        ("trip.book(city='a\x00')", "it is no Python"),
-        ("trip.book(city='\ud800')", "no valid Unicode"),
+        ("trip.book(city='a\x00')", "it is not valid Python"),
+        ("trip.book(city='\ud800')", "not valid Unicode"),
     ],
 )
 def test_a_wrong_call_says_why(answer: str, reason: str) -> None:
@@ -156,7 +156,7 @@ def test_relevance_is_whether_a_function_is_called(id: str, answer: str, right: 
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"function": "[{"}, "'function' is no JSON"),
+        ({"function": "[{"}, "'function' is not JSON"),
         ({"function": "[]"}, "describes no function"),
         ({"ground_truth": "7"}, "'ground_truth' is a number"),
         ({"ground_truth": "[]"}, "holds no call"),

@@ -21,7 +21,7 @@ from stack.providers.scoring.patterns import MAX_PATTERNS, check, first_match
         ("a**", "bad repetition"),
         ("a{1001}", "repetition size"),
         ("[z-a]", "character class range"),
-        ("\ud800", "no valid Unicode"),
+        ("\ud800", "not valid Unicode"),
     ],
 )
 def test_what_re2_refuses_is_told_with_its_place(pattern: str, reason: str) -> None:
