@@ -1,4 +1,7 @@
-"""Fixtures that every test may use."""
+"""Fixtures that every test may use, and how many processes a run uses."""
+
+import os
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -6,6 +9,8 @@ from hypothesis import settings
 # How long an example takes depends on the machine: speed is measured by the benchmarks alone.
 settings.register_profile("untimed", settings(), deadline=None)
 settings.load_profile("untimed")
+
+MAX_PROCESSES = 4
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -22,3 +27,12 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     if isinstance(val, bytes) and not (val.isascii() and val.decode().isprintable()):
         return f"{len(val)} bytes"
     return None
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One process for each core where folders are run; no extra ones where files or single tests are named,
+    which are over before a process has started. `-n` overrides it."""
+    if all(Path(argument).is_dir() for argument in config.args):
+        return min(os.cpu_count() or 1, MAX_PROCESSES)
+    config.option.dist = "no"
+    return 0
