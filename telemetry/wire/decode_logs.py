@@ -10,6 +10,7 @@ from projections.telemetry_columns import LOGS
 from projections.warehouse.column_batch import Batch
 from telemetry.wire.attribute_json import joined
 from telemetry.wire.decoded import MAX_TIME_NS, Decoded, Origin, Origins, Rejections
+from telemetry.wire.form import Form
 from telemetry.wire.row_columns import RowColumns
 from telemetry.wire.row_limit import RowLimit
 
@@ -35,7 +36,7 @@ _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 Records = tuple[Sequence[Any], ...]
 
 
-def decode(form: Any, request: Any) -> Decoded:
+def decode(form: Form, request: Any) -> Decoded:
     """`form` is how the request is written. Raises Malformed, TooLarge."""
     origins, rejections, limit = Origins(form), Rejections(), RowLimit()
     rows = _Rows(form)
@@ -52,7 +53,7 @@ def decode(form: Any, request: Any) -> Decoded:
     return Decoded(rows.count, rejections.count, rejections.reason, batches)
 
 
-def _checked(form: Any, records: Records, rejections: Rejections) -> Records:
+def _checked(form: Form, records: Records, rejections: Rejections) -> Records:
     """The records with ids and times as they are stored, without those whose ids or times are none."""
     traces, spans = form.ids(records[0]), form.ids(records[1])
     times, observed = form.numbers(records[2]), form.numbers(records[3])
@@ -80,7 +81,7 @@ def _problem(trace: bytes, span: bytes, time_ns: int, observed_ns: int) -> str:
 
 
 class _Rows:
-    def __init__(self, form: Any) -> None:
+    def __init__(self, form: Form) -> None:
         self.count = 0
         self._form = form
         self._rows = RowColumns(LOGS)

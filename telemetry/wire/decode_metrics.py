@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from projections.telemetry_columns import HISTOGRAMS, POINTS, STREAMS
 from telemetry.wire.attribute_json import joined
 from telemetry.wire.decoded import MAX_TIME_NS, Decoded, Origin, Origins, Rejections, identity
+from telemetry.wire.form import Form
 from telemetry.wire.histogram_points import ROWS
 from telemetry.wire.refusals import Unfit
 from telemetry.wire.row_columns import RowColumns
@@ -40,7 +41,7 @@ class _Metric(NamedTuple):
     is_monotonic: int
 
 
-def decode(form: Any, request: Any) -> Decoded:
+def decode(form: Form, request: Any) -> Decoded:
     """`form` is how the request is written. Raises Malformed, TooLarge."""
     rows = _Rows(form)
     for of_resource in request.resource_metrics or ():
@@ -52,7 +53,7 @@ def decode(form: Any, request: Any) -> Decoded:
 
 
 class _Rows:
-    def __init__(self, form: Any) -> None:
+    def __init__(self, form: Form) -> None:
         self.origins = Origins(form)
         self._form = form
         self._limit = RowLimit()

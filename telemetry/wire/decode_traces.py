@@ -15,6 +15,7 @@ from projections.warehouse.column_batch import Batch
 from telemetry.wire.attribute_json import SEPARATOR
 from telemetry.wire.decoded import MAX_TIME_NS, Decoded, Origin, Origins, Rejections
 from telemetry.wire.dialects import Dialect
+from telemetry.wire.form import Form
 from telemetry.wire.promoted import COUNTS, ENTITY, TEXTS, Promoted, entity
 from telemetry.wire.row_columns import RowColumns
 from telemetry.wire.row_limit import RowLimit
@@ -51,7 +52,7 @@ _promoted = Promoted()
 Spans = tuple[Sequence[Any], ...]
 
 
-def decode(form: Any, request: Any) -> Decoded:
+def decode(form: Form, request: Any) -> Decoded:
     """`form` is how the request is written. Raises Malformed, TooLarge."""
     origins, rejections, limit = Origins(form), Rejections(), RowLimit()
     rows = _Rows(form, limit)
@@ -68,7 +69,7 @@ def decode(form: Any, request: Any) -> Decoded:
     return Decoded(rows.count, rejections.count, rejections.reason, batches)
 
 
-def _checked(form: Any, spans: Spans, rejections: Rejections) -> Spans:
+def _checked(form: Form, spans: Spans, rejections: Rejections) -> Spans:
     """The spans with ids and times as they are stored, without those that have none."""
     traces, own, parents = form.ids(spans[0]), form.ids(spans[1]), form.ids(spans[2])
     starts, ends = form.numbers(spans[3]), form.numbers(spans[4])
@@ -110,7 +111,7 @@ def _problem(trace: bytes, own: bytes, parent: bytes, start_ns: int, end_ns: int
 class _Rows:
     """Columns that grow."""
 
-    def __init__(self, form: Any, limit: RowLimit) -> None:
+    def __init__(self, form: Form, limit: RowLimit) -> None:
         self.count = 0
         self._form = form
         self._limit = limit

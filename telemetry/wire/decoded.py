@@ -13,6 +13,7 @@ from projections.telemetry_columns import SPANS
 from projections.warehouse.column_batch import Batch, numbers, texts
 from telemetry.wire.attribute_json import joined
 from telemetry.wire.dialects import Dialect, dialect_of
+from telemetry.wire.form import Form
 
 MAX_TIME_NS = 2**63 - 1
 MAX_COUNT = 2**32 - 1
@@ -76,7 +77,7 @@ class Origins:
     """The resources and scopes that the rows of a request name. Their ids are hashes of what they are, so that no one
     has to be asked for one."""
 
-    def __init__(self, form: Any) -> None:
+    def __init__(self, form: Form) -> None:
         self._form = form
         self._resources: dict[int, tuple[bytes, bytes, int]] = {}
         self._scopes: dict[int, tuple[bytes, bytes, bytes, bytes, int]] = {}
@@ -94,8 +95,7 @@ class Origins:
         return _remembered(self._scopes, made)
 
     def scope_name(self, scope: Any) -> str:
-        name: str = self._form.scope(scope)[0]
-        return name
+        return self._form.scope(scope)[0]
 
     def batches(self) -> dict[str, Batch]:
         found = {}

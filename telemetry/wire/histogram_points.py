@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from telemetry.wire.form import Form
 from telemetry.wire.refusals import Unfit
 
 MAX_BUCKETS = 4096
@@ -38,7 +39,7 @@ _NOTHING: dict[str, Any] = {
 Row = dict[str, Any]
 
 
-def histogram(form: Any, point: Any) -> Row:
+def histogram(form: Form, point: Any) -> Row:
     """Raises Unfit, Malformed."""
     row = _NOTHING | {"count": _count(form, point.count)}
     _extremes(form, point, row)
@@ -57,7 +58,7 @@ def histogram(form: Any, point: Any) -> Row:
     return row
 
 
-def exponential_histogram(form: Any, point: Any) -> Row:
+def exponential_histogram(form: Form, point: Any) -> Row:
     """Raises Unfit, Malformed."""
     row = _NOTHING | {"count": _count(form, point.count), "zero_count": _count(form, point.zero_count)}
     _extremes(form, point, row)
@@ -79,7 +80,7 @@ def exponential_histogram(form: Any, point: Any) -> Row:
     return row
 
 
-def summary(form: Any, point: Any) -> Row:
+def summary(form: Form, point: Any) -> Row:
     """Raises Unfit, Malformed."""
     [total] = form.reals([point.sum])
     row = _NOTHING | {"count": _count(form, point.count), "total": total, "held": TOTAL}
@@ -102,7 +103,7 @@ ROWS: Mapping[str, Callable[[Any, Any], Row]] = {
 }
 
 
-def _extremes(form: Any, point: Any, row: Row) -> None:
+def _extremes(form: Form, point: Any, row: Row) -> None:
     for field, column, bit in (
         ("sum", "total", TOTAL),
         ("min", "minimum", MINIMUM),
@@ -114,8 +115,8 @@ def _extremes(form: Any, point: Any, row: Row) -> None:
             row["held"] |= bit
 
 
-def _count(form: Any, value: Any) -> int:
-    count: int = form.number(value)
+def _count(form: Form, value: Any) -> int:
+    count = form.number(value)
     if count < 0:
         raise Unfit("a count is below 0")
     return count

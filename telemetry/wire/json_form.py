@@ -43,13 +43,12 @@ class _Attributes(dict[bytes, tuple[bytes, bytes]]):
 
 
 class JsonForm:
-    """One for all requests: it remembers what they have in common. Raises Malformed."""
+    """Implements `Form`."""
 
     def __init__(self) -> None:
         self._attributes = _Attributes()
 
     def request(self, signal: Signal, body: bytes) -> Any:
-        """Raises TooLarge too."""
         if len(body) > MAX_OBJECTS * _OBJECT_BYTES and body.count(b"{") > MAX_OBJECTS:
             raise TooLarge(f"The request has more than {MAX_OBJECTS} objects. Send less at a time.")
         decode = _REQUESTS[signal].decode
@@ -64,7 +63,6 @@ class JsonForm:
         return dict(map(self._attributes.__getitem__, map(bytes, values))) if values else {}
 
     def ids(self, values: Sequence[str | None]) -> list[bytes]:
-        """What is no hexadecimal text becomes one byte: an id of no valid length."""
         try:
             ids = [bytes.fromhex(value) if value else b"" for value in values]
         except ValueError:

@@ -21,7 +21,7 @@ _MAX_KNOWN_BYTES = 4 << 20
 
 
 class ProtobufForm:
-    """One for all requests: it remembers what they have in common. Raises Malformed."""
+    """Implements `Form`."""
 
     def __init__(self) -> None:
         self._attributes = Attributes()
@@ -44,7 +44,6 @@ class ProtobufForm:
         return values
 
     def counts(self, values: Sequence[int]) -> Sequence[int]:
-        """Of 32 bits."""
         return values
 
     def reals(self, values: Sequence[float]) -> Sequence[float]:
@@ -57,29 +56,23 @@ class ProtobufForm:
         return getattr(message, field) if message.HasField(field) else None
 
     def choice(self, message: Any, name: str, fields: Sequence[str]) -> str | None:
-        """Which of the fields is there; `name` is what they are together."""
         chosen: str | None = message.WhichOneof(name)
         return chosen
 
     def buckets(self, buckets: Any) -> tuple[int, Sequence[int]]:
-        """The offset and counts of one side of an exponential histogram."""
         return buckets.offset, buckets.bucket_counts
 
     def bodies(self, values: Sequence[bytes]) -> list[bytes]:
-        """JSON text of what was logged."""
         return [_value(encoded) for encoded in values]
 
     def statuses(self, values: Sequence[bytes]) -> list[tuple[int, bytes]]:
-        """Code and message."""
         return list(map(self._status_of, values))
 
     def events(self, values: Sequence[bytes]) -> bytes:
-        """JSON text."""
         kind = message_type(f"{_TRACE}Span.Event")
         return b"[%b]" % b",".join([self._event(_parsed(kind, value, "An event")) for value in values])
 
     def links(self, values: Sequence[bytes]) -> bytes:
-        """JSON text."""
         kind = message_type(f"{_TRACE}Span.Link")
         return b"[%b]" % b",".join([self._link(_parsed(kind, value, "A link")) for value in values])
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from telemetry.log.port import Compression, Content, Encoding, Signal
 from telemetry.wire.decoded import Decoded
+from telemetry.wire.form import Form
 from telemetry.wire.refusals import Malformed, TooLarge
 
 MAX_MEMBERS = 4096
@@ -88,7 +89,7 @@ def _too_large(max_bytes: int) -> TooLarge:
 
 
 @cache
-def _form(encoding: Encoding) -> Any:
+def _form(encoding: Encoding) -> Form:
     if encoding == "json":
         from telemetry.wire.json_form import JsonForm
 
@@ -98,7 +99,7 @@ def _form(encoding: Encoding) -> Any:
     return ProtobufForm()
 
 
-def _decoder(signal: Signal) -> Callable[[Any, Any], Decoded]:
+def _decoder(signal: Signal) -> Callable[[Form, Any], Decoded]:
     module = import_module(f"telemetry.wire.decode_{signal}")
-    decode: Callable[[Any, Any], Decoded] = module.decode
+    decode: Callable[[Form, Any], Decoded] = module.decode
     return decode
