@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from litestar import Controller, Request, delete, get, post
+from litestar import Controller, Request
 from litestar.response.base import ASGIResponse
 
 from projections import agent as agent_views
@@ -14,21 +14,20 @@ from schemas.api.page import PaginatedResponse
 from stack.errors import NotFound
 from stack.http.answer import empty_answer, json_answer
 from stack.http.body import caller_of, page_of, post_of, read_json
+from stack.http.endpoint import serves
 from stack.http.services import Services
 from stack.services.requests.once import Prior
 
 
 class AgentController(Controller):
-    path = "/agents"
-
-    @post(status_code=200)
+    @serves("create_agent")
     async def create(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         data, body = await read_json(request, CreateAgentRequest)
         create = partial(services.agents.create, data.agent_config, caller_of(request))
         made = await services.once.perform(post_of(request, body), create)
         return json_answer(AgentCreateResponse(made.ids["agent"] if isinstance(made, Prior) else made))
 
-    @get()
+    @serves("list_agents")
     async def page(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         start, limit = page_of(request)
         data, has_more = await services.views.read(
@@ -36,14 +35,14 @@ class AgentController(Controller):
         )
         return json_answer(PaginatedResponse(data, has_more, request.url.path))
 
-    @get("/{agent_id:str}")
+    @serves("get_agent")
     async def show(self, agent_id: str, services: Services) -> ASGIResponse:
         agent = await services.views.read(("agent",), agent_views.get, agent_id)
         if agent is None:
             raise NotFound(f"There is no agent {agent_id!r}. List the agents to see their ids.")
         return json_answer(agent)
 
-    @delete("/{agent_id:str}", status_code=200)
+    @serves("delete_agent")
     async def remove(
         self, request: Request[Any, Any, Any], agent_id: str, services: Services
     ) -> ASGIResponse:

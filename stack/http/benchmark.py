@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from litestar import Controller, Request, delete, get, post
+from litestar import Controller, Request
 from litestar.response.base import ASGIResponse
 
 from projections import benchmark as benchmark_views
@@ -14,25 +14,24 @@ from stack.errors import NotFound
 from stack.http.answer import empty_answer, json_answer
 from stack.http.benchmark_path import id_in
 from stack.http.body import caller_of, post_of, read_json
+from stack.http.endpoint import serves
 from stack.http.services import Services
 
 
 class BenchmarkController(Controller):
-    path = "/eval/benchmarks"
-
-    @get()
+    @serves("list_benchmarks")
     async def listing(self, services: Services) -> ASGIResponse:
         listed = await services.views.read(("benchmark",), benchmark_views.listing)
         return json_answer(ListBenchmarksResponse(listed))
 
-    @post(status_code=200)
+    @serves("register_benchmark")
     async def register(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         data, body = await read_json(request, RegisterBenchmarkRequest)
         register = partial(services.benchmarks.register, data, caller_of(request))
         await services.once.perform(post_of(request, body), register)
         return empty_answer()
 
-    @get("/{benchmark_id:str}")
+    @serves("get_benchmark")
     async def show(self, benchmark_id: str, services: Services) -> ASGIResponse:
         name = id_in(benchmark_id)
         benchmark = await services.views.read(("benchmark",), benchmark_views.get, name)
@@ -40,7 +39,7 @@ class BenchmarkController(Controller):
             raise NotFound(f"There is no benchmark {name!r}. List the benchmarks to see their ids.")
         return json_answer(benchmark)
 
-    @delete("/{benchmark_id:str}", status_code=200)
+    @serves("unregister_benchmark")
     async def unregister(
         self, request: Request[Any, Any, Any], benchmark_id: str, services: Services
     ) -> ASGIResponse:

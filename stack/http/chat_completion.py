@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from litestar import Controller, Request, post
+from litestar import Controller, Request
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from stack.errors import ReplaystackError
 from stack.http.body import body_of
+from stack.http.endpoint import serves
 from stack.http.error import openai_error_body
 from stack.http.event_stream import UNBUFFERED, until_left
 from stack.http.services import Services
@@ -25,7 +26,7 @@ _HANDED_ON = ("idempotency-key", "openai-beta", "x-client-request-id")
 
 
 class ChatCompletionController(Controller):
-    @post(["/chat/completions", "/openai/v1/chat/completions"], status_code=200)
+    @serves("create_chat_completion", "create_openai_chat_completion")
     async def create(self, request: Request[Any, Any, Any], services: Services) -> ASGIApp:
         body = await body_of(request)
         services.rates.require_tokens()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Controller, Request, get
+from litestar import Controller, Request
 from litestar.response.base import ASGIResponse
 
 from stack.errors import Invalid
 from stack.http.answer import json_answer
 from stack.http.benchmark_path import id_in
 from stack.http.body import integer_of
+from stack.http.endpoint import serves
 from stack.http.services import Services
 
 ROWS = 100
@@ -18,9 +19,7 @@ MAX_ROWS = 10_000
 
 
 class ComparisonController(Controller):
-    path = "/eval/benchmarks/{benchmark_id:str}/compare"
-
-    @get()
+    @serves("compare_jobs")
     async def compare(
         self, request: Request[Any, Any, Any], benchmark_id: str, services: Services
     ) -> ASGIResponse:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from litestar import Controller, Request, delete, get, post
+from litestar import Controller, Request
 from litestar.response.base import ASGIResponse
 from msgspec import Raw
 
@@ -16,6 +16,7 @@ from schemas.api.page import PaginatedResponse
 from stack.errors import Invalid
 from stack.http.answer import empty_answer, json_answer
 from stack.http.body import caller_of, integer_of, page_of, post_of
+from stack.http.endpoint import serves
 from stack.http.path import id_of
 from stack.http.rows_body import read_rows
 from stack.http.services import Services
@@ -32,15 +33,13 @@ _encode = msgspec.json.Encoder().encode
 
 
 class DatasetController(Controller):
-    path = "/datasets"
-
-    @get()
+    @serves("list_datasets")
     async def listing(self, services: Services) -> ASGIResponse:
         return json_answer(
             ListDatasetsResponse(await services.views.read(("dataset",), dataset_views.listing))
         )
 
-    @post(status_code=200)
+    @serves("register_dataset")
     async def register(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         data, blocks, body = await read_rows(
             request, services, RegisterDatasetRequest, ("source", "rows"), with_source_type
@@ -50,7 +49,7 @@ class DatasetController(Controller):
         dataset_id = made.ids["dataset"] if isinstance(made, Prior) else made
         return json_answer(await services.datasets.show(dataset_id))
 
-    @get("/{dataset_id:path}")
+    @serves("get_dataset")
     async def show(
         self, request: Request[Any, Any, Any], dataset_id: str, services: Services
     ) -> ASGIResponse:
@@ -62,7 +61,7 @@ class DatasetController(Controller):
             return await _versions(request, name.removesuffix(VERSIONS), services)
         return json_answer(await services.datasets.show(name))
 
-    @delete("/{dataset_id:path}", status_code=200)
+    @serves("unregister_dataset")
     async def unregister(
         self, request: Request[Any, Any, Any], dataset_id: str, services: Services
     ) -> ASGIResponse:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from litestar import Controller, Request, get, post
+from litestar import Controller, Request
 from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp, Receive, Scope, Send
 
@@ -16,6 +16,7 @@ from schemas.api.datasetio import AppendRowsRequest
 from stack.errors import RowsDamaged
 from stack.http.answer import empty_answer
 from stack.http.body import caller_of, integer_of, page_of, post_of
+from stack.http.endpoint import serves
 from stack.http.path import id_of
 from stack.http.rows_body import read_rows
 from stack.http.services import Services
@@ -25,9 +26,7 @@ WHOLE_BYTES = 2**20
 
 
 class DatasetIOController(Controller):
-    path = "/datasetio"
-
-    @post("/append-rows/{dataset_id:path}", status_code=200)
+    @serves("append_rows")
     async def append_rows(
         self, request: Request[Any, Any, Any], dataset_id: str, services: Services
     ) -> ASGIResponse:
@@ -36,7 +35,7 @@ class DatasetIOController(Controller):
         await services.once.perform(post_of(request, body), append)
         return empty_answer()
 
-    @get("/iterrows/{dataset_id:path}")
+    @serves("iterate_rows")
     async def iterrows(self, request: Request[Any, Any, Any], dataset_id: str, services: Services) -> ASGIApp:
         name = id_of(dataset_id)
         start, limit = page_of(request)

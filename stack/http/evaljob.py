@@ -6,7 +6,7 @@ import re
 from functools import partial
 from typing import Any
 
-from litestar import Controller, Request, delete, get, post
+from litestar import Controller, Request
 from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp
 
@@ -19,6 +19,7 @@ from stack.errors import Conflict, Unavailable
 from stack.http.answer import empty_answer, json_answer
 from stack.http.benchmark_path import id_in
 from stack.http.body import caller_of, page_of, post_of, read_json
+from stack.http.endpoint import serves
 from stack.http.event_stream import EventStream, nothing_follows
 from stack.http.services import Services
 from stack.services.evals.evaljob import READ
@@ -38,9 +39,7 @@ _PREFERRED_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?=$
 
 
 class EvalJobController(Controller):
-    path = "/eval/benchmarks/{benchmark_id:str}"
-
-    @post("/jobs", status_code=200)
+    @serves("run_eval")
     async def schedule(
         self, request: Request[Any, Any, Any], benchmark_id: str, services: Services
     ) -> ASGIResponse:
@@ -59,7 +58,7 @@ class EvalJobController(Controller):
         await job.ended(wait_s)
         return json_answer(job.wire(), applied)
 
-    @get("/jobs")
+    @serves("list_jobs")
     async def page(
         self, request: Request[Any, Any, Any], benchmark_id: str, services: Services
     ) -> ASGIResponse:
@@ -71,7 +70,7 @@ class EvalJobController(Controller):
         )
         return json_answer(PaginatedResponse(data, has_more, id_in(request.url.path)))
 
-    @get("/jobs/{job_id:str}")
+    @serves("get_job")
     async def show(self, benchmark_id: str, job_id: str, services: Services) -> ASGIResponse:
         name = id_in(benchmark_id)
         job = await services.evaljobs.running(name, job_id)
@@ -79,17 +78,17 @@ class EvalJobController(Controller):
             job.wire() if job is not None else (await services.evaljobs.view(name, job_id)).job
         )
 
-    @delete("/jobs/{job_id:str}", status_code=200)
+    @serves("cancel_job")
     async def cancel(self, benchmark_id: str, job_id: str, services: Services) -> ASGIResponse:
         await services.evaljobs.cancel(id_in(benchmark_id), job_id, "The caller cancelled the job.")
         return empty_answer()
 
-    @get("/jobs/{job_id:str}/outcome")
+    @serves("get_job_outcome")
     async def outcome(self, benchmark_id: str, job_id: str, services: Services) -> ASGIResponse:
         outcome = await services.evaljobs.outcome(id_in(benchmark_id), job_id)
         return json_answer(outcome, {STATUS_HEADER: outcome.status})
 
-    @get("/jobs/{job_id:str}/result")
+    @serves("get_job_result")
     async def result(self, benchmark_id: str, job_id: str, services: Services) -> ASGIResponse:
         name = id_in(benchmark_id)
         job = await services.evaljobs.running(name, job_id)
@@ -101,7 +100,7 @@ class EvalJobController(Controller):
             )
         return await _result(services, name, job_id)
 
-    @get("/jobs/{job_id:str}/events")
+    @serves("follow_job")
     async def events(
         self, request: Request[Any, Any, Any], benchmark_id: str, job_id: str, services: Services
     ) -> ASGIApp:
@@ -115,7 +114,7 @@ class EvalJobController(Controller):
             return nothing_follows({ID_HEADER: job_id})
         return EventStream(follower, {ID_HEADER: job_id}, services.settings.keep_alive_s)
 
-    @post("/evaluations", status_code=200)
+    @serves("evaluate_rows")
     async def evaluate(
         self, request: Request[Any, Any, Any], benchmark_id: str, services: Services
     ) -> ASGIResponse:

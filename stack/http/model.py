@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from litestar import Controller, delete, get, post
+from litestar import Controller
 from litestar.response.base import ASGIResponse
 
 from schemas.api.model import ListModelsResponse, OpenAIListModelsResponse, OpenAIModel
 from stack.errors import NotFound, NotOffered
 from stack.http.answer import json_answer
+from stack.http.endpoint import serves
 from stack.http.path import id_of
 from stack.http.services import Services
 
@@ -18,18 +19,18 @@ REMEDY = (
 
 
 class ModelController(Controller):
-    @get("/models")
+    @serves("list_models")
     async def listing(self, services: Services) -> ASGIResponse:
         return json_answer(ListModelsResponse(await services.models.list()))
 
-    @get("/openai/v1/models")
+    @serves("list_openai_models")
     async def openai_listing(self, services: Services) -> ASGIResponse:
         listed = [
             OpenAIModel(one.id, one.object, one.created, one.owned_by) for one in await services.models.list()
         ]
         return json_answer(OpenAIListModelsResponse(data=listed))
 
-    @get("/models/{model_id:path}")
+    @serves("get_model")
     async def show(self, model_id: str, services: Services) -> ASGIResponse:
         """By identifier, or by a bare name that only one provider has."""
         name = id_of(model_id)
@@ -40,11 +41,11 @@ class ModelController(Controller):
             raise NotFound(_problem(name, [one.identifier for one in found]))
         return json_answer(found[0])
 
-    @post("/models", status_code=200)
+    @serves("register_model")
     async def register(self) -> ASGIResponse:
         raise NotOffered(REMEDY)
 
-    @delete("/models/{model_id:path}", status_code=200)
+    @serves("unregister_model")
     async def unregister(self, model_id: str) -> ASGIResponse:
         raise NotOffered(REMEDY)
 

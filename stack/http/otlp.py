@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from litestar import Controller, Request, post
+from litestar import Controller, Request
 from litestar.response.base import ASGIResponse
 from msgspec import Struct
 
 from stack.errors import ReplaystackError
 from stack.http.body_limit import drain
+from stack.http.endpoint import serves
 from stack.http.services import Services
 from telemetry.log.port import Compression, Content, Encoding, Signal, TelemetryLogError
 from telemetry.wire import response
@@ -59,17 +60,15 @@ def refusal_body(error: ReplaystackError, content_type: str) -> tuple[bytes, byt
 
 
 class OtlpController(Controller):
-    path = ""
-
-    @post("/traces", status_code=200)
+    @serves("export_traces")
     async def traces(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         return await _take("traces", request, services)
 
-    @post("/metrics", status_code=200)
+    @serves("export_metrics")
     async def metrics(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         return await _take("metrics", request, services)
 
-    @post("/logs", status_code=200)
+    @serves("export_logs")
     async def logs(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         return await _take("logs", request, services)
 

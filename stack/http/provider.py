@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Controller, get
+from litestar import Controller
 from litestar.response.base import ASGIResponse
 
 from schemas.api.provider import ListProvidersResponse, ProviderInfo
 from stack.errors import NotFound
 from stack.http.answer import json_answer
+from stack.http.endpoint import serves
 from stack.http.path import id_of
 from stack.http.services import Services
 from stack.providers.inference.registry import ProviderState
@@ -19,13 +20,11 @@ OWN = "replaystack"
 
 
 class ProviderController(Controller):
-    path = "/providers"
-
-    @get()
+    @serves("list_providers")
     async def listing(self, services: Services) -> ASGIResponse:
         return json_answer(ListProvidersResponse(await _providers(services)))
 
-    @get("/{provider_id:path}")
+    @serves("get_provider")
     async def show(self, provider_id: str, services: Services) -> ASGIResponse:
         name = id_of(provider_id)
         known = await _providers(services)

@@ -8,13 +8,14 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from litestar import Controller, Request, post
+from litestar import Controller, Request
 from litestar.response.base import ASGIResponse
 from msgspec import Raw
 
 from schemas.api.scoring import ScoreBatchRequest, ScoreBatchResponse, ScoreRequest, ScoringResult
 from stack.http.answer import json_answer
 from stack.http.body import caller_of, post_of, read_json
+from stack.http.endpoint import serves
 from stack.http.rows_body import read_rows
 from stack.http.services import Services
 from stack.services.requests.once import Prior
@@ -26,9 +27,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ScoringController(Controller):
-    path = "/scoring"
-
-    @post("/score", status_code=200)
+    @serves("score")
     async def score(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         data, blocks, _ = await read_rows(request, services, ScoreRequest, ("input_rows",))
         if _asks_models(data.scoring_functions):
@@ -36,7 +35,7 @@ class ScoringController(Controller):
         results = await services.row_scoring.score(blocks, data.scoring_functions)
         return json_answer({"results": await _encoded(results)})
 
-    @post("/score-batch", status_code=200)
+    @serves("score_batch")
     async def score_batch(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         data, body = await read_json(request, ScoreBatchRequest)
         if not data.save_results_dataset:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from litestar import Controller, delete, get, post
+from litestar import Controller
 from litestar.response.base import ASGIResponse
 
 from schemas.api.scoring_function import ListScoringFunctionsResponse, ReturnType, ScoringFunction
 from stack.errors import NotFound, NotOffered
 from stack.http.answer import json_answer
+from stack.http.endpoint import serves
 from stack.http.path import id_of
 from stack.http.services import Services
 from stack.providers.scoring.port import Definition
@@ -19,9 +20,7 @@ REMEDY = (
 
 
 class ScoringFunctionController(Controller):
-    path = "/scoring-functions"
-
-    @get()
+    @serves("list_scoring_functions")
     async def listing(self, services: Services) -> ASGIResponse:
         return json_answer(
             ListScoringFunctionsResponse(
@@ -29,7 +28,7 @@ class ScoringFunctionController(Controller):
             )
         )
 
-    @get("/{scoring_fn_id:path}")
+    @serves("get_scoring_function")
     async def show(self, scoring_fn_id: str, services: Services) -> ASGIResponse:
         name = id_of(scoring_fn_id)
         for one in services.scoring.functions():
@@ -39,11 +38,11 @@ class ScoringFunctionController(Controller):
             f"There is no scoring function {name!r}. GET /v1/scoring-functions lists what there is."
         )
 
-    @post(status_code=200)
+    @serves("register_scoring_function")
     async def register(self) -> ASGIResponse:
         raise NotOffered(REMEDY)
 
-    @delete("/{scoring_fn_id:path}", status_code=200)
+    @serves("unregister_scoring_function")
     async def unregister(self, scoring_fn_id: str) -> ASGIResponse:
         raise NotOffered(REMEDY)
 

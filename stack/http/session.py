@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from litestar import Controller, Request, delete, get, post
+from litestar import Controller, Request
 from litestar.response.base import ASGIResponse
 
 from projections import session as session_views
@@ -14,6 +14,7 @@ from schemas.api.session import AgentSessionCreateResponse, CreateAgentSessionRe
 from stack.errors import NotFound
 from stack.http.answer import empty_answer, json_answer
 from stack.http.body import caller_of, page_of, post_of, read_json
+from stack.http.endpoint import serves
 from stack.http.services import Services
 from stack.services.requests.once import Prior
 
@@ -21,9 +22,7 @@ READ = ("agent", "session", "turn")
 
 
 class SessionController(Controller):
-    path = "/agents/{agent_id:str}"
-
-    @post("/session", status_code=200)
+    @serves("create_session")
     async def create(
         self,
         request: Request[Any, Any, Any],
@@ -36,7 +35,7 @@ class SessionController(Controller):
         session_id = made.ids["session"] if isinstance(made, Prior) else made
         return json_answer(AgentSessionCreateResponse(session_id))
 
-    @get("/sessions")
+    @serves("list_sessions")
     async def page(
         self,
         request: Request[Any, Any, Any],
@@ -55,7 +54,7 @@ class SessionController(Controller):
         )
         return json_answer(PaginatedResponse(data, has_more, request.url.path))
 
-    @get("/session/{session_id:str}")
+    @serves("get_session")
     async def show(
         self, request: Request[Any, Any, Any], agent_id: str, session_id: str, services: Services
     ) -> ASGIResponse:
@@ -67,7 +66,7 @@ class SessionController(Controller):
             raise NotFound(f"There is no session {session_id!r} of agent {agent_id!r}.")
         return json_answer(session)
 
-    @delete("/session/{session_id:str}", status_code=200)
+    @serves("delete_session")
     async def remove(
         self, request: Request[Any, Any, Any], agent_id: str, session_id: str, services: Services
     ) -> ASGIResponse:

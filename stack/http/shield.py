@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from litestar import Controller, delete, get, post
+from litestar import Controller
 from litestar.response.base import ASGIResponse
 
 from schemas.api.shield import ListShieldsResponse
 from stack.errors import NotFound, NotOffered
 from stack.http.answer import json_answer
+from stack.http.endpoint import serves
 from stack.http.path import id_of
 
 REMEDY = "Shields are not registered at run time, and this server has none: leave them out of the agent."
 
 
 class ShieldController(Controller):
-    path = "/shields"
-
-    @get()
+    @serves("list_shields")
     async def listing(self) -> ASGIResponse:
         return json_answer(ListShieldsResponse([]))
 
-    @get("/{identifier:path}")
+    @serves("get_shield")
     async def show(self, identifier: str) -> ASGIResponse:
         raise NotFound(f"There is no shield {id_of(identifier)!r}; this server has none.")
 
-    @post(status_code=200)
+    @serves("register_shield")
     async def register(self) -> ASGIResponse:
         raise NotOffered(REMEDY)
 
-    @delete("/{identifier:path}", status_code=200)
+    @serves("unregister_shield")
     async def unregister(self, identifier: str) -> ASGIResponse:
         raise NotOffered(REMEDY)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from litestar import Controller, Request, get, post
+from litestar import Controller, Request
 from litestar.response.base import ASGIResponse
 
 from schemas.api.telemetry import (
@@ -19,6 +19,7 @@ from schemas.api.telemetry import (
 from stack.errors import Invalid
 from stack.http.answer import empty_answer
 from stack.http.body import caller_of, post_of, read_json, read_optional
+from stack.http.endpoint import serves
 from stack.http.path import id_of
 from stack.http.services import Services
 from stack.services.telemetry.telemetry import Answer
@@ -27,50 +28,48 @@ TRUNCATED_HEADER = "x-truncated"
 
 
 class TelemetryController(Controller):
-    path = "/telemetry"
-
-    @post("/traces", status_code=200)
+    @serves("query_traces")
     async def traces(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         asked, _ = await read_optional(request, QueryTracesRequest)
         return _answer(await services.telemetry.traces(asked or QueryTracesRequest(), _details(request)))
 
-    @get("/traces/{trace_id:str}")
+    @serves("get_trace")
     async def trace(self, trace_id: str, services: Services) -> ASGIResponse:
         return _answer(await services.telemetry.trace(trace_id))
 
-    @get("/traces/{trace_id:str}/spans")
+    @serves("list_trace_spans")
     async def trace_spans(self, trace_id: str, services: Services) -> ASGIResponse:
         return _answer(await services.telemetry.trace_spans(trace_id))
 
-    @get("/traces/{trace_id:str}/spans/{span_id:str}")
+    @serves("get_span")
     async def span(self, trace_id: str, span_id: str, services: Services) -> ASGIResponse:
         return _answer(await services.telemetry.span(trace_id, span_id))
 
-    @post("/spans/{span_id:str}/tree", status_code=200)
+    @serves("get_span_tree")
     async def span_tree(
         self, request: Request[Any, Any, Any], span_id: str, services: Services
     ) -> ASGIResponse:
         asked, _ = await read_optional(request, GetSpanTreeRequest)
         return _answer(await services.telemetry.span_tree(span_id, asked or GetSpanTreeRequest()))
 
-    @post("/spans", status_code=200)
+    @serves("query_spans")
     async def spans(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         asked, _ = await read_json(request, QuerySpansRequest)
         return _answer(await services.telemetry.spans(asked))
 
-    @post("/spans/export", status_code=200)
+    @serves("export_spans")
     async def export(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         asked, body = await read_json(request, SaveSpansToDatasetRequest)
         export = partial(services.telemetry_export.export, asked, caller_of(request))
         await services.once.perform(post_of(request, body), export)
         return empty_answer()
 
-    @post("/logs", status_code=200)
+    @serves("query_logs")
     async def logs(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         asked, _ = await read_optional(request, QueryLogsRequest)
         return _answer(await services.telemetry.logs(asked or QueryLogsRequest()))
 
-    @post("/metrics/{metric_name:path}", status_code=200)
+    @serves("query_metrics")
     async def metrics(
         self, request: Request[Any, Any, Any], metric_name: str, services: Services
     ) -> ASGIResponse:

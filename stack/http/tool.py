@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Controller, Request, delete, get, post
+from litestar import Controller, Request
 from litestar.response.base import ASGIResponse
 
 from schemas.api.tool import ListToolGroupsResponse, ListToolsResponse
 from stack.errors import NotFound, NotOffered
 from stack.http.answer import json_answer
+from stack.http.endpoint import serves
 from stack.http.path import id_of
 
 REMEDY = (
@@ -19,7 +20,7 @@ REMEDY = (
 
 
 class ToolController(Controller):
-    @get("/tools")
+    @serves("list_tools")
     async def tools(self, request: Request[Any, Any, Any]) -> ASGIResponse:
         """`?toolgroup_id=` narrows the list to one group."""
         group = request.query_params.get("toolgroup_id")
@@ -27,23 +28,23 @@ class ToolController(Controller):
             raise _unknown_group(group)
         return json_answer(ListToolsResponse([]))
 
-    @get("/tools/{tool_name:path}")
+    @serves("get_tool")
     async def tool(self, tool_name: str) -> ASGIResponse:
         raise NotFound(f"There is no tool {id_of(tool_name)!r}; this server runs none.")
 
-    @get("/toolgroups")
+    @serves("list_toolgroups")
     async def groups(self) -> ASGIResponse:
         return json_answer(ListToolGroupsResponse([]))
 
-    @get("/toolgroups/{toolgroup_id:path}")
+    @serves("get_toolgroup")
     async def group(self, toolgroup_id: str) -> ASGIResponse:
         raise _unknown_group(id_of(toolgroup_id))
 
-    @post("/toolgroups", status_code=200)
+    @serves("register_toolgroup")
     async def register(self) -> ASGIResponse:
         raise NotOffered(REMEDY)
 
-    @delete("/toolgroups/{toolgroup_id:path}", status_code=200)
+    @serves("unregister_toolgroup")
     async def unregister(self, toolgroup_id: str) -> ASGIResponse:
         raise NotOffered(REMEDY)
 

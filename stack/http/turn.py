@@ -6,7 +6,7 @@ import math
 from functools import partial
 from typing import Any
 
-from litestar import Controller, Request, get, post
+from litestar import Controller, Request
 from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp
 
@@ -16,6 +16,7 @@ from stack.domain.stream_position import BEGINNING, StreamPosition, parse
 from stack.errors import Invalid, NotFound, Unavailable, of_status
 from stack.http.answer import empty_answer, json_answer
 from stack.http.body import caller_of, post_of, read_json
+from stack.http.endpoint import serves
 from stack.http.event_stream import EventStream, nothing_follows
 from stack.http.services import Services
 from stack.services.requests.once import Prior
@@ -30,9 +31,7 @@ SLOWEST = 0.01
 
 
 class TurnController(Controller):
-    path = "/agents/{agent_id:str}/session/{session_id:str}/turn"
-
-    @post(status_code=200)
+    @serves("create_turn")
     async def create(
         self,
         request: Request[Any, Any, Any],
@@ -50,7 +49,7 @@ class TurnController(Controller):
             return await _streamed(turn, url, BEGINNING, services.settings)
         return await _whole(turn, url)
 
-    @post("/{turn_id:str}/resume", status_code=200)
+    @serves("resume_turn")
     async def resume(
         self,
         request: Request[Any, Any, Any],
@@ -72,17 +71,17 @@ class TurnController(Controller):
             return await _streamed(turn, url, after, services.settings)
         return await _whole(turn, url)
 
-    @get("/{turn_id:str}")
+    @serves("get_turn")
     async def show(self, agent_id: str, session_id: str, turn_id: str, services: Services) -> ASGIResponse:
         view = await _view(services, agent_id, session_id, turn_id)
         return json_answer(view.turn, {STATUS_HEADER: view.outcome.status})
 
-    @get("/{turn_id:str}/outcome")
+    @serves("get_turn_outcome")
     async def outcome(self, agent_id: str, session_id: str, turn_id: str, services: Services) -> ASGIResponse:
         view = await _view(services, agent_id, session_id, turn_id)
         return json_answer(view.outcome, {STATUS_HEADER: view.outcome.status})
 
-    @get("/{turn_id:str}/step/{step_id:str}")
+    @serves("get_step")
     async def step(
         self, agent_id: str, session_id: str, turn_id: str, step_id: str, services: Services
     ) -> ASGIResponse:
@@ -91,7 +90,7 @@ class TurnController(Controller):
             raise NotFound(f"There is no finished step {step_id!r} in turn {turn_id!r}.")
         return json_answer(AgentStepResponse(step))
 
-    @get("/{turn_id:str}/stream")
+    @serves("follow_turn")
     async def stream(
         self,
         request: Request[Any, Any, Any],
@@ -110,7 +109,7 @@ class TurnController(Controller):
             return nothing_follows({ID_HEADER: turn_id})
         return EventStream(follower, {ID_HEADER: turn_id}, services.settings.keep_alive_s, speed)
 
-    @post("/{turn_id:str}/cancel", status_code=200)
+    @serves("cancel_turn")
     async def cancel(self, agent_id: str, session_id: str, turn_id: str, services: Services) -> ASGIResponse:
         await services.states.session(agent_id, session_id)
         await services.turns.cancel(session_id, turn_id, "The caller cancelled the turn.")
