@@ -67,7 +67,7 @@ class RealEffects:
                     if isinstance(event, Finished):
                         _describe(call, event)
                         if shown is not None:
-                            call.show([bytes(one) for one in request.messages], shown.messages(event.reason))
+                            call.show(list(map(bytes, request.each_message())), shown.messages(event.reason))
                     elif not begun and not isinstance(event, Opened | Retrying):
                         begun = True
                         call.first_chunk()

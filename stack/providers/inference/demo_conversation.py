@@ -6,9 +6,10 @@ import re
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from stack.errors import Invalid
+from stack.providers.inference.port import InferenceRequest
 
 _DOCUMENT = re.compile(r"<document\b([^>]{0,1000})>(.*?)(?:</document\s*>|\Z)", re.DOTALL | re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"([\w-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+))")
@@ -46,10 +47,10 @@ class _Message(Struct):
 _decode = msgspec.json.Decoder(_Message).decode
 
 
-def read_conversation(messages: list[Raw]) -> Conversation:
+def read_conversation(request: InferenceRequest) -> Conversation:
     """Raises Invalid for a message that is no chat message."""
     try:
-        decoded = [_decode(message) for message in messages]
+        decoded = [_decode(message) for message in request.each_message()]
     except msgspec.DecodeError as error:
         raise Invalid(f"messages: {error}") from None
     last_user = max((i for i, message in enumerate(decoded) if message.role == "user"), default=-1)

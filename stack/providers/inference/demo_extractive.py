@@ -112,7 +112,7 @@ class DemoExtractive:
 
 
 def _plan(request: InferenceRequest) -> _Plan:
-    conversation = read_conversation(request.messages)
+    conversation = read_conversation(request)
     schema = None if request.response_format is None else _schema(request.response_format)
     call = None
     if not conversation.results:

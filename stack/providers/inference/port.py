@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol
 
+import msgspec
 from msgspec import Raw, Struct
 
 from schemas.api.model import Model
@@ -22,7 +23,8 @@ FinishReason = Literal["stop", "length", "tool_calls"]
 class InferenceRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One chat completion to run. `model` is the provider's own name of the model (no provider prefix).
 
-    `messages` and `tools` are JSON objects in the OpenAI chat form; `response_format` likewise.
+    `messages` and `tools` are JSON objects in the OpenAI chat form; `response_format` likewise. An element of
+    `messages` may hold several, with commas between: see `each_message`.
     `tool_choice` is auto, required, none, or the name of one tool. `None` leaves a parameter to the server.
     """
 
@@ -37,6 +39,13 @@ class InferenceRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
     repetition_penalty: float | None = None
     max_tokens: int | None = None
     stop: list[str] = []
+
+    def each_message(self) -> list[Raw]:
+        """The messages one by one. Raises msgspec.DecodeError."""
+        return _messages(b"[%b]" % b",".join(self.messages))
+
+
+_messages = msgspec.json.Decoder(list[Raw]).decode
 
 
 class Retrying(Struct, frozen=True):
