@@ -142,6 +142,16 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_dataset_rows: Annotated[
         int, Meta(ge=1), _field("Maximum number of rows that one request may add to a dataset.")
     ] = 10_000_000
+    max_dataset_cpu_s: Annotated[
+        int,
+        Meta(ge=1),
+        _field("Maximum computing time to read one dataset source; 20 s and 1 s per MiB if that is less."),
+    ] = 300
+    max_dataset_memory_bytes: Annotated[
+        int,
+        Meta(ge=256 * 2**20),
+        _field("Maximum memory of the process that reads a dataset source."),
+    ] = 4 * 2**30
     turn_deadline_s: Annotated[
         float, Meta(gt=0), _field("Maximum duration of a turn or of one evaluation row; then it fails.")
     ] = 1800.0

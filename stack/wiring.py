@@ -144,6 +144,8 @@ class Server(Services):
                 max_bytes=settings.max_dataset_bytes,
                 max_fetch_bytes=settings.max_dataset_fetch_bytes,
                 max_rows=settings.max_dataset_rows,
+                cpu_s=settings.max_dataset_cpu_s,
+                memory_bytes=settings.max_dataset_memory_bytes,
             ),
         )
         self.datasets = DatasetService(self.store, self.states, self.views, self.row_reader)
@@ -238,15 +240,16 @@ class Server(Services):
         self.supervisor.spawn("erasure", self.erasures.run())
 
     async def park_turns(self) -> None:
-        """First step of a shutdown: turns and jobs finish or are left for the next start, so that streams end."""
+        """First step of a shutdown: turns and jobs finish or are left for the next start, so that streams end; rows are
+        read to their end or not at all."""
         grace_s = self.settings.shutdown_grace_s
-        await asyncio.gather(*(runs.park(grace_s) for runs in self.runs))
+        parked = [runs.park(grace_s) for runs in self.runs]
+        await asyncio.gather(*parked, self.row_reader.aclose(grace_s))
 
     async def stop(self) -> None:
         """Ends everything in order: work, then what it writes to, the log last."""
         await self.park_turns()
         await self.supervisor.stop()
-        await self.row_reader.aclose()
         await self.scoring.aclose()
         await self.models.aclose()
         await asyncio.to_thread(self.engine.stop)

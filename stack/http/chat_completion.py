@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
 from litestar import Controller, Request
@@ -13,7 +13,8 @@ from stack.errors import ReplaystackError
 from stack.http.body import body_of
 from stack.http.endpoint import serves
 from stack.http.error import openai_error_body
-from stack.http.event_stream import UNBUFFERED, until_left
+from stack.http.event_stream import UNBUFFERED
+from stack.http.leaving import ClientLeft, until_left
 from stack.http.services import Services
 from stack.services.inference.chat_completion import PassedAnswer
 
@@ -42,7 +43,8 @@ class _Passing:
         self._passed = passed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if await until_left(self._pass(send), receive):
+        with suppress(ClientLeft):
+            await until_left(self._pass(send), receive)
             await _send(send, b"", more=False)
 
     async def _pass(self, send: Send) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from stack.http.leaving import left
 from stack.runs.live import Follower, Frame
 
 KEEP_ALIVE = b": \n"
@@ -64,7 +65,7 @@ class EventStream:
             await _send(send, frame.body)
 
     async def _watch(self, receive: Receive) -> None:
-        await _left(receive)
+        await left(receive)
         self._gone.set()
         self._follower.leave()
 
@@ -94,25 +95,3 @@ def nothing_follows(headers: Mapping[str, str]) -> ASGIApp:
 
 def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-
-
-async def until_left(work: Coroutine[Any, Any, None], receive: Receive) -> bool:
-    """Does the work to its end, or cancels it when the client leaves: then False. Raises what the work raises."""
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_left(receive))
-    try:
-        await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        leaving.cancel()
-        if not working.done():
-            working.cancel()
-        await asyncio.wait([working])
-    if working.cancelled():
-        return False
-    working.result()
-    return True
-
-
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from litestar import Request
 
 from stack.http.body import body_of, decoded
+from stack.http.leaving import until_left
 from stack.http.services import Services
 from stack.services.datasets.row_chunks import Blocks
 
@@ -22,8 +23,8 @@ async def read_rows(
     completed: Callable[[bytes], bytes] | None = None,
 ) -> tuple[T, Blocks, bytes]:
     """The body without the rows at `path`, those rows, and the bytes of it all. `completed` brings the former into
-    the form of `type`. Raises UnsupportedMediaType, Invalid."""
+    the form of `type`. Raises UnsupportedMediaType, Invalid, ClientLeft."""
     body = await body_of(request)
-    split = await services.row_reader.split(body, path)
+    split = await until_left(services.row_reader.split(body, path), request.receive)
     envelope = completed(split.envelope) if completed is not None else split.envelope
     return await decoded(envelope, type), split.blocks, body

@@ -16,6 +16,7 @@ from schemas.api.scoring import ScoreBatchRequest, ScoreBatchResponse, ScoreRequ
 from stack.http.answer import json_answer
 from stack.http.body import caller_of, post_of, read_json
 from stack.http.endpoint import serves
+from stack.http.leaving import until_left
 from stack.http.rows_body import read_rows
 from stack.http.services import Services
 from stack.services.requests.once import Prior
@@ -32,7 +33,8 @@ class ScoringController(Controller):
         data, blocks, _ = await read_rows(request, services, ScoreRequest, ("input_rows",))
         if _asks_models(data.scoring_functions):
             services.rates.require_tokens()
-        results = await services.row_scoring.score(blocks, data.scoring_functions)
+        scoring = services.row_scoring.score(blocks, data.scoring_functions)
+        results = await until_left(scoring, request.receive)
         return json_answer({"results": await _encoded(results)})
 
     @serves("score_batch")
@@ -41,10 +43,11 @@ class ScoringController(Controller):
         if not data.save_results_dataset:
             if _asks_models(data.scoring_functions):
                 services.rates.require_tokens()
-            return await _batch(await services.row_scoring.score_batch(data, caller_of(request), ""))
+            scoring = services.row_scoring.score_batch(data, caller_of(request), "")
+            return await _batch(await until_left(scoring, request.receive))
         score = partial(services.row_scoring.score_batch, data, caller_of(request))
         limited = services.rates.for_models(score) if _asks_models(data.scoring_functions) else score
-        made = await services.once.perform(post_of(request, body), limited)
+        made = await until_left(services.once.perform(post_of(request, body), limited), request.receive)
         if isinstance(made, Prior):
             made = await services.row_scoring.saved(made.ids["dataset"], data.scoring_functions)
         return await _batch(made)

@@ -35,8 +35,9 @@ _SAMPLE_RECORDS = 50
 # A batch of rows is looked at column by column.
 _BATCH_CHARACTERS = 2**20
 _BATCH_CELLS = 50_000
-# Of a content up to this its cells are kept (about 100 MiB), so that they need not be read again.
-_KEPT_CHARACTERS = 32 * 2**20
+# The cells of smaller content are kept, so that they need not be read again.
+_KEPT_BYTES = 96 * 2**20
+_ROW_BYTES, _CELL_BYTES = 64, 58
 
 Batch = Sequence[Sequence[Cell]]
 """Rows, each with as many cells as there are columns."""
@@ -57,11 +58,11 @@ def csv_rows(content: Content, separator: str | None = None) -> Iterator[RowBloc
     seen: list[Batch] = []
     for batch in batches:
         kinds.look_at(batch)
-        if records.characters <= _KEPT_CHARACTERS:
+        if records.kept_bytes <= _KEPT_BYTES:
             seen.append(batch)
         if kinds.decided:
             break
-    if records.characters <= _KEPT_CHARACTERS:
+    if records.kept_bytes <= _KEPT_BYTES:
         batches = chain(seen, batches)
     else:
         seen.clear()
@@ -83,7 +84,7 @@ class _Records:
         self._separator = separator
         self._quoting = _Quoting(separator)
         self._raw: list[str] = []
-        self.characters = 0
+        self.characters = self.count = 0
         self._batch_began = 0
         self._lines = self._read_lines()
         self._reader = csv.reader(self._lines, delimiter=separator, strict=True)
@@ -94,19 +95,28 @@ class _Records:
             header = self._next()
         if header is None:
             raise Invalid(f"{content.shown} is empty; the first line of CSV names the columns.")
+        if len(header) > content.limits.max_columns:
+            raise Invalid(
+                f"{content.shown} has {len(header)} columns; at most {content.limits.max_columns} are read."
+            )
         self.header = header
         self._begin_next()
+
+    @property
+    def kept_bytes(self) -> int:
+        """What the rows so far take in memory, about."""
+        return self.characters + self.count * (_ROW_BYTES + _CELL_BYTES * len(self.header))
 
     def batches(self) -> Iterator[Batch]:
         """The rows, some at a time."""
         width = len(self.header)
         most = max(1, _BATCH_CELLS // width)
         batch: list[Sequence[Cell]] = []
-        count, limit = 0, self._content.limits.max_rows
+        limit = self._content.limits.max_rows
         while (cells := self._next()) is not None:
             # Here, because the types of columns may be found out from all of them before the first row is given out.
-            count += 1
-            if count > limit:
+            self.count += 1
+            if self.count > limit:
                 raise Invalid(
                     f"{self._content.shown} has more than {limit} rows, blank lines included (setting max_dataset_rows)."
                 )

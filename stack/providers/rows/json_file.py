@@ -10,7 +10,7 @@ from msgspec import Raw
 from stack.errors import Invalid
 from stack.providers.rows.content import Content
 from stack.providers.rows.port import RowBlock
-from stack.providers.rows.row_text import blocks, malformed
+from stack.providers.rows.row_text import blocks, check_kind, malformed
 
 _rows = msgspec.json.Decoder(list[Raw])
 _object = msgspec.json.Decoder(dict[str, Raw])
@@ -23,6 +23,10 @@ def json_rows(content: Content, *, lines: bool) -> Iterator[RowBlock]:
     `.json`). Raises Invalid, TooLarge."""
     start = content.head(4096).removeprefix(_MARK).lstrip(_SPACE)
     if start.startswith(b"["):
+        first = start[1:].lstrip(_SPACE)[:1]
+        if first != b"[":
+            # Of many numbers none is decoded; nesting that is too deep is noticed by itself.
+            check_kind(first, f"{content.shown}: element 0")
         return _of_array(content)
     if not lines:
         _require_lines(content, start)

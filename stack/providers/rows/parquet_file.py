@@ -43,7 +43,7 @@ def parquet_rows(content: Content) -> Iterator[RowBlock]:
     except duckdb.OutOfMemoryException:
         raise Invalid(
             f"{content.shown} takes more memory to read than the {content.limits.memory_bytes} bytes there are for "
-            "it. Write it with smaller row groups."
+            "it (setting max_dataset_memory_bytes). Write it with smaller row groups."
         ) from None
     except duckdb.Error as error:
         reason = str(error).partition("\n")[0].replace(path, "the file")

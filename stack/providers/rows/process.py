@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -25,6 +26,8 @@ logger = logging.getLogger("replaystack.rows")
 
 MODULE = "stack.providers.rows.worker"
 NICE = 5
+LEAST_CPU_S = 20
+"""Computing time of the smallest content; each MiB gives a second more. Reading a MiB of CSV takes 0.1 s."""
 
 Ask = Callable[[bytes], AsyncGenerator[Frame, None]]
 
@@ -57,7 +60,8 @@ class Workers:
 
     async def read(self, content: Descriptor, job: Job) -> AsyncGenerator[Frame, None]:
         """The frames of `stack.providers.rows.worker`. Raises as `worker` does."""
-        spec = Spec(module=MODULE, limits=process_limits(job.limits), descriptors=(content,))
+        limits = process_limits(job.limits, content_bytes=os.fstat(content.number).st_size)
+        spec = Spec(module=MODULE, limits=limits, descriptors=(content,))
         async with self.worker(spec, job.shown) as ask, aclosing(ask(msgspec.json.encode(job))) as found:
             async for frame in found:
                 yield frame
@@ -76,12 +80,13 @@ class Workers:
                         yield frame
 
 
-def process_limits(limits: ReadLimits, file_bytes: int = 0) -> Limits:
-    """Of a process that may write files up to `file_bytes`."""
+def process_limits(limits: ReadLimits, *, content_bytes: int = 2**30, file_bytes: int = 0) -> Limits:
+    """Of a process that reads so much, packed or not, and may write files up to `file_bytes`. Small content that takes
+    long to read is not what it seems."""
     return Limits(
         memory_bytes=limits.memory_bytes,
         wait_s=limits.wait_s,
-        cpu_s=limits.cpu_s,
+        cpu_s=min(limits.cpu_s, LEAST_CPU_S + (content_bytes >> 20)),
         nice=NICE,
         file_bytes=file_bytes,
     )
@@ -96,8 +101,8 @@ def _told(spec: Spec, shown: str) -> Iterator[None]:
         raise _closed() from None
     except Exhausted:
         raise Invalid(
-            f"{shown} takes more memory to read than the {spec.limits.memory_bytes} bytes there are for it. "
-            "Split it, or send it as JSONL or CSV."
+            f"{shown} takes more memory to read than the {spec.limits.memory_bytes} bytes there are for it "
+            "(setting max_dataset_memory_bytes). Split it, or send it as JSONL or CSV."
         ) from None
     except NoAnswer as error:
         logger.warning("%s could not be read: %s", shown, error)
@@ -108,7 +113,9 @@ def _told(spec: Spec, shown: str) -> Iterator[None]:
 
 def _crashed(spec: Spec, shown: str, code: int) -> ReplaystackError:
     if code == -signal.SIGXCPU:
-        return Invalid(f"{shown} takes more than {spec.limits.cpu_s} s of computing to read. Split it.")
+        return Invalid(
+            f"{shown} takes more than {spec.limits.cpu_s} s of computing to read (setting max_dataset_cpu_s). Split it."
+        )
     cause = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}: see the server's log"
     return UpstreamFailed(f"{shown} could not be read: the process that reads it ended ({cause}).")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing, suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -47,7 +47,12 @@ class RowReader:
         self._bodies = asyncio.Semaphore(PLACES)
         self._workers = Workers()
 
-    async def aclose(self) -> None:
+    async def aclose(self, grace_s: float = 0.0) -> None:
+        """See `port.RowReading`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace_s), AsyncExitStack() as places:
+                for semaphore in (self._uris, self._bodies) * PLACES:
+                    await places.enter_async_context(semaphore)
         await self._workers.aclose()
 
     async def split(self, body: bytes, path: tuple[str, ...]) -> SplitBody:

@@ -19,7 +19,9 @@ MAX_DEPTH = 128
 Where = Callable[[int], str]
 """Names the row of a number, for messages."""
 
-_KINDS = {ord("["): "a list", ord('"'): "a string", ord("n"): "null", ord("t"): "true", ord("f"): "false"}
+_KINDS = {b"[": "a list", b'"': "a string", b"n": "null", b"t": "true", b"f": "false"} | dict.fromkeys(
+    [b"%d" % digit for digit in range(10)] + [b"-"], "a number"
+)
 _HALF_PAIR = re.compile(
     rb"(?<!\\)(?:\\\\)*"
     rb"(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F])"
@@ -80,10 +82,15 @@ def _compact(rows: Iterable[tuple[int, Any]], where: Where, numbers: list[int]) 
         except (msgspec.DecodeError, RecursionError) as error:
             raise malformed(where(number), error, bytes(row)) from None
         if text[0] != 0x7B:
-            kind = _KINDS.get(text[0], "a number")
-            raise Invalid(f"{where(number)} is {kind}; a row is a JSON object.")
+            check_kind(text[:1], where(number))
         numbers.append(number)
         yield text
+
+
+def check_kind(first: bytes, where: str) -> None:
+    """Raises Invalid if a JSON value that begins so is no object."""
+    if first in _KINDS:
+        raise Invalid(f"{where} is {_KINDS[first]}; a row is a JSON object.")
 
 
 def _check(block: RowBlock, numbers: list[int], where: Where) -> None:

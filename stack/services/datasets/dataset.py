@@ -23,6 +23,7 @@ from stack.domain.dataset import DatasetState
 from stack.errors import Conflict, InternalError, Invalid, NotFound, RowsDamaged, VersionConflict
 from stack.eventstore import Append, EventStore, Folded, StreamWrite, stream_name
 from stack.providers.rows.port import RowReading
+from stack.runs.uninterrupted import uninterrupted
 from stack.services.datasets.dataset_rows import DatasetRows
 from stack.services.datasets.row_chunks import Blocks, digest_of, stored_rows
 from stack.services.effects import new_id
@@ -73,7 +74,8 @@ class DatasetService:
                 return dataset_id
             rows = await stack.enter_async_context(stored_rows(self._store, blocks))
             events = datasets.register(wanted.purpose, wanted.provider_id, uri, metadata, rows)
-            await self._record(dataset_id, replace(wanted, digest=rows.digest), events, caller, command)
+            digested = replace(wanted, digest=rows.digest)
+            await uninterrupted(self._record(dataset_id, digested, events, caller, command))
         return dataset_id
 
     async def _record(
@@ -121,7 +123,7 @@ class DatasetService:
                     events = caller.stamp(datasets.append(state, rows))
                     write = StreamWrite(stream_name("dataset", dataset_id), version, events)
                     try:
-                        await self._store.append(Append((write,), command=command))
+                        await uninterrupted(self._store.append(Append((write,), command=command)))
                         return version + 1
                     except VersionConflict:
                         continue

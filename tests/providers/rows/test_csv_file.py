@@ -202,6 +202,6 @@ def test_limits() -> None:
 def test_large_content_is_read_twice_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "a,b,c\n" + "".join(f"{index},{index}.5,\n" for index in range(60_000)) + "x,1,2\n"
     kept = texts(csv_rows(content_of(text)))
-    monkeypatch.setattr(csv_file, "_KEPT_CHARACTERS", 100_000)
+    monkeypatch.setattr(csv_file, "_KEPT_BYTES", 100_000)
     assert texts(csv_rows(content_of(text))) == kept
     assert kept[-2:] == [b'{"a":"59999","b":59999.5,"c":null}', b'{"a":"x","b":1,"c":2}']

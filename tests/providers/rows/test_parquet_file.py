@@ -144,3 +144,34 @@ def test_a_row_and_the_memory_have_limits(tmp_path: Path) -> None:
     )
     with pytest.raises(Invalid, match="more memory to read than the 67108864 bytes"):
         texts(parquet_rows(bomb))
+
+
+@pytest.mark.parametrize(
+    ("claimed", "problem"), [(1001, "has 1001 rows, more than 1000"), (2**62, "more than 1000")]
+)
+def test_more_rows_than_allowed_are_refused_unread(tmp_path: Path, claimed: int, problem: str) -> None:
+    data = claiming(written(tmp_path, "FROM range(1000)"), claimed)
+    with pytest.raises(Invalid, match=rf"{problem} .*\(setting max_dataset_rows\)"):
+        texts(parquet_rows(content_of(data, max_rows=1000)))
+
+
+def test_rows_that_the_metadata_do_not_count_are_no_more_than_there_are(tmp_path: Path) -> None:
+    data = claiming(written(tmp_path, "FROM range(1000)"), 1)
+    assert len(texts(parquet_rows(content_of(data)))) == 1000
+
+
+def claiming(data: bytes, rows: int) -> bytes:
+    """A file of 1,000 rows with a head that says that it has `rows`."""
+    size = int.from_bytes(data[-8:-4], "little")
+    footer = data[-8 - size : -8].replace(_varint(1000), _varint(rows), 1)
+    return data[: -8 - size] + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+
+
+def _varint(number: int) -> bytes:
+    """As in Thrift's compact protocol."""
+    number <<= 1
+    digits = []
+    while number > 127:
+        digits.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*digits, number])

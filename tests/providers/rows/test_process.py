@@ -80,7 +80,7 @@ async def until_working(worker: psutil.Process) -> None:
     [
         (signal.SIGKILL, UpstreamFailed, "ended .signal SIGKILL"),
         (signal.SIGSEGV, UpstreamFailed, "ended .signal SIGSEGV"),
-        (signal.SIGXCPU, Invalid, "takes more than 300 s of computing"),
+        (signal.SIGXCPU, Invalid, r"takes more than 27 s of computing to read .setting max_dataset_cpu_s."),
     ],
 )
 async def test_a_worker_that_dies_in_the_middle_is_an_error(
@@ -129,7 +129,7 @@ async def test_time_in_which_nobody_asks_does_not_count(workers: Workers) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "data", [b"[" + b"1," * 20_000_000 + b"1]", b'[{"a":"' + b"x" * 150_000_000 + b'"}]']
+    "data", [b"[{}" + b",1" * 20_000_000 + b"]", b'[{"a":"' + b"x" * 150_000_000 + b'"}]']
 )
 async def test_too_much_memory_is_refused(workers: Workers, data: bytes) -> None:
     with pytest.raises(Invalid, match="more memory to read than the 300000000 bytes"):
