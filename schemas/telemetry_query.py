@@ -1,4 +1,4 @@
-"""Parsed conditions on spans and log records: typed, with times in nanoseconds and ids as numbers."""
+"""Parsed conditions on spans and log records: typed, with times in nanoseconds and ids as integers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ TraceOrder = Literal["start_time", "end_time", "duration", "name", "status", "sp
 
 
 class AttributeFilter(Struct, frozen=True):
-    """Compares an attribute of the span or log record (`own`), of its resource, or a part of a log record's body; an
-    empty `key` is the body itself. `value` is decoded JSON; None, with `eq` and `ne` only, means a missing key."""
+    """Compares an attribute of the span or log record (`own`), of its resource, or a part of a log record's
+    body; an empty `key` means the body itself. `value` is decoded JSON; None, with `eq` and `ne` only, means
+    a missing key."""
 
     of: Literal["own", "resource", "body"]
     key: str
@@ -26,7 +27,7 @@ class AttributeFilter(Struct, frozen=True):
 
 
 class TextFilter(Struct, frozen=True):
-    """Compares a text of the span or log record. A missing text meets `ne` only."""
+    """Compares a text field of the span or log record. A missing field matches `ne` only."""
 
     field: TextField
     op: QueryConditionOp
@@ -34,11 +35,11 @@ class TextFilter(Struct, frozen=True):
 
 
 class NumberFilter(Struct, frozen=True):
-    """Whether a field lies in `low` to `high`, both included, or with `inverted` outside of that. A missing field meets
-    an inverted filter only.
+    """Matches if a field lies in `low` to `high`, both included, or with `inverted` outside of it. A missing
+    field matches an inverted filter only. If `low` is greater than `high`, the range is empty.
 
-    Ids are their 128 or 64 bits as a number; times are nanoseconds since 1970, durations nanoseconds; `kind` is
-    OTLP's number, as `severity`; `failed` is 1 for the status error, else 0. Where `low` is above `high` nothing lies between them.
+    Ids are integers of 128 or 64 bits; times are nanoseconds since 1970, durations nanoseconds; `kind` and
+    `severity` are OTLP's numbers; `failed` is 1 for the status error, otherwise 0.
     """
 
     field: NumberField
@@ -48,7 +49,7 @@ class NumberFilter(Struct, frozen=True):
 
 
 class MissingFilter(Struct, frozen=True):
-    """Whether a field is missing, or with `inverted` whether it is there."""
+    """Matches if a field is missing, or with `inverted` if it is present."""
 
     field: NumberField | TextField
     inverted: bool = False
@@ -59,14 +60,14 @@ SpanFilter = AttributeFilter | TextFilter | NumberFilter | MissingFilter
 
 
 class OrderKey(Struct, frozen=True):
-    """One key that traces are sorted by."""
+    """One key by which traces are sorted."""
 
     by: TraceOrder
     descending: bool
 
 
 class TraceQuery(Struct, frozen=True):
-    """Which traces, in which order. `limit` is None for all."""
+    """Selects and orders traces. `limit` is None for all."""
 
     filters: tuple[SpanFilter, ...]
     order: tuple[OrderKey, ...]
@@ -75,7 +76,7 @@ class TraceQuery(Struct, frozen=True):
 
 
 class LogQuery(Struct, frozen=True):
-    """Which log records. `limit` is None for all; records without a time come last in either order."""
+    """Selects log records. `limit` is None for all; records without a time are last in either order."""
 
     filters: tuple[SpanFilter, ...]
     oldest_first: bool

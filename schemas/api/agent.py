@@ -13,7 +13,7 @@ ToolPromptFormat = Literal["json", "function_tag", "python_list"]
 class GreedySamplingStrategy(
     Struct, frozen=True, tag_field="type", tag="greedy", omit_defaults=True, forbid_unknown_fields=True
 ):
-    """Always the most probable token: temperature 0."""
+    """Always choose the most probable token (temperature 0)."""
 
 
 class TopPSamplingStrategy(
@@ -33,11 +33,12 @@ SamplingStrategy = GreedySamplingStrategy | TopPSamplingStrategy | TopKSamplingS
 
 
 class SamplingParams(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
-    """Sampling parameters. `strategy` is required by the contract but may be left out (greedy).
+    """Sampling parameters. The specification requires `strategy`; here it may be left out, which means
+    greedy.
 
-    `temperature`, `top_p`, `top_k` (flat) and `repeat_penalty` are read because existing clients send them,
-    and are never written: normalising turns them into `strategy` and `repetition_penalty`.
-    `max_tokens` counts tokens, 0 means no limit. `stop` holds at most 4 sequences.
+    `temperature`, `top_p`, `top_k` (flat) and `repeat_penalty` are accepted because existing clients send
+    them, but are never written: normalisation converts them to `strategy` and `repetition_penalty`.
+    `max_tokens` is a number of tokens, 0 means no limit. `stop` holds at most 4 sequences.
     """
 
     strategy: SamplingStrategy | None = None
@@ -74,7 +75,7 @@ AgentTool = str | AgentToolGroupWithArgs
 
 
 class ToolConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
-    """How tools are used. `tool_choice` is auto, required, none, or the name of one tool."""
+    """How the model uses tools. `tool_choice` is auto, required, none, or the name of one tool."""
 
     tool_choice: str | None = None
     tool_prompt_format: ToolPromptFormat | None = None
@@ -82,7 +83,8 @@ class ToolConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=
 
 
 class ToolDef(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
-    """A tool that the client runs. `parameters` and `tool_prompt_format` are an older client's form of it."""
+    """A tool that the client runs. Older clients send `parameters` and `tool_prompt_format` instead of
+    `input_schema`."""
 
     name: str
     toolgroup_id: str | None = None
@@ -95,7 +97,7 @@ class ToolDef(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
 
 
 class AgentConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
-    """Configuration of an agent. `max_infer_iters` bounds the inferences of one turn."""
+    """Configuration of an agent. `max_infer_iters` limits the number of inferences in one turn."""
 
     model: str
     instructions: str
@@ -122,7 +124,7 @@ class AgentCreateResponse(Struct, frozen=True):
 
 
 class Agent(Struct, frozen=True):
-    """`created_at` is RFC 3339 UTC with microseconds and `Z`, as every time on the wire."""
+    """An agent. `created_at` is RFC 3339 in UTC with microseconds and `Z`, like every time in the API."""
 
     agent_id: str
     agent_config: AgentConfig

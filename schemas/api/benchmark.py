@@ -1,4 +1,5 @@
-"""Benchmarks: a dataset and the functions that score what is generated for its rows (spec tag: Benchmarks)."""
+"""Benchmarks: a dataset and the functions that score the answers generated for its rows (spec tag:
+Benchmarks)."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from msgspec import Raw, Struct
 
 
 class RegisterBenchmarkRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The values of `metadata` are kept as their text."""
+    """Registers a benchmark. The values of `metadata` are kept as JSON text."""
 
     benchmark_id: str
     dataset_id: str

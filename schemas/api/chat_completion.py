@@ -1,4 +1,5 @@
-"""Chat completions in the OpenAI form (not part of the Llama Stack specification): what is known of them; the rest is passed through."""
+"""Chat completions in the OpenAI format (not part of the Llama Stack specification). Unknown fields are
+passed through."""
 
 from __future__ import annotations
 
@@ -8,9 +9,10 @@ from msgspec import Struct
 
 
 class ChatCompletionRequest(Struct, frozen=True, kw_only=True):
-    """A chat completion as OpenAI has it. All but `model` goes to the model server as it is, which decides about it.
+    """A chat completion request in the OpenAI format.
 
-    `model` is `<provider>/<model>`, or a bare name that only one provider has.
+    `model` is `<provider>/<model>`, or a bare name that only one provider has. All other fields are forwarded
+    to the model server unchanged, which validates them.
     """
 
     model: str
@@ -19,7 +21,7 @@ class ChatCompletionRequest(Struct, frozen=True, kw_only=True):
 
 
 class ChatCompletion(Struct, frozen=True, kw_only=True):
-    """The model server's answer, as it gave it."""
+    """The model server's response, unchanged."""
 
     id: str
     object: str
@@ -30,7 +32,8 @@ class ChatCompletion(Struct, frozen=True, kw_only=True):
 
 
 class ChatCompletionChunk(Struct, frozen=True, kw_only=True):
-    """One event of a streamed answer; the last one is `[DONE]`. One with `error` ends an answer that broke off."""
+    """One event of a streamed response; the last one is `[DONE]`. An event with `error` ends an interrupted
+    response."""
 
     id: str
     object: str
@@ -41,7 +44,7 @@ class ChatCompletionChunk(Struct, frozen=True, kw_only=True):
 
 
 class OpenAIError(Struct, frozen=True):
-    """What went wrong, as OpenAI's clients read it."""
+    """An error in the format that OpenAI clients parse."""
 
     message: str
     type: str
@@ -50,6 +53,6 @@ class OpenAIError(Struct, frozen=True):
 
 
 class OpenAIErrorResponse(Struct, frozen=True):
-    """The body of an answer that is no success."""
+    """The body of an error response."""
 
     error: OpenAIError

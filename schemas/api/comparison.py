@@ -13,7 +13,8 @@ RowChange = Literal["better", "worse", "changed"]
 
 
 class ComparedJob(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """One side of a comparison. `dataset_id` and `dataset_version` are absent where rows came with the request."""
+    """One side of a comparison. `dataset_id` and `dataset_version` are absent if the rows were sent with the
+    request."""
 
     job_id: str
     status: JobStatus
@@ -25,7 +26,7 @@ class ComparedJob(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Interval(Struct, frozen=True):
-    """Where the difference lies with this `confidence`."""
+    """The confidence interval of the difference. `confidence` is between 0 and 1."""
 
     low: float
     high: float
@@ -33,11 +34,12 @@ class Interval(Struct, frozen=True):
 
 
 class ScoreDifference(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """The difference of the mean scores (`b` less `a`) over the `num_rows` rows that have a number in both.
+    """The difference of the mean scores (`b` minus `a`) over the `num_rows` rows that have a numeric score in
+    both jobs.
 
-    `method` names how the interval was made: `newcombe` where all scores are 0 or 1 (Newcombe's interval for the
-    difference of paired proportions, his method 10 of 1998), else `paired-t` (Student's t over the differences).
-    There is no interval over fewer than two rows.
+    `method` names the method of the interval: `newcombe` if all scores are 0 or 1 (Newcombe's interval for
+    the difference of paired proportions, method 10 of his 1998 paper), otherwise `paired-t` (Student's t over
+    the differences). There is no interval for fewer than two rows.
     """
 
     num_rows: int
@@ -49,7 +51,7 @@ class ScoreDifference(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class ComparedRow(Struct, frozen=True, kw_only=True):
-    """One row: its score rows and answers in both jobs."""
+    """One row, with its scores and answers in both jobs."""
 
     row: int
     change: RowChange
@@ -60,9 +62,13 @@ class ComparedRow(Struct, frozen=True, kw_only=True):
 
 
 class ComparedFunction(Struct, frozen=True, kw_only=True):
-    """How many rows got a higher score (`better`), a lower one (`worse`), another answer or another score that is no
-    number (`changed`), or neither (`same`); and some of those that are not the same, the worse ones first.
-    `has_more` says that there are more of them than `rows` holds."""
+    """The comparison for one scoring function.
+
+    The counts give the rows with a higher score in `b` (`better`), with a lower one (`worse`), with a
+    different answer or a different non-numeric score (`changed`), and the remaining rows (`same`). `rows`
+    holds some of the rows that are not the same, worse ones first; `has_more` is true if there are more of
+    them.
+    """
 
     better: int
     worse: int
@@ -74,8 +80,11 @@ class ComparedFunction(Struct, frozen=True, kw_only=True):
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
-    """Rows are paired by number where their input is the same. `other_input` rows have another input in each job,
-    since the dataset was registered again; `only_a` and `only_b` were evaluated in one job only."""
+    """A comparison of two jobs. Rows are paired by row number if their input is the same.
+
+    `other_input` counts the rows whose input differs between the jobs because the dataset was registered
+    again; `only_a` and `only_b` count the rows that were evaluated in one job only.
+    """
 
     benchmark_id: str
     a: ComparedJob

@@ -1,4 +1,4 @@
-"""Content of messages: text, images, tool calls and the four kinds of message (spec: InterleavedContent)."""
+"""Content of messages: text, images, tool calls and the four kinds of messages (spec: InterleavedContent)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ StopReason = Literal["end_of_turn", "end_of_message", "out_of_tokens"]
 
 
 class URL(Struct, frozen=True, forbid_unknown_fields=True):
-    """A reference to content elsewhere; `https:` and `data:` are the schemes that are followed."""
+    """A reference to external content. Only `https:` and `data:` URLs are fetched."""
 
     uri: str
 
 
 class ImageSource(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Where an image is: `url`, or `data` as base64 text."""
+    """The source of an image: `url`, or `data` as base64 text."""
 
     url: URL | None = None
     data: str | None = None
@@ -56,7 +56,7 @@ InputMessage = UserMessage | ToolResponseMessage
 
 
 class ToolCall(Struct, frozen=True, forbid_unknown_fields=True):
-    """A call that the model made. `arguments` is JSON text, as the model wrote it."""
+    """A tool call made by the model. `arguments` is JSON text exactly as the model wrote it."""
 
     call_id: str
     tool_name: str
@@ -66,7 +66,7 @@ class ToolCall(Struct, frozen=True, forbid_unknown_fields=True):
 class CompletionMessage(
     Struct, frozen=True, tag_field="role", tag="assistant", omit_defaults=True, forbid_unknown_fields=True
 ):
-    """A model's answer. `tool_calls` is absent (None) where there are none."""
+    """A model's answer. `tool_calls` is absent (None) if the model made no calls."""
 
     content: InterleavedContent
     stop_reason: StopReason

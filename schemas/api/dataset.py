@@ -1,4 +1,4 @@
-"""Datasets, their versions and what differs between two (spec tag: Datasets)."""
+"""Datasets, their versions and the difference between two versions (spec tag: Datasets)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class URIDataSource(Struct, frozen=True, tag_field="type", tag="uri", forbid_unk
 
 
 class RowsDataSource(Struct, frozen=True, tag_field="type", tag="rows", forbid_unknown_fields=True):
-    """Rows are JSON objects, kept as their text. Of a dataset that is read, its first rows only."""
+    """Rows are JSON objects, kept as JSON text. When a dataset is read, only its first rows are included."""
 
     rows: list[Raw]
 
@@ -23,7 +23,7 @@ DataSource = URIDataSource | RowsDataSource
 
 
 class RegisterDatasetRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The values of `metadata` are kept as their text."""
+    """Registers a dataset. The values of `metadata` are kept as JSON text."""
 
     purpose: Purpose
     source: DataSource
@@ -32,7 +32,7 @@ class RegisterDatasetRequest(Struct, frozen=True, forbid_unknown_fields=True, kw
 
 
 class Dataset(Struct, frozen=True, kw_only=True):
-    """`provider_id` is `huggingface` for rows from there, else `localfs`."""
+    """A dataset. `provider_id` is `huggingface` if the rows were loaded from there, otherwise `localfs`."""
 
     identifier: str
     provider_resource_id: str
@@ -48,7 +48,8 @@ class ListDatasetsResponse(Struct, frozen=True):
 
 
 class DatasetVersion(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One version of a dataset. `rows_added` came with it, behind the first `first_row`; it holds `row_count`."""
+    """One version of a dataset. It holds `row_count` rows: the first `first_row` rows and the `rows_added`
+    after them."""
 
     version: int
     change: Literal["registered", "rows_appended"]
@@ -60,9 +61,10 @@ class DatasetVersion(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class DatasetDiff(Struct, frozen=True, kw_only=True):
-    """What came between two versions: `rows_added` rows behind the first `first_row`; nothing else changes.
+    """The difference between two versions: `rows_added` rows after the first `first_row`. Nothing else ever
+    changes.
 
-    `data` is a page of those rows, `has_more` whether more follow.
+    `data` is one page of the added rows; `has_more` is true if more follow.
     """
 
     from_version: int

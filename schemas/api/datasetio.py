@@ -1,4 +1,4 @@
-"""Rows on their way into a dataset (spec tag: DatasetIO)."""
+"""Appending rows to a dataset (spec tag: DatasetIO)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from msgspec import Raw, Struct
 
 
 class AppendRowsRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Rows are JSON objects, kept as their text."""
+    """Rows are JSON objects, kept as JSON text."""
 
     rows: list[Raw]

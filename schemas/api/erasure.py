@@ -8,9 +8,12 @@ from msgspec import Struct
 
 
 class ErasedCounts(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What lost its content, or part of it. `events`, `turns`, `jobs` and `blobs` are absent where the deletion was made
-    by a version that did not count. `sessions` counts those that went with an agent. `spans` counts the spans from which
-    captured messages were removed. Where the id was used and deleted several times, the last deletion is counted."""
+    """The number of items whose content was removed, completely or in part.
+
+    `events`, `turns`, `jobs` and `blobs` are absent if the deletion was made by a version that did not count
+    them. `sessions` counts the sessions deleted together with an agent. `spans` counts the spans from which
+    captured messages were removed. If the id was used and deleted several times, the counts are those of the
+    last deletion."""
 
     events: int | None = None
     sessions: int
@@ -21,7 +24,7 @@ class ErasedCounts(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class ErasureRemainder(Struct, frozen=True, omit_defaults=True):
-    """`what` remains `where`, `until` a moment in RFC 3339, which is absent where the server cannot know it."""
+    """Names `what` remains and `where`. `until` is an RFC 3339 time, absent if the server cannot know it."""
 
     what: str
     where: str
@@ -29,10 +32,13 @@ class ErasureRemainder(Struct, frozen=True, omit_defaults=True):
 
 
 class Erasure(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """The receipt of what was deleted under `id`. While `in_progress`, content may still be found in the files of the
-    data folder, and `waits_for` says what the last attempt failed at, if it failed; once `done`, it is in none of them
-    since `completed_at`. Both are absent otherwise. `removed` names what was removed whole, as it may have held content: copies that were set aside,
-    damaged bytes of the telemetry log, tables kept from it. Times are RFC 3339."""
+    """The receipt of the deletion of `id`. Times are RFC 3339.
+
+    While the status is `in_progress`, deleted content may still be found in files of the data folder;
+    `waits_for` describes the last failure, if there was one. Once it is `done`, no file has held the content
+    since `completed_at`. Each of the two fields is absent in the other status. `removed` names what was
+    removed completely because it might have held content: copies that were set aside, damaged bytes of the
+    telemetry log, tables kept from it."""
 
     id: str
     kinds: list[Literal["agent", "session", "dataset", "benchmark"]]

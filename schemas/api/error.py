@@ -1,4 +1,4 @@
-"""The error body (spec: Error) and its form inside a stream."""
+"""The error body (spec: Error) and its form inside an event stream."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from msgspec import Struct
 
 
 class Error(Struct, frozen=True, omit_defaults=True):
-    """`title` is the same for every error of a kind; `detail` names the field, the problem and the remedy."""
+    """An error. `title` is the same for all errors of a kind; `detail` names the field, the problem and the
+    remedy."""
 
     status: int
     title: str
@@ -15,7 +16,7 @@ class Error(Struct, frozen=True, omit_defaults=True):
 
 
 class StreamError(Struct, frozen=True):
-    """The body of an error frame. `message` repeats `detail`: the existing clients' helper indexes it."""
+    """The body of an error frame. `message` repeats `detail` because existing clients read it."""
 
     status: int
     title: str

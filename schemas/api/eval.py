@@ -13,7 +13,7 @@ from schemas.api.scoring_function import ScoringFnParams
 
 
 class SystemMessage(Struct, frozen=True, tag_field="role", tag="system", forbid_unknown_fields=True):
-    """What the model is told before anything else."""
+    """The system message, which precedes all other messages to the model."""
 
     content: InterleavedContent
 
@@ -21,7 +21,7 @@ class SystemMessage(Struct, frozen=True, tag_field="role", tag="system", forbid_
 class ModelCandidate(
     Struct, frozen=True, tag_field="type", tag="model", omit_defaults=True, forbid_unknown_fields=True
 ):
-    """A model that answers each row by itself."""
+    """A model that answers each row on its own."""
 
     model: str
     sampling_params: SamplingParams
@@ -29,7 +29,7 @@ class ModelCandidate(
 
 
 class AgentCandidate(Struct, frozen=True, tag_field="type", tag="agent", forbid_unknown_fields=True):
-    """An agent that answers each row in a session of its own."""
+    """An agent that answers each row in a separate session."""
 
     config: AgentConfig
 
@@ -38,10 +38,10 @@ EvalCandidate = ModelCandidate | AgentCandidate
 
 
 class BenchmarkConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
-    """How a benchmark is run. `scoring_params` are by scoring function and act on this run only; `num_examples`
-    bounds the rows.
+    """How a benchmark is run. `scoring_params` maps scoring functions to parameters that apply to this run
+    only; `num_examples` limits the number of rows.
 
-    `type` is read because existing clients send it; it is never written.
+    `type` is accepted because existing clients send it; it is never written.
     """
 
     eval_candidate: EvalCandidate
@@ -51,7 +51,7 @@ class BenchmarkConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
 
 
 class EvaluateRowsRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Rows are JSON objects, kept as their text."""
+    """Evaluates the given rows. Rows are JSON objects, kept as JSON text."""
 
     input_rows: list[Raw]
     scoring_functions: list[str]
@@ -63,8 +63,8 @@ class RunEvalRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EvaluateResponse(Struct, frozen=True):
-    """`generations[i]` and `score_rows[i]` of each function belong to the same row, in the order of the rows. Of a
-    row that failed they are `{generated_answer, error}` and `{score: 0, error}`."""
+    """`generations[i]` and `score_rows[i]` of each function belong to the same row, in row order. For a
+    failed row they are `{generated_answer, error}` and `{score: 0, error}`."""
 
     generations: list[dict[str, Any]]
     scores: dict[str, ScoringResult]

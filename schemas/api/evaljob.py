@@ -1,4 +1,4 @@
-"""Jobs of a benchmark: how they stand, and their progress as a stream (spec tag: Eval)."""
+"""Jobs of a benchmark: their status, and their progress as a stream (spec tag: Eval)."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ JobStatus = Literal["completed", "in_progress", "failed", "scheduled", "cancelle
 
 
 class Job(Struct, frozen=True):
-    """`job_id` is the job's number within its benchmark, as text."""
+    """A job. `job_id` is the job's number within its benchmark, as text."""
 
     job_id: str
     status: JobStatus
 
 
 class JobOutcome(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """How a job stands or ended. Not part of the Llama Stack specification: `GET .../jobs/{job_id}/outcome`.
+    """The status of a job, or how it ended. Not part of the Llama Stack specification: `GET
+    .../jobs/{job_id}/outcome`.
 
-    `dataset_id` and `dataset_version` say which rows are evaluated; they are absent where the rows came with the
-    request. `num_done` counts the rows that are evaluated, `num_failed` those of them that failed.
+    `dataset_id` and `dataset_version` identify the evaluated rows; they are absent if the rows were sent with
+    the request. `num_done` counts the evaluated rows, `num_failed` those of them that failed.
     """
 
     job_id: str
@@ -41,7 +42,7 @@ class JobOutcome(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class JobScheduledPayload(Struct, frozen=True, tag_field="event_type", tag="scheduled", omit_defaults=True):
-    """`num_rows` rows are to be evaluated."""
+    """The job was scheduled; it will evaluate `num_rows` rows."""
 
     num_rows: int
     dataset_id: str | None = None
@@ -49,7 +50,8 @@ class JobScheduledPayload(Struct, frozen=True, tag_field="event_type", tag="sche
 
 
 class JobStartedPayload(Struct, frozen=True, tag_field="event_type", tag="started"):
-    """`attempt` counts from 1; a higher one is a start after a crash or a shutdown."""
+    """The job was started. `attempt` counts from 1; a higher number means a restart after a crash or a
+    shutdown."""
 
     attempt: int
 
@@ -57,7 +59,7 @@ class JobStartedPayload(Struct, frozen=True, tag_field="event_type", tag="starte
 class RowEvaluatedPayload(
     Struct, frozen=True, tag_field="event_type", tag="row_evaluated", omit_defaults=True, kw_only=True
 ):
-    """One row, by its number from 0. `scores` has a score row for each function."""
+    """One evaluated row; row numbers count from 0. `scores` holds a score row for each function."""
 
     row: int
     generation: dict[str, Any]
@@ -75,7 +77,7 @@ class CancelRequestedPayload(Struct, frozen=True, tag_field="event_type", tag="c
 
 
 class JobCompletedPayload(Struct, frozen=True, tag_field="event_type", tag="completed"):
-    """`aggregated_results` by function."""
+    """The job completed. `aggregated_results` maps each function to its results."""
 
     aggregated_results: dict[str, dict[str, Any]]
 

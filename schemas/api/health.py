@@ -8,7 +8,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 
 class HealthInfo(Struct, frozen=True):
-    """`detail` says what the server cannot do at the moment (not part of the Llama Stack specification)."""
+    """The server's health. `detail` names what the server currently cannot do (not in the Llama Stack
+    specification)."""
 
     status: Literal["OK"] = "OK"
     detail: str | UnsetType = UNSET

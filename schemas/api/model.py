@@ -8,8 +8,9 @@ from msgspec import Struct
 
 
 class Model(Struct, frozen=True, kw_only=True):
-    """`identifier` is `<provider_id>/<provider_resource_id>`; `id`, `object`, `created` and `owned_by` are
-    the same model in the OpenAI form. `metadata` says where a model is something else than it may seem."""
+    """A model. `identifier` is `<provider_id>/<provider_resource_id>`; `id`, `object`, `created` and
+    `owned_by` describe the same model in the OpenAI format. `metadata` says how a model differs from what its
+    name suggests."""
 
     identifier: str
     provider_id: str
@@ -29,7 +30,7 @@ class ListModelsResponse(Struct, frozen=True):
 
 
 class OpenAIModel(Struct, frozen=True):
-    """A model in the OpenAI form alone. `created` is in seconds since 1970, 0 where no one knows."""
+    """A model in the OpenAI format only. `created` is in seconds since 1970, 0 if unknown."""
 
     id: str
     object: str

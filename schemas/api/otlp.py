@@ -1,4 +1,4 @@
-"""OpenTelemetry's protocol over HTTP in its JSON form (not part of the Llama Stack specification): the outermost of its messages."""
+"""OTLP over HTTP with JSON (not part of the Llama Stack specification): the outermost messages."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from msgspec import Struct
 
 
 class ExportTracesRequest(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Spans, by what made them."""
+    """Spans, grouped by the resource that produced them."""
 
     resource_spans: list[dict[str, Any]] | None = None
 
 
 class ExportMetricsRequest(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Points of metrics, by what made them."""
+    """Metric points, grouped by the resource that produced them."""
 
     resource_metrics: list[dict[str, Any]] | None = None
 
 
 class ExportLogsRequest(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Log records, by what made them."""
+    """Log records, grouped by the resource that produced them."""
 
     resource_logs: list[dict[str, Any]] | None = None
 
 
 class PartialSuccess(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What was left out, and why: of spans, points or records."""
+    """The number of rejected spans, points or records, and the reason."""
 
     rejected_spans: str | None = None
     rejected_data_points: str | None = None
@@ -35,13 +35,13 @@ class PartialSuccess(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ExportResponse(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Empty where everything was taken."""
+    """Empty if everything was accepted."""
 
     partial_success: PartialSuccess | None = None
 
 
 class Status(Struct, frozen=True, kw_only=True):
-    """`google.rpc.Status`: why nothing was taken."""
+    """`google.rpc.Status`: why the request was rejected."""
 
     code: int
     message: str

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 
 class PaginatedResponse(Struct, frozen=True):
-    """`url` is the path of the request; `has_more` is exact."""
+    """One page. `url` is the path of the request; `has_more` is exact."""
 
     data: list[Any]
     has_more: bool

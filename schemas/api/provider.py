@@ -8,8 +8,8 @@ from msgspec import Struct
 
 
 class ProviderInfo(Struct, frozen=True, kw_only=True):
-    """What serves one part of the API. `config` shows no secret; `health` is `{status, message?}` with a status
-    of OK or Error, the message saying what is wrong and what to do."""
+    """The provider of one part of the API. `config` contains no secrets; `health` is `{status, message?}`
+    with the status OK or Error; the message names the problem and the remedy."""
 
     api: str
     provider_id: str

@@ -1,4 +1,5 @@
-"""Scores of rows (spec: `ScoringResult`), and the requests of `/v1/scoring`, which are not part of the specification."""
+"""Scores of rows (spec: `ScoringResult`) and the requests of `/v1/scoring`, which are not in the
+specification."""
 
 from __future__ import annotations
 
@@ -10,9 +11,10 @@ from schemas.api.scoring_function import ScoringFnParams
 
 
 class ScoringResult(Struct, frozen=True):
-    """What one function gave: one score row per row, in their order, and its aggregates, each under its name.
+    """The results of one function: one score row per input row, in the same order, and its aggregates by
+    name.
 
-    A score row is `{score, ...}`; one that failed is `{score: 0, error}`.
+    A score row is `{score, ...}`, or `{score: 0, error}` if scoring the row failed.
     """
 
     score_rows: list[dict[str, Any]]
@@ -20,8 +22,8 @@ class ScoringResult(Struct, frozen=True):
 
 
 class ScoreRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """`input_rows` are JSON objects. `scoring_functions` maps the names of functions to their parameters; null
-    stands for the function's own."""
+    """Scores rows. `input_rows` are JSON objects. `scoring_functions` maps names of functions to their
+    parameters; null means the function's defaults."""
 
     input_rows: list[Raw]
     scoring_functions: dict[str, ScoringFnParams | None]
@@ -32,7 +34,7 @@ class ScoreResponse(Struct, frozen=True):
 
 
 class ScoreBatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """With `save_results_dataset` the rows and their scores become a dataset of their own."""
+    """Scores a dataset. With `save_results_dataset` the rows and their scores are saved as a new dataset."""
 
     dataset_id: str
     scoring_functions: dict[str, ScoringFnParams | None]
@@ -40,7 +42,7 @@ class ScoreBatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ScoreBatchResponse(Struct, frozen=True, omit_defaults=True):
-    """`dataset_id` is the dataset that the results were saved as."""
+    """`dataset_id` is the dataset in which the results were saved."""
 
     results: dict[str, ScoringResult]
     dataset_id: str | None = None

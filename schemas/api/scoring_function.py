@@ -1,4 +1,4 @@
-"""Scoring functions and their parameters: those of the contract, and `GET /v1/scoring-functions`, which is not part of it."""
+"""Scoring functions and their parameters. `GET /v1/scoring-functions` is not part of the specification."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ class LLMAsJudgeScoringFnParams(
     forbid_unknown_fields=True,
     kw_only=True,
 ):
-    """`prompt_template` holds `{input_query}`, `{expected_answer}` and `{generated_answer}`. The score is the
-    first group of the last match of the first of `judge_score_regexes` (RE2) that matches the judge's text. An empty
-    list means the function's defaults. Reasoning (`<think>...</think>`) is left out of the answer that is judged and
-    of the judge's own text unless `keep_reasoning` is true (not part of the Llama Stack specification)."""
+    """Parameters of a function that lets a model judge the answer.
+
+    `prompt_template` may contain `{input_query}`, `{expected_answer}` and `{generated_answer}`. The score is
+    the first group of the last match of the first of `judge_score_regexes` (RE2) that matches the judge's
+    text. An empty list means the function's defaults. Reasoning (`<think>...</think>`) is removed from the
+    judged answer and from the judge's own text unless `keep_reasoning` is true (not part of the Llama Stack
+    specification)."""
 
     judge_model: str
     prompt_template: str | None = None
@@ -39,8 +42,8 @@ class RegexParserScoringFnParams(
     forbid_unknown_fields=True,
     kw_only=True,
 ):
-    """The answer is the first group of the first of `parsing_regexes` (RE2) that matches. An empty list means the
-    function's own rules. Reasoning is left out first unless `keep_reasoning` is true."""
+    """The answer is the first group of the first of `parsing_regexes` (RE2) that matches. An empty list means
+    the function's own rules. Reasoning is removed first unless `keep_reasoning` is true."""
 
     parsing_regexes: list[str]
     aggregation_functions: list[AggregationFunctionType]
@@ -56,7 +59,8 @@ class BasicScoringFnParams(
     forbid_unknown_fields=True,
     kw_only=True,
 ):
-    """An empty list means the function's defaults. Reasoning is left out first unless `keep_reasoning` is true."""
+    """An empty list means the function's defaults. Reasoning is removed first unless `keep_reasoning` is
+    true."""
 
     aggregation_functions: list[AggregationFunctionType]
     keep_reasoning: bool = False
@@ -66,13 +70,13 @@ ScoringFnParams = LLMAsJudgeScoringFnParams | RegexParserScoringFnParams | Basic
 
 
 class ReturnType(Struct, frozen=True):
-    """What a function returns, as a type of JSON schema."""
+    """The type of a function's result, as a JSON Schema type."""
 
     type: str
 
 
 class ScoringFunction(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Scores what was generated for one row. `params` are those that it uses unless a request gives others."""
+    """Scores the generated answer for one row. `params` are its defaults, which a request may override."""
 
     identifier: str
     provider_id: str

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 
 class Shield(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A check of what goes into or comes out of a turn."""
+    """A check on the input or output of a turn."""
 
     identifier: str
     provider_id: str

@@ -1,4 +1,4 @@
-"""Traces, spans and metrics as they are asked for and answered (spec tag: Telemetry)."""
+"""Requests and responses about traces, spans, log records and metrics (spec tag: Telemetry)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ MatchOperator = Literal["=", "!=", "=~", "!~"]
 
 
 class QueryCondition(Struct, frozen=True, forbid_unknown_fields=True):
-    """A condition that a span meets or does not. `key` is the name of an attribute, `resource.<name>`, or one of the
-    span's own fields; a null `value` stands for a key that is missing."""
+    """A condition on a span. `key` is the name of an attribute, `resource.<name>`, or one of the span's own
+    fields; a null `value` means that the key is missing."""
 
     key: str
     op: QueryConditionOp
@@ -22,7 +22,8 @@ class QueryCondition(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class QueryTracesRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A trace matches when each filter is met by some span of it. `limit` is 100 where absent, -1 for all."""
+    """A trace matches if each filter matches at least one of its spans. `limit` is 100 by default, -1 means
+    all."""
 
     attribute_filters: list[QueryCondition] | None = None
     limit: int | None = None
@@ -31,7 +32,7 @@ class QueryTracesRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class Trace(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """`root_span_id` is the earliest span whose parent is absent."""
+    """A trace. `root_span_id` is the earliest span whose parent is not in the trace."""
 
     trace_id: str
     root_span_id: str
@@ -44,9 +45,10 @@ class QueryTracesResponse(Struct, frozen=True):
 
 
 class TraceDetails(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A trace with what it is about. Not part of the Llama Stack specification: `POST .../traces?details=true`.
+    """A trace with a summary. Not part of the Llama Stack specification: `POST .../traces?details=true`.
 
-    `name` is that of the root, `service` its resource's `service.name`. Tokens and models are those of the model calls.
+    `name` is that of the root span, `service` its resource's `service.name`. Tokens and models are those of
+    the model calls.
     """
 
     trace_id: str
@@ -68,8 +70,8 @@ class TraceDetailsResponse(Struct, frozen=True):
 
 
 class Span(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """`attributes` is a JSON object, kept as its text. In it NaN and the infinities are the strings `"NaN"`, `"Infinity"` and
-    `"-Infinity"`, and bytes are base64."""
+    """A span. `attributes` is a JSON object, kept as JSON text. In it NaN and the infinities are the strings
+    `"NaN"`, `"Infinity"` and `"-Infinity"`, and bytes are base64."""
 
     span_id: str
     trace_id: str
@@ -81,7 +83,7 @@ class Span(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class SpanWithStatus(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """As `Span`. A status that was never set is `ok`."""
+    """A `Span` with its status. A status that was never set is `ok`."""
 
     span_id: str
     trace_id: str
@@ -94,7 +96,7 @@ class SpanWithStatus(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class SpanScope(Struct, frozen=True, omit_defaults=True):
-    """The library that made a span."""
+    """The library that produced a span."""
 
     name: str = ""
     version: str = ""
@@ -102,7 +104,7 @@ class SpanScope(Struct, frozen=True, omit_defaults=True):
 
 
 class SpanEvent(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Something that happened within a span, such as an exception."""
+    """An event that occurred during a span, such as an exception."""
 
     time: str
     name: str
@@ -110,7 +112,7 @@ class SpanEvent(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class SpanLink(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Another span that a span has to do with."""
+    """A reference to a related span."""
 
     trace_id: str
     span_id: str
@@ -119,10 +121,10 @@ class SpanLink(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class SpanDetails(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A span with what the contract's `Span` cannot hold. Not part of the Llama Stack specification:
+    """A span with the fields that the contract's `Span` lacks. Not part of the Llama Stack specification:
     `GET .../traces/{trace_id}/spans`.
 
-    `operation`, `provider`, `model` and the tokens are read from the attributes of any known convention.
+    `operation`, `provider`, `model` and the tokens are read from the attributes of any supported convention.
     """
 
     span_id: str
@@ -147,7 +149,7 @@ class SpanDetails(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class TraceSpansResponse(Struct, frozen=True, omit_defaults=True):
-    """The spans of a trace, in the order of time, and the tokens of the trace."""
+    """The spans of a trace, ordered by time, and the tokens of the trace."""
 
     data: list[SpanDetails]
     input_tokens: int | None = None
@@ -155,7 +157,7 @@ class TraceSpansResponse(Struct, frozen=True, omit_defaults=True):
 
 
 class QueryLogsRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Log records that meet all filters. `limit` is 100 where absent, -1 for all."""
+    """Log records that match all filters. `limit` is 100 by default, -1 means all."""
 
     attribute_filters: list[QueryCondition] | None = None
     limit: int | None = None
@@ -164,10 +166,11 @@ class QueryLogsRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class LogRecord(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A log record as it was sent; what was not sent is absent. Not part of the Llama Stack specification.
+    """A log record as it was sent; fields that were not sent are absent. Not part of the Llama Stack
+    specification.
 
-    `time` is the time of its observation if the sender gave no other. `severity_number` is OpenTelemetry's: 1 to 4
-    trace, 5 debug, 9 info, 13 warn, 17 error, 21 fatal. `body` is any JSON value; bytes in it are base64.
+    `time` is the time of observation if the sender gave no other. `severity_number` is OpenTelemetry's: 1 to
+    4 trace, 5 debug, 9 info, 13 warn, 17 error, 21 fatal. `body` is any JSON value; bytes in it are base64.
     """
 
     time: str | None = None
@@ -190,8 +193,8 @@ class QueryLogsResponse(Struct, frozen=True):
 
 
 class QuerySpansRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Spans that meet all filters; with a `max_depth` above 1 also the descendants of them. No `attributes_to_return`
-    stands for all."""
+    """Spans that match all filters; with a `max_depth` above 1 also their descendants. Without
+    `attributes_to_return` all attributes are returned."""
 
     attribute_filters: list[QueryCondition]
     attributes_to_return: list[str]
@@ -203,20 +206,21 @@ class QuerySpansResponse(Struct, frozen=True):
 
 
 class GetSpanTreeRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`max_depth` 1 is the span alone; absent is all its descendants."""
+    """A span and its descendants. `max_depth` 1 means the span alone; without it all descendants are
+    returned."""
 
     attributes_to_return: list[str] | None = None
     max_depth: int | None = None
 
 
 class QuerySpanTreeResponse(Struct, frozen=True):
-    """Spans by their ids, each one before the descendants of it."""
+    """Spans by id, each one before its descendants."""
 
     data: dict[str, SpanWithStatus]
 
 
 class SaveSpansToDatasetRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What `QuerySpansRequest` finds goes into the dataset, a row a span."""
+    """Appends the spans that `QuerySpansRequest` finds to a dataset, one row per span."""
 
     attribute_filters: list[QueryCondition]
     attributes_to_save: list[str]
@@ -225,7 +229,7 @@ class SaveSpansToDatasetRequest(Struct, frozen=True, forbid_unknown_fields=True,
 
 
 class MetricLabelMatcher(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`=~` and `!~` take a pattern that has to match the whole value."""
+    """A condition on a label. `=~` and `!~` take a pattern that must match the whole value."""
 
     name: str
     value: str
@@ -233,8 +237,8 @@ class MetricLabelMatcher(Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class QueryMetricsRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Times are in seconds since 1970; `end_time` is now where absent. `granularity` is a number and `s`, `m`, `h` or `d`;
-    without it a range has the points as they came."""
+    """Times are in seconds since 1970; `end_time` defaults to now. `granularity` is a number followed by `s`,
+    `m`, `h` or `d`; without it a range query returns the points as they were recorded."""
 
     start_time: int
     end_time: int | None = None
@@ -244,8 +248,8 @@ class QueryMetricsRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class MetricDataPoint(Struct, frozen=True):
-    """`timestamp` is in seconds since 1970. A `value` that JSON has no number for is the string `"NaN"`, `"Infinity"` or
-    `"-Infinity"`."""
+    """`timestamp` is in seconds since 1970. A `value` that JSON cannot express as a number is the string
+    `"NaN"`, `"Infinity"` or `"-Infinity"`."""
 
     timestamp: int
     value: float | str

@@ -1,6 +1,6 @@
 """Toolgroups and the tools in them, as `GET /v1/toolgroups` and `GET /v1/tools` list them (not part of the Llama Stack specification).
 
-Clients of different ages read a tool in two forms; an answer holds both.
+Clients of different versions read a tool in two forms; a response holds both.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from msgspec import Struct
 
 
 class ToolParameter(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One parameter in the older form; `parameter_type` is a type of JSON schema."""
+    """One parameter in the older form; `parameter_type` is a JSON Schema type."""
 
     name: str
     description: str
@@ -42,13 +42,13 @@ class ListToolsResponse(Struct, frozen=True):
 
 
 class McpEndpoint(Struct, frozen=True):
-    """Where an MCP server answers."""
+    """The URI of an MCP server."""
 
     uri: str
 
 
 class ToolGroup(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Tools that come together. `args` shows no secret."""
+    """A group of tools. `args` contains no secrets."""
 
     identifier: str
     provider_id: str

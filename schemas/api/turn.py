@@ -103,7 +103,7 @@ class AgentStepResponse(Struct, frozen=True):
 
 
 class Turn(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A turn always has an `output_message`; while it runs, its content is empty and nothing is final."""
+    """A turn. `output_message` is always present; while the turn runs, its content is empty."""
 
     turn_id: str
     session_id: str
@@ -115,15 +115,15 @@ class Turn(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class TurnUsage(Struct, frozen=True, omit_defaults=True):
-    """Tokens over all inferences of the turn, as the models reported them. A count of which no model said anything
-    is absent."""
+    """Tokens of all inferences of the turn, as the models reported them. A count that no model reported is
+    absent."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
 
 
 class TurnError(Struct, frozen=True):
-    """Why a turn failed: the same words as the error answer that its caller got."""
+    """Why a turn failed, in the same words as the error response to its caller."""
 
     status: int
     title: str

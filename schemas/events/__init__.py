@@ -1,8 +1,8 @@
 """Event payloads, one tagged union per category, and the registry: stored name -> payload type.
 
-A name is `<category>.<event>.<schema version>` and is for ever: a released event keeps decoding. A change of
-shape is a new version with an upcast in `schemas/upcasts`. Which stream an event belongs to, its version
-there and when it was recorded are columns of the log, not fields here.
+A name is `<category>.<event>.<schema version>` and is permanent: released events must remain decodable. A
+change of shape is a new version with an upcast in `schemas/upcasts`. The stream of an event, its version in
+the stream and the time at which it was recorded are columns of the log, not fields here.
 """
 
 from __future__ import annotations

@@ -7,13 +7,13 @@ from schemas.events.payload import AgentConfig
 
 
 class AgentCreated(Event, frozen=True, tag="agent.created.1"):
-    """`config` is normalised: defaults filled in, older forms turned into the contract's."""
+    """`config` is normalised: defaults are filled in, older forms are converted to the contract's."""
 
     config: AgentConfig
 
 
 class AgentDeleted(Deletion, frozen=True, tag="agent.deleted.1"):
-    """Deletes its sessions and turns too; their content is redacted."""
+    """Deletes the agent together with its sessions and turns; their content is redacted."""
 
 
 EVENTS = (AgentCreated, AgentDeleted)

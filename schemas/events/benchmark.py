@@ -1,6 +1,6 @@
 """Events of `benchmark/<benchmark_id>`. A benchmark holds references to its jobs, never their rows or results.
 
-An id may be used again after it was unregistered; the numbers of its jobs go on from there and are never used
+An id may be used again after it was unregistered; job numbers continue from the last one and are never used
 twice.
 """
 
@@ -12,7 +12,7 @@ from schemas.events.base import Deletion, Event
 
 
 class BenchmarkRegistered(Event, frozen=True, tag="benchmark.registered.1"):
-    """`metadata` is a JSON object as it was sent."""
+    """`metadata` is the JSON object that was sent."""
 
     dataset_id: str
     scoring_functions: list[str]
@@ -22,22 +22,24 @@ class BenchmarkRegistered(Event, frozen=True, tag="benchmark.registered.1"):
 
 
 class BenchmarkJobScheduled(Event, frozen=True, tag="benchmark.job_scheduled.1"):
-    """Appended with the job's `evaljob.scheduled`; its version in this stream makes a second job of the same
-    number a conflict. `job_id` is the number, or the id of an evaluation of rows that came with a request."""
+    """Appended together with the job's `evaljob.scheduled`; its version in this stream makes a second job of
+    the same number a conflict. `job_id` is the number, or the id of an evaluation of rows that were sent with
+    a request."""
 
     job_id: str
 
 
 class BenchmarkJobClosed(Event, frozen=True, tag="benchmark.job_closed.1"):
-    """Appended with the end of the job: a benchmark is unregistered only when none of its jobs is open."""
+    """Appended together with the end of the job: a benchmark can be unregistered only if none of its jobs is
+    open."""
 
     job_id: str
     status: str
 
 
 class BenchmarkUnregistered(Deletion, frozen=True, tag="benchmark.unregistered.1"):
-    """The content of the benchmark and of its jobs is redacted in the same transaction. `next_job` is the number
-    that the next job would have had."""
+    """The content of the benchmark and of its jobs is redacted in the same transaction. `next_job` is the
+    number that the next job would have had."""
 
     next_job: int
 

@@ -1,6 +1,7 @@
 """Events of `dataset/<dataset_id>`. Each change is a version of the dataset: the version of its event in the stream.
 
-An id may be used again after it was unregistered; versions go on from there and are never used twice.
+An id may be used again after it was unregistered; versions continue from the last one and are never used
+twice.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from schemas.events.base import Deletion, Event
 
 HEAD_ROWS = 100
 HEAD_BYTES = 64 * 1024
-"""Upper bounds on the first rows that an event holds in addition to the chunks, and that a list shows of a dataset."""
+"""Upper bounds on the first rows that an event holds in addition to the chunks, and that a list of datasets
+shows."""
 
 
 class RowChunk(Struct, frozen=True, omit_defaults=True):
-    """Rows that follow each other, each a JSON object whose text is kept as it is, without white space.
+    """Consecutive rows, each a JSON object whose text is kept as it is, without white space.
 
-    `blob` is the SHA-256 (hex) of a blob with one row a line; it is empty where `rows` is the JSON array of the
-    rows itself. `bytes` is the length of the rows as lines.
+    `blob` is the SHA-256 (hex) of a blob with one row per line; it is empty if `rows` is the JSON array of
+    the rows itself. `bytes` is the length of the rows in this form.
     """
 
     count: int
@@ -28,10 +30,11 @@ class RowChunk(Struct, frozen=True, omit_defaults=True):
 
 
 class DatasetRegistered(Event, frozen=True, tag="dataset.registered.1"):
-    """Begins a dataset with `row_count` rows in `chunks`. `uri` is empty where the rows came with the request.
+    """Creates a dataset with `row_count` rows in `chunks`. `uri` is empty if the rows were sent with the
+    request.
 
-    `digest` is the SHA-256 (hex) of the rows, one a line. `head` is the JSON array of the first rows (at most 100
-    and 64 KiB) where the first chunk is a blob. `metadata` is a JSON object as it was sent.
+    `digest` is the SHA-256 (hex) of the rows, one per line. `head` is the JSON array of the first rows (at
+    most 100 and 64 KiB) if the first chunk is a blob. `metadata` is the JSON object that was sent.
     """
 
     purpose: str
@@ -45,8 +48,8 @@ class DatasetRegistered(Event, frozen=True, tag="dataset.registered.1"):
 
 
 class DatasetRowsAppended(Event, frozen=True, tag="dataset.rows_appended.1"):
-    """Adds `row_count` rows behind the first `first_row`. `head` is as in `DatasetRegistered`, and is there only
-    while it can belong to the dataset's first 100 rows."""
+    """Adds `row_count` rows after the first `first_row`. `head` is as in `DatasetRegistered`, and present
+    only while it can belong to the dataset's first 100 rows."""
 
     first_row: int
     row_count: int

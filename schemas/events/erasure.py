@@ -1,4 +1,5 @@
-"""Events of `erasure/files`: when the content of deleted things had left every file of the data folder."""
+"""Events of `erasure/files`: when the content of deleted items had been removed from all files of the data
+folder."""
 
 from __future__ import annotations
 
@@ -6,9 +7,10 @@ from schemas.events.base import Event
 
 
 class ErasureCompleted(Event, frozen=True, tag="erasure.completed.1"):
-    """The content of all deletions up to position `until` is gone. `spans` counts the spans from which captured
-    messages were removed, by the id of what was deleted; ids without any are absent. `removed` names what was
-    removed whole, because no one can say whose content it held: copies set aside, damaged bytes, tables kept."""
+    """The content of all deletions up to position `until` has been removed. `spans` counts the spans from
+    which captured messages were removed, by the deleted id; ids without any are absent. `removed` names what
+    was removed completely because its owner could not be determined: copies that were set aside, damaged
+    bytes, kept tables."""
 
     until: int
     spans: dict[str, int] = {}

@@ -12,16 +12,16 @@ from schemas.events.turn import Owner
 
 
 class Generation(Struct, frozen=True, omit_defaults=True):
-    """What the candidate answered to a row; `error` says why it did not."""
+    """The candidate's answer to a row; `error` is the reason if there is none."""
 
     generated_answer: str
     error: str = ""
 
 
 class EvalJobScheduled(Event, frozen=True, tag="evaljob.scheduled.1"):
-    """`num_rows` rows are evaluated: the first ones of the dataset at this version, or of `rows`, which came with the
-    request (the JSON text of an array), and then there is no dataset. `config` is normalised. `agent_id` is the
-    agent that was created with the job, where the candidate is one."""
+    """`num_rows` rows are evaluated: the first rows of the dataset at this version, or of `rows`, which were
+    sent with the request (the JSON text of an array); in that case there is no dataset. `config` is
+    normalised. `agent_id` is the agent that was created with the job, if the candidate is an agent."""
 
     benchmark_id: str
     num_rows: int
@@ -34,18 +34,19 @@ class EvalJobScheduled(Event, frozen=True, tag="evaljob.scheduled.1"):
 
 
 class EvalJobStarted(Event, frozen=True, tag="evaljob.started.1"):
-    """Rows are evaluated from here on. `attempt` counts from 1, one more for each crash or shutdown between."""
+    """The evaluation starts. `attempt` counts from 1 and increases with each crash or shutdown."""
 
     owner: Owner
     attempt: int
 
 
 class EvalJobRowEvaluated(Event, frozen=True, tag="evaljob.row_evaluated.1"):
-    """The row number `row`, from 0. `input_digest` is the start of the SHA-256 (16 hex digits) of its text.
+    """The evaluated row number `row`, from 0. `input_digest` is the first 16 hex digits of the SHA-256 of its
+    text.
 
-    `scores` has a score row for each function. `attempts` counts how often the candidate was asked, `duration_ms`
-    is from the first time to the last score. `error` is there when the row failed. The row of an agent names the
-    session and the turn in which it was answered.
+    `scores` holds a score row for each function. `attempts` is the number of requests to the candidate.
+    `duration_ms` is the time from the first request to the last score, in milliseconds. `error` is present if
+    the row failed. For an agent, the session and the turn of the answer are named.
     """
 
     row: int
@@ -61,26 +62,26 @@ class EvalJobRowEvaluated(Event, frozen=True, tag="evaljob.row_evaluated.1"):
 
 
 class EvalJobCancelRequested(Event, frozen=True, tag="evaljob.cancel_requested.1"):
-    """No further row begins. After a crash the job is cancelled, not taken up again."""
+    """No further row is started. After a crash the job is cancelled, not continued."""
 
     reason: str
 
 
 class EvalJobCompleted(Event, frozen=True, tag="evaljob.completed.1"):
-    """`aggregates` has the aggregated results of each function over all rows."""
+    """`aggregates` holds the aggregated results of each function over all rows."""
 
     aggregates: dict[str, dict[str, Any]]
 
 
 class EvalJobFailed(Event, frozen=True, tag="evaljob.failed.1"):
-    """All rows failed, or the job could not go on. `aggregates` are over the rows that were evaluated."""
+    """All rows failed, or the job could not continue. `aggregates` cover the rows that were evaluated."""
 
     error: TurnError
     aggregates: dict[str, dict[str, Any]] = {}
 
 
 class EvalJobCancelled(Event, frozen=True, tag="evaljob.cancelled.1"):
-    """`aggregates` are over the rows that were evaluated."""
+    """`aggregates` cover the rows that were evaluated."""
 
     reason: str
     aggregates: dict[str, dict[str, Any]] = {}

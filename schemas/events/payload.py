@@ -1,10 +1,11 @@
-"""What events store: the events' own types, apart from those of the API.
+"""Types of the fields of stored events. They are separate from the API types.
 
-Stored data is read by releases older and newer than the one that wrote it. Unknown fields are ignored at every depth.
-What tells the kinds of a thing apart (`type`, `role`) and every fixed set of values is a plain text here, so that a
-kind or value of a newer release does not make the whole event unreadable; a reader leaves out a kind it does not know.
+Stored data is read by releases older and newer than the one that wrote it. Unknown fields are ignored at
+every depth. Discriminators (`type`, `role`) and all enumerated values are plain text here, so that a kind or
+value of a newer release does not make the whole event unreadable; a reader skips a kind that it does not
+know.
 
-The order of fields is the order in which they are stored.
+Fields are stored in the order in which they are declared.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from msgspec import Struct, field
 
 
 class URL(Struct, frozen=True):
-    """A reference to content elsewhere."""
+    """A reference to external content."""
 
     uri: str
 
 
 class ImageSource(Struct, frozen=True, omit_defaults=True):
-    """Where an image is: `url`, or `data` as base64 text."""
+    """The source of an image: `url`, or `data` as base64 text."""
 
     url: URL | None = None
     data: str | None = None
@@ -39,7 +40,7 @@ Content = str | ContentItem | list[ContentItem]
 
 
 class InputMessage(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """`role` is user (perhaps with `context`) or tool (with `call_id`)."""
+    """`role` is user (optionally with `context`) or tool (with `call_id`)."""
 
     role: str
     call_id: str | None = None
@@ -48,7 +49,7 @@ class InputMessage(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class ToolCall(Struct, frozen=True):
-    """A call that the model made. `arguments` is JSON text, as the model wrote it."""
+    """A tool call made by the model. `arguments` is JSON text exactly as the model wrote it."""
 
     call_id: str
     tool_name: str
@@ -63,10 +64,10 @@ class ToolResponse(Struct, frozen=True, omit_defaults=True):
 
 
 class CompletionMessage(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A model's answer. `stop_reason` is end_of_turn, end_of_message or out_of_tokens; `tool_calls` is None where
-    there are none."""
+    """A model's answer. `stop_reason` is end_of_turn, end_of_message or out_of_tokens; `tool_calls` is None
+    if the model made no calls."""
 
-    # A factory, because a default is left out when it is stored.
+    # A factory, because fields equal to a default are not stored.
     role: str = field(default_factory=lambda: "assistant")
     content: Content
     stop_reason: str
@@ -89,7 +90,7 @@ class TurnUsage(Struct, frozen=True, omit_defaults=True):
     output_tokens: int | None = None
 
     def plus(self, more: TurnUsage) -> TurnUsage:
-        """The sum of what is known."""
+        """Returns the sums of the counts that are known."""
         return TurnUsage(
             _sum(self.input_tokens, more.input_tokens), _sum(self.output_tokens, more.output_tokens)
         )
@@ -100,7 +101,7 @@ def _sum(one: int | None, other: int | None) -> int | None:
 
 
 class TurnError(Struct, frozen=True):
-    """Why a turn, a row or a job failed, in the words of the error answer that the caller got."""
+    """Why a turn, a row or a job failed, in the words of the error response to the caller."""
 
     status: int
     title: str
@@ -117,7 +118,7 @@ class SamplingStrategy(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class SamplingParams(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """`max_tokens` counts tokens, 0 means no limit."""
+    """`max_tokens` is a number of tokens, 0 means no limit."""
 
     strategy: SamplingStrategy | None = None
     max_tokens: int | None = None
@@ -142,7 +143,7 @@ AgentTool = str | AgentToolGroup
 
 
 class ToolConfig(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """How tools are used. `tool_choice` is auto, required, none, or the name of one tool."""
+    """How the model uses tools. `tool_choice` is auto, required, none, or the name of one tool."""
 
     tool_choice: str | None = None
     tool_prompt_format: str | None = None
@@ -162,7 +163,7 @@ class ToolDef(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class AgentConfig(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Configuration of an agent. `max_infer_iters` bounds the inferences of one turn."""
+    """Configuration of an agent. `max_infer_iters` limits the number of inferences in one turn."""
 
     model: str
     instructions: str
@@ -186,7 +187,8 @@ class SystemMessage(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class EvalCandidate(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """`type` is model (with `model` and `sampling_params`, perhaps `system_message`) or agent (with `config`)."""
+    """`type` is model (with `model` and `sampling_params`, optionally `system_message`) or agent (with
+    `config`)."""
 
     type: str
     model: str | None = None
@@ -209,7 +211,8 @@ class ScoringParams(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class BenchmarkConfig(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """How a benchmark is run. `scoring_params` are by scoring function; `num_examples` bounds the rows."""
+    """How a benchmark is run. `scoring_params` maps scoring functions to parameters; `num_examples` limits
+    the rows."""
 
     eval_candidate: EvalCandidate
     scoring_params: dict[str, ScoringParams] | None = None

@@ -11,7 +11,8 @@ class SessionCreated(Event, frozen=True, tag="session.created.1"):
 
 
 class SessionTurnOpened(Event, frozen=True, tag="session.turn_opened.1"):
-    """Appended with the turn's `turn.started`; its version in this stream makes a second open turn a conflict."""
+    """Appended together with the turn's `turn.started`; its version in this stream makes a second open turn a
+    conflict."""
 
     turn_id: str
 

@@ -20,19 +20,20 @@ from schemas.events.payload import (
 
 
 class Owner(Struct, frozen=True):
-    """Who runs a turn: a data folder's node id and the boot id of one server process on it."""
+    """The process that runs a turn: the node id of a data folder and the boot id of one server process that
+    uses it."""
 
     node: str
     boot: str
 
 
 class StreamTrace(Struct, frozen=True, omit_defaults=True):
-    """How an answer was streamed, enough to replay it frame by frame at its pace.
+    """How an answer was streamed, sufficient to replay it frame by frame at its original pace.
 
-    `lengths[i]` is the number of characters of the i-th chunk, `delays_ms[i]` the time from the chunk before
-    it (for the first: from the start of the step), in milliseconds. `calls[i]` is the index of the tool call
-    whose arguments the chunk is a piece of, -1 for a chunk of text; absent where all chunks are text. A
-    length of -1 is the whole call, once its arguments were complete.
+    `lengths[i]` is the number of characters of the i-th chunk; `delays_ms[i]` is the time since the previous
+    chunk (for the first: since the start of the step) in milliseconds. `calls[i]` is the index of the tool
+    call whose arguments the chunk is a part of, -1 for a chunk of text; `calls` is absent if all chunks are
+    text. A length of -1 means the whole call, sent once its arguments were complete.
     """
 
     lengths: list[int]
@@ -41,8 +42,8 @@ class StreamTrace(Struct, frozen=True, omit_defaults=True):
 
 
 class FetchedContent(Struct, frozen=True):
-    """What was behind a URL of the input: of an image `data` is base64 and `media_type` what the content itself
-    says; of a document `data` is its text and `media_type` what its server said."""
+    """The content fetched from a URL of the input. For an image `data` is base64 and `media_type` is detected
+    from the content; for a document `data` is its text and `media_type` is what its server reported."""
 
     uri: str
     media_type: str
@@ -50,7 +51,8 @@ class FetchedContent(Struct, frozen=True):
 
 
 class TurnStarted(Event, frozen=True, tag="turn.started.1"):
-    """`input_messages` and `documents` are as they were posted; `fetched` is what was behind their URLs."""
+    """`input_messages` and `documents` are stored as they were posted; `fetched` is the content of their
+    URLs."""
 
     session_id: str
     agent_id: str
@@ -64,15 +66,15 @@ class TurnStarted(Event, frozen=True, tag="turn.started.1"):
 
 
 class TurnRestarted(Event, frozen=True, tag="turn.restarted.1"):
-    """A new owner took over after a crash or a shutdown; `attempt` counts from 2."""
+    """A new owner continues the turn after a crash or a shutdown; `attempt` counts from 2."""
 
     owner: Owner
     attempt: int
 
 
 class TurnStepStarted(Event, frozen=True, tag="turn.step_started.1"):
-    """`request_digest` identifies the request as it went to the model: the SHA-256 (hex) of all of it but the
-    messages, followed by the SHA-256 of each message."""
+    """`request_digest` identifies the request that was sent to the model: the SHA-256 (hex) of all of it
+    except the messages, followed by the SHA-256 of each message."""
 
     step_id: str
     step_type: str
@@ -83,9 +85,9 @@ class TurnStepStarted(Event, frozen=True, tag="turn.step_started.1"):
 
 
 class TurnStepCompleted(Event, frozen=True, tag="turn.step_completed.1"):
-    """An inference has `output`, `usage` and `trace`; a tool execution `tool_calls` and `tool_responses`.
-    `reasoning` is the start of what the model thought before its answer, where its server says it; `usage` lacks
-    what the server did not say."""
+    """An inference has `output`, `usage` and `trace`; a tool execution has `tool_calls` and `tool_responses`.
+    `reasoning` is the beginning of the model's reasoning, if its server returns it; `usage` omits the counts
+    that the server did not report."""
 
     step_id: str
     step_type: str
@@ -100,7 +102,8 @@ class TurnStepCompleted(Event, frozen=True, tag="turn.step_completed.1"):
 
 
 class TurnStepFailed(Event, frozen=True, tag="turn.step_failed.1"):
-    """The step produced no result. What had been streamed before the failure is kept in `output`."""
+    """The step produced no result. The output that had been streamed before the failure is kept in
+    `output`."""
 
     step_id: str
     step_type: str
@@ -111,15 +114,15 @@ class TurnStepFailed(Event, frozen=True, tag="turn.step_failed.1"):
 
 
 class TurnAwaitingInput(Event, frozen=True, tag="turn.awaiting_input.1"):
-    """The last inference called tools that the client runs; nothing runs here until their responses come.
+    """The last inference called tools that the client runs; the turn waits for their responses.
     `output_message` holds the pending calls."""
 
     output_message: CompletionMessage
 
 
 class TurnResumed(Event, frozen=True, tag="turn.resumed.1"):
-    """The responses came; they are the tool execution step that follows in the same append. `fetched` is what
-    was behind their URLs."""
+    """The responses arrived; they form the tool execution step that follows in the same append. `fetched` is
+    the content of their URLs."""
 
     owner: Owner
     fetched: list[FetchedContent] | None = None
@@ -140,7 +143,7 @@ class TurnCancelled(Event, frozen=True, tag="turn.cancelled.1"):
 
 
 class TurnAbandoned(Event, frozen=True, tag="turn.abandoned.1"):
-    """A new turn began while this one awaited input."""
+    """A new turn was started while this one awaited input."""
 
     output_message: CompletionMessage
 
