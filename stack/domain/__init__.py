@@ -1,2 +1,2 @@
-"""Pure decisions: `evolve` folds events into state, `decide` functions turn a command and a state into
-events or a typed refusal. No I/O, no clock, no ids made here: all of that comes in as arguments."""
+"""Pure decisions: `evolve` folds events into state, `decide` functions turn a command and a state into events
+or a typed refusal. No I/O, no clock, no generated ids: all of these are arguments."""

@@ -1,4 +1,4 @@
-"""Agents: what may be created, and when one is gone."""
+"""Agents: which agents may be created, and whether an agent exists."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MAX_STOP_SEQUENCES = 4
 
 
 class AgentState(Struct, frozen=True):
-    """`config` is None before creation and once deleted; `created_at` is microseconds since 1970."""
+    """`config` is None before creation and after deletion; `created_at` is in microseconds since 1970."""
 
     config: AgentConfig | None = None
     created_at: int = 0
@@ -48,14 +48,15 @@ def evolve(state: AgentState, event: Event, recorded_at: int, version: int) -> A
 
 
 def existing(state: AgentState, agent_id: str) -> AgentConfig:
-    """The agent's configuration. Raises NotFound for one that never was or is deleted."""
+    """Returns the agent's configuration. Raises NotFound if the agent never existed or was deleted."""
     if state.config is None:
         raise NotFound(f"There is no agent {agent_id!r}. List the agents to see their ids.")
     return state.config
 
 
 def create(config: RequestedConfig, toolgroups: Collection[str], shields: Collection[str]) -> list[Event]:
-    """Checks what can be known without asking a model and normalises. Raises Invalid naming the field."""
+    """Checks everything that can be checked without calling a model, and normalises. Raises Invalid naming
+    the field."""
     return [AgentCreated(config=normalise(config, toolgroups, shields))]
 
 
@@ -70,8 +71,8 @@ def normalise(
     shields: Collection[str],
     where: str = "agent_config",
 ) -> AgentConfig:
-    """The configuration with its defaults, as it is stored. `where` is its place in the request. Raises Invalid
-    naming the field."""
+    """Returns the configuration with defaults filled in, as it is stored. `where` is its place in the
+    request. Raises Invalid naming the field."""
     if not config.model.strip():
         raise Invalid(
             f"{where}.model is empty. Name a model as <provider>/<model>; GET /v1/models lists them."
@@ -116,7 +117,8 @@ def check_toolgroups(used: list[AgentTool] | None, known: Collection[str], where
 
 
 def sampling_params(given: SamplingParams | None, where: str) -> SamplingParams | None:
-    """The contract's form of what a client sent: flat parameters become the strategy they imply."""
+    """Converts what a client sent to the contract's form: flat parameters become the strategy that they
+    imply."""
     if given is None:
         return None
     strategy = _strategy(given, where)

@@ -1,4 +1,4 @@
-"""Benchmarks: what may be registered, and the numbers of their jobs."""
+"""Benchmarks: which benchmarks may be registered, and the numbers of their jobs."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ MAX_OPEN_JOBS = 1_000
 
 
 class BenchmarkState(Struct, frozen=True):
-    """`definition` is None before it is registered and once it is unregistered. `next_job` is the number of the next
-    job, and `open_jobs` the ids of those that have not ended."""
+    """`definition` is None before registration and after unregistration. `next_job` is the number of the next
+    job, `open_jobs` holds the ids of the jobs that have not ended."""
 
     definition: BenchmarkRegistered | None = None
     next_job: int = 0
@@ -46,14 +46,14 @@ def evolve(state: BenchmarkState, event: Event, recorded_at: int, version: int) 
 
 
 def existing(state: BenchmarkState, benchmark_id: str) -> BenchmarkRegistered:
-    """How it was registered. Raises NotFound for a benchmark that never was or is unregistered."""
+    """Returns the registration. Raises NotFound if the benchmark never existed or was unregistered."""
     if state.definition is None:
         raise NotFound(f"There is no benchmark {benchmark_id!r}. List the benchmarks to see their ids.")
     return state.definition
 
 
 def definition(request: RegisterBenchmarkRequest) -> BenchmarkRegistered:
-    """What a request registers, with its defaults. Raises Invalid."""
+    """Converts a request to the event that registers it, with defaults filled in. Raises Invalid."""
     check_id(request.benchmark_id)
     if not request.dataset_id:
         raise Invalid("dataset_id is empty; name a dataset.")
@@ -68,7 +68,7 @@ def definition(request: RegisterBenchmarkRequest) -> BenchmarkRegistered:
 
 
 def register(state: BenchmarkState, wanted: BenchmarkRegistered, benchmark_id: str) -> list[Event]:
-    """No events where it is registered just so. Raises Conflict where it is registered in another way."""
+    """Returns no events if it is registered with the same values. Raises Conflict if the values differ."""
     if state.definition is None:
         return [wanted]
     fields = ("dataset_id", "scoring_functions", "provider_id", "provider_resource_id")
@@ -84,13 +84,14 @@ def register(state: BenchmarkState, wanted: BenchmarkRegistered, benchmark_id: s
 
 
 def schedule_job(state: BenchmarkState) -> tuple[str, list[Event]]:
-    """The id of the next job and what schedules it. Raises Conflict when too many are open."""
+    """Returns the id of the next job and the events that schedule it. Raises Conflict if too many jobs are
+    open."""
     job_id = str(state.next_job)
     return job_id, schedule_evaluation(state, job_id)
 
 
 def schedule_evaluation(state: BenchmarkState, job_id: str) -> list[Event]:
-    """The same for rows that came with a request, under an id of their own."""
+    """Like `schedule_job`, for rows that were sent with a request, under a separate id."""
     if len(state.open_jobs) >= MAX_OPEN_JOBS:
         raise Conflict(
             f"{len(state.open_jobs)} jobs of this benchmark are scheduled or running; at most {MAX_OPEN_JOBS} may "
@@ -111,7 +112,8 @@ def unregister(state: BenchmarkState, erased: Erased) -> list[Event]:
 
 
 def check_id(benchmark_id: str) -> None:
-    """Raises Invalid for an id that a path could not name, or that reads like a path below another benchmark."""
+    """Raises Invalid for an id that a path cannot contain, or that looks like a path under another
+    benchmark."""
     check_chosen_id(benchmark_id, "benchmark_id")
     found = split_path(benchmark_id)
     if found.below:
@@ -122,7 +124,7 @@ def check_id(benchmark_id: str) -> None:
 
 
 def check_functions(names: list[str], where: str = "scoring_functions") -> None:
-    """Raises Invalid for a name that is there twice, and for more than 64."""
+    """Raises Invalid for duplicate names and for more than 64 names."""
     if len(names) > MAX_SCORING_FUNCTIONS:
         raise Invalid(f"{where} has {len(names)} names; at most {MAX_SCORING_FUNCTIONS} are allowed.")
     for index, name in enumerate(names):
@@ -131,5 +133,5 @@ def check_functions(names: list[str], where: str = "scoring_functions") -> None:
 
 
 def is_number(job_id: str) -> bool:
-    """Whether it is the number of a job, as it is written."""
+    """Returns whether the id is the number of a job in its canonical form."""
     return job_id.isascii() and job_id.isdigit() and (job_id == "0" or job_id[0] != "0")

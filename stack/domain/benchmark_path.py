@@ -1,6 +1,6 @@
-"""Paths below `/eval/benchmarks/`: which part is the benchmark's id, that may hold slashes itself.
+"""Splits paths under `/eval/benchmarks/` into the benchmark's id, which may contain slashes, and the rest.
 
-Read from the right, so that every path has one meaning:
+Paths are parsed from the right, so that each has exactly one meaning:
 
     <id>
     <id>/evaluations, <id>/compare, <id>/jobs
@@ -17,14 +17,14 @@ BELOW_JOB = frozenset(("result", "outcome", "events"))
 
 
 class BenchmarkPath(NamedTuple):
-    """`below` is what follows the id, without a slash before it; empty for the benchmark itself."""
+    """`below` is what follows the id, without the leading slash; empty for the benchmark itself."""
 
     benchmark_id: str
     below: str
 
 
 def split_path(path: str) -> BenchmarkPath:
-    """`path` is what stands behind `/eval/benchmarks/`."""
+    """Splits the part of a path that follows `/eval/benchmarks/`."""
     parts = path.split("/")
     below = 0
     if len(parts) > 3 and parts[-3] == "jobs" and parts[-1] in BELOW_JOB:

@@ -1,4 +1,4 @@
-"""Ids that callers choose themselves: they stand in paths, so they must come through one unchanged."""
+"""Ids chosen by callers: they are part of paths, so a path must carry them unchanged."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def check_chosen_id(given: str, field: str, reserved: Collection[str] = ()) -> None:
-    """Raises Invalid for an id that no path can name: empty or too long, with control characters, with parts that
-    clients drop (`a//b`, `.`, `..`), or ending in one of the path parts `reserved`."""
+    """Raises Invalid for an id that cannot be part of a path: empty or too long, with control characters,
+    with parts that clients remove (`a//b`, `.`, `..`), or ending in one of the path parts `reserved`."""
     problem = _problem(given, reserved)
     if problem:
         raise Invalid(f"{field} {problem}.")

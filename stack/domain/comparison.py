@@ -1,6 +1,6 @@
-"""How far two runs of a benchmark differ, and how sure that is: 95 % intervals of paired differences.
+"""How much two runs of a benchmark differ, and with what certainty: 95 % intervals of paired differences.
 
-Rows are answered by both runs, so it is the differences row by row that count: they vary less than the scores.
+Both runs answer the same rows, so the differences are taken row by row: they vary less than the scores.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _T = (
 
 
 class PairedScores(Struct, frozen=True, kw_only=True):
-    """The scores of two runs over the `count` rows that have a number in both, boiled down.
+    """Statistics of the scores of two runs over the `count` rows that have a numeric score in both.
 
-    `mean` is that of the differences (second less first), `squares` the sum of their squared distances from it.
-    With `binary` all scores are 0 or 1, and `both`, `first` and `second` count the rows with a 1 on both sides, in
-    the first run only, in the second run only.
+    `mean` is the mean of the differences (second minus first), `squares` the sum of their squared distances
+    from it. If `binary`, all scores are 0 or 1, and `both`, `first` and `second` count the rows with a 1 in
+    both runs, in the first run only, and in the second run only.
     """
 
     count: int
@@ -41,7 +41,7 @@ class PairedScores(Struct, frozen=True, kw_only=True):
 
 
 def difference(pairs: PairedScores | None) -> ScoreDifference:
-    """None stands for no rows."""
+    """Returns the difference of the means with its interval. `pairs` is None if there are no rows."""
     if pairs is None:
         return ScoreDifference(num_rows=0)
     interval: Interval | None = None
@@ -59,14 +59,15 @@ def difference(pairs: PairedScores | None) -> ScoreDifference:
 
 
 def _paired_t(pairs: PairedScores) -> tuple[float, float]:
-    """Student's t over the differences."""
+    """Returns the interval of Student's t over the differences."""
     variance = pairs.squares / (pairs.count - 1)
     margin = t_quantile(pairs.count - 1) * math.sqrt(max(0.0, variance) / pairs.count)
     return pairs.mean - margin, pairs.mean + margin
 
 
 def t_quantile(freedom: int) -> float:
-    """The quantile at 0.975 of Student's t; above 30 degrees of freedom by the expansion of Cornish and Fisher."""
+    """Returns the quantile at 0.975 of Student's t; above 30 degrees of freedom by the Cornish-Fisher
+    expansion."""
     if freedom <= len(_T):
         return _T[freedom - 1]
     z, n = _Z, float(freedom)
@@ -74,9 +75,9 @@ def t_quantile(freedom: int) -> float:
 
 
 def _newcombe(pairs: PairedScores) -> tuple[float, float]:
-    """Newcombe's interval for the difference of paired proportions (Statistics in Medicine 17, 1998, method 10):
-    the Wilson intervals of both, squared and added, less what their correlation saves. Unlike the t interval it
-    has a width where all rows agree, and never leaves -1 to 1."""
+    """Newcombe's interval for the difference of paired proportions (Statistics in Medicine 17, 1998, method
+    10): the Wilson intervals of both, squared and added, reduced by the effect of their correlation. Unlike
+    the t interval it has a width even if all rows agree, and it never exceeds -1 to 1."""
     n, both, first, second = pairs.count, pairs.both, pairs.first, pairs.second
     neither = n - both - first - second
     p_b, p_a = (both + second) / n, (both + first) / n
@@ -89,7 +90,7 @@ def _newcombe(pairs: PairedScores) -> tuple[float, float]:
 
 
 def wilson(successes: int, count: int) -> tuple[float, float]:
-    """Wilson's score interval of a proportion."""
+    """Returns Wilson's score interval of a proportion."""
     z2 = _Z * _Z
     middle = 2 * successes + z2
     spread = _Z * math.sqrt(z2 + 4 * successes * (1 - successes / count))
@@ -98,7 +99,7 @@ def wilson(successes: int, count: int) -> tuple[float, float]:
 
 
 def _correlation(both: int, second: int, first: int, neither: int) -> float:
-    """Newcombe's phi, corrected for continuity where it is positive."""
+    """Returns Newcombe's phi, corrected for continuity if it is positive."""
     product = (both + second) * (first + neither) * (both + first) * (second + neither)
     if not product:
         return 0.0

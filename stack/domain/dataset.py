@@ -1,4 +1,4 @@
-"""Datasets: what may be registered and appended, and which versions there are."""
+"""Datasets: which rows may be registered and appended, and which versions exist."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from stack.domain.chosen_id import check_chosen_id
 from stack.errors import NotFound
 
 INLINE_BYTES = 64 * 1024
-"""Rows of a change up to this are in its event; above they are blobs."""
+"""Maximum size of rows that are stored in their event, in bytes. Larger changes are stored as blobs."""
 
 RESERVED = ("versions", "diff")
-"""Last parts of paths below a dataset's own."""
+"""Last path parts under a dataset's path, which no id may end in."""
 
 
 class DatasetState(Struct, frozen=True):
-    """What the last event says. `row_count` is that of the present version."""
+    """The state after the last event. `row_count` is that of the current version."""
 
     exists: bool = False
     row_count: int = 0
 
 
 class NewRows(Struct, frozen=True):
-    """Rows on their way into an event. `digest` is the SHA-256 (hex) of them, one a line."""
+    """Rows that are about to be stored. `digest` is the SHA-256 (hex) of the rows, one per line."""
 
     row_count: int
     digest: str
@@ -53,7 +53,7 @@ def evolve(state: DatasetState, event: Event, recorded_at: int, version: int) ->
 
 
 def existing(state: DatasetState, dataset_id: str) -> DatasetState:
-    """Raises NotFound for a dataset that never was or is unregistered."""
+    """Raises NotFound if the dataset never existed or was unregistered."""
     if not state.exists:
         raise NotFound(f"There is no dataset {dataset_id!r}. List the datasets to see their ids.")
     return state
@@ -92,7 +92,7 @@ def unregister(erased: Erased) -> list[Event]:
 
 
 def head_of(rows: Sequence[bytes]) -> Raw:
-    """The JSON array of the first of `rows`: at most 100, and 64 KiB."""
+    """Returns the JSON array of the first of `rows`: at most 100 rows and 64 KiB."""
     taken, size = 0, 2
     for row in rows[:HEAD_ROWS]:
         size += len(row) + 1

@@ -1,4 +1,5 @@
-"""Erasures: up to where deleted content has left all files, and how long what remains of it on spans stays."""
+"""Erasures: the position up to which deleted content has left all files, and how long remains on spans are
+kept."""
 
 from __future__ import annotations
 
@@ -10,12 +11,12 @@ from schemas.events.base import Event
 from schemas.events.erasure import ErasureCompleted
 
 SEGMENT_DAYS = 1
-"""Telemetry is removed a file at a time, and a file takes a day of it."""
+"""Telemetry is removed by whole files, and a file covers one day."""
 _DAY_US = 86_400_000_000
 
 
 class ErasureState(Struct, frozen=True):
-    """The content of all deletions up to the position `until` is gone."""
+    """The content of all deletions up to position `until` has been removed."""
 
     until: int = 0
 
@@ -25,7 +26,7 @@ def evolve(state: ErasureState, event: Event, recorded_at: int, version: int) ->
 
 
 MAX_NAMED = 100
-"""Removed things that are named in one event; the others are counted."""
+"""Maximum number of removed items that one event names; further ones are only counted."""
 
 
 def complete(until: int, spans: Mapping[str, int], removed: Sequence[str]) -> list[Event]:
@@ -36,5 +37,5 @@ def complete(until: int, spans: Mapping[str, int], removed: Sequence[str]) -> li
 
 
 def names_until_us(requested_us: int, retention_days: float) -> int:
-    """When the last span that was recorded before a deletion is removed, microseconds since 1970."""
+    """Returns when the last span recorded before a deletion is removed, in microseconds since 1970."""
     return requested_us + int((retention_days + SEGMENT_DAYS) * _DAY_US)

@@ -1,8 +1,8 @@
-"""A row of a benchmark: what the candidate is asked, what is expected, and what the scoring functions see.
+"""A row of a benchmark: the candidate's input, the expected answer, and the values for the scoring functions.
 
-The input is `chat_completion_input` or `messages` (a list of messages, or that as JSON text), or
-`completion_input` (content, or that as JSON text) or `question`; the answer that is expected is `expected_answer` or
-`answer`.
+The input is `chat_completion_input` or `messages` (a list of messages, or that list as JSON text), or
+`completion_input` (content, or content as JSON text) or `question`. The expected answer is `expected_answer`
+or `answer`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _ImageURL(Struct, frozen=True):
 
 
 class _ImagePart(Struct, frozen=True, tag_field="type", tag="image_url"):
-    """An image as OpenAI's chat form has it."""
+    """An image in OpenAI's chat format."""
 
     image_url: _ImageURL
 
@@ -48,15 +48,16 @@ class _Message(Struct, frozen=True):
 
 
 class RowMessage(Struct, frozen=True):
-    """What somebody said."""
+    """One message of a conversation."""
 
     role: Role
     content: Content
 
 
 class EvalRow(Struct, frozen=True):
-    """`messages` is what the candidate is asked. `values` is the row as scoring functions see it: all its fields,
-    with `expected_answer` and `input_query` under these names. `size` is the length of the row's text in bytes."""
+    """`messages` is the candidate's input. `values` is the row as scoring functions receive it: all its
+    fields, with `expected_answer` and `input_query` under these names. `size` is the length of the row's text
+    in bytes."""
 
     messages: tuple[RowMessage, ...]
     values: dict[str, Any]
@@ -68,13 +69,13 @@ _messages = msgspec.json.Decoder(list[_Message])
 
 
 def read_row(text: bytes, answered: bool = True) -> EvalRow:
-    """The row whose JSON text this is. With `answered` it has to say what answer is expected. Raises Invalid, whose
-    detail begins with the field."""
+    """Parses the JSON text of a row. With `answered` the row must contain the expected answer. Raises
+    Invalid, whose detail begins with the field."""
     try:
         values = _row.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(f"The row is not a JSON object: {error}.") from None
-    messages = _asked(values)
+    messages = _input_messages(values)
     expected = next((values[name] for name in _ANSWERS if values.get(name) is not None), None)
     if answered and expected is None:
         raise Invalid(f"The row says no expected answer; {FORMATS}.")
@@ -85,7 +86,7 @@ def read_row(text: bytes, answered: bool = True) -> EvalRow:
     return EvalRow(messages, values, len(text))
 
 
-def _asked(values: dict[str, Any]) -> tuple[RowMessage, ...]:
+def _input_messages(values: dict[str, Any]) -> tuple[RowMessage, ...]:
     for name in _CHATS:
         if values.get(name) is not None:
             return _conversation(values[name], name)
@@ -106,7 +107,7 @@ def _conversation(value: Any, field: str) -> tuple[RowMessage, ...]:
 
 
 def _single(value: Any, field: str) -> Content:
-    """What one user message says. A `completion_input` that is JSON text stands for what is in it."""
+    """Returns the content of one user message. A `completion_input` that is JSON text is decoded first."""
     if field == "completion_input":
         value = _from_json(value)
         if isinstance(value, dict) and "type" not in value:
@@ -139,13 +140,13 @@ def _item(item: _Item) -> ContentItem:
 
 
 def _query(messages: tuple[RowMessage, ...]) -> str:
-    """What the user said last, for a judge to see."""
+    """Returns the text of the last user message, for a judge."""
     last = next(message for message in reversed(messages) if message.role == "user")
     return text_of(last.content)
 
 
 def text_of(content: Content) -> str:
-    """The text in it, pieces joined by a line break."""
+    """Returns the text of the content, parts joined by a line break."""
     if isinstance(content, str):
         return content
     items = content if isinstance(content, list) else [content]

@@ -1,4 +1,4 @@
-"""Evaluation jobs: the state that their events fold to, and what may be asked of them."""
+"""Evaluation jobs: the state that their events fold to, and the allowed requests."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ NO_OWNER = Owner("", "")
 
 
 class EvalJobState(Struct, frozen=True, kw_only=True):
-    """A job. Times are microseconds since 1970, 0 for not yet. Of its rows only which are `done` and how many of
-    them `failed`; what they gave is in their events. `barren` counts the starts since the last row."""
+    """A job. Times are microseconds since 1970, 0 if not reached yet. Of its rows it holds only which are
+    `done` and how many of them `failed`; their results are in their events. `starts_without_progress` counts
+    the starts since the last evaluated row."""
 
     scheduled: EvalJobScheduled | None = None
     status: JobStatus = "scheduled"
     owner: Owner = NO_OWNER
     attempt: int = 0
-    barren: int = 0
+    starts_without_progress: int = 0
     trace_id: str = ""
     scheduled_at: int = 0
     ended_at: int = 0
@@ -63,7 +64,13 @@ def evolve(state: EvalJobState, event: Event, recorded_at: int, version: int) ->
         case EvalJobScheduled():
             return EvalJobState(scheduled=event, scheduled_at=recorded_at, trace_id=event.trace_id)
         case EvalJobStarted(owner=owner, attempt=attempt):
-            return replace(state, status="in_progress", owner=owner, attempt=attempt, barren=state.barren + 1)
+            return replace(
+                state,
+                status="in_progress",
+                owner=owner,
+                attempt=attempt,
+                starts_without_progress=state.starts_without_progress + 1,
+            )
         case EvalJobCancelRequested(reason=reason):
             return replace(state, cancel_reason=reason)
         case EvalJobCompleted(aggregates=aggregates):
@@ -80,7 +87,7 @@ def evolve(state: EvalJobState, event: Event, recorded_at: int, version: int) ->
 def _row_evaluated(state: EvalJobState, event: EvalJobRowEvaluated) -> EvalJobState:
     return replace(
         state,
-        barren=0,
+        starts_without_progress=0,
         done=state.done.added(event.row),
         failed=state.failed + (event.error is not None),
         first_error=state.first_error or event.error,
@@ -89,14 +96,14 @@ def _row_evaluated(state: EvalJobState, event: EvalJobRowEvaluated) -> EvalJobSt
 
 
 def existing(state: EvalJobState, benchmark_id: str, job_id: str) -> EvalJobState:
-    """The job. Raises NotFound when it never was, or was redacted with its benchmark."""
+    """Returns the job. Raises NotFound if it never existed, or was redacted with its benchmark."""
     if state.scheduled is None:
         raise NotFound(f"There is no job {job_id!r} of benchmark {benchmark_id!r}.")
     return state
 
 
 def num_rows(available: int, num_examples: int | None, where: str) -> int:
-    """How many of the rows are evaluated. Raises Invalid where that is none."""
+    """Returns the number of rows to evaluate. Raises Invalid if it is 0."""
     if num_examples is not None and num_examples < 1:
         raise Invalid(
             f"{where}.num_examples is {num_examples}; it must be 1 or more, or left out to evaluate all rows."
@@ -109,13 +116,13 @@ def start(state: EvalJobState, owner: Owner) -> list[Event]:
 
 
 def failed_row_error(scores: Mapping[str, Mapping[str, Any]]) -> str:
-    """Why a row that was answered failed all the same: no function could score it. Empty where one could."""
+    """Returns why an answered row failed: no function could score it. Empty if at least one could."""
     errors = [str(score["error"]) for score in scores.values() if "error" in score]
     return errors[0] if errors and len(errors) == len(scores) else ""
 
 
 def end(state: EvalJobState, aggregates: dict[str, dict[str, Any]]) -> Event:
-    """The end of a job whose rows are all done: failed when all of them failed."""
+    """Returns the end of a job whose rows are all done: failed if all of them failed."""
     if state.failed < state.num_rows or state.first_error is None:
         return EvalJobCompleted(aggregates=aggregates)
     first = state.first_error

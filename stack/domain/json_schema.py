@@ -1,4 +1,5 @@
-"""JSON Schema: whether a schema is one, and whether a value fits it. Never fetches a `$ref` from anywhere."""
+"""JSON Schema: validates schemas, and values against schemas. Never fetches a `$ref` from another
+document."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import jsonschema_rs
 
 from stack.errors import Invalid
 
-# Linear-time regular expressions: a schema's patterns come from callers.
+# Regular expressions in linear time, because a schema's patterns are sent by callers.
 _PATTERNS = jsonschema_rs.RegexOptions()
 _REFUSALS = (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError, RecursionError)
 
@@ -18,19 +19,19 @@ _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
 class RemoteReference(ValueError):
-    """A schema refers to a document elsewhere."""
+    """A schema refers to another document."""
 
 
 def _refused(uri: str) -> Any:
     raise RemoteReference(f"{uri[:200]} lies outside of the schema")
 
 
-# Without it an unknown `$schema` is fetched: 30 s on a server that does not answer.
+# Without this, an unknown `$schema` is fetched: 30 s on a server that does not answer.
 _NO_OTHERS = jsonschema_rs.Registry([], retriever=_refused)
 
 
 def check_schema(schema: dict[str, Any], where: str) -> None:
-    """Raises Invalid for what is no JSON Schema, or refers to another document."""
+    """Raises Invalid if it is not a JSON Schema, or refers to another document."""
     try:
         _validator(schema)
         jsonschema_rs.meta.validate(schema, registry=_NO_OTHERS)
@@ -39,10 +40,10 @@ def check_schema(schema: dict[str, Any], where: str) -> None:
 
 
 def mismatch(schema: dict[str, Any], value: Any) -> str:
-    """Where and why a value does not fit the schema, empty when it does.
+    """Returns where and why a value does not match the schema; empty if it matches.
 
-    Of a schema that refers to itself in alternatives only that it does not fit: collecting the reasons takes time
-    exponential in the depth of the value (8-14 s at 16 levels), the check alone 30 us.
+    For a schema that refers to itself within alternatives, the text gives no reasons: collecting them takes
+    time exponential in the depth of the value (8-14 s at 16 levels); the check alone takes 30 us.
     """
     try:
         if _validator(schema).is_valid(value):
@@ -62,7 +63,7 @@ def _validator(schema: dict[str, Any]) -> Any:
 
 
 def _has_alternatives(schema: dict[str, Any]) -> bool:
-    """Whether a reference stands below a keyword that tries several schemas on one value."""
+    """Returns whether a reference occurs under a keyword that tries several schemas on one value."""
     nodes: list[tuple[Any, bool]] = [(schema, False)]
     while nodes:
         node, inside = nodes.pop()
@@ -76,7 +77,8 @@ def _has_alternatives(schema: dict[str, Any]) -> bool:
 
 
 def _refers_to_itself(schema: dict[str, Any]) -> bool:
-    """Whether a chain of references leads back into itself. `$dynamicRef` and the like count as if it did."""
+    """Returns whether a chain of references leads back to itself. `$dynamicRef` and similar keywords count as
+    if so."""
     targets: dict[str, set[str]] = {}
 
     def refs(node: Any) -> set[str]:
@@ -105,7 +107,8 @@ def _refers_to_itself(schema: dict[str, Any]) -> bool:
 
 
 def _target(schema: Any, ref: str) -> Any:
-    """What a local JSON pointer (`#/$defs/node`) points at; the whole schema for any other reference."""
+    """Returns the target of a local JSON pointer (`#/$defs/node`); the whole schema for any other
+    reference."""
     node = schema
     for part in ref.removeprefix("#/").split("/") if ref.startswith("#/") else ():
         part = part.replace("~1", "/").replace("~0", "~")

@@ -1,4 +1,4 @@
-"""The known name that an unknown one was probably meant to be."""
+"""Finds the known name that was probably meant by an unknown one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher
 
 NEAR = 0.75
-"""Least similarity, of 1.0 for equal names: a letter too many or swapped, another case, `-` for `_`."""
+"""Minimum similarity, where 1.0 means equal: tolerates an extra or swapped letter, another case, `-` for
+`_`."""
 MAX_CHARACTERS = 100
 MIN_WORD_CHARACTERS = 4
 
@@ -15,24 +16,25 @@ _VERSION = re.compile(r"v[0-9]+[a-z0-9]*")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name that is most like `name`, and not `name` itself; empty if none is near."""
+    """Returns the known name most similar to `name`, except `name` itself; empty if none is similar
+    enough."""
     similar = [(max(likeness(name, one), _leading_words(name, one)), one) for one in known if one != name]
     best, found = max(similar, default=(0.0, ""), key=lambda pair: pair[0])
     return found if best >= NEAR else ""
 
 
 def nearest_path(path: str, templates: Iterable[str]) -> str:
-    """The template that is most like `path`, whose parameters (`{id}`) stand for any part; empty if none is near.
-    What both have in common says nothing: the rest has to be alike. Versions (`v1`) count as alike."""
+    """Returns the template most similar to `path`, where parameters (`{id}`) match any part; empty if none is
+    similar enough. Common parts do not count: the rest must be similar. Versions (`v1`) count as similar."""
     parts = path.split("/")
     ranked = [(*rank, one) for one in templates if (rank := _rank(parts, one.split("/"))) is not None]
     return min(ranked)[-1] if ranked else ""
 
 
 def _rank(parts: list[str], template: list[str]) -> tuple[float, bool, bool] | None:
-    """How far the template is from the path, less being nearer; None if it is not near."""
+    """Returns the rank of the template (lower is better); None if it is not similar enough."""
     other = [
-        parts[index] if index < len(parts) and _stands_for(one, parts[index]) else one
+        parts[index] if index < len(parts) and _matches(one, parts[index]) else one
         for index, one in enumerate(template)
     ]
     own = list(parts)
@@ -48,18 +50,18 @@ def _rank(parts: list[str], template: list[str]) -> tuple[float, bool, bool] | N
     return (1 - ratio) * (len(rest) + len(wanted)), version != "".join(parts[1:2]), version == "v1"
 
 
-def _stands_for(one: str, part: str) -> bool:
+def _matches(one: str, part: str) -> bool:
     return one.startswith("{") or bool(_VERSION.fullmatch(one) and _VERSION.fullmatch(part))
 
 
 def likeness(one: str, other: str) -> float:
-    """How alike two names are, from 0 to 1, whatever their case and separators."""
+    """Returns the similarity of two names, from 0 to 1, ignoring case and separators."""
     matcher = SequenceMatcher(None, _plain(one), _plain(other), autojunk=False)
     return 0.0 if matcher.quick_ratio() < NEAR else matcher.ratio()
 
 
 def _leading_words(name: str, known: str) -> float:
-    """Near where `known` goes on with further words: `attributes` for `attributes_to_return`."""
+    """Returns a high similarity if `known` continues `name` with further words: `attributes_to_return`."""
     return NEAR if len(name) >= MIN_WORD_CHARACTERS and known.startswith(f"{name}_") else 0.0
 
 

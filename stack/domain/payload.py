@@ -1,6 +1,6 @@
-"""What a request says in the form in which events store it. The way back is `projections.wire`.
+"""Converts requests to the form in which events are stored. `projections.wire` converts back.
 
-Texts are passed on and never copied: an image may have 20 MiB.
+Texts are passed by reference and never copied: an image may have 20 MiB.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def tool_config(given: agent_api.ToolConfig | None) -> payload.ToolConfig | None
 
 
 def agent_config(given: agent_api.AgentConfig) -> payload.AgentConfig:
-    """Of a configuration in the contract's own form, without what only older clients send."""
+    """Converts a configuration in the contract's form, without the fields that only older clients send."""
     tools = given.client_tools
     return payload.AgentConfig(
         model=given.model,
@@ -124,7 +124,7 @@ def _strategy(given: agent_api.SamplingStrategy | None) -> payload.SamplingStrat
 def model_candidate(
     given: eval_api.ModelCandidate, params: payload.SamplingParams | None
 ) -> payload.EvalCandidate:
-    """`params` are its sampling parameters, normalised."""
+    """`params` are its normalised sampling parameters."""
     system = given.system_message
     return payload.EvalCandidate(
         type="model",
@@ -137,7 +137,7 @@ def model_candidate(
 def benchmark_config(
     given: eval_api.BenchmarkConfig, candidate: payload.EvalCandidate
 ) -> payload.BenchmarkConfig:
-    """`candidate` is its candidate, normalised."""
+    """`candidate` is its normalised candidate."""
     params = given.scoring_params
     return payload.BenchmarkConfig(
         eval_candidate=candidate,

@@ -1,4 +1,4 @@
-"""Sessions: one open turn at a time, and the order of turns."""
+"""Sessions: at most one open turn at a time, and the order of turns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from stack.errors import Conflict, Invalid, NotFound
 
 
 class SessionState(Struct, frozen=True):
-    """`turns` holds all turn ids in order of opening; `open_turn` is the one that has not ended ("" if none)."""
+    """`turns` holds all turn ids in the order of opening; `open_turn` is the one that has not ended ("" if
+    none)."""
 
     agent_id: str = ""
     session_name: str = ""
@@ -35,14 +36,14 @@ def evolve(state: SessionState, event: Event, recorded_at: int, version: int) ->
 
 
 def existing(state: SessionState, agent_id: str, session_id: str) -> SessionState:
-    """The session. Raises NotFound when it never was, is deleted, or belongs to another agent."""
+    """Returns the session. Raises NotFound if it never existed, was deleted, or belongs to another agent."""
     if state.agent_id != agent_id or state.deleted:
         raise NotFound(f"There is no session {session_id!r} of agent {agent_id!r}.")
     return state
 
 
 MAX_NAME_BYTES = 64 * 2**10
-"""Names are kept in the read model, where nothing long is kept."""
+"""Maximum length of a name in bytes. Names are kept in the read model, which must stay small."""
 
 
 def create(agent_id: str, session_name: str) -> list[Event]:

@@ -1,8 +1,8 @@
-"""Where a reader of a turn's stream stands: the id of a frame.
+"""The position of a reader in a turn's stream: the id of a frame.
 
-An id is `<version>.<n>`: the version of the event (in the turn's stream) that the frame belongs to, and its
-number within it. Ids rise over restarts and resumes, and a frame that was streamed but never recorded
-(the process died in the middle of a step) leaves no gap that a reader would wait for.
+An id is `<version>.<n>`: the version of the event (in the turn's stream) that the frame belongs to, and the
+frame's number within it. Ids increase across restarts and resumes, and a frame that was streamed but never
+recorded (the process died in the middle of a step) leaves no gap that a reader would wait for.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BEGINNING = StreamPosition(0, 0)
 
 
 def parse(text: str | None) -> StreamPosition:
-    """The position that a `Last-Event-ID` names; none means the beginning. Raises Invalid."""
+    """Returns the position that a `Last-Event-ID` names; None means the beginning. Raises Invalid."""
     if not text:
         return BEGINNING
     version, _, number = text.partition(".")

@@ -1,4 +1,4 @@
-"""Tools that the client runs: their definitions, checked and brought to one form."""
+"""Tools that the client runs: validates their definitions and converts them to one form."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stack.errors import Invalid
 MAX_TOOLS = 1_024
 MAX_TOOLS_BYTES = 2**20
 
-# Older clients name the types of parameters as Python does.
+# Older clients use Python's names for the types of parameters.
 JSON_TYPES = {
     "str": "string",
     "bool": "boolean",
@@ -25,7 +25,8 @@ JSON_TYPES = {
     "list": "array",
     "dict": "object",
 }
-# Keywords of JSON Schema whose value is a schema or a list of schemas, and those whose value has schemas by name.
+# JSON Schema keywords whose value is a schema or a list of schemas, and those whose value maps names to
+# schemas.
 _SCHEMAS = frozenset(
     [
         "items",
@@ -50,7 +51,7 @@ PARAMETER_FIELDS = {"name", "parameter_type", "description", "required", "defaul
 
 
 def normalise_tools(tools: list[ToolDef] | None, where: str) -> list[ToolDef] | None:
-    """The definitions with `input_schema` (the older `parameters` turned into one). Raises Invalid."""
+    """Returns the definitions with `input_schema` (converted from the older `parameters`). Raises Invalid."""
     if not tools:
         return tools
     if len(tools) > MAX_TOOLS:
@@ -111,8 +112,9 @@ def _schema_of(parameters: list[dict[str, Any]], where: str) -> dict[str, Any]:
 
 
 def strict_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a tool's arguments as strict model servers take it: an object with `properties`, and every array
-    with `items`. What is added admits any value, so the meaning stays."""
+    """Returns the schema of a tool's arguments in the form that strict model servers require: an object with
+    `properties`, and every array with `items`. The additions accept any value, so the meaning does not
+    change."""
     if all("items" in one for one in _arrays(schema)):
         return {"type": "object", "properties": {}} | schema
     own: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(schema))
@@ -122,7 +124,7 @@ def strict_schema(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _arrays(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The schemas in a schema that speak of arrays, at any depth."""
+    """Yields the schemas of arrays in a schema, at any depth."""
     waiting: list[Any] = [schema]
     while waiting:
         one = waiting.pop()
@@ -141,8 +143,8 @@ def _arrays(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def tool_config(agent: AgentConfig, turn: ToolConfig | None) -> ToolConfig:
-    """How tools are used in a turn: the turn's configuration, else the agent's, whose choice may stand next to
-    its `tool_config`."""
+    """Returns how a turn uses tools: the turn's configuration, otherwise the agent's, whose `tool_choice` may
+    be given separately from its `tool_config`."""
     if turn is not None:
         return turn
     config = agent.tool_config or ToolConfig()
@@ -150,7 +152,7 @@ def tool_config(agent: AgentConfig, turn: ToolConfig | None) -> ToolConfig:
 
 
 def check_tool_config(config: RequestedToolConfig | None, names: set[str], where: str) -> None:
-    """Raises Invalid when a single tool is chosen that the agent does not have."""
+    """Raises Invalid if a single tool is chosen that the agent does not have."""
     choice = config.tool_choice if config is not None else None
     if choice is not None and choice not in ("auto", "required", "none") and choice not in names:
         known = ", ".join(sorted(names)[:20]) or "none"

@@ -1,4 +1,4 @@
-"""Turns: the state that their events fold to, and what has to happen next."""
+"""Turns: the state that their events fold to, and the next action of a turn."""
 
 from __future__ import annotations
 
@@ -43,8 +43,9 @@ NOTHING_YET = CompletionMessage(content="", stop_reason="end_of_message")
 
 
 class StepState(Struct, frozen=True, kw_only=True):
-    """One step. An inference has `output`, a tool execution `tool_calls` and `tool_responses`; of a failed
-    step `output` is what had been produced. `completed_at` is 0 until it has ended well."""
+    """One step. An inference has `output`, a tool execution `tool_calls` and `tool_responses`; for a failed
+    step `output` is what was produced before the failure. `completed_at` is 0 until the step has
+    succeeded."""
 
     step_id: str
     step_type: str
@@ -59,8 +60,9 @@ class StepState(Struct, frozen=True, kw_only=True):
 
 
 class TurnState(Struct, frozen=True, kw_only=True):
-    """A turn. Times are microseconds since 1970, 0 for not yet. `steps` has every step that was begun. `is_damaged`: some
-    of its events cannot be read, and the state is what the others say."""
+    """A turn. Times are microseconds since 1970, 0 if not reached yet. `steps` holds every step that was
+    started. `is_damaged` means that some of its events cannot be read, and the state is built from the
+    others."""
 
     session_id: str = ""
     agent_id: str = ""
@@ -83,8 +85,9 @@ class TurnState(Struct, frozen=True, kw_only=True):
     usage: TurnUsage = TurnUsage()
     is_damaged: bool = False
 
-    def showed_life(self, since: int) -> bool:
-        """Whether an inference produced something that began at `since` (microseconds since 1970) or later."""
+    def has_output_since(self, since: int) -> bool:
+        """Returns whether an inference started at `since` (microseconds since 1970) or later has produced
+        output."""
         return any(
             step.completed_at or (step.trace and step.trace.lengths)
             for step in self.steps
@@ -97,7 +100,7 @@ class TurnState(Struct, frozen=True, kw_only=True):
 
     @property
     def inferences(self) -> int:
-        """How many inferences have ended, across restarts and resumes."""
+        """The number of inferences that have ended, across restarts and resumes."""
         return sum(1 for step in self.finished_steps if step.step_type == "inference")
 
 
@@ -189,14 +192,14 @@ def _closed(state: TurnState, status: TurnStatus, recorded_at: int, output: Comp
 
 
 def existing(state: TurnState, session_id: str, turn_id: str) -> TurnState:
-    """The turn. Raises NotFound when it never was, was redacted, or belongs to another session."""
+    """Returns the turn. Raises NotFound if it never existed, was redacted, or belongs to another session."""
     if not state.started_at or state.session_id != session_id:
         raise NotFound(f"There is no turn {turn_id!r} in session {session_id!r}.")
     return state
 
 
 def start(event: TurnStarted, pending: Collection[str]) -> list[Event]:
-    """Raises Invalid for input that no turn can begin with. `pending` are the ids of the calls that the
+    """Raises Invalid for input that cannot start a turn. `pending` are the ids of the calls that the
     session's waiting turn left open; a tool response in the input answers one of them."""
     answered: set[str] = set()
     for index, message in enumerate(event.input_messages):
@@ -225,8 +228,8 @@ def resume(
     step_id: str,
     fetched: list[FetchedContent] | None = None,
 ) -> list[Event]:
-    """The events of taking up a waiting turn. `fetched` is what was behind the URLs of the responses. Raises
-    what `check_responses` raises."""
+    """Returns the events that resume a waiting turn. `fetched` is the content of URLs in the responses.
+    Raises the errors of `check_responses`."""
     calls = check_responses(state, responses)
     return [
         TurnResumed(owner=owner, fetched=fetched or None),
@@ -235,8 +238,8 @@ def resume(
 
 
 def check_responses(state: TurnState, responses: list[ToolResponse]) -> tuple[ToolCall, ...]:
-    """The calls that the responses answer. Raises Conflict when the turn does not wait, Invalid unless the
-    responses answer exactly the pending calls."""
+    """Returns the calls that the responses answer. Raises Conflict if the turn is not waiting, Invalid unless
+    the responses answer exactly the pending calls."""
     if state.status != "awaiting_input":
         raise Conflict(f"The turn does not await tool responses; it is {state.status}.")
     calls = pending_calls(state)
@@ -260,7 +263,7 @@ def check_responses(state: TurnState, responses: list[ToolResponse]) -> tuple[To
 def executed(
     step_id: str, attempt: int, calls: Iterable[ToolCall], responses: Iterable[ToolResponse]
 ) -> list[Event]:
-    """The two events of a tool execution step whose outcome is known."""
+    """Returns the two events of a tool execution step whose result is known."""
     return [
         TurnStepStarted(step_id=step_id, step_type="tool_execution", attempt=attempt),
         TurnStepCompleted(
@@ -273,7 +276,7 @@ def executed(
 
 
 def pending_calls(state: TurnState) -> tuple[ToolCall, ...]:
-    """The calls of the last inference that have no response yet, in the model's order."""
+    """Returns the calls of the last inference that have no response yet, in the model's order."""
     calls: dict[str, ToolCall] = {}
     for step in state.finished_steps:
         if step.step_type == "inference":
@@ -284,11 +287,11 @@ def pending_calls(state: TurnState) -> tuple[ToolCall, ...]:
 
 
 class Infer(Struct, frozen=True):
-    """Ask the model."""
+    """Call the model."""
 
 
 class Respond(Struct, frozen=True):
-    """Answer calls that no one can run; the model gets to know why."""
+    """Answer calls that cannot be run; the model is given the reason."""
 
     calls: tuple[ToolCall, ...]
     responses: tuple[ToolResponse, ...]
@@ -308,7 +311,7 @@ Next = Infer | Respond | Await | Complete
 
 
 def next_action(state: TurnState, tools: Collection[str], max_infer_iters: int) -> Next:
-    """What a running turn does next. `tools` are the names of the tools that the client runs."""
+    """Returns the next action of a running turn. `tools` are the names of the tools that the client runs."""
     last = state.finished_steps[-1] if state.finished_steps else None
     if last is None:
         return Infer()
@@ -333,7 +336,8 @@ def next_action(state: TurnState, tools: Collection[str], max_infer_iters: int) 
 
 
 def _waiting(state: TurnState) -> CompletionMessage:
-    """The output of a turn that awaits input: the calls, and what the model said with them."""
+    """Returns the output of a turn that awaits input: the calls, and the text that the model sent with
+    them."""
     inferences = [step.output for step in state.finished_steps if step.step_type == "inference"]
     content = inferences[-1].content if inferences and inferences[-1] else ""
     calls = list(pending_calls(state))
@@ -356,7 +360,7 @@ def arguments_are_json(call: ToolCall) -> bool:
 
 
 def _refuse(constant: str) -> None:
-    """Python reads NaN and Infinity, JSON has none."""
+    """Refuses NaN and Infinity, which Python parses but JSON does not have."""
     raise ValueError(constant)
 
 
@@ -366,7 +370,7 @@ def _without_calls(output: CompletionMessage, reason: str) -> CompletionMessage:
 
 
 def produced(state: TurnState) -> CompletionMessage:
-    """What the turn has produced so far, as the output of one that ends before its time."""
+    """Returns what the turn has produced so far, as the output of a turn that ends early."""
     text = ""
     for step in state.steps:
         if step.output is not None and isinstance(step.output.content, str) and step.output.content:

@@ -127,7 +127,7 @@ async def _streamed(turn: RunningTurn, url: str, after: StreamPosition, settings
     """Holds back the status line until the model shows life, so that an early failure has its true status."""
     await turn.first_output(settings.hold_back_ms / 1000)
     since = turn.state.started_at if after == BEGINNING else turn.state.running_since
-    if turn.state.status == "failed" and not turn.state.showed_life(since):
+    if turn.state.status == "failed" and not turn.state.has_output_since(since):
         _raise_failure(turn, url)
     return EventStream(turn.follow(after), {ID_HEADER: turn.turn_id}, settings.keep_alive_s)
 

@@ -76,8 +76,8 @@ def test_a_job_counts_its_rows_and_tokens():
 
 def test_starts_without_a_row_between_them_are_counted():
     again = EvalJobStarted(owner=OWNER, attempt=2)
-    assert given(SCHEDULED, STARTED, again).barren == 2
-    assert given(SCHEDULED, STARTED, again, row(0)).barren == 0
+    assert given(SCHEDULED, STARTED, again).starts_without_progress == 2
+    assert given(SCHEDULED, STARTED, again, row(0)).starts_without_progress == 0
     assert start(given(SCHEDULED, STARTED), OWNER) == [again]
 
 

@@ -371,10 +371,10 @@ def test_life_is_what_an_inference_produced_since_a_moment() -> None:
     events = [*waiting(call("c1")), TurnResumed(owner=OWNER)]
     events += turns.executed("x1", 1, [call("c1")], [response("c1")])
     state = given(*events, begun("i2"))
-    assert state.showed_life(state.started_at) and not state.showed_life(state.running_since)
+    assert state.has_output_since(state.started_at) and not state.has_output_since(state.running_since)
     silent = TurnStepFailed(step_id="i2", step_type="inference", error=ERROR, trace=StreamTrace([], []))
-    assert not given(*events, begun("i2"), silent).showed_life(state.running_since)
+    assert not given(*events, begun("i2"), silent).has_output_since(state.running_since)
     broken = TurnStepFailed(
         step_id="i2", step_type="inference", error=ERROR, output=output("Rai"), trace=StreamTrace([3], [0])
     )
-    assert given(*events, begun("i2"), broken).showed_life(state.running_since)
+    assert given(*events, begun("i2"), broken).has_output_since(state.running_since)

@@ -101,7 +101,7 @@ class EvalJobDriver:
             traceparent=caller.traceparent,
             tracestate=caller.tracestate,
         ) as span:
-            if left and job.state.barren > self._limits.restart_limit:
+            if left and job.state.starts_without_progress > self._limits.restart_limit:
                 await run.fail(
                     InternalError("The job was interrupted too often without a further row done in between.")
                 )
