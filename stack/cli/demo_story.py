@@ -2,47 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 MODEL = "demo/extractive"
-
 AGENT = {
     "name": "harbour-guide",
     "model": MODEL,
     "instructions": "You answer visitors of the harbour museum from the documents that you are given.",
 }
-
 LEAFLET = """\
 The lighthouse on Skerry Point was built in 1874 by the engineer Ada Thorne. Its tower is 41 metres high and
 stands on granite. The lamp burned whale oil at first and was changed to electricity in 1926. The keepers lived
 in two cottages next to the tower; the last keeper, Jonas Eide, left in 1988 when the light became automatic.
 Visitors may climb the 198 steps from May to September, every day from ten to five. Tickets cost six crowns and
 are sold in the boathouse. Dogs are welcome in the garden but not in the tower."""
-
+# With each question the document that comes with it.
 QUESTIONS = (
-    "Who built the lighthouse, and when?",
-    "When may visitors climb the steps, and where are tickets sold?",
+    ("Who built the lighthouse, and when?", LEAFLET),
+    ("When may visitors climb the steps, and where are tickets sold?", ""),
 )
-
 LAST_QUESTION = "Why was the fog horn silent?"
 
 _WINDS = ("north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west")
 _SIGHTS = ("clear", "haze", "rain", "drizzle", "snow showers", "high clouds")
-_LOG_LINES = 2_000
 _SILENT_ON = 1_733
-
-
-def document(text: str) -> dict[str, Any]:
-    return {"content": text, "mime_type": "text/plain"}
 
 
 def keepers_log() -> str:
     """Five and a half years of a keeper's log, one line a day: long enough that searching it takes a moment."""
-    lines = []
-    for day in range(1, _LOG_LINES + 1):
-        wind, sight = _WINDS[day * 7 % 8], _SIGHTS[day * 5 % 6]
-        line = f"Day {day}: wind {wind} {day * 3 % 9 + 1}, {sight}; lamp lit, {day * 11 % 17} ships passed."
-        if day == _SILENT_ON:
-            line = f"Day {day}: the fog horn was silent because a gannet had nested in it; moved the nest by hand."
-        lines.append(line)
+    lines = [
+        f"Day {day}: wind {_WINDS[day * 7 % 8]} {day * 3 % 9 + 1}, {_SIGHTS[day * 5 % 6]}; lamp lit, "
+        f"{day * 11 % 17} ships passed."
+        for day in range(1, 2_001)
+    ]
+    lines[_SILENT_ON - 1] = (
+        f"Day {_SILENT_ON}: the fog horn was silent because a gannet had nested in it; moved the nest by hand."
+    )
     return "\n".join(lines)

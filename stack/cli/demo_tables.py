@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from rich.table import Table
@@ -12,20 +12,18 @@ from rich.table import Table
 from projections.warehouse.feed import Record
 from projections.warehouse.reader import NOW, Reader
 
+_SAID = ("input_messages.0.content", "output.content", "output_message.content")
 # What is worth seeing of each event. A path goes down into the payload.
 _SHOWN = {
     "agent.created": ("config.name", "config.model"),
     "session.created": ("session_name", "agent_id"),
-    "session.turn_opened": ("turn_id",),
-    "session.turn_closed": ("turn_id", "status"),
-    "turn.started": ("input_messages.0.content", "owner.boot"),
+    "turn.started": (_SAID[0], "owner.boot"),
     "turn.restarted": ("attempt", "owner.boot"),
     "turn.step_started": ("step_type", "attempt", "model", "request_digest"),
-    "turn.step_completed": ("output.content", "usage.output_tokens"),
-    "turn.completed": ("output_message.content",),
+    "turn.step_completed": (_SAID[1], "usage.output_tokens"),
+    "turn.completed": (_SAID[2],),
     "turn.failed": ("error.title", "error.detail"),
 }
-_SAID = ("input_messages.0.content", "output.content", "output_message.content")
 _TEXT_CHARACTERS = 34
 # On a narrow terminal the last column gives way, and only that.
 _WIDTHS = {
@@ -45,13 +43,16 @@ def events_table(records: Iterable[Record]) -> Table:
     for record in records:
         _, category, stream_id = record.stream.split("/", 2)
         name = record.name.rpartition(".")[0]
+        state = msgspec.json.decode(record.state)
+        paths = _SHOWN.get(name) or [key for key in state if key not in ("event", "trace_id")]
+        found = [(path.rpartition(".")[2], _at(state, path)) for path in paths]
         table.add_row(
             str(record.position),
             _clock(record.recorded_at),
             f"{category}/{_tail(stream_id)}",
             str(record.version),
             f"[bold]{record.name}[/]" if name.startswith("turn.re") else record.name,
-            _payload(name, msgspec.json.decode(record.state)),
+            ", ".join(f"[dim]{key}=[/]{_shown(key, value)}" for key, value in found if value is not None),
         )
     return table
 
@@ -64,7 +65,7 @@ def turn_changes_table(reader: Reader, agent_id: str, session_id: str) -> Table:
         change, turn_id, _, _, recorded_us, _, event, tokens_in, tokens_out, *_, position = row
         tokens = "" if tokens_in is None or tokens_out is None else f"{tokens_in}/{tokens_out}"
         table.add_row(
-            str(position), change, _tail(turn_id), _clock(recorded_us), tokens, _text(_content(event))
+            str(position), change, _tail(turn_id), _clock(recorded_us), tokens, _content(event or "")
         )
     return table
 
@@ -72,23 +73,14 @@ def turn_changes_table(reader: Reader, agent_id: str, session_id: str) -> Table:
 def _table(*columns: str) -> Table:
     table = Table(box=None, padding=(0, 1), header_style="dim", pad_edge=False, expand=True)
     for column in columns:
-        justify: Literal["left", "right"] = "right" if column in ("pos", "v", "tokens") else "left"
         width = _WIDTHS.get(column)
-        ratio = None if width else 1
-        table.add_column(column, justify=justify, width=width, ratio=ratio, no_wrap=True, overflow="ellipsis")
+        table.add_column(column, width=width, ratio=None if width else 1, no_wrap=True, overflow="ellipsis")
+        table.columns[-1].justify = "right" if column in ("pos", "v", "tokens") else "left"
     return table
 
 
-def _payload(name: str, state: dict[str, Any]) -> str:
-    paths: Sequence[str] = _SHOWN.get(name) or [key for key in state if key not in ("event", "trace_id")]
-    found = [(path.rpartition(".")[2], _at(state, path)) for path in paths]
-    return ", ".join(f"[dim]{key}=[/]{_shown(key, value)}" for key, value in found if value is not None)
-
-
 def _shown(key: str, value: Any) -> str:
-    if key.endswith("_id") or key == "request_digest":
-        return _tail(str(value))
-    return _text(value)
+    return _tail(str(value)) if key.endswith("_id") or key == "request_digest" else _text(value)
 
 
 def _at(value: Any, path: str) -> Any:
@@ -100,21 +92,17 @@ def _at(value: Any, path: str) -> Any:
     return value
 
 
-def _content(event: str | None) -> Any:
+def _content(event: str) -> str:
     """What was said in a row's event; of a session's row its name."""
-    try:
-        decoded = msgspec.json.decode(event or "")
-    except msgspec.DecodeError:
-        return event or ""
-    said = (_at(decoded, path) for path in _SAID)
-    return next((text for text in said if isinstance(text, str)), "")
+    if not event.startswith("{"):
+        return _text(event)
+    said = [_at(msgspec.json.decode(event), path) for path in _SAID]
+    return _text(next((text for text in said if isinstance(text, str)), ""))
 
 
 def _text(value: Any) -> str:
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    text = " ".join(text.split())
-    if len(text) > _TEXT_CHARACTERS:
-        text = text[: _TEXT_CHARACTERS - 1] + "…"
+    text = " ".join((value if isinstance(value, str) else msgspec.json.encode(value).decode()).split())
+    text = text if len(text) <= _TEXT_CHARACTERS else text[: _TEXT_CHARACTERS - 1] + "…"
     return text.replace("[", r"\[")
 
 
