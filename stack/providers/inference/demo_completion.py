@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Annotated, Any, Literal
 
@@ -61,24 +61,24 @@ _decode = msgspec.json.Decoder(_Request).decode
 async def completed(
     infer: Infer, request: RelayedRequest, response_model: str
 ) -> AsyncGenerator[RelayedAnswer]:
-    """The answer to a chat completion. Raises Invalid for what is none."""
+    """The answer to a chat completion. Raises Invalid for a body that is not a request for one."""
     try:
         asked = _decode(request.body)
     except msgspec.ValidationError as error:
         raise Invalid(f"{error}.") from None
-    answer = _Answer(hashlib.sha256(request.body).hexdigest()[:24], response_model)
+    digest = hashlib.sha256(request.body).hexdigest()[:24]
+    head = {"id": f"chatcmpl-{digest}", "created": int(time.time()), "model": response_model}
     async with aclosing(infer(_inference(request.model, asked))) as events:
         # What cannot be answered is refused here, while there is no status yet.
-        first = await anext(events)
+        await anext(events)
         if asked.stream:
             with_usage = asked.stream_options is not None and bool(asked.stream_options.include_usage)
-            headers = {"content-type": "text/event-stream; charset=utf-8"}
-            pieces = answer.chunks(events, with_usage)
-            yield RelayedAnswer(status=200, headers=headers, pieces=pieces, streamed=True)
+            kind, pieces = "text/event-stream; charset=utf-8", _chunks(head, events, with_usage)
         else:
-            body = await answer.whole(first, events)
-            headers = {"content-type": "application/json"}
-            yield RelayedAnswer(status=200, headers=headers, pieces=_one(body))
+            kind, pieces = "application/json", _one(await _whole(head, events))
+        yield RelayedAnswer(
+            status=200, headers={"content-type": kind}, pieces=pieces, streamed=bool(asked.stream)
+        )
 
 
 def _inference(model: str, asked: _Request) -> InferenceRequest:
@@ -98,66 +98,51 @@ async def _one(body: bytes) -> AsyncGenerator[bytes]:
     yield body
 
 
-class _Answer:
-    """One answer, whole or in chunks."""
+async def _chunks(
+    head: dict[str, Any], events: AsyncGenerator[InferenceEvent], with_usage: bool
+) -> AsyncGenerator[bytes]:
+    def chunk(delta: dict[str, Any], reason: str | None = None) -> bytes:
+        return event([{"index": 0, "delta": delta, "finish_reason": reason}])
 
-    def __init__(self, digest: str, model: str) -> None:
-        self._head = {"id": f"chatcmpl-{digest}", "created": int(time.time()), "model": model}
+    def event(choices: list[dict[str, Any]], **more: Any) -> bytes:
+        return b"data: %b\n\n" % _encode(
+            {**head, "object": "chat.completion.chunk", "choices": choices, **more}
+        )
 
-    async def chunks(self, events: AsyncGenerator[InferenceEvent], with_usage: bool) -> AsyncGenerator[bytes]:
-        yield self._chunk({"role": "assistant", "content": ""})
-        async for event in events:
-            match event:
-                case TextChunk(text=text):
-                    yield self._chunk({"content": text})
-                case ToolCallChunk():
-                    yield self._chunk({"tool_calls": [_call_piece(event)]})
-                case Finished():
-                    yield self._chunk({}, event.reason)
-                    if with_usage:
-                        yield _event(self._of("chat.completion.chunk", [], usage=_usage(event.usage)))
-        yield b"data: [DONE]\n\n"
-
-    async def whole(self, first: InferenceEvent, events: AsyncGenerator[InferenceEvent]) -> bytes:
-        text: list[str] = []
-        calls: dict[int, dict[str, Any]] = {}
-        finished = first
-        async for event in events:
-            match event:
-                case TextChunk():
-                    text.append(event.text)
-                case ToolCallChunk(index=index):
-                    call = calls.setdefault(index, _call_piece(event) | {"function": {"arguments": ""}})
-                    call["function"]["name"] = call["function"].get("name") or event.name
-                    call["function"]["arguments"] += event.arguments
-                case _:
-                    finished = event
-        assert isinstance(finished, Finished)
-        message: dict[str, Any] = {"role": "assistant", "content": None if calls else "".join(text)}
-        if calls:
-            message["tool_calls"] = [
-                {key: value for key, value in call.items() if key != "index"} for call in calls.values()
-            ]
-        choice = {"index": 0, "message": message, "finish_reason": finished.reason}
-        return _encode(self._of("chat.completion", [choice], usage=_usage(finished.usage)))
-
-    def _chunk(self, delta: Mapping[str, Any], reason: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "finish_reason": reason}
-        return _event(self._of("chat.completion.chunk", [choice]))
-
-    def _of(self, kind: str, choices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-        return {**self._head, "object": kind, "choices": choices, **more}
+    yield chunk({"role": "assistant", "content": ""})
+    async for one in events:
+        match one:
+            case TextChunk(text=text):
+                yield chunk({"content": text})
+            case ToolCallChunk(call_id="", index=index, arguments=arguments):
+                yield chunk({"tool_calls": [{"index": index, "function": {"arguments": arguments}}]})
+            case ToolCallChunk(index=index):
+                yield chunk({"tool_calls": [{"index": index, **_call(one, one.arguments)}]})
+            case Finished():
+                yield chunk({}, one.reason)
+                if with_usage:
+                    yield event([], usage=_usage(one.usage))
+    yield b"data: [DONE]\n\n"
 
 
-def _event(value: dict[str, Any]) -> bytes:
-    return b"data: " + _encode(value) + b"\n\n"
+async def _whole(head: dict[str, Any], events: AsyncGenerator[InferenceEvent]) -> bytes:
+    """The demo makes one call at most."""
+    *pieces, finished = [event async for event in events]
+    assert isinstance(finished, Finished)
+    calls = [piece for piece in pieces if isinstance(piece, ToolCallChunk)]
+    message: dict[str, Any] = {"role": "assistant", "content": None}
+    if calls:
+        message["tool_calls"] = [_call(calls[0], "".join(piece.arguments for piece in calls))]
+    else:
+        message["content"] = "".join(piece.text for piece in pieces if isinstance(piece, TextChunk))
+    choice = {"index": 0, "message": message, "finish_reason": finished.reason}
+    return _encode(
+        {**head, "object": "chat.completion", "choices": [choice], "usage": _usage(finished.usage)}
+    )
 
 
-def _call_piece(chunk: ToolCallChunk) -> dict[str, Any]:
-    if not chunk.call_id:
-        return {"index": chunk.index, "function": {"arguments": chunk.arguments}}
-    function = {"name": chunk.name, "arguments": chunk.arguments}
-    return {"index": chunk.index, "id": chunk.call_id, "type": "function", "function": function}
+def _call(chunk: ToolCallChunk, arguments: str) -> dict[str, Any]:
+    return {"id": chunk.call_id, "type": "function", "function": {"name": chunk.name, "arguments": arguments}}
 
 
 def _usage(usage: TurnUsage) -> dict[str, int]:

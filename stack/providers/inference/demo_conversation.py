@@ -48,7 +48,7 @@ _decode = msgspec.json.Decoder(_Message).decode
 
 
 def read_conversation(request: InferenceRequest) -> Conversation:
-    """Raises Invalid for a message that is no chat message."""
+    """Raises Invalid for a value that is not a chat message."""
     try:
         decoded = [_decode(message) for message in request.each_message()]
     except msgspec.DecodeError as error:
@@ -62,30 +62,24 @@ def read_conversation(request: InferenceRequest) -> Conversation:
     for position, message in enumerate(decoded):
         text = _text(message.content)
         words += len(text.split())
-        rest = _take_documents(text, documents) if message.role in ("user", "system", "developer") else text
-        if position == last_user:
-            question = rest
-        elif message.role in ("system", "developer") and rest:
-            sources.append(Source("instructions", rest))
-        elif message.role == "user" and rest:
-            sources.append(Source("user", rest))
-        elif message.role == "assistant":
-            called |= _calls(message.tool_calls)
-        elif message.role == "tool" and position > last_user:
-            results.append((called.get(message.tool_call_id or "", message.name or "the tool"), text.strip()))
+        match message.role:
+            case "user" if position == last_user:
+                question = _take_documents(text, documents)
+            case "user" | "system" | "developer" as role:
+                if rest := _take_documents(text, documents):
+                    sources.append(Source("user" if role == "user" else "instructions", rest))
+            case "assistant":
+                called |= _calls(message.tool_calls)
+            case "tool" if position > last_user:
+                name = called.get(message.tool_call_id or "", message.name or "the tool")
+                results.append((name, text.strip()))
     return Conversation(question, [*_numbered(documents), *sources], results, words)
 
 
 def _text(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        return "\n".join(part["text"] for part in content if isinstance(part, dict) and _is_text(part))
-    return ""
-
-
-def _is_text(part: dict[str, Any]) -> bool:
-    return isinstance(part.get("text"), str)
+    parts = content if isinstance(content, list) else [{"text": content}]
+    texts = [part.get("text") for part in parts if isinstance(part, dict)]
+    return "\n".join(text for text in texts if isinstance(text, str))
 
 
 def _take_documents(text: str, documents: dict[str, tuple[str, str]]) -> str:
@@ -110,8 +104,9 @@ def _numbered(documents: dict[str, tuple[str, str]]) -> list[Source]:
 
 
 def _calls(tool_calls: Any) -> dict[str, str]:
-    named: dict[str, str] = {}
-    for call in tool_calls if isinstance(tool_calls, list) else ():
-        if isinstance(call, dict) and isinstance(call.get("function"), dict):
-            named[str(call.get("id"))] = str(call["function"].get("name") or "the tool")
-    return named
+    """The names of called tools by the ids of the calls."""
+    calls = (
+        [call for call in tool_calls or () if isinstance(call, dict)] if isinstance(tool_calls, list) else []
+    )
+    functions = [(call.get("id"), call.get("function")) for call in calls]
+    return {str(id): str(one.get("name") or "the tool") for id, one in functions if isinstance(one, dict)}

@@ -16,7 +16,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from schemas.api.model import Model
 from schemas.events.payload import TurnUsage
@@ -49,15 +49,6 @@ _PIECE = re.compile(r"\s*\S{1,24}|\s+\Z")
 _PIECES_AT_ONCE = 32
 
 
-class _Plan(Struct, frozen=True):
-    """What will be sent: a text or a call."""
-
-    text: str
-    call: Call | None
-    input_tokens: int
-    digest: str
-
-
 class DemoExtractive:
     """The provider `demo` with its one model, `extractive`."""
 
@@ -83,23 +74,21 @@ class DemoExtractive:
     ) -> AsyncGenerator[InferenceEvent]:
         """Streams an answer word by word. Its tokens are words. Raises Invalid for what is no chat request."""
         # In a thread: indexing 200,000 characters takes about 0.2 s.
-        plan = await asyncio.to_thread(_plan, request)
+        conversation, planned = await asyncio.to_thread(_plan, request)
+        digest = hashlib.sha256(msgspec.json.encode(request)).hexdigest()[:24]
         yield Opened()
-        text = plan.text if plan.call is None else plan.call.arguments
-        text = text if plan.call else _stopped(text, request.stop)
-        pieces = _PIECE.findall(text)
-        limit = request.max_tokens or len(pieces)
-        if plan.call is not None:
-            yield ToolCallChunk(0, f"call_{plan.digest[:24]}", plan.call.name)
-        for number, piece in enumerate(pieces[:limit]):
-            if number % _PIECES_AT_ONCE == _PIECES_AT_ONCE - 1:
+        call = planned if isinstance(planned, Call) else None
+        pieces = _PIECE.findall(call.arguments if call else _stopped(str(planned), request.stop))
+        sent = pieces[: request.max_tokens or None]
+        if call:
+            yield ToolCallChunk(0, f"call_{digest}", call.name)
+        for number, piece in enumerate(sent, 1):
+            if number % _PIECES_AT_ONCE == 0:
                 await asyncio.sleep(0)
-            yield TextChunk(piece) if plan.call is None else ToolCallChunk(0, arguments=piece)
-        reason: FinishReason = "stop" if plan.call is None else "tool_calls"
-        if len(pieces) > limit:
-            reason = "length"
-        usage = TurnUsage(plan.input_tokens, min(len(pieces), limit))
-        yield Finished(reason, usage, f"demo-{plan.digest[:24]}", RESPONSE_MODEL)
+            yield ToolCallChunk(0, arguments=piece) if call else TextChunk(piece)
+        reason: FinishReason = "length" if len(sent) < len(pieces) else "tool_calls" if call else "stop"
+        words = conversation.words + sum(len(bytes(tool).split()) for tool in request.tools)
+        yield Finished(reason, TurnUsage(words, len(sent)), f"demo-{digest}", RESPONSE_MODEL)
 
     def relay(
         self, request: RelayedRequest, *, headers: Mapping[str, str]
@@ -111,18 +100,15 @@ class DemoExtractive:
         """Holds nothing."""
 
 
-def _plan(request: InferenceRequest) -> _Plan:
+def _plan(request: InferenceRequest) -> tuple[Conversation, str | Call]:
+    """What was read, and what is sent: a text or a call."""
     conversation = read_conversation(request)
     schema = None if request.response_format is None else _schema(request.response_format)
-    call = None
     if not conversation.results:
         call = choose_call(request.tools, request.tool_choice, conversation.question)
-    text = ""
-    if call is None:
-        text = _json(schema, conversation) if schema is not None else _answer(conversation)
-    digest = hashlib.sha256(msgspec.json.encode(request)).hexdigest()
-    tool_words = sum(len(bytes(tool).split()) for tool in request.tools)
-    return _Plan(text, call, conversation.words + tool_words, digest)
+        if call is not None:
+            return conversation, call
+    return conversation, _answer(conversation) if schema is None else _json(schema, conversation)
 
 
 def _schema(response_format: Raw) -> Any:
@@ -172,10 +158,9 @@ def _given(documents: int) -> str:
 def _quoted(passages: list[Passage]) -> str:
     """The passages as an answer, each with where it is from."""
     kind = passages[0].source.kind
-    if kind == "user":
-        return "You said: " + " ".join(f"“{passage.text}”" for passage in passages)
-    if kind == "instructions":
-        return "My instructions say: " + " ".join(f"“{passage.text}”" for passage in passages)
+    if kind != "document":
+        start = "You said: " if kind == "user" else "My instructions say: "
+        return start + " ".join(f"“{passage.text}”" for passage in passages)
     quoted = " ".join(f"{passage.text} [{passage.source.number}]" for passage in passages)
     names = {passage.source.number: passage.source.name for passage in passages}
     listed = ", ".join(f"[{number}] {name}" for number, name in sorted(names.items()))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from cachetools import LRUCache
 from msgspec import Struct
 
 from stack.providers.inference.demo_conversation import Source
@@ -18,7 +18,6 @@ MAX_PASSAGES = 3
 MIN_COVERAGE = 0.34
 """The share of the question's words that a passage must have: with less, "capital" alone would answer for
 "the capital of France" from a text on capital expenditure."""
-_CACHED_INDEXES = 8
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)?")
 _SENTENCE_END = re.compile(r"(?<=[.!?。])[\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9ÄÖÜ])")
 _STOP_WORDS_TEXT = """
@@ -110,7 +109,7 @@ class _Index:
 
 
 _lock = threading.Lock()
-_indexes: OrderedDict[tuple[Source, ...], _Index] = OrderedDict()
+_indexes: LRUCache[tuple[Source, ...], _Index] = LRUCache(8)
 
 
 def retrieve(question: str, sources: Sequence[Source]) -> list[Passage]:
@@ -121,12 +120,11 @@ def retrieve(question: str, sources: Sequence[Source]) -> list[Passage]:
         return []
     key = tuple(sources)
     with _lock:
-        index = _indexes.pop(key, None)
-    index = index or _Index(sources)
-    with _lock:
-        _indexes[key] = index
-        while len(_indexes) > _CACHED_INDEXES:
-            _indexes.popitem(last=False)
+        index = _indexes.get(key)
+    if index is None:
+        index = _Index(sources)
+        with _lock:
+            _indexes[key] = index
     ranked = index.ranked(query)
     for kind in ("document", "user", "instructions"):
         own = [(score, passage) for score, passage in ranked if passage.source.kind == kind]

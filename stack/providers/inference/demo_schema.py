@@ -1,8 +1,7 @@
 """JSON that fits a schema, filled with values from a text. Deterministic.
 
 Each value is the first of its candidates that the schema accepts: what the text says for the property's name, what
-the text holds of that kind, the default, and last a value built from the schema's own bounds. `pattern` is checked
-like every other keyword and never used to construct a value.
+the text holds of that kind, the default, and last a value built from the schema's own bounds.
 """
 
 from __future__ import annotations
@@ -22,25 +21,27 @@ EXPRESSION_WORDS = frozenset(("expression", "formula", "calculation", "equation"
 EXPRESSION = re.compile(
     r"[-(]{0,8}\d[\d.]{0,30}(?:\s{0,4}[-+*/^%x\u00d7]\s{0,4}[-(]{0,8}\d[\d.]{0,30}\){0,8})+"
 )
-_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w]|\.\d)")
-_QUOTED = re.compile(r"[\"\u201c'\u2018`]([^\"\u201d'\u2019`\n]{1,200})[\"\u201d'\u2019`](?!\w)")
-_NAME = re.compile(r"\b([A-Z][\w'-]*(?:\s+(?:of\s+|de\s+|van\s+)?[A-Z][\w'-]*)*)")
-_PLACE = re.compile(r"\b(?:in|at|for|to|from|near|of)\s+(?:the\s+)?((?:[A-Z][\w'-]*)(?:\s+[A-Z][\w'-]*)*)")
+_NUMBER = r"(?<![\w.])(-?\d+(?:\.\d+)?)(?![\w]|\.\d)"
+_QUOTED = r"[\"\u201c'\u2018`]([^\"\u201d'\u2019`\n]{1,200})[\"\u201d'\u2019`](?!\w)"
+_NAME = r"\b([A-Z][\w'-]*(?:\s+(?:of\s+|de\s+|van\s+)?[A-Z][\w'-]*)*)"
+_PLACE = r"\b(?:in|at|for|to|from|near|of)\s+(?:the\s+)?((?:[A-Z][\w'-]*)(?:\s+[A-Z][\w'-]*)*)"
 _FORMATS = {
     "date": (r"\b(\d{4}-\d\d-\d\d)\b", "1970-01-01"),
     "date-time": (r"\b(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d))", "1970-01-01T00:00:00Z"),
     "email": (r"([\w.+-]+@[\w-]+(?:\.[\w-]+)+)", "demo@example.com"),
     "uri": (r"(https?://[^\s\"'<>)]+)", "https://example.com/"),
 }
-_NOT_NAMES_TEXT = """
-    what who when where why how which is are was were do does did can could will would should the a an i my please
-    tell show give find get set add call use make list say in on at and or but if it this that
-"""
-_NOT_NAMES = frozenset(_NOT_NAMES_TEXT.split())
-_PLACES = frozenset(("city", "place", "location", "country", "town", "address", "destination", "where"))
-_WHOLE_TEXT = frozenset(
-    ("query", "question", "text", "prompt", "message", "input", "search", "content", "answer", "summary")
+_NOT_A_NAME = re.compile(
+    r"what|who|when|where|why|how|which|is|are|was|were|do|does|did|can|could|will|would|should|the|a|an|i|my|please|"
+    r"tell|show|give|find|get|set|add|call|use|make|list|say|in|on|at|and|or|but|if|it|this|that",
+    re.IGNORECASE,
 )
+_A_PLACE = re.compile(r"city|place|location|country|town|address|destination|where")
+_WHOLE_TEXT = re.compile(r"query|question|text|prompt|message|input|search|content|answer|summary")
+
+Candidate = tuple[Any, tuple[int, int]]
+"""A value, and the part of the text that it is from."""
+_NOWHERE = (0, 0)
 
 
 class Filler:
@@ -51,7 +52,7 @@ class Filler:
         self._root = root
         self._text = text
         self._answer = answer
-        self._used: set[tuple[int, int]] = set()
+        self._used = [_NOWHERE]
         self._values = 0
 
     def fill(self) -> Any:
@@ -71,85 +72,89 @@ class Filler:
             raise Invalid(f"the schema asks for more than {MAX_VALUES} values, or for itself without end.")
         schema = self._resolved(schema, depth)
         kind = _kind(schema)
-        if kind == "object" and "enum" not in schema and "const" not in schema:
-            return self._object(schema, depth)
-        if kind == "array" and "enum" not in schema and "const" not in schema:
-            return self._array(schema, name, depth)
+        if not {"enum", "const"} & schema.keys() and kind in ("object", "array"):
+            return self._object(schema, depth) if kind == "object" else self._array(schema, name, depth)
         for value, span in self._candidates(schema, kind, name):
             if not mismatch(schema, value):
-                self._used.add(span or (0, 0))
+                self._used.append(span)
                 return value, True
         return _from_bounds(schema, kind, self._answer or self._text), False
 
     def _candidates(self, schema: dict[str, Any], kind: str, name: str) -> Iterator[Candidate]:
-        """Values that the text or the schema gives for a property, the best first, each with its place."""
+        """Values that the text or the schema gives for a property, the best first."""
         spoken = _spoken(name)
         if "const" in schema:
-            yield schema["const"], None
+            yield schema["const"], _NOWHERE
         elif schema.get("enum"):
             said = [member for member in schema["enum"] if self._mentions(member)]
-            yield from ((member, None) for member in sorted(said, key=lambda member: -len(str(member))))
+            yield from ((member, _NOWHERE) for member in sorted(said, key=lambda member: -len(str(member))))
         elif kind in ("integer", "number"):
-            near = (rf"\b{spoken}\b\W{{0,3}}(?:is|=|:|of|to|at)?\W{{0,3}}(-?\d+(?:\.\d+)?)",
-                    rf"(-?\d+(?:\.\d+)?)\s*-?{spoken}\b")  # fmt: skip
-            named = [self._matches(re.compile(one, re.IGNORECASE), 1) for one in near if name]
-            for match in (*(match for some in named for match in some), *self._matches(_NUMBER, 0)):
-                group = match.lastindex or 0
-                yield _number(match[group]), match.span(group)
-        elif kind == "boolean" and name:
+            near = (
+                rf"\b{spoken}\b\W{{0,3}}(?:is|=|:|of|to|at)?\W{{0,3}}(-?\d+(?:\.\d+)?)",
+                rf"(-?\d+(?:\.\d+)?)\s*-?{spoken}\b",
+            )
+            for pattern in (*(near if name else ()), _NUMBER):
+                for text, span in self._found(pattern):
+                    yield float(text) if "." in text else int(text), span
+        elif kind == "boolean" and name and re.search(rf"\b{spoken}\b", self._text, re.I):
             before = rf"\b(?:no|not|without|never|disable|isn't|don't)\s+(?:\w+\s+)?{spoken}\b"
-            if re.search(rf"{before}|\b{spoken}\b\s*(?:is|=|:)?\s*(?:false|off|no|not)\b", self._text, re.I):
-                yield False, None
-            elif re.search(rf"\b{spoken}\b", self._text, re.IGNORECASE):
-                yield True, None
+            denied = rf"{before}|\b{spoken}\b\s*(?:is|=|:)?\s*(?:false|off|no|not)\b"
+            yield not re.search(denied, self._text, re.I), _NOWHERE
         elif kind == "null":
-            yield None, None
+            yield None, _NOWHERE
         elif kind == "string":
-            yield from self._strings(str(schema.get("format")), name)
+            yield from self._strings(str(schema.get("format")), name, spoken)
         if "default" in schema:
-            yield schema["default"], None
+            yield schema["default"], _NOWHERE
 
-    def _strings(self, form: str, name: str) -> Iterator[Candidate]:
-        words = set(_spoken(name).replace("[ _-]?", " ").lower().split())
+    def _strings(self, form: str, name: str, spoken: str) -> Iterator[Candidate]:
+        words = set(_words(name.lower()))
         if form in _FORMATS:
-            yield from _texts(self._matches(re.compile(_FORMATS[form][0]), 1))
+            yield from self._found(_FORMATS[form][0])
             return
         if name:
-            said = (
-                rf"\b{_spoken(name)}\b\s*(?:is|=|:|called|named)\s*[\"']?([^\s,;.?!\"']+(?:\s+[A-Z][\w'-]*)*)"
-            )
-            yield from _texts(self._matches(re.compile(said, re.IGNORECASE), 1))
+            said = rf"\b{spoken}\b\s*(?:is|=|:|called|named)\s*[\"']?([^\s,;.?!\"']+(?:\s+[A-Z][\w'-]*)*)"
+            yield from self._found(said)
         if words & EXPRESSION_WORDS:
             yield from ((match[0].strip(), match.span()) for match in EXPRESSION.finditer(self._text))
             return
-        if words & _WHOLE_TEXT and (whole := self._answer or self._text.strip()):
-            yield whole, None
-        yield from _texts(self._matches(_QUOTED, 1))
-        places = self._matches(_PLACE, 1)
-        of_places = {match.span(1) for match in places}
-        if words & _PLACES:
-            yield from _texts(places)
-        yield from _texts(sorted(self._names(), key=lambda match: match.span(1) in of_places))
+        if any(map(_WHOLE_TEXT.fullmatch, words)) and (whole := self._answer or self._text.strip()):
+            yield whole, _NOWHERE
+        yield from self._found(_QUOTED)
+        places = self._found(_PLACE, 0)
+        if any(map(_A_PLACE.fullmatch, words)):
+            yield from places
+        names = [one for one in self._found(_NAME, 0) if not _NOT_A_NAME.fullmatch(one[0].split()[0])]
+        yield from sorted(names, key=lambda one: one in places)
+
+    def _found(self, pattern: str, flags: int = re.IGNORECASE) -> list[Candidate]:
+        """The first groups of the matches, in parts of the text that no property has used yet."""
+        spans = ((match[1], match.span(1)) for match in re.finditer(pattern, self._text, flags))
+        return [(text, (a, b)) for text, (a, b) in spans if not any(c < b and a < d for c, d in self._used)]
+
+    def _mentions(self, value: Any) -> bool:
+        if isinstance(value, bool) or value is None:
+            return False
+        spoken = re.escape(str(value)).replace("_", "[ _-]").replace(r"\-", "[ _-]")
+        return re.search(rf"(?<!\w){spoken}(?!\w)", self._text, re.IGNORECASE) is not None
 
     def _resolved(self, schema: Any, depth: int) -> dict[str, Any]:
         """The schema with local references followed and one branch of alternatives chosen."""
         for _ in range(MAX_DEPTH):
             if not isinstance(schema, dict):
                 return {}
-            rest = {
-                key: value for key, value in schema.items() if key not in ("$ref", "allOf", "anyOf", "oneOf")
-            }
+            rest = {key: schema[key] for key in schema.keys() - {"$ref", "allOf", "anyOf", "oneOf"}}
             if isinstance(schema.get("$ref"), str):
                 target = self._target(schema["$ref"])
                 schema = {**target, **rest} if isinstance(target, dict) else rest
             elif schema.get("allOf"):
-                schema = _merged(rest, [self._resolved(part, depth) for part in schema["allOf"]])
+                schema = _merged([rest, *(self._resolved(part, depth) for part in schema["allOf"])])
             elif branches := schema.get("anyOf") or schema.get("oneOf"):
-                parts = [self._resolved(part, depth) for part in branches]
                 # Deep in the value, null is the branch that ends a recursion.
                 wants_null = depth > MAX_DEPTH // 2
-                parts.sort(key=lambda part: (_kind(part) == "null") is not wants_null)
-                schema = {**rest, **parts[0]}
+                parts = [self._resolved(part, depth) for part in branches]
+                chosen = min(parts, key=lambda part: (_kind(part) == "null") is not wants_null)
+                schema = {**rest, **chosen}
             else:
                 return schema
         return schema if isinstance(schema, dict) else {}
@@ -162,14 +167,11 @@ class Filler:
         return target
 
     def _object(self, schema: dict[str, Any], depth: int) -> tuple[Any, bool]:
-        properties = schema.get("properties") or {}
+        properties, extra = schema.get("properties") or {}, schema.get("additionalProperties")
         required = list(schema.get("required") or ())
-        extra = schema.get("additionalProperties")
         value: dict[str, Any] = {}
         any_found = False
-        if depth > MAX_DEPTH * 2:
-            return value, False
-        for name in (*properties, *(name for name in required if name not in properties)):
+        for name in dict.fromkeys((*properties, *required)) if depth <= MAX_DEPTH * 2 else ():
             if name in required or depth <= MAX_DEPTH // 2:
                 sub = properties.get(name, extra if isinstance(extra, dict) else {})
                 filled, found = self._value(sub, name, depth + 1)
@@ -182,11 +184,11 @@ class Filler:
         least = min(max(int(schema.get("minItems") or 0), 0), MAX_ITEMS)
         most = min(int(schema.get("maxItems", MAX_ITEMS)), MAX_ITEMS)
         items = self._resolved(schema.get("items", {}), depth)
+        kind = _kind(items)
         prefix = schema.get("prefixItems") or []
         values = [self._value(part, name, depth + 1)[0] for part in prefix][:most]
-        kind = _kind(items)
         if depth <= MAX_DEPTH and kind not in ("object", "array"):
-            listed = [value for value, _ in self._listed(items, kind, name) if not mismatch(items, value)]
+            listed = [value for value in self._listed(items, kind, name) if not mismatch(items, value)]
             values += list(dict.fromkeys(listed))[: most - len(values)]
         found = bool(values)
         while len(values) < least:
@@ -194,42 +196,12 @@ class Filler:
             values.append(_varied(value, len(values)) if value in values else value)
         return values, found
 
-    def _listed(self, items: dict[str, Any], kind: str, name: str) -> Iterable[Candidate]:
+    def _listed(self, items: dict[str, Any], kind: str, name: str) -> Iterable[Any]:
         """The values of the text that could be elements of an array."""
         said = re.search(rf"\b{_spoken(name)}\b\s*(?:is|are|=|:)\s*([^.\n?!]+)", self._text, re.IGNORECASE)
         if name and said and kind == "string" and not items.get("enum"):
-            parts = re.split(r"\s*(?:,|;|\band\b)\s*", said[1])
-            return [(part.strip(), None) for part in parts if part.strip()]
-        return self._candidates({**items, "default": None}, kind, "")
-
-    def _mentions(self, value: Any) -> bool:
-        if isinstance(value, bool) or value is None:
-            return False
-        spoken = re.escape(str(value)).replace("_", "[ _-]").replace(r"\-", "[ _-]")
-        return re.search(rf"(?<!\w){spoken}(?!\w)", self._text, re.IGNORECASE) is not None
-
-    def _names(self) -> list[re.Match[str]]:
-        """Capitalised words that are not merely the first word of a sentence."""
-        return [m for m in self._matches(_NAME, 1) if m[1].split()[0].lower() not in _NOT_NAMES]
-
-    def _matches(self, pattern: re.Pattern[str], group: int) -> list[re.Match[str]]:
-        """The matches in parts of the text that no property has used yet."""
-        return [
-            match
-            for match in pattern.finditer(self._text)
-            if not any(a < match.end(group) and match.start(group) < b for a, b in self._used)
-        ]
-
-
-Candidate = tuple[Any, tuple[int, int] | None]
-
-
-def _texts(matches: Iterable[re.Match[str]]) -> Iterator[Candidate]:
-    return ((match[1], match.span(1)) for match in matches)
-
-
-def _number(text: str) -> int | float:
-    return float(text) if "." in text else int(text)
+            return [part.strip() for part in re.split(r"\s*(?:,|;|\band\b)\s*", said[1]) if part.strip()]
+        return [value for value, _ in self._candidates({**items, "default": None}, kind, "")]
 
 
 def _kind(schema: dict[str, Any]) -> str:
@@ -243,13 +215,14 @@ def _kind(schema: dict[str, Any]) -> str:
     return "array" if "items" in schema or "prefixItems" in schema else "string"
 
 
-def _merged(schema: dict[str, Any], parts: list[dict[str, Any]]) -> dict[str, Any]:
-    merged = dict(schema)
+def _merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
     for part in parts:
         properties = {**merged.get("properties", {}), **part.get("properties", {})}
         required = [*merged.get("required", ()), *part.get("required", ())]
-        merged = {**part, **merged} | ({"properties": properties} if properties else {})
-        merged |= {"required": required} if required else {}
+        merged = {**part, **merged} | {
+            k: v for k, v in (("properties", properties), ("required", required)) if v
+        }
     return merged
 
 
@@ -270,10 +243,9 @@ def _from_bounds(schema: dict[str, Any], kind: str, text: str) -> Any:
 def _nearest_number(schema: dict[str, Any], whole: bool) -> int | float:
     """The number nearest to 0 that the bounds allow."""
     step = schema.get("multipleOf") or (1 if whole else 0)
-    least, most = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
     margin = step or 1e-6
-    least = max(least, schema.get("exclusiveMinimum", -math.inf) + margin)
-    most = min(most, schema.get("exclusiveMaximum", math.inf) - margin)
+    least = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf) + margin)
+    most = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf) - margin)
     number = min(max(0, least), most)
     if step:
         number = (math.ceil(number / step) if number >= 0 else math.floor(number / step)) * step
@@ -289,8 +261,11 @@ def _varied(value: Any, number: int) -> Any:
     return f"{value} {number}" if isinstance(value, str) else value
 
 
+def _words(name: str) -> list[str]:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|[_-]", " ", name).split()
+
+
 def _spoken(name: str) -> str:
     """A property's name as an expression for how it is spoken: max_days matches max days, maxDays and max day."""
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("_", " ").replace("-", " ").split()
-    spoken = "[ _-]?".join(re.escape(word) for word in words)
+    spoken = "[ _-]?".join(map(re.escape, _words(name)))
     return f"{spoken[:-1]}s?" if spoken.endswith("s") and len(spoken) > 3 else spoken
