@@ -1,1 +1,1 @@
-"""The read side: one DuckDB instance, an engine that applies a log to it, and the read models."""
+"""The read side: one DuckDB instance, an engine that applies the log to it, and the read models."""

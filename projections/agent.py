@@ -1,4 +1,4 @@
-"""Agents that exist, in the order of creation."""
+"""Existing agents, in the order of creation."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ READ_MODEL = ReadModel(
 )
 
 _AGENT_BYTES = 128
-"""Of an agent besides its configuration."""
+"""Estimated size of an agent without its configuration, in bytes."""
 _config = Decoder(AgentConfig)
 
 
 def get(reader: Reader, agent_id: str, as_of: int | None = None) -> Agent | None:
-    """The agent, or None when it is unknown or deleted. `as_of` is a position of the log (None: now)."""
+    """Returns the agent, or None if it is unknown or deleted. `as_of` is a position of the log (None:
+    now)."""
     rows = reader.read("agent_by_id", {"agent_id": agent_id, "as_of": NOW if as_of is None else as_of})
     return _agent(reader, rows[0]) if rows else None
 
@@ -36,7 +37,8 @@ def page(
     as_of: int | None = None,
     max_bytes: int = PAGE_BYTES,
 ) -> tuple[list[Agent], bool]:
-    """Agents from `start_index` on, at most `limit` (None: all) and `max_bytes`, and whether more follow."""
+    """Returns agents from `start_index` on, at most `limit` (None: all) and `max_bytes`, and whether more
+    follow."""
 
     def fetch(offset: int, row_count: int, after: int) -> list[Row]:
         params = {"start_index": offset, "row_count": row_count, "after": after}

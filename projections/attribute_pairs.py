@@ -1,4 +1,5 @@
-"""The texts that are hashed for the search by attributes: `"key":value`, as it is in the JSON of a span's attributes."""
+"""The texts hashed for searches by attribute: `"key":value`, as written in the JSON of a span's
+attributes."""
 
 from __future__ import annotations
 
@@ -11,8 +12,9 @@ _INT64 = range(-(2**63), 2**63)
 
 
 def fragments_of(key: str, value: Any) -> list[str] | None:
-    """All texts of attributes that are equal to this one: of a number that of the integer and that of the float. None
-    where texts do not tell: two arrays or objects may be equal and be written otherwise, and null counts as missing."""
+    """Returns all texts of attributes equal to this one: for a number those of the integer and of the float.
+    Returns None if equality cannot be decided by text: equal arrays or objects may be written differently,
+    and null means missing."""
     match value:
         case str():
             values = _texts(value)
@@ -29,7 +31,7 @@ def _texts(value: str) -> list[str]:
     try:
         return [_encode(value).decode()]
     except UnicodeEncodeError:
-        # Half a surrogate pair, which nothing that is stored has.
+        # Half of a surrogate pair, which no stored text contains.
         return []
 
 
@@ -41,6 +43,6 @@ def _numbers(value: float) -> list[str]:
         if float(value) == value:
             found.append(_encode(float(value)).decode())
     except (OverflowError, ValueError):
-        # An integer that no float is equal to, or an infinity, which is a text where it is stored.
+        # An integer that no float equals, or an infinity, which is stored as a text.
         pass
     return [*found, "-0.0"] if value == 0 else found

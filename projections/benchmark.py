@@ -1,4 +1,4 @@
-"""Benchmarks that exist, in the order of registration."""
+"""Existing benchmarks, in the order of registration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from projections.warehouse.plan import ReadModel
 from projections.warehouse.reader import NOW, Reader, Row
 from schemas.api.benchmark import Benchmark
 
-# Runs after the jobs' statements: a deletion takes what the same batch has just written.
+# Runs after the jobs' statements: a deletion must also cover what the same batch has just written.
 READ_MODEL = ReadModel(
     name="benchmark",
     tables=("benchmarks", "benchmark_deletions"),
@@ -33,7 +33,7 @@ class _Registered(Struct, frozen=True):
 
 
 class BenchmarkJob(Struct, frozen=True):
-    """`agent_id` is that of the agent which was made for the job, empty where the candidate is a model."""
+    """`agent_id` is the agent that was created for the job; empty if the candidate is a model."""
 
     job_id: str
     agent_id: str
@@ -43,20 +43,20 @@ _registered = Decoder(_Registered)
 
 
 def listing(reader: Reader, as_of: int | None = None) -> list[Benchmark]:
-    """All benchmarks in the order of registration. `as_of` is a position of the log (None: now)."""
+    """Returns all benchmarks in the order of registration. `as_of` is a position of the log (None: now)."""
     rows = reader.read("benchmarks", {"as_of": NOW if as_of is None else as_of})
     return [_benchmark(reader, row) for row in rows]
 
 
 def get(reader: Reader, benchmark_id: str, as_of: int | None = None) -> Benchmark | None:
-    """None for a benchmark that is unknown or unregistered."""
+    """Returns None if the benchmark is unknown or unregistered."""
     params = {"benchmark_id": benchmark_id, "as_of": NOW if as_of is None else as_of}
     rows = reader.read("benchmark_by_id", params)
     return _benchmark(reader, rows[0]) if rows else None
 
 
 def jobs(reader: Reader, benchmark_id: str) -> list[BenchmarkJob]:
-    """All its jobs, ended ones too, and those of rows that came with a request."""
+    """Returns all jobs, including ended ones and those of rows that were sent with a request."""
     return [BenchmarkJob(*row) for row in reader.read("benchmark_jobs", {"benchmark_id": benchmark_id})]
 
 

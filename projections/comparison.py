@@ -1,4 +1,4 @@
-"""Comparison of two evaluation jobs row by row, made in the database: jobs may have millions of rows."""
+"""Comparison of two evaluation jobs row by row, computed in the database: jobs may have millions of rows."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ READ_MODEL = ReadModel(
 
 
 class Coverage(Struct, frozen=True):
-    """Rows evaluated in both jobs with the same input, in both with another one, in the first only, in the second
-    only."""
+    """Numbers of rows: evaluated in both jobs with the same input, in both with different input, in the first
+    only, in the second only."""
 
     compared: int
     other_input: int
@@ -30,9 +30,9 @@ class Coverage(Struct, frozen=True):
 
 
 class Summary(Struct, frozen=True):
-    """Rows by what became of them; then of those with a number in both jobs: how many, the means, the mean and the
-    squared distances of the differences, whether all scores are 0 or 1, and how many are 1 in both, in the first
-    only, in the second only."""
+    """Numbers of rows by kind of change; then, for the rows with a numeric score in both jobs: their number,
+    the means, the mean and the squared distances of the differences, whether all scores are 0 or 1, and how
+    many are 1 in both jobs, in the first only, in the second only."""
 
     better: int
     worse: int
@@ -67,7 +67,7 @@ def summary(reader: Reader, benchmark_id: str, job_a: str, job_b: str, function:
 def rows(
     reader: Reader, benchmark_id: str, job_a: str, job_b: str, function: str, limit: int
 ) -> tuple[list[ComparedRow], bool]:
-    """At most `limit` rows that are not the same, the worse ones first, and whether there are more."""
+    """Returns at most `limit` rows that are not the same, worse ones first, and whether there are more."""
     offset, row_count = window(0, limit)
     params = _jobs(benchmark_id, job_a, job_b) | {
         "scoring_function": function,

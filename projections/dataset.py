@@ -1,4 +1,5 @@
-"""Datasets that exist: their versions, and which chunk holds which rows. The rows themselves stay in the log."""
+"""Existing datasets: their versions, and which chunk holds which rows. The rows themselves stay in the
+log."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ READ_MODEL = ReadModel(
 )
 
 LIST_BYTES = 8 * 2**20
-"""A list shows at most the first 100 rows of a dataset, 64 KiB of each, and 8 MiB of all; then none."""
+"""Maximum total size of the rows in a list, in bytes. A list shows at most the first 100 rows of each dataset
+and 64 KiB of them; once the total is reached, datasets are listed without rows."""
 _VERSION_BYTES = 256
 
 
@@ -31,7 +33,7 @@ class _Chunk(Struct, frozen=True):
 
 
 class _Change(Struct, frozen=True):
-    """What is read of an event of either kind."""
+    """The fields read from an event of either kind."""
 
     row_count: int
     chunks: list[_Chunk]
@@ -43,7 +45,8 @@ class _Change(Struct, frozen=True):
 
 
 class Registration(Struct, frozen=True):
-    """How a dataset was registered. `digest` is the SHA-256 (hex) of its rows then, one a line."""
+    """How a dataset was registered. `digest` is the SHA-256 (hex) of the rows at registration, one per
+    line."""
 
     purpose: str
     provider_id: str
@@ -53,7 +56,7 @@ class Registration(Struct, frozen=True):
 
 
 class Chunk(Struct, frozen=True):
-    """Rows `first_row` to `first_row + count` of a dataset. They are in the blob or, where that is empty, in the
+    """Rows `first_row` to `first_row + count` of a dataset. They are in the blob or, if it is empty, in the
     event of `version`."""
 
     first_row: int
@@ -67,7 +70,8 @@ _registration = Decoder(Registration)
 
 
 def listing(reader: Reader, as_of: int | None = None) -> list[Dataset]:
-    """All datasets in the order of registration, each with some of its first rows if it was made from rows."""
+    """Returns all datasets in the order of registration, with some of their first rows if they were made from
+    rows."""
     rows = reader.read("dataset_heads", {"as_of": NOW if as_of is None else as_of})
     listed, left = [], LIST_BYTES
     for dataset_id, changes in groupby(rows, key=lambda row: row[0]):
@@ -79,7 +83,7 @@ def listing(reader: Reader, as_of: int | None = None) -> list[Dataset]:
 
 
 def registration(reader: Reader, dataset_id: str) -> Registration | None:
-    """None for a dataset that is unknown or unregistered."""
+    """Returns None if the dataset is unknown or unregistered."""
     rows = reader.read("dataset_registration", {"dataset_id": dataset_id})
     return _registration.decode(reader.hydrate(rows[0][0].encode())) if rows else None
 
@@ -87,8 +91,8 @@ def registration(reader: Reader, dataset_id: str) -> Registration | None:
 def chunks(
     reader: Reader, dataset_id: str, after_version: int = 0
 ) -> tuple[list[Chunk], list[tuple[int, int]]]:
-    """The chunks of the changes behind `after_version` in order, and for each change its version and how many rows
-    there were with it."""
+    """Returns the chunks of the changes after `after_version` in order, and for each change its version and
+    the total number of rows including it."""
     found: list[Chunk] = []
     versions: list[tuple[int, int]] = []
     for version, first_row, row_count, counts, blobs in reader.read(
@@ -109,7 +113,8 @@ def versions_page(
     limit: int | None = None,
     max_bytes: int = PAGE_BYTES,
 ) -> tuple[list[DatasetVersion], bool]:
-    """Versions from `start_index` on, at most `limit` (None: all) and `max_bytes`, and whether more follow."""
+    """Returns versions from `start_index` on, at most `limit` (None: all) and `max_bytes`, and whether more
+    follow."""
 
     def fetch(offset: int, row_count: int, after: int) -> list[Row]:
         params = {"start_index": offset, "row_count": row_count, "after": after}
@@ -119,7 +124,7 @@ def versions_page(
 
 
 def dataset(dataset_id: str, registered: Registration, rows: list[Raw]) -> Dataset:
-    """The dataset as the API shows it; `rows` are the first ones."""
+    """Returns the dataset in the form of the API; `rows` are its first rows."""
     source = URIDataSource(registered.uri) if registered.uri else RowsDataSource(rows)
     return Dataset(
         identifier=dataset_id,

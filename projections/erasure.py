@@ -1,4 +1,5 @@
-"""Deletions: what each removed from the log, and whether its content has left all other files."""
+"""Deletions: what each one removed from the log, and whether its content has been removed from all other
+files."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ class Pending(Struct, frozen=True):
 
 
 class Deleted(Struct, frozen=True):
-    """One deletion. Counts are None where the log does not say; `completed_us` is None while content may be left."""
+    """One deletion. Counts are None if the log does not contain them; `completed_us` is None while content
+    may remain."""
 
     kind: Kind
     id: str
@@ -42,18 +44,19 @@ class Deleted(Struct, frozen=True):
     completed_us: int | None
     spans: int
     removed: list[str]
-    """What was removed whole with it, because it may have held its content."""
+    """Things that were removed completely because they might have held its content."""
     has_more: bool
-    """Sessions of a deleted agent are still to be deleted."""
+    """True if sessions of a deleted agent still have to be deleted."""
 
 
 def pending(reader: Reader) -> list[Pending]:
-    """Oldest first."""
+    """Returns the pending deletions, oldest first."""
     return [Pending(*row) for row in reader.read("erasures_pending", {})]
 
 
 def of(reader: Reader, id: str) -> Sequence[Deleted]:
-    """Deletions of what had this id, and of the sessions of an agent, oldest first. Empty if nothing was deleted."""
+    """Returns the deletions of this id, and of an agent's sessions, oldest first. Empty if nothing was
+    deleted."""
     found = []
     for row in reader.read("erasures_of", {"id": id}):
         kind, deleted_id, recorded_us, events, blobs, turns, jobs, completed_us, spans, removed, more = row

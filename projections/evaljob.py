@@ -1,4 +1,4 @@
-"""Evaluation jobs: how they stand, and their results row by row."""
+"""Evaluation jobs: their status, and their results row by row."""
 
 from __future__ import annotations
 
@@ -67,8 +67,9 @@ _ended = Decoder(_Ended)
 
 
 class JobView(Struct, frozen=True):
-    """A job and how it stands or ended. `first` and `last` bound the positions of its events; of `row_count` rows
-    there is a result, counted from row 0 to the last one that was evaluated. `aggregates` by function."""
+    """A job and its status or end. `first` and `last` are the positions of its first and last events. There
+    are results for `row_count` rows, from row 0 to the last one evaluated. `aggregates` maps functions to
+    results."""
 
     benchmark_id: str
     outcome: JobOutcome
@@ -89,12 +90,12 @@ class JobView(Struct, frozen=True):
 
 
 def get(reader: Reader, benchmark_id: str, job_id: str, as_of: int | None = None) -> JobView | None:
-    """The job, or None when it is unknown, deleted with its benchmark, or not one of this benchmark. `as_of` is a
-    position of the log (None: now)."""
+    """Returns the job, or None if it is unknown, was deleted with its benchmark, or belongs to another
+    benchmark. `as_of` is a position of the log (None: now)."""
     until = NOW if as_of is None else as_of
     job = {"benchmark_id": benchmark_id, "job_id": job_id}
     rows = reader.read("evaljob_changes_of_job", job | {"as_of": until})
-    # Without a beginning it is nothing: what is left of a job whose content was redacted.
+    # Without its first event it is what remains of a job whose content was redacted.
     if not rows or rows[0][0] != "scheduled":
         return None
     first, last = rows[0][3], rows[-1][3] if rows[-1][0] in _ENDS else until
@@ -103,7 +104,7 @@ def get(reader: Reader, benchmark_id: str, job_id: str, as_of: int | None = None
 
 
 def result(reader: Reader, view: JobView) -> bytes:
-    """The rows' generations and scores: an EvaluateResponse as JSON."""
+    """Returns the rows' generations and scores: an EvaluateResponse as JSON."""
     place = {
         "benchmark_id": view.benchmark_id,
         "job_id": view.outcome.job_id,
@@ -130,8 +131,8 @@ def page(
     as_of: int | None = None,
     max_bytes: int = PAGE_BYTES,
 ) -> tuple[list[Job], bool]:
-    """Jobs of a benchmark from `start_index` on, in the order of scheduling, at most `limit` (None: all) and
-    `max_bytes`, and whether more follow."""
+    """Returns jobs of a benchmark from `start_index` on, in the order of scheduling, at most `limit` (None:
+    all) and `max_bytes`, and whether more follow."""
 
     def fetch(offset: int, row_count: int, after: int) -> list[Row]:
         return reader.read(
@@ -153,7 +154,8 @@ def page(
 
 
 def open_jobs(reader: Reader) -> list[tuple[str, str]]:
-    """Benchmark and id of each job that has not ended, oldest first. Looks at all jobs: for a start."""
+    """Returns benchmark and id of each job that has not ended, oldest first. Scans all jobs: use it at
+    startup only."""
     return [(benchmark_id, job_id) for benchmark_id, job_id in reader.read("open_evaljobs", {})]
 
 

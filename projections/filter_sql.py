@@ -1,5 +1,5 @@
-"""Conditions on spans and log records as SQL. Keys and values are parameters, never text of the statement; arrays and objects are
-compared part by part."""
+"""Translates conditions on spans and log records to SQL. Keys and values are parameters, never part of the
+statement's text; arrays and objects are compared element by element."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Parameters:
         self.values: dict[str, Any] = {}
 
     def add(self, value: Any) -> str:
-        """The placeholder of a value."""
+        """Adds a value and returns its placeholder."""
         name = f"p{len(self.values)}"
         self.values[name] = value
         return f"${name}"
 
 
 def condition(one: SpanFilter, columns: Mapping[str, str], parameters: Parameters) -> str:
-    """The condition as SQL; NULL counts as not met. `columns` has the expressions for the fields of the filters, and
-    for `own`, `resource` and `body`: JSON texts."""
+    """Returns the condition as SQL; NULL means that it is not met. `columns` maps the fields of the filters
+    to expressions, and `own`, `resource` and `body` to JSON texts."""
     match one:
         case TextFilter(field=text, op="ne", value=value):
             return f"{columns[text]} IS DISTINCT FROM {parameters.add(value)}"
@@ -57,8 +57,8 @@ def condition(one: SpanFilter, columns: Mapping[str, str], parameters: Parameter
 
 
 def _attribute(one: AttributeFilter, column: str, parameters: Parameters) -> str:
-    """JSON texts without the key are told by a look at the text: parsing all of them takes ten times as long, and
-    memory for each condition."""
+    """Rows without the key are excluded by searching the JSON text: parsing all of it would take ten times as
+    long, and memory for each condition."""
     is_met_without = (one.op == "eq") == (one.value is None) and one.op in ("eq", "ne")
     otherwise = "true" if is_met_without else "false"
     name = _name(one.key)
@@ -70,7 +70,7 @@ def _attribute(one: AttributeFilter, column: str, parameters: Parameters) -> str
 
 
 def _name(key: str) -> str:
-    """As it is in the JSON text of attributes that have the key; empty where none can."""
+    """Returns the key as written in the JSON text of attributes; empty if no attribute can have it."""
     try:
         return f"{_encode(key).decode()}:"
     except UnicodeEncodeError:
@@ -92,12 +92,12 @@ def _where_it_is(one: AttributeFilter, place: _Place, parameters: Parameters) ->
 
 
 def pointer(key: str, above: str = "") -> str:
-    """The JSON pointer (RFC 6901) of a key below another."""
+    """Returns the JSON pointer (RFC 6901) of a key under another."""
     return f"{above}/{key.replace('~', '~0').replace('/', '~1')}"
 
 
 class _Place:
-    """A value within a JSON column, by its JSON pointer; the empty one is the whole."""
+    """A value within a JSON column, addressed by its JSON pointer; the empty pointer means the whole."""
 
     def __init__(self, column: str, path: str, parameters: Parameters) -> None:
         self.column = column
@@ -119,7 +119,7 @@ class _Place:
 
 
 def _equal(place: _Place, value: Any) -> str:
-    """Whether the value there is equal, type included; 1 and 1.0 are one number."""
+    """Tests for equality, including the type; 1 and 1.0 are the same number."""
     match value:
         case None:
             return f"{place.type()} = 'NULL'"
@@ -139,7 +139,7 @@ def _equal(place: _Place, value: Any) -> str:
 
 
 def _number(place: _Place, op: QueryConditionOp, value: float) -> str:
-    """Exact, whatever mixture of whole numbers and floats meets: no side is rounded."""
+    """Compares exactly, for any mixture of integers and floats: neither side is rounded."""
     sign, whole = _whole_bound(op, value)
     integers = f"TRY_CAST({place.text()} AS BIGINT) {sign} {place.parameters.add(whole)}" if sign else "false"
     sign, bound = _float_bound(op, value)
@@ -151,7 +151,8 @@ def _number(place: _Place, op: QueryConditionOp, value: float) -> str:
 
 
 def _whole_bound(op: QueryConditionOp, value: float) -> tuple[str, int]:
-    """How 64-bit integers compare with `value`: a sign and an integer. No sign where none of them does."""
+    """Returns a sign and an integer with which 64-bit integers are compared. The sign is empty if none of
+    them matches."""
     if op == "eq":
         whole = int(value)
         return ("=", whole) if whole == value and _LEAST <= whole <= _MOST else ("", 0)
@@ -163,7 +164,7 @@ def _whole_bound(op: QueryConditionOp, value: float) -> tuple[str, int]:
 
 
 def _float_bound(op: QueryConditionOp, value: float) -> tuple[str, float]:
-    """How floats compare with `value`, which may be an integer that no float is equal to."""
+    """Returns how floats compare with `value`, which may be an integer that no float equals."""
     nearest = float(value)
     if op == "eq":
         return ("=", nearest) if nearest == value else ("", 0.0)

@@ -1,4 +1,4 @@
-"""Log records that others send, as they are read: those that meet filters, the newest or the oldest first."""
+"""Queries log records from senders: those that match filters, the newest or the oldest first."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ WHERE l.number BETWEEN $first AND $last AND l.number IN (SELECT unnest($numbers:
 
 
 class LogRow(Struct):
-    """A log record. `body`, `attributes`, `resource` and `scope_attributes` are JSON texts, times nanoseconds; `time_ns`
-    is that of its observation where it has none."""
+    """A log record. `body`, `attributes`, `resource` and `scope_attributes` are JSON texts; times are in
+    nanoseconds. `time_ns` is the time of observation if the record has no time."""
 
     number: int
     time_ns: int | None
@@ -63,8 +63,8 @@ class LogRow(Struct):
 
 
 def found(snapshot: Snapshot, query: LogQuery, limit: int, max_bytes: int) -> tuple[list[LogRow], bool]:
-    """At most `limit` records with at most `max_bytes` of text together, one at least; and whether these are all after
-    the query's offset."""
+    """Returns at most `limit` records (at least one) with at most `max_bytes` of text in total; and whether
+    these are all records after the query's offset."""
     keys: list[tuple[int, int]] = []
     for since in windows(snapshot, _WINDOWS) if query.filters and not query.oldest_first else (None,):
         keys = _keys(snapshot, query, limit + 1, since)
@@ -81,7 +81,7 @@ def found(snapshot: Snapshot, query: LogQuery, limit: int, max_bytes: int) -> tu
 
 
 def _keys(snapshot: Snapshot, query: LogQuery, limit: int, since: int | None) -> list[tuple[int, int]]:
-    """Number and size of the records, in order."""
+    """Returns number and size of the records, in order."""
     parameters = Parameters()
     conditions = [_condition(one, parameters) for one in query.filters]
     if since is not None:
@@ -107,7 +107,7 @@ def _condition(one: SpanFilter, parameters: Parameters) -> str:
 
 
 def _rows(snapshot: Snapshot, numbers: Sequence[int]) -> list[LogRow]:
-    """The rows with these numbers, in this order."""
+    """Returns the rows with these numbers, in this order."""
     if not numbers:
         return []
     params = {"numbers": list(numbers), "first": min(numbers), "last": max(numbers)}

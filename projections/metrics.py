@@ -1,4 +1,4 @@
-"""Metrics as they are read: streams of a name, and what they counted or were in each bucket of time."""
+"""Queries metrics: the streams of a name, and their sums or values in each time bucket."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ READ_MODEL = ReadModel(
 )
 
 LOOK_BACK_NS = 600 * 1_000_000_000
-"""So far before the time that is asked for, points are read to compare the first ones with; further only for streams
-that are older and have none there."""
+"""Points are read from this long before the requested time, to compare the first ones with; earlier points
+are read only for streams that have none in this period."""
 
 
 class StreamRow(NamedTuple):
-    """What one sender sends under a name. `labels` and `resource` are JSON objects."""
+    """The points of one sender under one name. `labels` and `resource` are JSON objects."""
 
     stream_id: int
     unit: str
@@ -46,14 +46,15 @@ class StreamRow(NamedTuple):
 
 
 class TimeSpan(Struct, frozen=True):
-    """A time, from `begin_ns` up to but without `until_ns`, in buckets of `step_ns`, or one at `at_s`."""
+    """A period from `begin_ns` (included) to `until_ns` (excluded), in buckets of `step_ns`, or one time
+    `at_s`."""
 
     begin_ns: int
     until_ns: int
     step_ns: int
     at_s: int | None
     limit: int
-    """At most so many rows are returned, and one more where there are more."""
+    """Maximum number of rows returned; one more is returned if there are more."""
 
     def params(self, streams: Sequence[int]) -> dict[str, Any]:
         return {
@@ -72,7 +73,7 @@ def streams(snapshot: Snapshot, name: str) -> list[StreamRow]:
 
 
 def last_values(snapshot: Snapshot, ids: Sequence[int], time: TimeSpan) -> list[Row]:
-    """Stream, beginning of the bucket in seconds, last value, number of points, time of the last."""
+    """Returns stream, beginning of the bucket in seconds, last value, number of points, time of the last."""
     rows = snapshot.rows(query_text("metric_last_values"), time.bucketed(ids))
     return [
         (stream, at, _exact(last["float"], last["whole"]), count, ns) for stream, at, last, count, ns in rows
@@ -80,25 +81,25 @@ def last_values(snapshot: Snapshot, ids: Sequence[int], time: TimeSpan) -> list[
 
 
 def delta_sums(snapshot: Snapshot, ids: Sequence[int], time: TimeSpan) -> list[Row]:
-    """As `last_values`, with what was counted."""
+    """Like `last_values`, with the sum of the points."""
     return snapshot.rows(query_text("metric_delta_sums"), time.bucketed(ids))
 
 
 def increases(snapshot: Snapshot, ids: Sequence[int], time: TimeSpan) -> list[Row]:
-    """As `delta_sums`, of streams that send totals."""
+    """Like `delta_sums`, for streams that send running totals."""
     names = ("before_streams", "before_times", "before_starts", "before_values", "before_wholes")
     return _compared(snapshot, "metric_increases", "metric_points_before", names, ids, time)
 
 
 def raw_points(snapshot: Snapshot, ids: Sequence[int], time: TimeSpan) -> list[tuple[int, int, float]]:
-    """Stream, time in nanoseconds, value."""
+    """Returns stream, time in nanoseconds, value."""
     rows = snapshot.rows(query_text("metric_raw_points"), time.params(ids))
     return [(stream, ns, _exact(value, whole)) for stream, ns, value, whole in rows]
 
 
 def histogram_sums(snapshot: Snapshot, ids: Sequence[int], time: TimeSpan, *, delta: bool) -> list[Row]:
-    """Stream, beginning of the bucket, how many values, their sum (None where none is sent), number of points, time of
-    the last."""
+    """Returns stream, beginning of the bucket, number of values, their sum (None if it is not sent), number
+    of points, time of the last."""
     if delta:
         return snapshot.rows(query_text("histogram_delta_sums"), time.bucketed(ids))
     names = ("before_streams", "before_times", "before_starts", "before_counts", "before_totals")
@@ -106,12 +107,12 @@ def histogram_sums(snapshot: Snapshot, ids: Sequence[int], time: TimeSpan, *, de
 
 
 def histogram_points(snapshot: Snapshot, ids: Sequence[int], time: TimeSpan) -> list[Row]:
-    """Points as they came, with the columns of `queries/histogram_points.sql`."""
+    """Returns the points as recorded, with the columns of `queries/histogram_points.sql`."""
     return snapshot.rows(query_text("histogram_points"), time.params(ids))
 
 
 def histogram_points_before(snapshot: Snapshot, ids: Sequence[int], time: TimeSpan) -> list[Row]:
-    """The points that the first ones of these streams are compared with."""
+    """Returns the points with which the first points of these streams are compared."""
     return _before(snapshot, "histogram_points_before", ids, time.begin_ns)
 
 
@@ -123,7 +124,8 @@ def _compared(
     ids: Sequence[int],
     time: TimeSpan,
 ) -> list[Row]:
-    """Rows of a query that compares points with those before them; the last column says of which none was found."""
+    """Runs a query that compares each point with the previous one. Its last column, which is removed, is true for
+    points without a previous one in the searched period."""
     since = time.begin_ns - LOOK_BACK_NS
     params = time.bucketed(ids) | {"since": since}
     rows = snapshot.rows(query_text(query), params | _columns(names, ()))
@@ -138,7 +140,7 @@ def _compared(
 
 
 def _before(snapshot: Snapshot, query: str, ids: Sequence[int], begin_ns: int) -> list[Row]:
-    """The last points of streams before a time."""
+    """Returns the last points of streams before a time."""
     params = {"streams": list(ids), "begin": begin_ns}
     rows = snapshot.rows(query_text(query), params | {"since": begin_ns - LOOK_BACK_NS})
     missing = set(ids) - {row[0] for row in rows}

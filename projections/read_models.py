@@ -1,7 +1,7 @@
-"""The registry of read models. A new one is its module, its SQL files and a line here.
+"""The registry of read models. A new read model is its module, its SQL files and one line here.
 
-The order counts: within a batch, statements run in this order, so a session's deletion comes after its turns, and a
-benchmark's after its jobs.
+The order matters: within a batch, statements run in this order, so a session's deletion runs after its turns,
+and a benchmark's after its jobs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import cache
 from projections import agent, benchmark, comparison, dataset, erasure, evaljob, session, turn
 from projections.warehouse.plan import Plan, ReadModel, compile_plan
 
-# What the engine itself keeps in each build.
+# Tables of the engine itself, which every build contains.
 FOLLOWING = ReadModel(name="following", tables=("progress", "failed_events"))
 
 READ_MODELS: tuple[ReadModel, ...] = (
@@ -29,5 +29,5 @@ READ_MODELS: tuple[ReadModel, ...] = (
 
 @cache
 def current_plan() -> Plan:
-    """The plan of this version of the code. Read from its files once."""
+    """Returns the plan of this version of the code. It is read from its files once."""
     return compile_plan(READ_MODELS)

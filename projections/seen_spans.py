@@ -1,7 +1,8 @@
-"""Which spans have been seen: a filter that knows nearly every new one as new, so that only a few have to be looked up.
+"""A filter of the spans that have been seen. It recognises nearly every new span as new, so that few are
+looked up.
 
-Senders repeat a request whose answer they did not get. Looking up each span among 2 million takes 10 ms a batch at
-least; the filter takes 1 us a span and 4 bytes of memory for each.
+Senders repeat a request if they did not receive the response. Looking up each span among 2 million takes at
+least 10 ms per batch; the filter takes 1 us per span and 4 bytes of memory for each.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from msgspec import Struct
 SPANS = 2**20
 BITS = 2**25
 PROBES = 8
-"""32 bits a span and 8 probes: 6 of a million new spans are taken for seen ones, and looked up."""
+"""With 32 bits per span and 8 probes, 6 of a million new spans are mistaken for seen ones, and looked up."""
 
 
-# Odd, so that nothing is lost by multiplying.
+# Odd, so that the multiplication loses no bits.
 _MIX = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
 
 
 class _Part(Struct):
-    """Of up to `SPANS` spans. `last` is the greatest number among them."""
+    """A filter of up to `SPANS` spans. `last` is the greatest number among them."""
 
     bits: Any
     spans: int
@@ -29,13 +30,14 @@ class _Part(Struct):
 
 
 class SeenSpans:
-    """Hashes of 64 bits stand for spans. One thread."""
+    """A set of spans, represented by 64-bit hashes. Not thread-safe."""
 
     def __init__(self) -> None:
         self._parts: list[_Part] = []
 
     def suspects(self, hashes: Any) -> list[int]:
-        """Rows that may be seen already, or that may be there twice; in order. `hashes` is an array of uint64."""
+        """Returns the rows, in order, that may have been seen or may be duplicates. `hashes` is an array of
+        uint64."""
         import numpy as np
 
         suspect = np.zeros(len(hashes), dtype=bool)
@@ -46,7 +48,7 @@ class SeenSpans:
             rows = np.arange(len(hashes))
             for probe in range(PROBES):
                 byte, bit = _place(hashes[rows], probe)
-                # Most are out after two probes.
+                # Most rows are eliminated after two probes.
                 rows = rows[(part.bits[byte] & bit) != 0]
                 if not len(rows):
                     break
@@ -55,7 +57,7 @@ class SeenSpans:
         return found
 
     def add(self, hashes: Any, last: int) -> None:
-        """`last` is the greatest number of the spans."""
+        """Adds spans. `last` is the greatest number of the spans."""
         import numpy as np
 
         while len(hashes):
@@ -70,13 +72,13 @@ class SeenSpans:
             part.last = max(part.last, last)
 
     def drop_before(self, number: int) -> None:
-        """Forgets spans whose numbers are smaller, or most of them."""
+        """Removes most or all spans with smaller numbers."""
         self._parts = [part for part in self._parts if part.last >= number]
 
 
 def hashes_of(traces: Any, spans: Any) -> Any:
-    """What stands for spans: an array of uint64. `traces` is one of (high, low) rows, `spans` one of numbers, all
-    uint64."""
+    """Returns the hashes of spans: an array of uint64. `traces` is an array of (high, low) rows, `spans` one
+    of numbers, both uint64."""
     import numpy as np
 
     mixed = traces[:, 0] * np.uint64(_MIX[0]) ^ traces[:, 1] * np.uint64(_MIX[1]) ^ spans * np.uint64(_MIX[2])
@@ -84,7 +86,7 @@ def hashes_of(traces: Any, spans: Any) -> Any:
 
 
 def _place(hashes: Any, probe: int) -> tuple[Any, Any]:
-    """Byte and bit of a probe: two halves of the hash, of which the second is the step."""
+    """Returns byte and bit of a probe, from the two halves of the hash; the second one is the step."""
     import numpy as np
 
     step = (hashes >> np.uint64(32)) | np.uint64(1)

@@ -1,4 +1,4 @@
-"""Sessions that exist, with their turns."""
+"""Existing sessions, with their turns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from projections.warehouse.plan import ReadModel
 from projections.warehouse.reader import NOW, PAGE_BYTES, Reader, Row, page_of, rfc3339
 from schemas.api.session import Session
 
-# Runs after the turns' statements: a deletion takes what the same batch has just written.
+# Runs after the turns' statements: a deletion must also cover what the same batch has just written.
 READ_MODEL = ReadModel(
     name="session",
     tables=("sessions", "session_deletions"),
@@ -24,7 +24,7 @@ READ_MODEL = ReadModel(
 )
 
 _SESSION_BYTES = 128
-"""Of a session in a list besides its name."""
+"""Estimated size of a listed session without its name, in bytes."""
 
 
 def get(
@@ -34,9 +34,10 @@ def get(
     turn_ids: Sequence[str] | None = None,
     as_of: int | None = None,
 ) -> Session | None:
-    """The session with its turns (only `turn_ids` if given) in the order of opening, a running one too.
+    """Returns the session with its turns (only `turn_ids` if given) in the order of opening, including a
+    running one.
 
-    None when the session is unknown, deleted, or not one of `agent_id`, or when that agent was deleted.
+    Returns None if the session is unknown, deleted, or not one of `agent_id`, or if that agent was deleted.
     """
     rows = reader.read(
         "session_with_turns",
@@ -47,7 +48,7 @@ def get(
             "as_of": NOW if as_of is None else as_of,
         },
     )
-    # The session's row has the lowest position of them all, so it is the first, if it is there.
+    # The session's row has the lowest position of all, so it is the first one if it exists.
     if not rows or rows[0][0] != "session":
         return None
     started_us, session_name = rows[0][4], rows[0][6]
@@ -63,9 +64,9 @@ def page(
     as_of: int | None = None,
     max_bytes: int = PAGE_BYTES,
 ) -> tuple[list[Session], bool]:
-    """Sessions of the agent from `start_index` on, in the order of creation, at most `limit` (None: all) and
-    `max_bytes`, and whether more follow. Their `turns` are left empty. No sessions of an agent that is unknown or
-    deleted."""
+    """Returns sessions of the agent from `start_index` on, in the order of creation, at most `limit` (None:
+    all) and `max_bytes`, and whether more follow. Their `turns` are left empty. Returns no sessions if the
+    agent is unknown or deleted."""
 
     def fetch(offset: int, row_count: int, after: int) -> list[Row]:
         return reader.read(
@@ -92,8 +93,8 @@ def ids_of_agent(
     include_deleted_agent: bool = True,
     as_of: int | None = None,
 ) -> list[str]:
-    """Ids of the sessions of the agent that exist, in the order of creation. Those of a deleted agent are
-    listed until each of them is deleted, which is what the one who deletes them needs."""
+    """Returns the ids of the agent's existing sessions, in the order of creation. Sessions of a deleted agent
+    are listed until each of them is deleted, because deleting them requires their ids."""
     rows = reader.read(
         "session_ids_of_agent", {"agent_id": agent_id, "as_of": NOW if as_of is None else as_of}
     )
@@ -101,5 +102,5 @@ def ids_of_agent(
 
 
 def agents_with_orphans(reader: Reader) -> list[str]:
-    """Ids of deleted agents that still have sessions: a delete that was broken off."""
+    """Returns the ids of deleted agents that still have sessions, because a deletion was interrupted."""
     return [agent_id for (agent_id,) in reader.read("agents_with_orphans", {})]

@@ -1,4 +1,4 @@
-"""Where spans that meet filters are found: by the pairs of attributes where a filter is an equality, else row by row."""
+"""Finds spans that match filters: by the index of attribute pairs for equalities, otherwise row by row."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _COLUMNS = {
 
 
 class Search:
-    """The selects of one statement from the rows `s` of `spans_recent` and of `spans_stored`. `since` is the earliest
-    start that counts, in nanoseconds."""
+    """The selects of one statement from the rows `s` of `spans_recent` and of `spans_stored`. `since` is the
+    earliest start time to search, in nanoseconds."""
 
     def __init__(
         self, filters: Sequence[SpanFilter], parameters: Parameters, since: int | None = None
@@ -44,12 +44,12 @@ class Search:
                 self._rest.append(_condition(one, parameters))
 
     def recent(self, columns: str) -> str:
-        """A select of recent spans."""
+        """Returns a select of recent spans."""
         return f"SELECT {columns} FROM {RECENT} AS s WHERE {_all([*map(_any_in_list, self._pairs), *self._rest])}"
 
     def stored(self, columns: str, newest: int | None = None) -> str:
-        """A select of stored spans; with `newest` of so many of the newest and perhaps more: of equalities alone the
-        pairs tell which these are, without a look at the spans."""
+        """Returns a select of stored spans. `newest` limits it to about that many of the newest spans: if all
+        filters are equalities, the index of pairs determines them without reading the spans."""
         found = []
         if self._pairs:
             hits = self._hits(None if self._rest else newest)
@@ -58,18 +58,19 @@ class Search:
 
     @property
     def is_of_pairs(self) -> bool:
-        """Whether the pairs tell all."""
+        """Returns whether the index of pairs answers all filters."""
         return bool(self._pairs) and not self._rest
 
     def newest_numbers(self, limit: int) -> str:
-        """A select of the numbers of the newest `limit` stored spans and perhaps more, where the pairs tell all."""
+        """Returns a select of the numbers of at least the newest `limit` stored spans, if the index answers
+        all filters."""
         return self._hits(limit)
 
     def _hits(self, newest: int | None) -> str:
-        """A select of the numbers of stored spans that have all pairs."""
+        """Returns a select of the numbers of stored spans that have all pairs."""
         first, *others = self._pairs
         common = "".join(f" AND number IN ({self._numbers(pair)})" for pair in others)
-        # A number and no parameter: see `spans.py`.
+        # A literal number instead of a parameter: see `spans.py`.
         end = "" if newest is None else f" ORDER BY start_ns DESC LIMIT {newest:d}"
         return " UNION ALL ".join(f"({one}{common}{end})" for one in self._each(first))
 
@@ -77,7 +78,8 @@ class Search:
         return " UNION ALL ".join(self._each(pairs))
 
     def _each(self, pairs: Sequence[str]) -> list[str]:
-        """A select for each of several pairs: the limits of row groups tell nothing about a list of them."""
+        """Returns one select for each pair: the statistics of row groups cannot be used for a list of
+        pairs."""
         since = f" AND {self._since}" if self._since else ""
         if not pairs:
             return ["SELECT number FROM now.span_pairs WHERE false"]
@@ -89,7 +91,7 @@ def _any_in_list(pairs: Sequence[str]) -> str:
 
 
 def is_looked_up(one: SpanFilter) -> bool:
-    """Whether the pairs tell which spans meet it."""
+    """Returns whether the index of pairs can answer the filter."""
     return _texts(one) is not None
 
 
@@ -102,7 +104,7 @@ def _texts(one: SpanFilter) -> list[str] | None:
 def _condition(one: SpanFilter, parameters: Parameters) -> str:
     made = condition(one, _COLUMNS, parameters)
     if isinstance(one, AttributeFilter) and one.of == "resource":
-        # There are few resources, and a column with their ids is searched faster than texts.
+        # There are few resources, and a column of their ids is searched faster than texts.
         return f"s.resource_id IN (SELECT r.resource_id FROM now.telemetry_resources AS r WHERE {made})"
     return made
 

@@ -1,4 +1,4 @@
-"""Writes of the store of spans: what arrives, and chunks that are moved to where old ones are."""
+"""Writes to the store of spans: arriving spans, and chunks that are moved to the table of older ones."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from projections.warehouse.plan import in_schema
 from projections.warehouse.transaction import Transaction
 
 CHUNK = 122_880
-"""Spans that are moved at once: whole row groups."""
+"""Number of spans that are moved at once: whole row groups."""
 MAX_COUNTED = 65_536
-"""Upper bound on the spans that are looked at for one batch to count the tokens of their traces."""
+"""Maximum number of spans that are read per batch to count the tokens of their traces."""
 
 _COLUMNS = {**SPANS, **NUMBER}
 _OF_TRACES = frozenset(
@@ -42,7 +42,7 @@ _OF_TRACES = frozenset(
 
 
 class SpanStore:
-    """Adds spans to one schema, each once. One thread; another one may call `forget_before`."""
+    """Adds spans to one schema, each once. Used by one thread; another one may call `forget_before`."""
 
     def __init__(self, schema: str) -> None:
         self._schema = schema
@@ -51,8 +51,8 @@ class SpanStore:
         self._forgotten = 0
 
     def arrive(self, transaction: Transaction, batches: Sequence[Batch]) -> None:
-        """Adds the spans of batches that have numbers, but for those that are there already. Call `committed` once
-        the transaction is."""
+        """Adds the spans of batches that have numbers, except those that exist already. Call `committed`
+        after the commit of the transaction."""
         rows = Rows(_COLUMNS, batches)
         hashes = _hashes(rows)
         last = rows.last_number
@@ -71,7 +71,7 @@ class SpanStore:
         self._added = None
 
     def forget_before(self, number: int) -> None:
-        """Spans with smaller numbers were removed."""
+        """Must be called after spans with smaller numbers were removed."""
         self._forgotten = number
 
     def _known(self, transaction: Transaction) -> SeenSpans:
@@ -82,7 +82,7 @@ class SpanStore:
         return self._seen
 
     def _repeated(self, transaction: Transaction, rows: Rows, suspects: Sequence[int]) -> set[int]:
-        """Those of the suspected rows that are in the store, or before them in `rows`."""
+        """Returns those of the suspected rows that are in the store, or earlier in `rows`."""
         traces = [UUID(bytes=trace) for trace in rows.values("trace_id", suspects)]
         keys = list(zip(traces, rows.values("span_id", suspects), strict=True))
         sql = write_text("spans_known", self._schema)
@@ -96,7 +96,7 @@ class SpanStore:
 
 
 def merge_traces(transaction: Transaction, schema: str) -> None:
-    """Makes traces of the temporary table `touched`; their spans are in the tables of spans."""
+    """Builds the traces of the temporary table `touched`; their spans are in the tables of spans."""
     transaction.run(write_text("traces_merge", schema))
     [(known,)] = transaction.rows("SELECT count(*) FROM touched WHERE NOT is_counted")
     if known:
@@ -119,7 +119,7 @@ def _count_tokens(transaction: Transaction, schema: str, first: int) -> None:
 
 
 def _with_counts(rows: Rows) -> Rows:
-    """The columns of which traces are made, and which tokens count among these rows alone."""
+    """Returns the columns from which traces are built, and which tokens count among these rows alone."""
     import numpy as np
 
     high, low = _halves(rows.content("trace_id"))
@@ -134,7 +134,7 @@ def _with_counts(rows: Rows) -> Rows:
 
 
 def _load(transaction: Transaction, schema: str, seen: SeenSpans) -> None:
-    """All spans that are there, about a million at a time."""
+    """Loads all existing spans, about a million at a time."""
     import numpy as np
 
     [(first, last, count)] = transaction.rows(write_text("spans_range", schema))
@@ -155,7 +155,7 @@ def _hashes(rows: Rows) -> Any:
 
 
 def _halves(traces: bytes) -> tuple[Any, Any]:
-    """The upper and the lower 64 bits of trace ids: two arrays of uint64."""
+    """Returns the upper and the lower 64 bits of trace ids: two arrays of uint64."""
     import numpy as np
 
     both = np.frombuffer(traces, dtype=">u8").astype(np.uint64).reshape(-1, 2)
@@ -163,14 +163,14 @@ def _halves(traces: bytes) -> tuple[Any, Any]:
 
 
 def move(transaction: Transaction, schema: str, first: int, last: int) -> None:
-    """Moves the spans whose numbers lie between these, both included."""
+    """Moves the spans with numbers from `first` to `last`, both included."""
     transaction.run("CREATE OR REPLACE TEMP TABLE moving AS SELECT ? AS first, ? AS last", [first, last])
     transaction.run(write_text("spans_move", schema))
     transaction.run("DROP TABLE moving")
 
 
 def move_chunk(transaction: Transaction, schema: str) -> bool:
-    """Moves the oldest recent spans; false where they do not fill a chunk."""
+    """Moves the oldest recent spans; returns False if they do not fill a chunk."""
     newest = f"SELECT number FROM {schema}.spans_recent ORDER BY number LIMIT 1 OFFSET ?"
     [(first,)] = transaction.rows(f"SELECT min(number) FROM {schema}.spans_recent")
     last = transaction.rows(newest, [CHUNK - 1])
@@ -180,7 +180,7 @@ def move_chunk(transaction: Transaction, schema: str) -> bool:
 
 
 def write_text(name: str, schema: str) -> str:
-    """The statements of `sql/writes/<name>.sql` for a schema."""
+    """Returns the statements of `sql/writes/<name>.sql` for a schema."""
     return in_schema(_sql(name), schema)
 
 

@@ -1,4 +1,4 @@
-"""Spans as they are read: one, those of a trace, those that meet filters, descendants of others."""
+"""Queries spans: one span, those of a trace, those that match filters, and descendants of others."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ READ_MODEL = ReadModel(
 )
 
 MAX_NUMBERED = 1024
-"""So many spans are read by their numbers at once; the database uses its index for up to 2,048."""
+"""Maximum number of spans read by number in one query; the database uses its index for up to 2,048."""
 LARGE_BYTES = 16_384
-"""Texts of rows above this are read once it is known how many of them are wanted."""
+"""Larger texts, in bytes, are read only after the number of returned rows is known."""
 
 _ROW = f"""s.number, s.trace_id, s.span_id, s.parent_span_id, s.name, s.status, s.start_ns, s.end_ns, s.size,
     CASE WHEN s.size <= {LARGE_BYTES} THEN s.attributes END"""
@@ -36,7 +36,7 @@ _NEWEST_FIRST = "ORDER BY start_ns DESC, trace_id, span_id"
 
 
 class SpanRow(Struct):
-    """A span as it is stored. `attributes` is JSON text; None until `fill` has read it where the span is large."""
+    """A stored span. `attributes` is JSON text; for a large span it is None until `fill` has read it."""
 
     number: int
     trace: UUID
@@ -59,7 +59,7 @@ class SpanRow(Struct):
 
 
 class SpanKey(NamedTuple):
-    """What tells spans apart and orders them."""
+    """Identifies spans and orders them."""
 
     trace: UUID
     span: int
@@ -69,25 +69,25 @@ class SpanKey(NamedTuple):
 
 
 def one(snapshot: Snapshot, trace: UUID, span: int) -> SpanRow | None:
-    """A span of a trace; None where there is none."""
+    """Returns a span of a trace; None if it does not exist."""
     found = _rows(snapshot, _both("s.trace_id = $trace AND s.span_id = $span"), trace=trace, span=span)
     return found[0] if found else None
 
 
 def of_trace(snapshot: Snapshot, trace: UUID, limit: int) -> list[SpanRow]:
-    """Some spans of a trace, at most `limit`."""
+    """Returns spans of a trace in no particular order, at most `limit`."""
     return _rows(snapshot, f"{_both('s.trace_id = $trace')} LIMIT $limit", trace=trace, limit=limit)
 
 
 def newest_trace_with(snapshot: Snapshot, span: int) -> UUID | None:
-    """The trace with this span; of several the one in which it began last."""
+    """Returns the trace that contains this span; if several do, the one in which it started last."""
     sql = _both("s.span_id = $span", "s.trace_id, s.start_ns")
     rows = snapshot.rows(f"{sql} ORDER BY start_ns DESC LIMIT 1", {"span": span})
     return rows[0][0] if rows else None
 
 
 def keys(snapshot: Snapshot, traces: Iterable[UUID], limit: int) -> list[SpanKey]:
-    """Keys of the spans of these traces, at most `limit`."""
+    """Returns the keys of the spans of these traces, at most `limit`."""
     columns = "s.trace_id, s.span_id, s.parent_span_id, s.start_ns, s.number"
     sql = _both("s.trace_id IN (SELECT unnest($traces::UUID[]))", columns)
     rows = snapshot.rows(f"{sql} LIMIT $limit", {"traces": list(traces), "limit": limit})
@@ -95,7 +95,7 @@ def keys(snapshot: Snapshot, traces: Iterable[UUID], limit: int) -> list[SpanKey
 
 
 def newest(snapshot: Snapshot, filters: Sequence[SpanFilter], limit: int) -> list[SpanRow]:
-    """The newest spans that meet all filters."""
+    """Returns the newest spans that match all filters."""
     if all(is_looked_up(one) for one in filters) and filters:
         return _newest(snapshot, filters, limit, None)
     rows: list[SpanRow] = []
@@ -114,13 +114,13 @@ def _newest(
     if search.is_of_pairs and limit <= MAX_NUMBERED:
         return _newest_by_pairs(snapshot, search, parameters, limit)
     sql = f"{search.recent(_ROW)} UNION ALL {search.stored(_ROW, limit)}"
-    # A number and no parameter: with that the database would sort all of them, with all their columns.
+    # A literal number: with a parameter the database would sort all of them, with all their columns.
     rows = snapshot.rows(f"{sql} {_NEWEST_FIRST} LIMIT {limit:d}", parameters.values)
     return [SpanRow(*row) for row in rows]
 
 
 def _newest_by_pairs(snapshot: Snapshot, search: Search, parameters: Parameters, limit: int) -> list[SpanRow]:
-    """The pairs tell which spans they are; of these alone the rows are read."""
+    """The index of pairs determines the spans; only their rows are read."""
     recent = snapshot.rows(f"{search.recent(_ROW)} {_NEWEST_FIRST} LIMIT {limit:d}", parameters.values)
     hits = snapshot.rows(search.newest_numbers(limit), parameters.values)
     rows = [SpanRow(*row) for row in recent] + _numbered(snapshot, STORED, [number for (number,) in hits])
@@ -128,7 +128,7 @@ def _newest_by_pairs(snapshot: Snapshot, search: Search, parameters: Parameters,
 
 
 def keys_of_matching(snapshot: Snapshot, filters: Sequence[SpanFilter], limit: int) -> list[SpanKey]:
-    """Keys of spans that meet all filters, the earliest first."""
+    """Returns the keys of spans that match all filters, the earliest first."""
     parameters = Parameters()
     count = parameters.add(limit)
     search = Search(filters, parameters)
@@ -139,7 +139,7 @@ def keys_of_matching(snapshot: Snapshot, filters: Sequence[SpanFilter], limit: i
 
 
 def numbered(snapshot: Snapshot, wanted: Sequence[int]) -> list[SpanRow]:
-    """The rows with these numbers, in no order."""
+    """Returns the rows with these numbers, in no particular order."""
     return [*_numbered(snapshot, RECENT, wanted), *_numbered(snapshot, STORED, wanted)]
 
 
@@ -152,7 +152,8 @@ def _numbered(snapshot: Snapshot, table: str, wanted: Sequence[int]) -> list[Spa
 
 
 def fill(snapshot: Snapshot, rows: Sequence[SpanRow], max_bytes: int) -> list[SpanRow]:
-    """The first of the rows, as many as together have at most `max_bytes`, one at least; large ones are read."""
+    """Returns the first rows, at least one, with a total of at most `max_bytes`; reads the texts of large
+    ones."""
     kept: list[SpanRow] = []
     size = 0
     for row in rows:
@@ -174,18 +175,18 @@ def _rows(snapshot: Snapshot, sql: str, **params: object) -> list[SpanRow]:
 
 
 def _in_parts(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
-    """As many as may be asked for at once."""
+    """Splits the numbers into groups of the size that one query may have."""
     for first in range(0, len(numbers), MAX_NUMBERED):
         yield numbers[first : first + MAX_NUMBERED]
 
 
 def _is_one_of(numbers: Sequence[int]) -> str:
-    # Numbers and no parameters: the index serves constants only.
+    # Literal numbers: the index is used for constants only.
     return f"s.number IN ({', '.join([format(number, 'd') for number in numbers])})"
 
 
 def _both(where: str, columns: str = _ROW) -> str:
-    """A select over recent and stored spans."""
+    """Returns a select over recent and stored spans."""
     return f"{_select(RECENT, where, columns)} UNION ALL {_select(STORED, where, columns)}"
 
 
@@ -194,7 +195,8 @@ def _select(table: str, where: str, columns: str = _ROW) -> str:
 
 
 class SpanDetailsRow(NamedTuple):
-    """What `SpanRow` leaves out. All texts are JSON, but those of the status, the scope and its version."""
+    """The columns that `SpanRow` omits. All texts are JSON, except the status message, the scope and its
+    version."""
 
     number: int
     kind: int
@@ -220,7 +222,7 @@ LEFT JOIN now.telemetry_scopes AS c ON d.scope_id = c.scope_id"""
 
 
 def details(snapshot: Snapshot, wanted: Sequence[int]) -> dict[int, SpanDetailsRow]:
-    """By number."""
+    """Returns the details by span number."""
     columns = (
         "s.number, s.kind, s.status_message, s.events, s.links, s.resource_id, s.scope_id, s.operation_name, "
         "s.provider_name, s.response_model, s.request_model, s.input_tokens, s.output_tokens"

@@ -1,8 +1,9 @@
-"""The tables of telemetry: one schema of the file `telemetry`, and how far it has followed which log.
+"""The tables of telemetry: one schema of the file `telemetry`, and the log position that they have reached.
 
-`telemetry.main.served` names the schema, the hash of its SQL and the log it follows; where one of them is another, the
-tables are recreated. A crash leaves that row or none. Old tables that hold what a damaged log has lost are kept, and
-named in `telemetry.main.kept`; anything else in the file is a leftover.
+`telemetry.main.served` contains the schema's name, the hash of its SQL and the log it follows; if the hash or
+the log differs, the tables are recreated. After a crash the row is either complete or missing. Old tables
+that hold data which a damaged log has lost are kept, and named in `telemetry.main.kept`; anything else in the
+file is obsolete.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from projections.warehouse.transaction import File, Transaction
 logger = logging.getLogger("replaystack.telemetry")
 
 _KNOWN_ORIGINS = 65_536
-# In the order in which they arrive: points name their streams.
+# In the order of insertion: points refer to their streams.
 _NUMBERED: dict[str, Columns] = {
     "streams": STREAMS,
     "points": POINTS,
@@ -50,8 +51,8 @@ _KEPT = (
 
 
 class TablesState(Struct, frozen=True):
-    """The log that tables on disk were made from, and the position that they have reached. `kept` names the schemas of
-    old tables that hold what a damaged log has lost."""
+    """The log from which tables on disk were built, and the position that they have reached. `kept` names the
+    schemas of old tables that hold data which a damaged log has lost."""
 
     epoch: str = ""
     position: int = 0
@@ -59,7 +60,7 @@ class TablesState(Struct, frozen=True):
 
 
 class TelemetryWrites(Protocol):
-    """Where the tables are written: the warehouse, or a file that will take the place of its own."""
+    """Where the tables are written: the warehouse, or a file that will replace the warehouse's own."""
 
     def write(self, file: File) -> AbstractContextManager[Transaction]: ...
 
@@ -67,7 +68,7 @@ class TelemetryWrites(Protocol):
 
 
 class Arrival(Struct):
-    """A request as rows, by the table they are for, and its position in the log."""
+    """A decoded request, as rows by table, and its position in the log."""
 
     position: int
     batches: dict[str, Batch]
@@ -78,7 +79,8 @@ class Arrival(Struct):
 
 
 class TelemetryBuild:
-    """Applies arrivals to its own schema. One thread applies; another one may move chunks meanwhile."""
+    """Applies arrivals to its own schema. One thread applies; another one may move chunks at the same
+    time."""
 
     def __init__(self, target: TelemetryWrites, number: int) -> None:
         self.schema = f"telemetry.build_{number}"
@@ -90,7 +92,8 @@ class TelemetryBuild:
 
     @classmethod
     def state(cls, target: TelemetryWrites) -> TablesState:
-        """Of the tables that are there, whichever version made them. Raises StatementRefused, StorageFailed."""
+        """Returns the state of the existing tables, whichever version built them. Raises StatementRefused,
+        StorageFailed."""
         with target.write("telemetry") as transaction:
             found = _served(transaction)
             kept = tuple(kept_schemas(transaction))
@@ -98,9 +101,10 @@ class TelemetryBuild:
 
     @classmethod
     def open(cls, target: TelemetryWrites, epoch: str, lost: Callable[[], int] = lambda: 0) -> TelemetryBuild:
-        """The schema that is there where it is of this log and of this version's SQL; or a new, empty one. `lost` is
-        the first position that the log has lost, 0 if none: old tables that hold it are kept. It is called only where
-        there are old tables of this log. Raises StatementRefused, StorageFailed."""
+        """Opens the existing schema if it belongs to this log and to this version's SQL; otherwise creates an
+        empty one. `lost` returns the first position that the log has lost, 0 if none: old tables that hold it
+        are kept. It is called only if there are old tables of this log. Raises StatementRefused,
+        StorageFailed."""
         plan = telemetry_plan()
         with target.write("telemetry") as transaction:
             found, kept = _served(transaction), kept_schemas(transaction)
@@ -150,12 +154,12 @@ class TelemetryBuild:
         return build
 
     def moved_to(self, target: TelemetryWrites) -> None:
-        """The file of the build has taken the place of that of `target`."""
+        """Must be called after the file of the build has replaced that of `target`."""
         self._target = target
 
     def apply(self, arrivals: Sequence[Arrival]) -> None:
-        """Applies arrivals and the position they reach in one transaction. Raises StatementRefused, StorageFailed;
-        then nothing was applied."""
+        """Applies arrivals and their positions in one transaction. Raises StatementRefused, StorageFailed; in
+        this case nothing was applied."""
         if not arrivals:
             return
         last = arrivals[-1].position
@@ -174,13 +178,13 @@ class TelemetryBuild:
             transaction.run(write_text("telemetry_forget", self.schema))
             merge_traces(transaction, self.schema)
             transaction.run("DROP TABLE forgetting")
-            # No one knows any more which of them are left.
+            # It is no longer known which of them remain.
             self._known_origins.clear()
         self._spans.forget_before(number)
 
     def move_chunk(self) -> bool:
-        """Moves a chunk of recent spans to where old ones are, while others arrive; false where there is none as
-        large as that. Raises StatementRefused, StorageFailed."""
+        """Moves a chunk of recent spans to the table of older ones, while other spans arrive; returns False
+        if there are not enough for a chunk. Raises StatementRefused, StorageFailed."""
         with self._target.write_concurrently("telemetry") as transaction:
             return move_chunk(transaction, self.schema)
 
@@ -199,11 +203,11 @@ class TelemetryBuild:
     def _arrive_origins(
         self, transaction: Transaction, table: str, columns: Columns, arrivals: Sequence[Arrival]
     ) -> None:
-        """Resources and scopes, but for those of whom it is known that they are there."""
+        """Inserts resources and scopes, except those that are known to exist."""
         batches = []
         for arrival in arrivals:
             batch = arrival.batches.get(table)
-            # The first column, all ids together: a sender's requests name the same ones.
+            # The first column holds the ids: a sender's requests refer to the same ones.
             if batch is not None and batch.buffers[0] not in self._known_origins:
                 batches.append(batch)
         if batches:
@@ -226,7 +230,7 @@ class _Served(Struct, frozen=True):
 
 
 def kept_schemas(transaction: Transaction) -> list[str]:
-    """Schemas of old tables that hold what a damaged log has lost, such as `build_3`."""
+    """Returns the schemas of old tables that hold data which a damaged log has lost, such as `build_3`."""
     if not transaction.rows(
         "SELECT 1 FROM duckdb_tables() "
         "WHERE database_name = 'telemetry' AND schema_name = 'main' AND table_name = 'kept'"
@@ -258,12 +262,12 @@ def _served(transaction: Transaction) -> _Served | None:
 
 
 def telemetry_plan() -> Plan:
-    """What makes the tables; its hash tells whether they are those of this version."""
+    """Returns the plan that creates the tables; its hash identifies the version of their SQL."""
     return compile_plan((spans.READ_MODEL, traces.READ_MODEL, metrics.READ_MODEL, log_records.READ_MODEL))
 
 
 def _numbered(table: str, arrivals: Sequence[Arrival]) -> list[Batch]:
-    """The batches of a table, with the numbers of their rows as the last column."""
+    """Returns the batches of a table, with the numbers of their rows as the last column."""
     found = []
     for arrival in arrivals:
         batch = arrival.batches.get(table)

@@ -1,4 +1,5 @@
-"""The columns in which telemetry arrives at its tables. Empty texts, zero ids and zero times stand for none."""
+"""The columns in which telemetry is inserted into its tables. Empty texts, zero ids and zero times mean
+missing."""
 
 from __future__ import annotations
 
@@ -49,7 +50,7 @@ SPANS: Columns = {
     "error_type": "text",
     "input_tokens": "i64",
     "output_tokens": "i64",
-    # Fragments of JSON text, `"key":value`, one per attribute, with a byte 1e between them.
+    # Fragments of JSON text, `"key":value`, one per attribute, separated by the byte 1e.
     "fragments": "text",
     "events": "text",
     "links": "text",
@@ -75,7 +76,7 @@ POINTS: Columns = {
     "whole": "i64",
     "is_whole": "u8",
 }
-# What `held` means is in `projections/sql/writes/histograms_arrive.sql`.
+# The bits of `held` are described in `projections/sql/writes/histograms_arrive.sql`.
 HISTOGRAMS: Columns = {
     "identity": "u64",
     "time_ns": "i64",
@@ -112,9 +113,9 @@ LOGS: Columns = {
     "scope_id": "u64",
 }
 NO_COUNT = -(2**63)
-"""In the columns of tokens."""
+"""Represents a missing count in the columns of tokens."""
 
 NUMBER: Columns = {"number": "i64"}
-"""The last column of rows that have one; see `projections/sql/tables/spans_recent.sql`."""
+"""The last column of rows that are numbered; see `projections/sql/tables/spans_recent.sql`."""
 NUMBERS_PER_POSITION = 1 << 20
 """Requests with more rows are refused (`telemetry/wire/decoded.py`)."""

@@ -1,8 +1,9 @@
-"""Takes captured content out of the tables of telemetry.
+"""Removes captured content from the tables of telemetry.
 
-Within one transaction the content attributes of deleted things are removed from the spans, the schemas that were kept
-from a damaged log are dropped, and a row of `telemetry.main.erasing` says that the blocks of the file may still hold the
-content. The row stays until a copy of the file has taken its place, so a crash in between is made up for.
+One transaction removes the content attributes of deleted things from the spans, drops the schemas that were
+kept from a damaged log, and adds a row to `telemetry.main.erasing`, which means that the blocks of the file
+may still hold the content. The row stays until a copy of the file has replaced it, so the removal is
+completed after a crash.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ _ERASING = "CREATE TABLE IF NOT EXISTS telemetry.main.erasing (spans VARCHAR NOT
 
 
 class Deletion(Struct, frozen=True):
-    """`kind` is agent, session, dataset or benchmark; spans that began up to `deleted_ns` (since 1970) belong to it."""
+    """`kind` is agent, session, dataset or benchmark; spans that started up to `deleted_ns` (since 1970)
+    belong to it."""
 
     kind: str
     id: str
@@ -29,29 +31,31 @@ class Deletion(Struct, frozen=True):
 
 
 class ContentAttributes(Struct, frozen=True):
-    """Names of attributes whose values are texts, on spans of the scope `scope`."""
+    """Names of attributes with text values, on spans of the scope `scope`."""
 
     names: Sequence[str]
     scope: str
 
 
 class Cleaned(Struct):
-    """What was removed: how many spans lost content, by the id of what was deleted, and the schemas dropped."""
+    """The result of an erasure: the number of spans that lost content, by deleted id, and the dropped
+    schemas."""
 
     spans: dict[str, int]
     kept: list[str]
 
     @property
     def leaves_blocks(self) -> bool:
-        """Whether the file may still hold the content in blocks that are not in use."""
+        """Returns whether unused blocks of the file may still hold the content."""
         return bool(self.spans or self.kept)
 
 
 def clean(
     target: TelemetryWrites, schema: str, deleted: Sequence[Deletion], content: ContentAttributes
 ) -> Cleaned:
-    """Removes the content of `deleted` from the tables of `schema`, such as `telemetry.build_3`. The answer includes what
-    earlier calls removed since the file was last replaced. Raises StatementRefused, StorageFailed."""
+    """Removes the content of `deleted` from the tables of `schema`, such as `telemetry.build_3`. The result
+    includes what earlier calls removed since the file was last replaced. Raises StatementRefused,
+    StorageFailed."""
     with target.write_concurrently("telemetry") as transaction:
         before = _before(transaction)
         kept = drop_kept(transaction)
@@ -67,7 +71,7 @@ def clean(
 
 
 def finish(copy: TelemetryWrites) -> None:
-    """Called with a copy of the file: its blocks hold nothing that was removed."""
+    """Must be called with a copy of the file, whose blocks hold none of the removed content."""
     with copy.write("telemetry") as transaction:
         transaction.run("DROP TABLE IF EXISTS telemetry.main.erasing")
 
@@ -85,7 +89,7 @@ def _without_content(
     transaction: Transaction, schema: str, deleted: Sequence[Deletion], content: ContentAttributes
 ) -> Counter[str]:
     names = "|".join(re.escape(name) for name in content.names)
-    # RE2 takes time in proportion to the text. Quotes within values are escaped, so a match is never part of one.
+    # RE2 runs in linear time. Quotes within values are escaped, so a match is never part of a value.
     attribute = rf'"(?:{names})":"(?:[^"\\]|\\.)*"'
     transaction.run("CREATE OR REPLACE TEMP TABLE deleted (kind VARCHAR, id VARCHAR, deleted_ns BIGINT)")
     transaction.run(

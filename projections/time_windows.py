@@ -1,5 +1,5 @@
-"""The newest spans first, in windows of time that grow: what is asked for is mostly among the newest, and what cannot
-be looked up costs half a second for a million spans."""
+"""Searches spans in growing windows of time, the newest first: most queries ask for recent spans, and a
+search without an index takes half a second per million spans."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from projections.warehouse.snapshot import Snapshot
 
 FIRST_SPANS = 65_536
-"""About how many spans lie in the first window; each other one is so much longer."""
+"""Approximate number of spans in the first window; the following ones grow by a constant factor."""
 GROWTH = 8
 
 
@@ -16,8 +16,8 @@ SPANS = "SELECT min(start_ns), max(start_ns), sum(span_count)::BIGINT FROM now.t
 
 
 def windows(snapshot: Snapshot, sql: str = SPANS) -> Iterator[int | None]:
-    """Beginnings of windows that end with the newest span, in nanoseconds; the last one, None, has no beginning. `sql`
-    tells the first and last time of what is searched, and how many there are.
+    """Yields the beginnings of windows that end with the newest span, in nanoseconds; the last one, None, has
+    no beginning. `sql` selects the first and last time of the searched rows, and their number.
 
     All spans of a trace begin with it or later, so a window holds the whole of each trace that begins in it.
     """

@@ -1,7 +1,9 @@
-"""Which of the tokens that spans carry count for their trace: along each branch those of the lowest spans that say any.
+"""Determines which tokens of spans count for their trace: on each branch those of the deepest spans that have
+any.
 
-An agent's span may repeat the tokens of the model calls below it, and a client's span those of the server that it
-asked. A span's own figure counts only where no span below it has one, so each model call is counted once.
+An agent's span may repeat the tokens of the model calls under it, and a client's span those of the server
+that it called. A span's own count is used only if no span under it has one, so each model call is counted
+once.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ from projections.telemetry_columns import NO_COUNT
 
 
 class LinkedSpans(Struct):
-    """Arrays of one length, a span in each row. `trace` is any integer that tells traces apart, `span` and `parent`
-    are uint64 (0: no parent), tokens int64 (NO_COUNT: none)."""
+    """Arrays of equal length, with one span per row. `trace` is any integer that identifies the trace; `span`
+    and `parent` are uint64 (0: no parent), tokens int64 (NO_COUNT: none)."""
 
     trace: Any
     span: Any
@@ -27,14 +29,14 @@ class LinkedSpans(Struct):
 
     @classmethod
     def of(cls, columns: dict[str, Any]) -> LinkedSpans:
-        """From the columns of a query, in this order."""
+        """Creates it from the columns of a query, in this order."""
         import numpy as np
 
         return cls(*[np.ma.getdata(column) for column in columns.values()])
 
 
 def linked(rows: Sequence[tuple[int, int, int | None, int, int | None, int | None]]) -> LinkedSpans:
-    """From rows of trace, span, parent, start and tokens; None for what is missing."""
+    """Creates it from rows of trace, span, parent, start and tokens; None means missing."""
     import numpy as np
 
     kinds = (np.int64, np.uint64, np.uint64, np.int64, np.int64, np.int64)
@@ -49,7 +51,8 @@ def linked(rows: Sequence[tuple[int, int, int | None, int, int | None, int | Non
 
 
 def counted(spans: LinkedSpans) -> tuple[Any, Any]:
-    """For each span whether its input tokens count, and whether its output tokens do: two boolean arrays.
+    """Returns for each span whether its input tokens count, and whether its output tokens count: two boolean
+    arrays.
 
     Depends on the set of spans only, not on their order. O(n log n), however deep the spans are nested.
     """
@@ -69,8 +72,8 @@ def counted(spans: LinkedSpans) -> tuple[Any, Any]:
 
 
 def _jumps(spans: LinkedSpans) -> list[Any]:
-    """For each row the row 1, 2, 4, ... levels above it, until there is none for any of them. The last row stands for
-    what is above the top."""
+    """Returns for each row the row 1, 2, 4, ... levels above it, until no row has one. The last row
+    represents what is above the top."""
     above = _above(spans)
     jumps, stuck = _doubled(above)
     if len(stuck):
@@ -80,7 +83,7 @@ def _jumps(spans: LinkedSpans) -> list[Any]:
 
 
 def _above(spans: LinkedSpans) -> Any:
-    """For each row that of its parent. A parent that is missing, or the span itself, counts as none."""
+    """Returns for each row that of its parent. A missing parent, or the span itself, counts as none."""
     import numpy as np
 
     rows = len(spans.span)
@@ -98,7 +101,7 @@ def _above(spans: LinkedSpans) -> Any:
 
 
 def _doubled(above: Any) -> tuple[list[Any], Any]:
-    """The jumps, and rows on circles of parents: at least one row of each circle."""
+    """Returns the jumps, and rows on cycles of parents: at least one row of each cycle."""
     import numpy as np
 
     top = len(above) - 1
@@ -114,7 +117,7 @@ def _doubled(above: Any) -> tuple[list[Any], Any]:
 
 
 def _cut(above: Any, stuck: Sequence[int], spans: LinkedSpans) -> None:
-    """Takes the earliest span of each circle for one without a parent."""
+    """Removes the parent of the earliest span of each cycle."""
     top = len(above) - 1
     seen: set[int] = set()
     for row in map(int, stuck):

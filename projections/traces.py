@@ -1,4 +1,4 @@
-"""Traces as they are read: one, or those in which every filter is met by some span."""
+"""Queries traces: one trace, or those in which each filter matches at least one span."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from schemas.telemetry_query import OrderKey, SpanFilter, TraceOrder, TraceQuery
 READ_MODEL = ReadModel(name="traces", tables=("traces",))
 
 MAX_COUNTED = 1_000_000
-"""Upper bound on the spans whose tokens are counted for one answer."""
+"""Maximum number of spans whose tokens are counted for one response."""
 
 _ORDERS: Mapping[TraceOrder, str] = {
     "start_time": "t.start_ns",
@@ -53,7 +53,7 @@ class TraceRow(Struct):
 
 
 def found(snapshot: Snapshot, query: TraceQuery, limit: int) -> list[TraceRow]:
-    """The traces that are asked for, at most `limit`."""
+    """Returns the traces that match the query, at most `limit`."""
     rows: list[TraceRow] = []
     newest_first = query.order[0] == OrderKey("start_time", descending=True)
     for since in windows(snapshot) if query.filters and newest_first else (None,):
@@ -72,14 +72,14 @@ def _found(snapshot: Snapshot, query: TraceQuery, limit: int, since: int | None)
         conditions.append(f"t.start_ns >= {parameters.add(since)}")
     sql = (
         f"SELECT {_COLUMNS} FROM now.traces AS t WHERE {' AND '.join(conditions) or 'true'} "
-        # Numbers and no parameters: with these the database would sort all of them, with all their columns.
+        # Literal numbers: with parameters the database would sort all of them, with all their columns.
         f"ORDER BY {_order(query.order)} LIMIT {limit:d} OFFSET {query.offset:d}"
     )
     return [TraceRow(*row) for row in snapshot.rows(sql, parameters.values)]
 
 
 def one(snapshot: Snapshot, trace: UUID) -> TraceRow | None:
-    """None where there is none."""
+    """Returns None if the trace does not exist."""
     sql = f"SELECT {_COLUMNS} FROM now.traces AS t WHERE t.trace_id = $trace"
     rows = [TraceRow(*row) for row in snapshot.rows(sql, {"trace": trace})]
     _correct_roots(snapshot, rows)
@@ -93,7 +93,7 @@ def _with_a_span(one: SpanFilter, parameters: Parameters, since: int | None) -> 
 
 
 def _order(keys: Sequence[OrderKey]) -> str:
-    """Ties are broken, so that pages fit together."""
+    """Ties are broken, so that pages are consistent."""
     named = [f"{_ORDERS[key.by]} {'DESC' if key.descending else 'ASC'}" for key in keys]
     return ", ".join([*named, "t.start_ns DESC", "t.trace_id"])
 
@@ -117,8 +117,8 @@ GROUP BY a.trace_id"""
 
 
 def _correct_roots(snapshot: Snapshot, rows: Iterable[TraceRow]) -> None:
-    """The earliest span is the root where it names no parent. Of other traces the spans tell; where all of their
-    parents are there, in a circle, the earliest span it is after all."""
+    """Corrects the roots. The earliest span is the root if it has no parent. Otherwise the root is the
+    earliest span whose parent is missing, or the earliest span if all parents exist (a cycle)."""
     doubtful = {row.trace: row for row in rows if not row.is_certain}
     if not doubtful:
         return
@@ -132,8 +132,8 @@ FROM {} AS s WHERE s.number >= $first AND s.trace_id IN (SELECT unnest($traces::
 
 
 def _count_tokens(snapshot: Snapshot, rows: Iterable[TraceRow]) -> None:
-    """Counts the tokens of traces that had too many spans to be counted when these arrived. Beyond `MAX_COUNTED` spans
-    in all they stay unknown."""
+    """Counts the tokens of traces that had too many spans to be counted on arrival. Beyond `MAX_COUNTED`
+    spans in total they remain unknown."""
     wanted: dict[UUID, TraceRow] = {}
     left = MAX_COUNTED
     for row in rows:
@@ -155,7 +155,7 @@ def _count_tokens(snapshot: Snapshot, rows: Iterable[TraceRow]) -> None:
 
 
 def services(snapshot: Snapshot, resources: Iterable[int]) -> dict[int, str]:
-    """`service.name` of resources, where they have one."""
+    """Returns the `service.name` of resources that have one."""
     sql = """SELECT resource_id, json_extract_string(attributes, '/service.name') FROM now.telemetry_resources
         WHERE resource_id IN (SELECT unnest($resources::UBIGINT[]))"""
     named = snapshot.rows(sql, {"resources": list(set(resources))})

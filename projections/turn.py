@@ -1,8 +1,9 @@
-"""Turns and their steps, folded from the rows of what happened to them.
+"""Turns and their steps, folded from the rows of their events.
 
-One table holds every event of a turn, so that a flush is one statement and a turn one scan. Planning decides
-here, not data: with a statement per kind of event, and joins to open turns and steps, a flush of all kinds took
-24 ms of CPU, so it takes 5 ms; and a turn read from three tables took 5.4 ms, from one 2.3 ms.
+One table holds every event of a turn, so that a flush is one statement and reading a turn is one scan. The
+cost is dominated by planning: with one statement per kind of event, and joins to open turns and steps, a
+flush of all kinds took 24 ms of CPU, instead of 5 ms; and reading a turn took 5.4 ms from three tables,
+instead of 2.3 ms from one.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ _started = Decoder(_Started)
 _ended = Decoder(_Ended)
 _step_completed = Decoder(_StepCompleted)
 
-# What the turn is after a change. Changes of steps leave it as it is.
+# The status of the turn after each event. Events of steps do not change it.
 _STATUS: dict[str, TurnStatus] = {
     "started": "running",
     "restarted": "running",
@@ -79,15 +80,15 @@ _NOTHING_YET = CompletionMessage(content="", stop_reason="end_of_message")
 
 
 class TurnView(Struct, frozen=True):
-    """A turn and how it stands or ended."""
+    """A turn and its status or end."""
 
     turn: Turn
     outcome: TurnOutcome
 
 
 class OpenTurn(Struct, frozen=True, kw_only=True):
-    """A turn without an end. `owner_node` and `owner_boot` name the process that runs or ran it;
-    `attempt` counts from 1; `position` is that of its start."""
+    """A turn that has not ended. `owner_node` and `owner_boot` identify the process that runs or ran it;
+    `attempt` counts from 1; `position` is that of its first event."""
 
     turn_id: str
     session_id: str
@@ -102,12 +103,13 @@ class OpenTurn(Struct, frozen=True, kw_only=True):
 def get(
     reader: Reader, agent_id: str, session_id: str, turn_id: str, as_of: int | None = None
 ) -> TurnView | None:
-    """The turn, or None when it is unknown, deleted with its session or agent, or not one of these."""
+    """Returns the turn, or None if it is unknown, was deleted with its session or agent, or belongs to
+    others."""
     rows = reader.read(
         "turn_rows",
         {"agent_id": agent_id, "turn_id": turn_id, "as_of": NOW if as_of is None else as_of},
     )
-    # Both ids are in the first row, that of the start.
+    # Both ids are in the first row, that of the first event.
     if not rows or (rows[0][5], rows[0][9]) != (session_id, agent_id):
         return None
     return next(fold_turns(reader, session_id, rows), None)
@@ -121,7 +123,7 @@ def step(
     step_id: str,
     as_of: int | None = None,
 ) -> Step | None:
-    """A completed step of the turn, or None when there is no such step, or not of such a turn."""
+    """Returns a completed step of the turn, or None if there is no such step or turn."""
     view = get(reader, agent_id, session_id, turn_id, as_of)
     if view is None:
         return None
@@ -129,8 +131,8 @@ def step(
 
 
 def open_turns(reader: Reader) -> list[OpenTurn]:
-    """The turns without an end, of sessions that exist, oldest first. Looks at all turns: for a start, not for
-    each request."""
+    """Returns the turns that have not ended, of existing sessions, oldest first. Scans all turns: use it at
+    startup, not for each request."""
     return [
         OpenTurn(
             turn_id=turn_id,
@@ -149,12 +151,12 @@ def open_turns(reader: Reader) -> list[OpenTurn]:
 
 
 def fold_turns(reader: Reader, session_id: str, rows: Iterable[Row]) -> Iterator[TurnView]:
-    """Turns in the order of opening, from rows of `turn_rows` in the order of the log."""
+    """Returns turns in the order of opening, from rows of `turn_rows` in the order of the log."""
     rows_of_turn: dict[str, list[Row]] = {}
     for row in rows:
         rows_of_turn.setdefault(row[1], []).append(row)
     for turn_rows in rows_of_turn.values():
-        # Without a start it is nothing: what came late to a turn whose content was redacted.
+        # Without its first event, these are late events of a turn whose content was redacted.
         if turn_rows[0][0] == "started":
             yield _fold(reader, session_id, turn_rows)
 
@@ -199,7 +201,7 @@ def _fold(reader: Reader, session_id: str, rows: list[Row]) -> TurnView:
 def _step(
     turn_id: str, step_id: str, step_type: str, began_us: int, ended_us: int, done: _StepCompleted
 ) -> Step | None:
-    """The step, if it is of a kind that is recorded yet."""
+    """Returns the step if it is of a known kind."""
     started_at, completed_at = rfc3339(began_us), rfc3339(ended_us)
     if step_type == "tool_execution" and done.tool_responses is not None:
         return ToolExecutionStep(

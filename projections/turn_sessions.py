@@ -1,7 +1,7 @@
-"""Finds the session of an open turn: only its first event says so, and every row of the turn needs it.
+"""Finds the session of an open turn: only its first event contains it, and every row of the turn needs it.
 
-Kept in memory with a build and not joined in SQL, where it would cost 3 ms of CPU in each flush. Holds the open
-turns only, so it is bounded by the sessions that exist.
+It is kept in memory with a build instead of joined in SQL, which would cost 3 ms of CPU in each flush. It
+holds only open turns, so its size is bounded by the number of existing sessions.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ class TurnSessions:
         self._session_of = {turn_id: session_id for turn_id, session_id, *_ in rows}
 
     def resolve(self, record: Record) -> tuple[bool, str | None]:
-        """An event of a turn that is not open is not applied: its start was redacted, or it came after its session was
-        deleted. A start that cannot be read is, so that it fails where failures are recorded."""
+        """Events of a turn that is not open are not applied: its first event was redacted, or they arrived
+        after its session was deleted. An unreadable first event is applied, so that it fails where failures
+        are recorded."""
         name = unversioned(record.name)
         if name == _DELETED:
             self._forget_session(record.stream.rpartition("/")[2])

@@ -1,7 +1,8 @@
-"""What events store in the form of the API. The way in is `stack.domain.payload`.
+"""Converts stored types to the API's. `stack.domain.payload` converts the other way.
 
-A kind of message, content or strategy that a newer release has stored and this one does not know is left out; an
-unknown value of a fixed set (a stop reason, a tool prompt format) is passed on. Texts are never copied.
+A kind of message, content or strategy that was stored by a newer release and is unknown to this one is left
+out; an unknown value of an enumeration (a stop reason, a tool prompt format) is passed on. Texts are never
+copied.
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ def _strategy(stored: payload.SamplingStrategy | None) -> agent_api.SamplingStra
 
 
 def candidate(stored: payload.EvalCandidate) -> eval_api.EvalCandidate | None:
-    """None for a candidate of an unknown type."""
+    """Returns None for a candidate of an unknown type."""
     match stored:
         case payload.EvalCandidate(type="agent", config=payload.AgentConfig() as config):
             return eval_api.AgentCandidate(agent_config(config))
@@ -171,7 +172,7 @@ def candidate(stored: payload.EvalCandidate) -> eval_api.EvalCandidate | None:
 
 
 def scoring_params(stored: payload.ScoringParams) -> scoring_api.ScoringFnParams | None:
-    """None for parameters of an unknown type."""
+    """Returns None for parameters of an unknown type."""
     aggregations = cast(Any, stored.aggregation_functions or [])
     match stored:
         case payload.ScoringParams(type="llm_as_judge", judge_model=str(judge_model)):
