@@ -58,7 +58,7 @@ from stack.workers.process import Spec
 from telemetry.own.signals import Signals
 from telemetry.store import decoding_worker
 from telemetry.store.store import OnDamage, Retention, TelemetryStore
-from telemetry.wire.decoded import Wanted
+from telemetry.wire.decoded import ReadScope
 
 logger = logging.getLogger("replaystack.server")
 
@@ -229,9 +229,9 @@ class Server(Services):
         self.supervisor.spawn("models", self.models.prepare())
         self.supervisor.spawn("recovery", self._recover())
 
-    async def _telemetry_up_to_date(self, wanted: Wanted | None) -> None:
-        await self.signals.flushed(metrics=wanted is not None and wanted.metrics)
-        await self.telemetry_store.reached(wanted)
+    async def _telemetry_up_to_date(self, scope: ReadScope | None) -> None:
+        await self.signals.flushed(metrics=scope is not None and scope.metrics)
+        await self.telemetry_store.reached(scope)
 
     async def _recover(self) -> None:
         await self.turns.recover()

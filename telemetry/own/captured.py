@@ -1,4 +1,4 @@
-"""What the server itself captured of messages on its spans, and how that is taken out of stored requests again."""
+"""Message content that the server itself captured on its spans, and its removal from stored requests."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from telemetry.own.message_content import ATTRIBUTES
 from telemetry.own.tracing import SERVICE_NAME
 
 LABELS = {"agent": "agent_id", "session": "session_id", "dataset": "dataset_id", "benchmark": "benchmark_id"}
-"""The attribute that says whose a span is, by the kind of what was deleted."""
+"""The attribute that identifies the owner of a span, by the kind of the deleted thing."""
 
 _IN_BODIES = tuple([name.encode() for name in ATTRIBUTES])
 _OWN = Content("traces")
-# An unknown field, number 2047 with bytes, and a length in five bytes: fills a request up to the length it had.
+# An unknown field, number 2047 of type bytes, with a five-byte length: pads a request to its previous length.
 _FILLER_TAG = b"\xfa\x7f"
 _FILLER_BYTES = len(_FILLER_TAG) + 5
 
@@ -28,21 +28,22 @@ class Erasable(NamedTuple):
 
 
 class Erased(NamedTuple):
-    """The number of spans that lost content, by the id of what was deleted; and texts that name what was removed whole
-    because no one can say whose content it held."""
+    """The number of spans that lost content, by deleted id; and texts that name what was removed completely
+    because its owner is unknown."""
 
     spans: dict[str, int]
     removed: list[str]
 
 
 class Eraser:
-    """Takes captured content of `deleted` out of requests. An id that is used again keeps what came after it."""
+    """Removes captured content of `deleted` from requests. If an id was used again, later content is kept."""
 
     def __init__(self, deleted: Iterable[Erasable]) -> None:
         self._deleted_ns = {(LABELS[one.kind], one.id): one.deleted_us * 1000 for one in deleted}
 
     def owner(self, labels: Iterable[tuple[str, str | None]], start_ns: int) -> str:
-        """The id of the deleted thing that a span with these labels belongs to; empty if there is none."""
+        """Returns the id of the deleted thing that a span with these labels belongs to; empty if there is
+        none."""
         for key, value in labels:
             deleted_ns = self._deleted_ns.get((key, value or ""))
             if deleted_ns is not None and start_ns <= deleted_ns:
@@ -50,8 +51,9 @@ class Eraser:
         return ""
 
     def without_content(self, entry: Entry) -> bytes | None:
-        """The body of a request of the server's own spans without that content, of the same length; None where it has
-        none. Requests of others are left alone: what they hold is theirs."""
+        """Returns the body of a request of the server's own spans without that content, with unchanged
+        length; None if it contains none. Requests of other senders are not changed: their content is
+        theirs."""
         body = entry.body
         if entry.content != _OWN or not any(name in body for name in _IN_BODIES):
             return None
@@ -79,7 +81,7 @@ class Eraser:
 
 
 def _filled(body: bytes, size: int) -> bytes:
-    """`body`, an encoded message, with a field added that readers skip, so that it has `size` bytes."""
+    """Pads `body`, an encoded message, to `size` bytes with a field that readers skip."""
     filler = size - len(body) - _FILLER_BYTES
     assert filler >= 0, "an attribute is longer than the filler's head"
     length = bytes([filler >> shift & 0x7F | (0x80 if shift < 28 else 0) for shift in range(0, 35, 7)])

@@ -1,4 +1,4 @@
-"""Names of span attributes and metrics, as OpenTelemetry's semantic conventions have them (HTTP, GenAI, errors)."""
+"""Names of span attributes and metrics, from OpenTelemetry's semantic conventions (HTTP, GenAI, errors)."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ GEN_AI_USAGE_INPUT_TOKENS = "gen_ai.usage.input_tokens"
 GEN_AI_USAGE_OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
 
 UNKNOWN = "unknown"
-"""A value of `gen_ai.token.modality`: model servers do not say which tokens are those of texts and of images."""
+"""A value of `gen_ai.token.modality`: model servers do not report separate counts for texts and images."""
 
 ROOT = "__root__"
-"""True on the span of a request, and on any other that begins a trace: existing users filter by it."""
+"""True on the span of a request, and on any other span that starts a trace: existing users filter by it."""
 
 CHAT = "chat"
 EXECUTE_TOOL = "execute_tool"
@@ -67,16 +67,16 @@ GEN_AI_INVOKE_AGENT_DURATION = "gen_ai.invoke_agent.duration"
 GEN_AI_INVOKE_AGENT_INFERENCE_CALLS = "gen_ai.invoke_agent.inference_calls"
 GEN_AI_INVOKE_AGENT_TOOL_CALLS = "gen_ai.invoke_agent.tool_calls"
 GEN_AI_EXECUTE_TOOL_DURATION = "gen_ai.execute_tool.duration"
-"""Metrics as version 0.1.0 of the GenAI conventions names them."""
+"""Names of metrics in version 0.1.0 of the GenAI conventions."""
 
 GEN_AI_CLIENT_OPERATION_DURATION = "gen_ai.client.operation.duration"
 GEN_AI_CLIENT_TOKEN_USAGE = "gen_ai.client.token.usage"  # noqa: S105
-"""What these were called before, in the general semantic conventions up to version 1.41."""
+"""Earlier names of these metrics, in the general semantic conventions up to version 1.41."""
 
 PROMPT_TOKENS = "prompt_tokens"
 COMPLETION_TOKENS = "completion_tokens"
 TOTAL_TOKENS = "total_tokens"
-"""Sums that existing users ask for, with the labels `model_id` and `provider_id`."""
+"""Sums that existing users query, with the labels `model_id` and `provider_id`."""
 MODEL_ID = "model_id"
 PROVIDER_ID = "provider_id"
 
@@ -90,7 +90,7 @@ OUTPUT_TOKENS = (
     GEN_AI_CLIENT_INFERENCE_OPERATION_OUTPUT_TOKENS,
     COMPLETION_TOKENS,
 )
-"""The sum, the histogram and the reference's sum of one kind of tokens."""
+"""The names of one kind of tokens: the sum, the histogram, and the reference server's sum."""
 
 DURATION_BOUNDARIES_S = (
     0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,

@@ -1,8 +1,8 @@
-"""Hands the server's own spans and metrics to its own store, encoded as OTLP like anyone's.
+"""Stores the server's own spans and metrics in its own store, encoded as OTLP like those of other senders.
 
-A span that has ended waits up to half a second for others, so that a busy server writes few large requests; `flush`
-ends the wait for readers. Everything here happens in one thread: no turn waits for it, and what cannot be
-taken is dropped and counted.
+An ended span waits up to half a second for others, so that a busy server writes few large requests; `flush`
+ends the wait for readers. Everything here runs in one thread: no turn waits for it, and data that cannot be
+stored is dropped and counted.
 """
 
 from __future__ import annotations
@@ -28,23 +28,24 @@ if TYPE_CHECKING:
 logger = logging.getLogger("replaystack.tracing")
 
 Submit = Callable[[Literal["traces", "metrics"], bytes], None]
-"""Takes an OTLP request in protobuf and returns once it is durable. Raises what keeps it from being that."""
+"""Stores an OTLP request in protobuf and returns when it is durable. Raises an error if it cannot be
+stored."""
 
 LINGER_S = 0.5
 MAX_WAITING = 8192
 METRICS_EVERY_S = 10.0
-"""Metrics that no one reads are written this often, and only where something was counted."""
+"""Interval in seconds at which metrics are stored without a reader, if anything was counted."""
 SLICE = 64
-"""Spans are encoded so many at a time, about 1 ms, and the event loop gets its turn in between."""
+"""Number of spans that are encoded at a time, about 1 ms, before the event loop may run."""
 REQUEST = 16 * SLICE
-"""Spans of one request."""
+"""Maximum number of spans in one request."""
 ATTEMPTS_S = (0.2, 1.0, None)
 WARN_EVERY_S = 60.0
 
 
 class InProcess(SpanProcessor):
-    """A processor of spans and the thread behind it. Without a store (`submit` is None) only metrics are counted,
-    for an external collector."""
+    """A span processor and its thread. Without a store (`submit` is None) it only counts metrics, for an
+    external collector."""
 
     def __init__(self, metrics: Metrics, resource: Resource, version: str) -> None:
         self._metrics = metrics
@@ -65,7 +66,7 @@ class InProcess(SpanProcessor):
         metrics.wake = self._wake
 
     def start(self, submit: Submit | None) -> None:
-        """Begins to hand over; what ended before has waited."""
+        """Starts to store; earlier spans have been kept."""
         self._submit = submit
         self._thread.start()
 
@@ -83,8 +84,8 @@ class InProcess(SpanProcessor):
             self._pending.set()
 
     def flush(self, metrics: bool = True) -> Future[None] | None:
-        """Done once all that has ended by now was handed over, with `metrics` what was counted too; None where it
-        was already."""
+        """Returns a future that is done when everything that has ended so far is stored, with `metrics` also
+        the counts; None if it already is."""
         left = self._spans or self._busy or (metrics and (self._metrics.waiting or self._uncollected))
         if not left or not self._thread.is_alive():
             return None
@@ -95,7 +96,7 @@ class InProcess(SpanProcessor):
         return flushed
 
     def shutdown(self, timeout_s: float = 3.0) -> None:
-        """Hands over what is left. Gives up after `timeout_s`."""
+        """Stores the remaining data. Gives up after `timeout_s` seconds."""
         if self._ending:
             return
         self._ending = True
@@ -118,7 +119,7 @@ class InProcess(SpanProcessor):
             self._pending.wait(max(0.0, collect_at - time.monotonic()) if self._uncollected else None)
             if not self._ending:
                 self._hurry.wait(LINGER_S)
-            # Whatever comes from here on sets these again.
+            # Events from here on set these again.
             self._busy = True
             self._pending.clear()
             self._hurry.clear()
@@ -141,7 +142,8 @@ class InProcess(SpanProcessor):
                 return
 
     def _store_spans(self) -> None:
-        """What is there by now. What comes meanwhile waits for others again: a busy server never runs out of it."""
+        """Stores the spans that are waiting now. Later ones wait for others again; otherwise a busy server
+        would never stop."""
         left = len(self._spans)
         while left:
             spans = [self._spans.popleft() for _ in range(min(left, REQUEST))]
@@ -150,7 +152,8 @@ class InProcess(SpanProcessor):
                 self._hand_over("traces", _encoded(spans), len(spans))
 
     def _store_metrics(self, due: bool) -> bool:
-        """Counts what waits; stores it where that is due, and is then true."""
+        """Counts the waiting records, and stores the counts if that is due. Returns whether they were
+        stored."""
         if self._metrics.waiting:
             if not self._metrics.opened:
                 self._open_metrics()
@@ -166,14 +169,14 @@ class InProcess(SpanProcessor):
         return True
 
     def _open_metrics(self) -> None:
-        """Done when there is something to count: the imports would be 0.1 s of the server's start."""
+        """Called when there is something to count: the imports would add 0.1 s to the server's start."""
         from opentelemetry.sdk.metrics import Counter, Histogram
         from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
 
         readers: list[MetricReader] = []
         try:
             if self._submit is not None:
-                # What was counted since the last time: a series at rest writes no points.
+                # The counts since the last export: an unchanged series produces no points.
                 delta: dict[type, AggregationTemporality] = dict.fromkeys(
                     (Counter, Histogram), AggregationTemporality.DELTA
                 )
@@ -199,7 +202,7 @@ class InProcess(SpanProcessor):
                 time.sleep(pause_s)
 
     def _warn(self) -> None:
-        """At most once a minute."""
+        """Logs at most one warning per minute."""
         dropped, now = self.dropped + self._metrics.dropped, time.monotonic()
         if dropped and now - self._warned_at >= WARN_EVERY_S:
             self._warned_at = now
@@ -208,7 +211,7 @@ class InProcess(SpanProcessor):
 
 
 def _encoded(spans: list[ReadableSpan]) -> bytes:
-    """One request. Requests that are written one behind the other are one: protobuf joins their lists."""
+    """Encodes one request. Concatenated requests are one request: protobuf merges their lists."""
     parts = []
     for start in range(0, len(spans), SLICE):
         parts.append(encode_spans(spans[start : start + SLICE]))

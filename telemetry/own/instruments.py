@@ -1,5 +1,5 @@
 """The instruments of the server's own metrics, by OpenTelemetry's GenAI conventions v0.1.0
-(https://github.com/open-telemetry/semantic-conventions-genai), by their earlier names where those are asked for, and by
+(https://github.com/open-telemetry/semantic-conventions-genai), by their earlier names if requested, and by
 the names of the reference server."""
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 OPT_IN = "OTEL_SEMCONV_STABILITY_OPT_IN"
 BOTH = ("gen_ai/dup", "gen_ai_latest_experimental/dup")
-"""Values, in a list with commas, that ask for the earlier names besides the current ones. The conventions' own value,
-`gen_ai_latest_experimental`, asks for the current names alone, as does no value."""
+"""Values, in a comma-separated list, that request the earlier names in addition to the current ones. The
+conventions' own value, `gen_ai_latest_experimental`, requests the current names only, which is also the
+default."""
 
 Labels = dict[str, AttributeValue]
 
@@ -30,8 +31,8 @@ def emits_earlier_names() -> bool:
 
 
 class Instruments:
-    """One for each meter. Not thread-safe. `flush` after some records: what only adds up is added up first, since the
-    SDK takes 12 to 17 us for each value."""
+    """The instruments of one meter. Not thread-safe. Call `flush` after several records: sums are accumulated
+    first, because the SDK takes 12 to 17 us for each value."""
 
     def __init__(self, meter: Meter, with_earlier_names: bool) -> None:
         self._counted: dict[str, dict[tuple[tuple[str, AttributeValue], ...], int]] = {}
@@ -60,7 +61,7 @@ class Instruments:
             (call.input_tokens, "input", *names.INPUT_TOKENS),
             (call.output_tokens, "output", *names.OUTPUT_TOKENS),
         ):
-            # What the model server does not say is unknown, not 0.
+            # A count that the model server does not report is unknown, not 0.
             if tokens is None:
                 continue
             self._count(usage, tokens, labels | {names.GEN_AI_TOKEN_MODALITY: names.UNKNOWN})
@@ -86,7 +87,7 @@ class Instruments:
         self._record(names.GEN_AI_EXECUTE_TOOL_DURATION, one.duration_s, labels)
 
     def flush(self) -> None:
-        """Hands over what was added up."""
+        """Records the accumulated sums."""
         for name, sums in self._counted.items():
             for labels, value in sums.items():
                 self._counters[name].add(value, dict(labels))

@@ -1,4 +1,4 @@
-"""One invocation of an agent, as its metrics see it: how long it took, and the calls that it made."""
+"""One invocation of an agent as measured by its metrics: its duration, and its calls."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ _current: ContextVar[Invocation | None] = ContextVar("invocation", default=None)
 
 
 def inference_begun() -> None:
-    """Counts a call of a model for the invocation that is current, if there is one."""
+    """Counts a model call for the current invocation, if there is one."""
     invocation = _current.get()
     if invocation is not None:
         invocation.measured.inference_calls += 1
 
 
 class Invocations:
-    """Begins invocations."""
+    """Starts invocations."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
     def begin(self, agent: str, model: str) -> Invocation:
-        """`agent` is its name, empty if it has none; `model` as the agent's configuration names it."""
+        """Starts an invocation. `agent` is its name, empty if it has none; `model` is from the agent's
+        configuration."""
         return Invocation(self._metrics, MeasuredInvocation(agent, model))
 
 
 class Invocation:
-    """Current while its `with` block runs. Recorded at the end, if it was `ended` by then: how long an invocation took
-    that was cut short says nothing about the agent."""
+    """An invocation, current while its `with` block runs. It is recorded at the end if `ended` was called:
+    the duration of an interrupted invocation says nothing about the agent."""
 
     def __init__(self, metrics: Metrics, measured: MeasuredInvocation) -> None:
         self._metrics = metrics
@@ -44,7 +45,7 @@ class Invocation:
         self.measured.error = error_type
 
     def tool_called(self, tool: str, kind: str, duration_s: float | None) -> None:
-        """A call was answered. Without a duration no tool ran."""
+        """Records that a call was answered. `duration_s` is None if no tool ran."""
         self.measured.tool_calls += 1
         if duration_s is not None:
             self._metrics.record(MeasuredTool(tool, kind, self.measured.agent, duration_s))

@@ -1,6 +1,6 @@
-"""Messages as the GenAI conventions write them on spans, for those who have switched that on.
+"""Messages on spans in the format of the GenAI conventions, if this is enabled.
 
-They come in the OpenAI chat form. Pictures and other files are named and not copied, and of a long history the
+The input is in OpenAI's chat format. Images and other files are named, not copied, and of a long history the
 newest part is kept.
 """
 
@@ -20,11 +20,11 @@ OUTPUT_MESSAGES = names.GEN_AI_OUTPUT_MESSAGES
 TOOL_ARGUMENTS = names.GEN_AI_TOOL_CALL_ARGUMENTS
 TOOL_RESULT = names.GEN_AI_TOOL_CALL_RESULT
 ATTRIBUTES = (INPUT_MESSAGES, OUTPUT_MESSAGES, TOOL_ARGUMENTS, TOOL_RESULT)
-"""All attributes of the server's own spans that may hold content of a conversation or a row; their values are texts.
-An erasure removes exactly these, so nothing else may show content."""
+"""All attributes of the server's own spans that may contain content of a conversation or a row; their values
+are texts. An erasure removes exactly these, so no other attribute may contain content."""
 
 MAX_CHARACTERS = 256 * 1024
-"""Of the texts on one span, each way."""
+"""Maximum length of the texts on one span, in characters, for input and for output each."""
 
 _ON = frozenset(("true", "span_only", "span_and_event"))
 _encode = msgspec.json.Encoder().encode
@@ -32,12 +32,13 @@ _decode = msgspec.json.Decoder().decode
 
 
 def is_captured() -> bool:
-    """Whether the standard variable asks for messages on spans; without it they are in the events only."""
+    """Returns whether the standard variable requests messages on spans; otherwise they are stored in events
+    only."""
     return os.environ.get(VARIABLE, "").strip().lower() in _ON
 
 
 def input_messages(messages: Sequence[bytes]) -> str:
-    """The value of `gen_ai.input.messages`. What is no chat message is left out."""
+    """Returns the value of `gen_ai.input.messages`. Items that are not chat messages are left out."""
     shown: list[dict[str, Any]] = []
     room = MAX_CHARACTERS
     for encoded in reversed(messages):
@@ -53,7 +54,7 @@ def input_messages(messages: Sequence[bytes]) -> str:
 
 
 def output_messages(messages: Iterable[tuple[Mapping[str, Any], str]]) -> str:
-    """The value of `gen_ai.output.messages`, of the model's messages and their finish reasons."""
+    """Returns the value of `gen_ai.output.messages` for the model's messages and their finish reasons."""
     shown = []
     room = MAX_CHARACTERS
     for message, reason in messages:
@@ -98,7 +99,7 @@ def _call(call: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _bounded(parts: list[dict[str, Any]], room: int) -> tuple[list[dict[str, Any]], int]:
-    """The parts with no more text than there is room, and the room that is left."""
+    """Returns the parts with at most `room` characters of text, and the remaining room."""
     for part in parts:
         for key in ("content", "arguments", "response", "uri"):
             value = part.get(key)

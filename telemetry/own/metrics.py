@@ -1,6 +1,6 @@
 """The server's own metrics: model calls, agent invocations and tool calls.
 
-Recording is an append; a thread counts (see `in_process.py`).
+Recording appends to a queue; a thread counts (see `in_process.py`).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ MAX_WAITING = 65_536
 
 
 class MeasuredCall(Struct):
-    """A call of a model. `ended` unless its caller gave it up; tokens are None if the model server did not say how many,
-    `first_chunk_s` if the answer was not streamed."""
+    """A model call. `ended` is false if its caller cancelled it; tokens are None if the model server did not
+    report them, `first_chunk_s` is None if the answer was not streamed."""
 
     provider: str
     model: str
@@ -65,7 +65,7 @@ Measured = MeasuredCall | MeasuredInvocation | MeasuredTool
 
 
 class Metrics:
-    """`record` from any thread; `open`, `count` and `close` from the one that exports."""
+    """Call `record` from any thread; `open`, `count` and `close` from the exporting thread."""
 
     def __init__(self, enabled: bool = True) -> None:
         self._enabled = enabled
@@ -84,7 +84,7 @@ class Metrics:
         return self._provider is not None
 
     def record(self, one: Measured) -> None:
-        """Never blocks: what is too much is dropped and counted."""
+        """Never blocks: records that exceed the queue are dropped and counted."""
         if not self._enabled:
             return
         if len(self._waiting) >= MAX_WAITING:
@@ -94,7 +94,7 @@ class Metrics:
         self.wake()
 
     def open(self, resource: Resource, readers: Sequence[MetricReader], version: str) -> None:
-        """Makes the instruments. Imports the SDK's part for metrics, which takes 40 ms."""
+        """Creates the instruments. Imports the SDK's metrics package, which takes 40 ms."""
         from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
 
         self._provider = MeterProvider(
@@ -104,7 +104,7 @@ class Metrics:
         self._instruments = Instruments(meter, emits_earlier_names())
 
     def count(self) -> bool:
-        """Counts what waits. Returns False if nothing did."""
+        """Counts the waiting records. Returns False if there were none."""
         counted = False
         while self._waiting:
             counted = True
@@ -120,11 +120,11 @@ class Metrics:
         return counted
 
     def stop(self) -> None:
-        """Takes nothing any more."""
+        """Stops accepting records."""
         self._enabled = False
         self._waiting.clear()
 
     def close(self, timeout_s: float) -> None:
-        """Has external readers send what is left."""
+        """Makes external readers send the remaining data."""
         if self._provider is not None:
             self._provider.shutdown(timeout_millis=timeout_s * 1000)

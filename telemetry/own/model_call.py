@@ -1,4 +1,4 @@
-"""One call of a model: its `chat` span and what it counts, in the GenAI conventions."""
+"""One model call: its `chat` span and its metrics, by the GenAI conventions."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ OnTokens = Callable[[int], None]
 
 
 class ModelCalls:
-    """Begins calls. `captures` tells whether messages are put on their spans; `on_tokens` is called with the tokens of
-    each answer that names them, in the context of its call."""
+    """Starts model calls. `captures` enables messages on their spans; `on_tokens` is called with the tokens
+    of each answer that reports them, in the context of its call."""
 
     def __init__(
         self,
@@ -40,8 +40,8 @@ class ModelCalls:
     def begin(
         self, provider: str, model: str, base_url: str, attributes: Mapping[str, AttributeValue | None]
     ) -> ModelCall:
-        """A call below the current span. `model` is the provider's own name of it; `base_url` may be empty.
-        Attributes that are None are left out."""
+        """Starts a call under the current span. `model` is the provider's own name of it; `base_url` may be
+        empty. Attributes that are None are left out."""
         address, port = _address(base_url)
         said: dict[str, AttributeValue] = {
             names.GEN_AI_OPERATION_NAME: names.CHAT,
@@ -58,7 +58,8 @@ class ModelCalls:
 
 
 class ModelCall:
-    """A call while it runs; its span is current in its `with` block. An exception that leaves it is its failure."""
+    """A running call; its span is current in its `with` block. An exception that leaves the block marks it as
+    failed."""
 
     __slots__ = ("_began", "_captures", "_measured", "_metrics", "_on_tokens", "_span")
 
@@ -78,7 +79,7 @@ class ModelCall:
         self._began = 0.0
 
     def first_chunk(self) -> None:
-        """The first piece of the answer is there. Further ones count no more."""
+        """Records the first chunk of the answer; later calls have no effect."""
         if self._measured.first_chunk_s is None:
             self._measured.first_chunk_s = time.perf_counter() - self._began
             self._span.set(names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK, self._measured.first_chunk_s)
@@ -93,8 +94,8 @@ class ModelCall:
         output_tokens: int | None = None,
         ended: bool = True,
     ) -> None:
-        """What the answer said about itself; empty and None where it said nothing. Not `ended` is one that its
-        caller gave up."""
+        """Records what the answer reported; empty or None if it did not. `ended` is false if the caller
+        cancelled the call."""
         span, measured = self._span, self._measured
         span.set(names.GEN_AI_RESPONSE_FINISH_REASONS, tuple(reasons) or None)
         span.set(names.GEN_AI_RESPONSE_ID, response_id or None)
@@ -108,8 +109,8 @@ class ModelCall:
             self._on_tokens((input_tokens or 0) + (output_tokens or 0))
 
     def show(self, sent: Sequence[bytes], received: Iterable[tuple[Mapping[str, Any], str]]) -> None:
-        """Puts messages on the span, where that is switched on: those sent, encoded in the OpenAI chat form, and
-        those received, each with its finish reason."""
+        """Sets messages on the span, if enabled: those sent, encoded in OpenAI's chat format, and those
+        received, each with its finish reason."""
         if self._captures:
             self._span.set(message_content.INPUT_MESSAGES, message_content.input_messages(sent))
             self._span.set(message_content.OUTPUT_MESSAGES, message_content.output_messages(received))
@@ -132,7 +133,7 @@ class ModelCall:
     ) -> None:
         if isinstance(error, Exception):
             self.failed(type(error).__name__)
-        # How long a call took that its caller gave up says nothing about the model.
+        # The duration of a call that its caller cancelled says nothing about the model.
         if self._measured.ended:
             self._measured.duration_s = time.perf_counter() - self._began
             self._metrics.record(self._measured)
@@ -141,6 +142,6 @@ class ModelCall:
 
 @lru_cache(256)
 def _address(base_url: str) -> tuple[str, int]:
-    """Host and port of a URL."""
+    """Returns host and port of a URL."""
     url = urlsplit(base_url)
     return url.hostname or "", url.port or (443 if url.scheme == "https" else 80)

@@ -1,4 +1,4 @@
-"""Everything that the server says of itself: traces, calls of models, metrics, and where they go."""
+"""The server's own signals: traces, model calls, metrics, and where they are sent."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ FLUSH_TIMEOUT_S = 5.0
 
 
 class Signals:
-    """Of one server. With `own` they go into its own store, once `start` has said where that is; and to an external
-    collector where the standard variables name one. `on_tokens` hears what each answer of a model took. `OTEL_SDK_DISABLED` ends both."""
+    """The signals of one server. With `own` they are stored in its own store once `start` was called; and
+    they are sent to an external collector if the standard variables name one. `on_tokens` is called with the
+    token counts of each model answer. `OTEL_SDK_DISABLED` disables both."""
 
     def __init__(
         self, version: str, instance_id: str, own: bool = True, on_tokens: OnTokens | None = None
@@ -35,13 +36,14 @@ class Signals:
         self.calls = ModelCalls(self.tracing, metrics, message_content.is_captured(), on_tokens)
 
     def start(self, submit: Submit | None) -> None:
-        """Begins to hand over. `submit` is called in a thread of its own; None where there is no store."""
+        """Starts to store. `submit` is called in a separate thread; None if there is no store."""
         if self._export is not None:
             self._export.start(submit if self._own else None)
 
     async def flushed(self, metrics: bool = False) -> None:
-        """Returns once the own spans that have ended by now were handed over, with `metrics` what was counted too; a
-        reader of the store waits for this first. A store that does not take them holds no one up for long."""
+        """Returns when the server's spans that have ended so far are stored, with `metrics` also the counts;
+        readers of the store call this first. If the store does not accept them, it returns after a short
+        time."""
         flushed = self._export.flush(metrics) if self._export is not None else None
         if flushed is not None:
             try:
@@ -52,10 +54,11 @@ class Signals:
                 )
 
     def close(self) -> None:
-        """Hands over what is left. What ends later goes to external collectors only. Blocks for 3 s at most."""
+        """Stores the remaining data. Later spans are sent to external collectors only. Blocks for 3 s at
+        most."""
         if self._export is not None:
             self._export.shutdown()
 
     def shutdown(self) -> None:
-        """Sends what is left to external collectors. Blocks for 3 s at most."""
+        """Sends the remaining data to external collectors. Blocks for 3 s at most."""
         self.tracing.shutdown()

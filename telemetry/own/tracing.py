@@ -1,7 +1,8 @@
-"""The server's own traces: spans in OpenTelemetry's form, continued from and handed on as W3C trace context.
+"""The server's own traces: spans in OpenTelemetry's form, with W3C trace context from callers and to
+upstreams.
 
-Ended spans go where they are told to (`in_process.py`), and to a collector that the standard variables name. The
-process-wide provider of OpenTelemetry is left alone.
+Ended spans are passed to the configured processors (`in_process.py`), and to a collector named by the
+standard variables. OpenTelemetry's process-wide provider is not changed.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ _ids = RandomIdGenerator()
 class ActiveSpan:
     """A span that is current while its `with` block runs, and ends with it.
 
-    An exception that leaves the block marks the span as failed with its type; what it says stays out.
+    An exception that leaves the block marks the span as failed with its type; its message is left out.
     """
 
     __slots__ = ("_span", "_token")
@@ -58,7 +59,7 @@ class ActiveSpan:
 
     @property
     def trace_id(self) -> str:
-        """32 hex digits."""
+        """The trace id as 32 hex digits."""
         return f"{self._span.get_span_context().trace_id:032x}"
 
     @property
@@ -68,11 +69,11 @@ class ActiveSpan:
 
     @property
     def tracestate(self) -> str:
-        """The other header, which goes along unread; empty where there is none."""
+        """The `tracestate` header, passed on unchanged; empty if there is none."""
         return _tracestate(self._span.get_span_context())
 
     def set(self, name: str, value: AttributeValue | None) -> None:
-        """Sets an attribute; None is left out."""
+        """Sets an attribute unless the value is None."""
         if value is not None:
             self._span.set_attribute(name, value)
 
@@ -94,7 +95,8 @@ class ActiveSpan:
         traceback: TracebackType | None,
     ) -> None:
         assert self._token is not None
-        # A generator may be closed in another context than the one it was begun in; there, nothing is current.
+        # A generator may be closed in another context than the one in which it was started; there, no span is
+        # current.
         if trace.get_current_span() is self._span:
             context_api.detach(self._token)
         if isinstance(error, Exception):
@@ -103,7 +105,8 @@ class ActiveSpan:
 
 
 class Tracing:
-    """Starts spans. Without a recorder (`OTEL_SDK_DISABLED`) nothing is recorded, but ids exist all the same."""
+    """Starts spans. Without a recorder (`OTEL_SDK_DISABLED`) nothing is recorded, but ids are still
+    generated."""
 
     def __init__(self, recorder: Recorder | None) -> None:
         self._recorder = recorder
@@ -117,8 +120,8 @@ class Tracing:
         tracestate: str = "",
         recorded: bool = True,
     ) -> ActiveSpan:
-        """The span of one request. Its name is the method until the route is known; a malformed
-        `traceparent` is ignored, as the W3C recommendation says. Without `recorded` it has ids and nothing else."""
+        """Starts the span of one request. Its name is the method until the route is known; a malformed
+        `traceparent` is ignored, as the W3C recommendation requires. Without `recorded` it only has ids."""
         parent = _extracted(traceparent, tracestate) if traceparent else Context()
         if not recorded:
             return ActiveSpan(_unrecorded(parent))
@@ -138,7 +141,8 @@ class Tracing:
         traceparent: str = "",
         tracestate: str = "",
     ) -> ActiveSpan:
-        """A span below `traceparent`, one of our own, where it is given, else below the current one."""
+        """Starts a span under `traceparent`, one of this server's own, if given, otherwise under the current
+        span."""
         parent = _below(traceparent, tracestate) if traceparent else None
         return ActiveSpan(self._start(name, kind, attributes or {}, parent))
 
@@ -157,7 +161,8 @@ class Tracing:
         return self._recorder.start(name, above, parent, kind, attributes)
 
     def shutdown(self, timeout_s: float = 3.0) -> None:
-        """Exports what is left. Gives up after `timeout_s`: a collector that is gone must not hold a shutdown."""
+        """Exports the remaining data. Gives up after `timeout_s` seconds: an unreachable collector must not
+        block a shutdown."""
         if self._recorder is None:
             return
         ending = threading.Thread(target=self._recorder.shutdown, name="tracing shutdown", daemon=True)
@@ -168,7 +173,7 @@ class Tracing:
 
 
 def start(version: str, instance_id: str, processors: Sequence[SpanProcessor] = ()) -> Tracing:
-    """Tracing as the `OTEL_*` variables have it; ended spans go to `processors` too."""
+    """Starts tracing as configured by the `OTEL_*` variables; ended spans are also passed to `processors`."""
     if external.is_disabled():
         return Tracing(None)
     exporter = external.span_exporter()
@@ -178,13 +183,14 @@ def start(version: str, instance_id: str, processors: Sequence[SpanProcessor] = 
 
 
 def current_trace_id() -> str:
-    """The trace id of the current span, 32 hex digits; empty where there is none."""
+    """Returns the trace id of the current span as 32 hex digits; empty if there is no current span."""
     own = trace.get_current_span().get_span_context()
     return f"{own.trace_id:032x}" if own.is_valid else ""
 
 
 def upstream_headers() -> dict[str, str]:
-    """`traceparent` (and `tracestate`) that make an upstream call a child of the current span."""
+    """Returns the headers `traceparent` and `tracestate` that make an upstream call a child of the current
+    span."""
     own = trace.get_current_span().get_span_context()
     headers = {"traceparent": _traceparent(own)} if own.is_valid else {}
     if own.trace_state:
@@ -193,7 +199,7 @@ def upstream_headers() -> dict[str, str]:
 
 
 def _unrecorded(parent: Context | None) -> Span:
-    """A span that only has ids, in the trace of its parent."""
+    """Returns a span that only has ids, in the trace of its parent."""
     above = trace.get_current_span(parent).get_span_context()
     trace_id = above.trace_id if above.is_valid else _ids.generate_trace_id()
     flags = above.trace_flags if above.is_valid else TraceFlags(TraceFlags.DEFAULT)
@@ -209,7 +215,7 @@ def _tracestate(own: SpanContext) -> str:
 
 
 def _below(traceparent: str, tracestate: str) -> Context:
-    """The context of one of our own spans: what we wrote need not be checked again."""
+    """Returns the context of one of the server's own spans, without validating it."""
     state = TraceState.from_header([tracestate]) if tracestate else None
     flags = TraceFlags(int(traceparent[53:55], 16))
     own = SpanContext(int(traceparent[3:35], 16), int(traceparent[36:52], 16), False, flags, state)
@@ -217,12 +223,13 @@ def _below(traceparent: str, tracestate: str) -> Context:
 
 
 def _extracted(traceparent: str, tracestate: str) -> Context:
-    """What a caller sent; the library checks it."""
+    """Returns the context that a caller sent; the library validates it."""
     return _propagator.extract({"traceparent": traceparent, "tracestate": tracestate}, Context())
 
 
 def resource_of(version: str, instance_id: str) -> Resource:
-    """What the signals are of: ours, overridden by what `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` say."""
+    """Returns the resource of the signals: the server's, overridden by `OTEL_RESOURCE_ATTRIBUTES` and
+    `OTEL_SERVICE_NAME`."""
     ours = Resource(
         {
             "service.name": SERVICE_NAME,

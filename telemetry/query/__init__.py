@@ -1,1 +1,2 @@
-"""Queries of telemetry without the database: what a request asks for, trees of spans, series of metrics. Pure."""
+"""Queries of telemetry without the database: request parsing, trees of spans, series of metrics. Pure
+functions."""

@@ -1,4 +1,4 @@
-"""Why a query cannot be answered."""
+"""Errors of queries."""
 
 from __future__ import annotations
 

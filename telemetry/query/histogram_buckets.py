@@ -1,7 +1,7 @@
-"""The buckets of histograms: how many values at most so large were counted, between two points and all in all.
+"""The buckets of histograms: cumulative counts by upper bound, between two points and in total.
 
-Bounds are upper limits, infinity the last. An exponential histogram of scale s has buckets that end at the powers of
-2^(2^-s); its bounds are numbers like those of any other.
+Bounds are upper limits, the last one is infinity. An exponential histogram of scale s has buckets that end at
+the powers of 2^(2^-s); its bounds are numbers like all others.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from msgspec import Struct
 from telemetry.query.metric_series import Part, RawPoint, Stream
 
 Counts = Mapping[float, float]
-"""How many values lie in the bucket that ends at a bound."""
+"""Maps the upper bound of each bucket to the number of values in it."""
 
 
 class HistogramPoint(Struct, frozen=True):
-    """A point as it is stored. Those of a kind leave out what the other has."""
+    """A stored point. Fields of the other kind of histogram are empty."""
 
     stream: int
     time_ns: int
@@ -42,8 +42,8 @@ class HistogramPoint(Struct, frozen=True):
 
 
 def counts_of(point: HistogramPoint, scale: int | None = None) -> Counts:
-    """Counts by bound; of an exponential histogram at `scale`, which is its own or a coarser one. None for a point
-    without buckets."""
+    """Returns the counts by bound; for an exponential histogram at `scale`, its own or a coarser one. For a
+    point without buckets all values are counted at infinity."""
     if point.is_exponential:
         return _exponential(point, scale)
     if not point.counts:
@@ -68,7 +68,7 @@ def _exponential(point: HistogramPoint, scale: int | None) -> Counts:
 
 
 def _bound(index: int, scale: int, sign: int) -> float:
-    """The upper limit of a bucket: of negative values that which is nearer to zero."""
+    """Returns the upper limit of a bucket: for negative values the limit nearer to zero."""
     exponent = (index + (sign > 0)) * 2.0**-scale
     try:
         return float(sign * 2.0**exponent)
@@ -77,8 +77,9 @@ def _bound(index: int, scale: int, sign: int) -> float:
 
 
 def increase(before: HistogramPoint | None, point: HistogramPoint) -> Counts:
-    """What was counted since the point before of the same stream, whose values are totals. Counting that restarted,
-    or that fell, is counted from zero; a first point that does not say when it began counts for nothing."""
+    """Returns the counts since the previous point of the same stream, whose values are totals. If counting
+    restarted, or a count decreased, it is counted from zero; a first point without a start time counts as
+    nothing."""
     if before is None:
         return counts_of(point) if point.start_ns else {}
     if before.start_ns != point.start_ns or before.count > point.count:
@@ -101,9 +102,10 @@ def bucketed(
     step_ns: int | None,
     at_s: int | None,
 ) -> tuple[dict[int, Stream], list[Part]]:
-    """Streams and parts of `<name>_bucket`: a stream for each of these and each `le`, with counts up to it.
+    """Returns the streams and parts of `<name>_bucket`: one stream for each stream and each `le`, with
+    cumulative counts.
 
-    `cumulative` are the streams whose points are totals; `at_s` is the one time of an instant."""
+    `cumulative` are the streams whose points are totals; `at_s` is the time of an instant query."""
     counted: defaultdict[tuple[int, int], defaultdict[float, float]] = defaultdict(lambda: defaultdict(float))
     latest: dict[tuple[int, int], int] = {}
     last = dict(before)
@@ -128,7 +130,7 @@ def bucketed(
 def raw(
     streams: Mapping[int, Stream], points: Iterable[HistogramPoint]
 ) -> tuple[dict[int, Stream], list[RawPoint]]:
-    """Streams and points of `<name>_bucket` as they came, with counts up to each `le`."""
+    """Returns the streams and points of `<name>_bucket` as recorded, with cumulative counts for each `le`."""
     made = _LeStreams(streams)
     found = [
         RawPoint(made.of(point.stream, bound), point.time_ns, value)
@@ -139,7 +141,7 @@ def raw(
 
 
 class _LeStreams:
-    """A stream of its own for each stream and `le`."""
+    """Creates a stream for each original stream and `le`."""
 
     def __init__(self, streams: Mapping[int, Stream]) -> None:
         self._of = streams
@@ -169,7 +171,7 @@ def _parts(
 
 
 def _up_to(counts: Counts) -> list[tuple[float, float]]:
-    """Counts of everything up to each bound; infinity is always one."""
+    """Returns the cumulative counts by bound; infinity is always included."""
     total = 0.0
     found = []
     for bound in sorted({*counts, math.inf}):
@@ -179,7 +181,7 @@ def _up_to(counts: Counts) -> list[tuple[float, float]]:
 
 
 def le_text(bound: float) -> str:
-    """As Prometheus writes it: without a point where it is whole."""
+    """Formats a bound as Prometheus does: without a decimal point if it is an integer."""
     if math.isinf(bound):
         return "+Inf" if bound > 0 else "-Inf"
     return str(int(bound)) if bound == int(bound) and abs(bound) < 1e15 else repr(bound)

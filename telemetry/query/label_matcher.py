@@ -1,5 +1,5 @@
-"""Label matchers of metric queries, as Prometheus has them: a label that is missing is the empty text, and patterns
-match the whole value. Patterns are RE2's: in linear time whatever they are."""
+"""Label matchers of metric queries, with Prometheus's semantics: a missing label equals the empty text, and
+patterns match the whole value. Patterns are RE2 patterns, which run in linear time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from telemetry.query.errors import QueryInvalid
 MAX_MATCHERS = 64
 MAX_PATTERN_CHARACTERS = 4_096
 RESOURCE = "resource."
-"""`resource.<name>` is the resource's attribute, unless a label has that very name."""
+"""`resource.<name>` is the resource's attribute, unless a label has exactly that name."""
 
 Labels = Mapping[str, str]
 
@@ -33,7 +33,7 @@ class Matcher(Struct, frozen=True):
 
 
 def matchers(asked: Sequence[MetricLabelMatcher] | None) -> tuple[Matcher, ...]:
-    """What a series has to meet, all of it. Raises QueryInvalid."""
+    """Parses the conditions, all of which a series must meet. Raises QueryInvalid."""
     asked = asked or ()
     if len(asked) > MAX_MATCHERS:
         raise QueryInvalid(f"label_matchers holds {len(asked)} matchers; at most {MAX_MATCHERS} can be used.")

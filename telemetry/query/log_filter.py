@@ -1,4 +1,5 @@
-"""The fields of a log record that filters can name, besides its attributes, and what a query of records asks for."""
+"""The fields of a log record that filters can name, in addition to its attributes, and the parsing of log
+queries."""
 
 from __future__ import annotations
 
@@ -30,16 +31,16 @@ from telemetry.query.parse_filters import (
 from telemetry.query.span_query import checked_limit, checked_offset
 
 RECORDS = 100
-"""Records that are returned where no limit is given."""
+"""The default limit of returned records."""
 ORDERS = ("time", "-time")
 LEVELS = ("trace", "debug", "info", "warn", "error", "fatal")
-"""Each stands for four severity numbers, from 1 for `trace` on."""
+"""Each level covers four severity numbers; `trace` starts at 1."""
 _OTHER_NAMES = {"warning": "warn", "critical": "fatal"}
 _BODY = "log.body"
 
 
 def log_query(request: QueryLogsRequest) -> LogQuery:
-    """Raises QueryInvalid."""
+    """Parses a query of log records. Raises QueryInvalid."""
     return LogQuery(
         filters=parse_filters(request.attribute_filters, FIELDS, {f"{_BODY}.": "body"}),
         oldest_first=_oldest_first(request.order_by),
@@ -109,7 +110,7 @@ def _severity_number(condition: QueryCondition, where: str) -> SpanFilter:
 
 
 def _severity(condition: QueryCondition, where: str) -> SpanFilter:
-    """By level: `error` is all of 17 to 20, `error2` only 18."""
+    """Parses a level: `error` covers 17 to 20, `error2` only 18."""
     value = condition.value
     if not isinstance(value, str):
         return _severity_number(condition, where)

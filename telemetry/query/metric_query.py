@@ -1,4 +1,4 @@
-"""What a query of a metric asks for: the time, the steps, the labels."""
+"""Parses a query of a metric: the period, the steps, the labels."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 class MetricQuery(Struct, frozen=True, kw_only=True):
-    """Points of the seconds `start_s` to `end_s`, both included. `step_s` is the length of a bucket; None returns the
-    points as they came. With `instant` the whole time is one bucket."""
+    """Selects points of the seconds `start_s` to `end_s`, both included. `step_s` is the length of a bucket;
+    None returns the points as recorded. With `instant` the whole period is one bucket."""
 
     metric: str
     start_s: int
@@ -34,12 +34,12 @@ class MetricQuery(Struct, frozen=True, kw_only=True):
 
     @property
     def until_ns(self) -> int:
-        """The first nanosecond that is not asked for."""
+        """The first nanosecond after the period."""
         return (self.end_s + 1) * NS
 
 
 def metric_query(metric: str, request: QueryMetricsRequest, now_s: int) -> MetricQuery:
-    """Raises QueryInvalid."""
+    """Parses the query. Raises QueryInvalid."""
     if not metric or len(metric) > MAX_NAME_CHARACTERS:
         raise QueryInvalid(
             f"metric_name has {len(metric)} characters; it must have 1 to {MAX_NAME_CHARACTERS}."

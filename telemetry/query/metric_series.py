@@ -1,7 +1,8 @@
-"""Series of a metric, put together from what its streams gave: one for each set of labels.
+"""Merges the streams of a metric into series: one for each set of labels.
 
-A stream is what one sender sends under one name, unit and set of labels. Several streams may have the same labels
-(the server that two processes report, a process before and after its restart): they are one series.
+A stream holds the points of one sender under one name, unit and set of labels. Several streams may have the
+same labels (a server reported by two processes, a process before and after its restart): they form one
+series.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from msgspec import Struct
 from schemas.api.telemetry import MetricDataPoint, MetricLabel, MetricSeries
 
 Way = Literal["sum", "mean", "last"]
-"""How streams of one series become one value: they add up, they are averaged by their weights, the latest counts."""
+"""How the streams of one series are combined into one value: summed, averaged by weight, or the latest
+one."""
 
 
 class Stream(Struct, frozen=True):
-    """`labels` are texts, as matchers and answers have them."""
+    """`labels` are texts, as used in matchers and responses."""
 
     labels: tuple[tuple[str, str], ...]
     unit: str
@@ -29,8 +31,8 @@ class Stream(Struct, frozen=True):
 
 
 class Part(NamedTuple):
-    """What a stream gave for the time `at_s`; nothing where `weight` is 0. `weight` says how much of a `mean` it is,
-    `last_ns` when it was given last."""
+    """A stream's value for the time `at_s`; none if `weight` is 0. `weight` is its weight in a `mean`,
+    `last_ns` the time of its last point."""
 
     stream: int
     at_s: int
@@ -40,7 +42,7 @@ class Part(NamedTuple):
 
 
 class RawPoint(NamedTuple):
-    """A point as it came."""
+    """A point as recorded."""
 
     stream: int
     time_ns: int
@@ -48,7 +50,7 @@ class RawPoint(NamedTuple):
 
 
 def merged(metric: str, streams: Mapping[int, Stream], parts: Iterable[Part]) -> list[MetricSeries]:
-    """A point for each series and time. Where a metric changed its type, the type that came last counts."""
+    """Returns one point per series and time. If a metric changed its type, the latest type is used."""
     series: defaultdict[tuple[tuple[str, str], ...], defaultdict[int, list[Part]]]
     series = defaultdict(lambda: defaultdict(list))
     for part in parts:
@@ -60,10 +62,8 @@ def merged(metric: str, streams: Mapping[int, Stream], parts: Iterable[Part]) ->
     ]
 
 
-def as_they_came(
-    metric: str, streams: Mapping[int, Stream], points: Iterable[RawPoint]
-) -> list[MetricSeries]:
-    """Every point, in the order of time."""
+def raw_series(metric: str, streams: Mapping[int, Stream], points: Iterable[RawPoint]) -> list[MetricSeries]:
+    """Returns every point, ordered by time."""
     series: defaultdict[tuple[tuple[str, str], ...], list[RawPoint]] = defaultdict(list)
     for point in points:
         series[streams[point.stream].labels].append(point)
@@ -101,14 +101,14 @@ def _point(at_s: int, parts: list[Part], streams: Mapping[int, Stream]) -> Metri
 
 
 def number(value: float) -> float | str:
-    """The value as JSON can say it; what is no number is a text."""
+    """Returns the value for JSON; NaN and the infinities become texts."""
     if isinstance(value, int) or math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def labels_of(attributes: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Attributes as labels, sorted by name: texts as they are, anything else as its JSON."""
+    """Converts attributes to labels, sorted by name: texts are unchanged, other values become their JSON."""
     return tuple((name, label_text(attributes[name])) for name in sorted(attributes))
 
 

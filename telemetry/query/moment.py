@@ -1,4 +1,4 @@
-"""Moments as text (RFC 3339) and as nanoseconds since 1970."""
+"""Converts times between text (RFC 3339) and nanoseconds since 1970."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ _DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 class Moment(NamedTuple):
-    """Nanoseconds since 1970, and how many of them the text leaves open: 1,000 where it has six decimals or fewer."""
+    """Nanoseconds since 1970, and the resolution of the text in nanoseconds: 1,000 for six decimals or
+    fewer."""
 
     ns: int
     open_ns: int
 
 
 def moment(text: str) -> Moment | None:
-    """The moment of an RFC 3339 text; None where it is none. An offset is required: times without one mean a
-    different moment to everyone."""
+    """Parses an RFC 3339 text; None if it is invalid. An offset is required: times without one are
+    ambiguous."""
     found = _RFC3339.fullmatch(text)
     if found is None:
         return None
@@ -48,7 +49,8 @@ def _days_in(year: int, month: int) -> int:
 
 
 def _days(year: int, month: int, day: int) -> int:
-    """Days since 1970 in the proleptic Gregorian calendar, counted in eras of 400 years from 1 March of year 0."""
+    """Returns the days since 1970 in the proleptic Gregorian calendar, in eras of 400 years from 1 March of
+    year 0."""
     year -= month <= 2
     era, of_era = divmod(year, 400)
     of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1

@@ -1,4 +1,4 @@
-"""Parses the filters of a request: which field each is about, and what it is compared with."""
+"""Parses the filters of a request: the field of each one, and the compared value."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from telemetry.query.moment import moment
 MAX_FILTERS = 64
 MAX_KEY_CHARACTERS = 4_096
 MAX_VALUE_BYTES = 65_536
-"""Of a value as JSON text."""
+"""Maximum size of a value as JSON text, in bytes."""
 MAX_PARTS = 256
-"""Values of all filters of a request together, those within arrays and objects included: each is compared on its own."""
+"""Maximum number of values in all filters of a request, including nested ones: each is compared
+separately."""
 
 KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
 """Kinds of spans by their number in OTLP."""
@@ -26,7 +27,7 @@ STATUSES = ("ok", "error")
 ID_DIGITS: dict[NumberField, int] = {"trace_id": 32, "span_id": 16}
 
 NamedField = Callable[[QueryCondition, str], SpanFilter]
-"""Parses the condition on one field; the text says where it stands in the request. Raises QueryInvalid."""
+"""Parses the condition on one field; the text is its place in the request. Raises QueryInvalid."""
 
 _ATTRIBUTES, _RESOURCE = "attributes.", "resource."
 _DIGITS = "0123456789abcdef"
@@ -39,8 +40,9 @@ def parse_filters(
     own: Mapping[str, NamedField] | None = None,
     prefixes: Mapping[str, Literal["body"]] | None = None,
 ) -> tuple[SpanFilter, ...]:
-    """The filters of a request. `own` are the fields that have names of their own, those of spans by default; a key
-    that begins with one of `prefixes` is a key within that field. Raises QueryInvalid, naming the filter by its place."""
+    """Parses the filters of a request. `own` are the fields with names of their own, by default those of
+    spans; a key that begins with one of `prefixes` is a key within that field. Raises QueryInvalid, naming
+    the place of the filter."""
     own = FIELDS if own is None else own
     if conditions is None:
         return ()
@@ -96,7 +98,8 @@ def check_value(condition: QueryCondition, where: str) -> None:
 
 
 def _parts(value: Any) -> int:
-    """How many values there are in it, itself included; counted without recursion, however deep it is."""
+    """Returns the number of values in it, including itself; without recursion, because it may be deeply
+    nested."""
     count, waiting = 0, [value]
     while waiting:
         one = waiting.pop()
@@ -109,7 +112,7 @@ def _parts(value: Any) -> int:
 
 
 def _always(parsed: NamedField) -> NamedField:
-    """For a field that is never missing: a null value is met by none, or with `ne` by all."""
+    """Wraps the parser of a field that is never missing: null matches nothing, or everything with `ne`."""
 
     def parsed_or_null(condition: QueryCondition, where: str) -> SpanFilter:
         if condition.value is not None:
@@ -145,12 +148,12 @@ def _duration(condition: QueryCondition, where: str) -> NumberFilter:
         raise QueryInvalid(
             f"{where}.value: span.duration_ms is a number of milliseconds, not {kind_of(value)}."
         )
-    # A duration in whole nanoseconds, divided by 10^6, comes back from its nearest float by rounding.
+    # A duration in whole nanoseconds, divided by 10^6, is restored from its nearest float by rounding.
     return _compared("duration", condition, *_bounded(_scaled(value, 1_000_000), 1))
 
 
 def compared_time(field: NumberField, condition: QueryCondition, where: str) -> NumberFilter:
-    """A filter on a time in nanoseconds. Raises QueryInvalid for a value that is not a time."""
+    """Returns a filter on a time in nanoseconds. Raises QueryInvalid for a value that is not a time."""
     value = condition.value
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _compared(field, condition, *_bounded(_scaled(value, _NS), 1_000))
@@ -160,7 +163,7 @@ def compared_time(field: NumberField, condition: QueryCondition, where: str) -> 
             f"{where}.value: {condition.key} is a time such as '2026-01-31T12:00:00.000000Z' or a number of seconds "
             f"since 1970, not {shown(value)}."
         )
-    # Times are shown with microseconds: what is equal to one that was shown began within that microsecond.
+    # Times are returned with microseconds: a time equal to a returned one began within that microsecond.
     return _compared(field, condition, *_bounded(found.ns - found.ns % found.open_ns, found.open_ns))
 
 
@@ -169,7 +172,7 @@ def _scaled(value: float, factor: int) -> int:
 
 
 def _bounded(value: int, open_ns: int) -> tuple[int, int]:
-    """The first and the last nanosecond of `value`, within 64 bits and one beyond."""
+    """Returns the first and the last nanosecond of `value`, limited to one beyond the 64-bit range."""
     return max(_LEAST - 1, min(_MOST + 1, value)), max(_LEAST - 1, min(_MOST + 1, value + open_ns - 1))
 
 
@@ -183,7 +186,7 @@ def _compared(field: NumberField, condition: QueryCondition, first: int, last: i
 
 
 def id_filter(field: NumberField, condition: QueryCondition, where: str) -> NumberFilter:
-    """Ids compare as their lower-case hexadecimal text; all are of one length, so that is a range of numbers."""
+    """Ids compare as lower-case hexadecimal text; all have the same length, so this is a range of numbers."""
     text = text_of(condition.value, where, condition.key).lower()
     digits = ID_DIGITS[field]
     most = 16**digits - 1
@@ -198,7 +201,7 @@ def id_filter(field: NumberField, condition: QueryCondition, where: str) -> Numb
 
 
 def _ids_below(text: str, digits: int) -> int:
-    """How many of the ids with so many digits come before `text` in the order of texts."""
+    """Returns how many of the ids with this many digits sort before `text` as texts."""
     number = 0
     for place in range(digits):
         if place == len(text):
@@ -207,12 +210,12 @@ def _ids_below(text: str, digits: int) -> int:
         number = (number << 4) + smaller
         if text[place] not in _DIGITS:
             return number << 4 * (digits - place - 1)
-    # A longer text comes behind the id that it begins with.
+    # A longer text sorts after the id that is its prefix.
     return number + (len(text) > digits)
 
 
 def text_of(value: Any, where: str, key: str) -> str:
-    """A value that has to be a text. Raises QueryInvalid."""
+    """Returns a value that must be a text. Raises QueryInvalid."""
     if not isinstance(value, str):
         raise QueryInvalid(f"{where}.value: {key} is a text, not {kind_of(value)}.")
     if len(value.encode()) > MAX_VALUE_BYTES:
@@ -221,12 +224,12 @@ def text_of(value: Any, where: str, key: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value for an error text."""
+    """Formats a value for an error text."""
     return repr(value[:60]) if isinstance(value, str) else kind_of(value)
 
 
 def kind_of(value: Any) -> str:
-    """The JSON type of a value, for an error text."""
+    """Returns the JSON type of a value, for an error text."""
     match value:
         case None:
             return "null"

@@ -1,4 +1,4 @@
-"""What a query of traces or spans asks for: limits, order, depth, attributes."""
+"""Parses queries of traces and spans: limits, order, depth, attributes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from telemetry.query.errors import QueryInvalid
 from telemetry.query.parse_filters import MAX_KEY_CHARACTERS, parse_filters
 
 TRACES = 100
-"""Traces that are returned where no limit is given."""
+"""The default limit of returned traces."""
 MAX_ATTRIBUTES = 1_024
 ORDERS = get_args(TraceOrder)
 NEWEST_FIRST = (OrderKey("start_time", descending=True),)
@@ -19,11 +19,11 @@ _FAR = 2**31
 
 
 Nearest = Callable[[str, Iterable[str]], str]
-"""Finds the known name that an unknown one was probably meant to be; empty if none is near."""
+"""Finds the known name most similar to an unknown one; empty if none is similar enough."""
 
 
 def trace_query(request: QueryTracesRequest, nearest: Nearest) -> TraceQuery:
-    """Raises QueryInvalid."""
+    """Parses a query of traces. Raises QueryInvalid."""
     return TraceQuery(
         filters=parse_filters(request.attribute_filters),
         order=_order(request.order_by, nearest),
@@ -33,7 +33,7 @@ def trace_query(request: QueryTracesRequest, nearest: Nearest) -> TraceQuery:
 
 
 def checked_limit(limit: int | None, default: int) -> int | None:
-    """How many to return; None for all. Raises QueryInvalid."""
+    """Returns the number of results to return; None for all. Raises QueryInvalid."""
     if limit is None:
         return default
     if limit < -1:
@@ -42,7 +42,7 @@ def checked_limit(limit: int | None, default: int) -> int | None:
 
 
 def checked_offset(offset: int | None) -> int:
-    """How many to skip. Raises QueryInvalid."""
+    """Returns the number of results to skip. Raises QueryInvalid."""
     if offset is not None and offset < 0:
         raise QueryInvalid(f"offset is {offset}; it must be 0 or more.")
     return min(offset or 0, _FAR)
@@ -75,7 +75,7 @@ def _choices() -> str:
 
 
 def checked_depth(max_depth: int | None) -> int | None:
-    """Levels to return, 1 for the span alone; None for all. Raises QueryInvalid."""
+    """Returns the number of levels to return, 1 for the span alone; None for all. Raises QueryInvalid."""
     if max_depth is not None and max_depth < 1:
         raise QueryInvalid(
             f"max_depth is {max_depth}; it must be 1 (the span alone) or more, or absent for all."
@@ -84,7 +84,7 @@ def checked_depth(max_depth: int | None) -> int | None:
 
 
 def wanted_attributes(names: Sequence[str] | None, field: str) -> tuple[str, ...]:
-    """The attributes to return, each once; none stands for all. Raises QueryInvalid."""
+    """Returns the attributes to return, without duplicates; empty means all. Raises QueryInvalid."""
     wanted = tuple(dict.fromkeys(names or ()))
     if len(wanted) > MAX_ATTRIBUTES:
         raise QueryInvalid(f"{field} holds {len(wanted)} names; at most {MAX_ATTRIBUTES} can be chosen.")

@@ -1,5 +1,5 @@
-"""Which spans are descendants of others, whatever their parents say: cycles, spans that are their own parents, parents that
-are missing. A recursive query over such spans would not end."""
+"""Finds the descendants of spans, for any parents: cycles, spans that are their own parents, missing parents.
+A recursive query over such spans would not terminate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ K = TypeVar("K", bound=Hashable)
 
 
 class Link(NamedTuple, Generic[K]):
-    """A span and its parent; keys are whatever tells spans apart. `start_ns` orders the children of one parent."""
+    """A span and its parent; keys are any unique ids. `start_ns` orders the children of one parent."""
 
     span: K
     parent: K | None
@@ -19,7 +19,8 @@ class Link(NamedTuple, Generic[K]):
 
 
 class Descendants(NamedTuple, Generic[K]):
-    """Spans with their level: 1 for those that were asked for. `complete` unless there were more than allowed."""
+    """Spans with their level: 1 for the requested ones. `complete` is false if there were more than
+    allowed."""
 
     levels: dict[K, int]
     complete: bool
@@ -28,10 +29,12 @@ class Descendants(NamedTuple, Generic[K]):
 def descendants(
     links: Iterable[Link[K]], tops: Sequence[K], max_depth: int | None, max_spans: int
 ) -> Descendants[K]:
-    """The spans `tops` and the descendants of them, level by level, each span once, at most `max_spans` of them.
+    """Returns the spans `tops` and their descendants, level by level, each span once, at most `max_spans` of
+    them.
 
-    `max_depth` 1 is `tops` alone, None is everything. `tops` are in it whether or not `links` has them. Where one of
-    them is a descendant of another, the descendants of it reaches as far as from the nearer one.
+    `max_depth` 1 means `tops` alone, None means everything. `tops` are included whether or not `links`
+    contains them. If one of them is a descendant of another, its own descendants are counted from the nearer
+    one.
     """
     levels = dict.fromkeys(tops[:max_spans], 1)
     complete = len(set(tops)) <= max_spans

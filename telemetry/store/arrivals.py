@@ -12,7 +12,7 @@ from msgspec import Struct
 from projections.telemetry_build import Arrival
 from telemetry.log.port import Entry, TelemetryLog, TelemetryLogError
 from telemetry.store.decoding import Decoder
-from telemetry.wire.decoded import Decoded, Wanted
+from telemetry.wire.decoded import Decoded, ReadScope
 from telemetry.wire.refusals import Refused
 
 logger = logging.getLogger("replaystack.telemetry")
@@ -68,10 +68,10 @@ class Arrivals:
         else:
             applied()
 
-    def last_with(self, wanted: Wanted | None) -> int:
+    def last_with(self, scope: ReadScope | None) -> int:
         """The position that a reader of what is in the log by now has to wait for, if it wants that of it."""
         head = self._log.head()
-        if wanted is None:
+        if scope is None:
             return head
         with self._lock:
             last = 0
@@ -79,7 +79,7 @@ class Arrivals:
                 kept = self._kept.get(position)
                 if kept is None:
                     return head
-                if kept.decoded.holds(wanted):
+                if kept.decoded.holds(scope):
                     last = position
             return last
 

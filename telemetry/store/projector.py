@@ -11,7 +11,7 @@ from telemetry.log.port import TelemetryLog
 from telemetry.store.arrivals import Arrivals
 from telemetry.store.decoding import Decoder
 from telemetry.store.telemetry_file import TelemetryFile
-from telemetry.wire.decoded import Decoded, Wanted
+from telemetry.wire.decoded import Decoded, ReadScope
 
 
 class Projector:
@@ -52,10 +52,10 @@ class Projector:
         """Hands over a request that is durable, as `Arrivals.offer`."""
         self._arrivals.offer(position, decoded, applied)
 
-    async def reached(self, wanted: Wanted | None = None, timeout_s: float = 30.0) -> None:
+    async def reached(self, scope: ReadScope | None = None, timeout_s: float = 30.0) -> None:
         """Returns once everything that is in the log by now is in the tables, or everything that is wanted of it.
         Raises ViewBehind."""
-        await self._follower.reached(self._arrivals.last_with(wanted), timeout_s)
+        await self._follower.reached(self._arrivals.last_with(scope), timeout_s)
 
     async def rewritten(self) -> None:
         """As `Follower.rewritten`."""

@@ -25,7 +25,7 @@ from telemetry.store.decoding import Decoder, DecodingProcess
 from telemetry.store.intake import Intake
 from telemetry.store.projector import Projector
 from telemetry.store.upkeep import Upkeep
-from telemetry.wire.decoded import Wanted
+from telemetry.wire.decoded import ReadScope
 
 logger = logging.getLogger("replaystack.telemetry")
 
@@ -117,10 +117,10 @@ class TelemetryStore:
         """Takes a request in protobuf that was made here; another thread than the loop's. Blocks until it is durable."""
         self.intake.take_from_thread(Content(signal), request)
 
-    async def reached(self, wanted: Wanted | None = None) -> None:
+    async def reached(self, scope: ReadScope | None = None) -> None:
         """Returns once everything that is durable by now can be read, or everything that is wanted of it. Raises
         ViewBehind."""
-        await self._projector.reached(wanted)
+        await self._projector.reached(scope)
 
     async def erase(self, deleted: Sequence[Erasable]) -> Erased:
         """Removes from log and tables what the server captured on spans of `deleted` things, and what a damaged log has

@@ -1,1 +1,1 @@
-"""OTLP on the wire: decoding requests to rows, and the answers to them."""
+"""The OTLP wire format: decodes requests to rows, and encodes the responses."""

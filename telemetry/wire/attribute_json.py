@@ -1,8 +1,9 @@
-"""Attributes of protobuf requests as JSON text, the form in which they are stored, searched and shown.
+"""Converts attributes of protobuf requests to JSON text, the form in which they are stored, searched and
+returned.
 
-Values keep their types: integers have no point and floats have one (or an exponent), NaN and the infinities are the
-strings "NaN", "Infinity", "-Infinity", bytes are base64, a missing value is null. Of keys that are there twice the
-last one counts.
+Values keep their types: integers have no decimal point and floats have one (or an exponent), NaN and the
+infinities are the strings "NaN", "Infinity", "-Infinity", bytes are base64, a missing value is null. If a key
+occurs twice, the last value is used.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from telemetry.wire.message_count import check_values
 from telemetry.wire.refusals import Malformed
 
 SEPARATOR = b"\x1e"
-"""Between the fragments of a row; JSON text never holds it."""
+"""Separates the fragments of a row; JSON text never contains it."""
 
 MAX_KNOWN = 65_536
 MAX_KNOWN_BYTES = 160
-"""What is remembered is bounded: attributes whose fragments have at most so many bytes, at most so many of them (25 MB
-in all, 45 at most)."""
+"""Bounds of the cache: attributes whose fragments are at most this long, in bytes, and at most that many of
+them (about 25 MB, 45 MB at most)."""
 
 _encode = msgspec.json.Encoder().encode
 _SHORT = 0x80
@@ -30,7 +31,8 @@ _MAX_KNOWN_KEYS = 16_384
 
 
 class Attributes(dict[bytes, tuple[bytes, bytes]]):
-    """From an encoded `KeyValue` to its key and its fragment `"key":value`, both JSON text. Raises Malformed."""
+    """Maps an encoded `KeyValue` to its key and its fragment `"key":value`, both JSON text. Raises
+    Malformed."""
 
     def __missing__(self, encoded: bytes) -> tuple[bytes, bytes]:
         found = _simple(encoded) or _any(encoded)
@@ -41,12 +43,12 @@ class Attributes(dict[bytes, tuple[bytes, bytes]]):
         return found
 
     def fragments(self, encoded: Any) -> dict[bytes, bytes]:
-        """Of a list of encoded attributes, by key."""
+        """Returns the fragments of a list of encoded attributes, by key."""
         return dict(map(self.__getitem__, encoded))
 
 
 class _Keys(dict[bytes, bytes]):
-    """JSON text of keys; of those that are used again and again."""
+    """Caches the JSON text of keys."""
 
     def __missing__(self, key: bytes) -> bytes:
         text = text_json(key)
@@ -60,8 +62,8 @@ _keys = _Keys()
 
 
 def _simple(encoded: bytes) -> tuple[bytes, bytes] | None:
-    """Short attributes as every sender writes them, 0.8 instead of 2.2 us: key, then value, each below 128 bytes. None
-    for all others."""
+    """Decodes short attributes as all senders encode them, in 0.8 instead of 2.2 us: key, then value, each
+    shorter than 128 bytes. Returns None for all others."""
     size = len(encoded)
     if size < 6 or encoded[0] != 0x0A or encoded[1] >= _SHORT:
         return None
@@ -84,7 +86,7 @@ def _simple(encoded: bytes) -> tuple[bytes, bytes] | None:
 
 
 def _varint(encoded: bytes, start: int) -> int | None:
-    """The 64-bit integer that ends with `encoded`; None where it does not."""
+    """Returns the 64-bit integer that ends with `encoded`; None if none does."""
     number = 0
     for shift, byte in enumerate(encoded[start:]):
         number |= (byte & 0x7F) << (7 * shift)
@@ -92,7 +94,7 @@ def _varint(encoded: bytes, start: int) -> int | None:
             if start + shift + 1 != len(encoded) or shift > 8:
                 return None
             return number
-    # Negative ones take ten bytes.
+    # Negative integers take ten bytes.
     return None
 
 
@@ -118,7 +120,7 @@ def text_json(utf8: bytes) -> bytes:
 
 
 def value_json(value: Any) -> bytes:
-    """JSON text of an `AnyValue`."""
+    """Returns the JSON text of an `AnyValue`."""
     kind = value.WhichOneof("value")
     match kind:
         case "string_value":
@@ -139,7 +141,7 @@ def value_json(value: Any) -> bytes:
 
 
 def object_json(pairs: dict[bytes, Any]) -> bytes:
-    """JSON text of an object; of `KeyValue`s by the JSON text of their keys."""
+    """Returns the JSON text of an object. `pairs` maps the JSON text of keys to encoded values."""
     return b"{%b}" % b",".join([b"%b:%b" % (key, value_json(pair.value)) for key, pair in pairs.items()])
 
 
@@ -150,5 +152,5 @@ def float_json(value: float) -> bytes:
 
 
 def joined(fragments: dict[bytes, bytes]) -> bytes:
-    """An object's JSON text."""
+    """Returns the JSON text of an object with these fragments."""
     return b"{%b}" % b",".join(fragments.values())

@@ -1,4 +1,4 @@
-"""Log records of a request as rows."""
+"""Decodes the log records of a request to rows."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Records = tuple[Sequence[Any], ...]
 
 
 def decode(form: Form, request: Any) -> Decoded:
-    """`form` is how the request is written. Raises Malformed, TooLarge."""
+    """Decodes a request in the given form. Raises Malformed, TooLarge."""
     origins, rejections, limit = Origins(form), Rejections(), RowLimit()
     rows = _Rows(form)
     for of_resource in request.resource_logs or ():
@@ -54,7 +54,8 @@ def decode(form: Form, request: Any) -> Decoded:
 
 
 def _checked(form: Form, records: Records, rejections: Rejections) -> Records:
-    """The records with ids and times as they are stored, without those whose ids or times are none."""
+    """Returns the records with ids and times in their stored form, without those with invalid ids or
+    times."""
     traces, spans = form.ids(records[0]), form.ids(records[1])
     times, observed = form.numbers(records[2]), form.numbers(records[3])
     checked = (traces, spans, times, observed, *records[4:])

@@ -1,7 +1,7 @@
-"""Points of metrics as rows, and the streams that they belong to.
+"""Decodes the points of metrics to rows, and the streams that they belong to.
 
-A stream is what one sender sends under one name, unit and set of labels, as one kind of metric. It is known by a hash of
-all that, so that no one has to be asked for its number.
+A stream is the series of points that one sender sends under one name, unit and set of labels, as one kind of
+metric. It is identified by a hash of all of these, so that no id has to be looked up.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _INT64 = range(-(2**63), 2**63)
 
 
 class _Metric(NamedTuple):
-    """What the points of a metric have in common. `kind` is one of KINDS, `temporality` of `delta`, `cumulative`, or
-    empty."""
+    """The common properties of the points of a metric. `kind` is one of KINDS, `temporality` is `delta`,
+    `cumulative` or empty."""
 
     name: bytes
     description: bytes
@@ -42,7 +42,7 @@ class _Metric(NamedTuple):
 
 
 def decode(form: Form, request: Any) -> Decoded:
-    """`form` is how the request is written. Raises Malformed, TooLarge."""
+    """Decodes a request in the given form. Raises Malformed, TooLarge."""
     rows = _Rows(form)
     for of_resource in request.resource_metrics or ():
         origin = Origin(rows.origins, of_resource)
@@ -72,7 +72,7 @@ class _Rows:
         try:
             common = self._common(metric, kind, data)
         except Unfit as problem:
-            # One without points is counted too, since its sender should know.
+            # A metric without points is counted too, so that its sender is informed.
             self._rejections.add(str(problem), max(1, len(points)))
             return
         identities: dict[bytes, int] = {}
@@ -119,7 +119,7 @@ class _Rows:
     def _add_point(
         self, common: _Metric, point: Any, identities: dict[bytes, int], origin: Origin, of_scope: Any
     ) -> None:
-        """`identities` are those of the metric's streams by their labels. Raises Unfit."""
+        """`identities` maps labels to the metric's streams. Raises Unfit."""
         form, kind = self._form, common.kind
         if form.number(point.flags) & _NO_RECORDED_VALUE:
             return

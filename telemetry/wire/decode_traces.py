@@ -1,7 +1,7 @@
-"""Spans of a request as rows.
+"""Decodes the spans of a request to rows.
 
-9 us a span of 12 attributes (protobuf; JSON 11 us). Walking over messages that are
-decoded in full takes 14 us.
+Takes 9 us per span of 12 attributes (protobuf; JSON 11 us). Iterating over completely decoded messages would
+take 14 us.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ Spans = tuple[Sequence[Any], ...]
 
 
 def decode(form: Form, request: Any) -> Decoded:
-    """`form` is how the request is written. Raises Malformed, TooLarge."""
+    """Decodes a request in the given form. Raises Malformed, TooLarge."""
     origins, rejections, limit = Origins(form), Rejections(), RowLimit()
     rows = _Rows(form, limit)
     for of_resource in request.resource_spans or ():
@@ -70,7 +70,7 @@ def decode(form: Form, request: Any) -> Decoded:
 
 
 def _checked(form: Form, spans: Spans, rejections: Rejections) -> Spans:
-    """The spans with ids and times as they are stored, without those that have none."""
+    """Returns the spans with ids and times in their stored form, without those with invalid ones."""
     traces, own, parents = form.ids(spans[0]), form.ids(spans[1]), form.ids(spans[2])
     starts, ends = form.numbers(spans[3]), form.numbers(spans[4])
     checked = (traces, own, parents, starts, ends, *spans[5:])
@@ -109,7 +109,7 @@ def _problem(trace: bytes, own: bytes, parent: bytes, start_ns: int, end_ns: int
 
 
 class _Rows:
-    """Columns that grow."""
+    """The columns of the rows, which grow with each group of spans."""
 
     def __init__(self, form: Form, limit: RowLimit) -> None:
         self.count = 0
@@ -148,7 +148,7 @@ class _Rows:
         self.count += count
 
     def _several(self, values: Sequence[Any], text_of: Callable[[Any], bytes]) -> list[bytes]:
-        """Of each span its JSON text, empty where it has none."""
+        """Returns the JSON text of each span; empty for a span without values."""
         if not any(values):
             return [b""] * len(values)
         made = []

@@ -1,4 +1,4 @@
-"""A request, decoded and checked: rows for tables, and what was left out of them."""
+"""A decoded and validated request: rows by table, and the number and reason of rejected ones."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ MAX_COUNT = 2**32 - 1
 _TRACES, _SPANS = list(SPANS).index("trace_id"), list(SPANS).index("span_id")
 
 
-class Wanted(Struct, frozen=True):
-    """What a reader is going to read: the spans of a trace, those with an id, or metrics."""
+class ReadScope(Struct, frozen=True):
+    """What a reader will read: the spans of a trace, those with an id, or metrics."""
 
     trace: UUID | None = None
     span: int | None = None
@@ -30,7 +30,8 @@ class Wanted(Struct, frozen=True):
 
 
 class Decoded(Struct, array_like=True):
-    """`batches` by the table they are for. `reason` says why `rejected` spans, points or records are not among them."""
+    """`batches` maps tables to rows. `reason` is why `rejected` spans, points or records are not among
+    them."""
 
     accepted: int
     rejected: int
@@ -38,24 +39,24 @@ class Decoded(Struct, array_like=True):
     batches: dict[str, Batch]
 
     def size(self) -> int:
-        """Bytes, about."""
+        """The approximate size in bytes."""
         return sum([batch.size() for batch in self.batches.values()])
 
-    def holds(self, wanted: Wanted) -> bool:
-        """Whether it has anything of what is wanted."""
-        if wanted.metrics and "streams" in self.batches:
+    def holds(self, scope: ReadScope) -> bool:
+        """Returns whether it contains any rows in the scope."""
+        if scope.metrics and "streams" in self.batches:
             return True
         batch = self.batches.get("spans")
         if batch is None:
             return False
         traces, spans = batch.buffers[_TRACES], batch.buffers[_SPANS]
-        if wanted.trace is not None and _has(traces, wanted.trace.bytes):
+        if scope.trace is not None and _has(traces, scope.trace.bytes):
             return True
-        return wanted.span is not None and _has(spans, wanted.span.to_bytes(8, sys.byteorder))
+        return scope.span is not None and _has(spans, scope.span.to_bytes(8, sys.byteorder))
 
 
 class Rejections:
-    """What is not taken, and why: the first reasons that there are."""
+    """The number of rejected rows, and the first reasons."""
 
     MAX_REASONS = 4
 
@@ -74,8 +75,8 @@ class Rejections:
 
 
 class Origins:
-    """The resources and scopes that the rows of a request name. Their ids are hashes of what they are, so that no one
-    has to be asked for one."""
+    """The resources and scopes to which the rows of a request refer. Their ids are hashes of their content,
+    so that no id has to be looked up."""
 
     def __init__(self, form: Form) -> None:
         self._form = form
@@ -83,7 +84,7 @@ class Origins:
         self._scopes: dict[int, tuple[bytes, bytes, bytes, bytes, int]] = {}
 
     def resource(self, resource: Any, schema_url: str | None) -> int:
-        """Its id."""
+        """Adds the resource and returns its id."""
         attributes, dropped = self._form.resource(resource)
         made = (joined(attributes), (schema_url or "").encode(), dropped)
         return _remembered(self._resources, made)
@@ -123,8 +124,8 @@ class Origins:
 
 
 class Origin:
-    """Where rows of one resource come from. Resource and scope are looked at when a row is kept, and each once: they
-    may be as large as a request."""
+    """The origin of rows: a resource and a scope. Both are decoded only when a row is kept, and only once,
+    because they may be as large as a request."""
 
     def __init__(self, origins: Origins, of_resource: Any) -> None:
         self._origins = origins
@@ -134,7 +135,7 @@ class Origin:
         self._scope_id = 0
 
     def ids(self, of_scope: Any) -> tuple[int, int]:
-        """Of the resource and of the scope."""
+        """Returns the ids of the resource and of the scope."""
         if self._resource_id is None:
             self._resource_id = self._origins.resource(
                 self._of_resource.resource, self._of_resource.schema_url
@@ -145,13 +146,13 @@ class Origin:
         return self._resource_id, self._scope_id
 
     def dialect(self, of_scope: Any) -> Dialect:
-        """The convention that the scope says it follows."""
+        """Returns the convention that the scope declares."""
         scope = self._origins.scope_name(of_scope.scope)
         return dialect_of(scope, of_scope.schema_url or self._of_resource.schema_url or "")
 
 
 def identity(parts: Any) -> int:
-    """A hash of 64 bits of bytes and numbers."""
+    """Returns a 64-bit hash of bytes and numbers."""
     digest = blake2b(digest_size=8)
     for part in parts:
         content = part if isinstance(part, bytes) else b"%d" % part
@@ -160,7 +161,7 @@ def identity(parts: Any) -> int:
 
 
 def _has(ids: bytes, wanted: bytes) -> bool:
-    """Whether one of `ids`, which lie behind one another, is the wanted one."""
+    """Returns whether `wanted` is one of `ids`, which are concatenated."""
     at = ids.find(wanted)
     while at >= 0 and at % len(wanted):
         at = ids.find(wanted, at + 1)

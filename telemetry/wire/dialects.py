@@ -1,8 +1,8 @@
-"""The conventions in which senders describe calls of models, and the columns that their attributes fill.
+"""The conventions by which senders describe model calls, and the columns that their attributes fill.
 
 - `current`: OpenTelemetry's GenAI conventions, https://github.com/open-telemetry/semantic-conventions-genai
-- `earlier`: the names that these had up to version 1.26 (tokens) and 1.36 (`gen_ai.system`)
-- `openllmetry`: Traceloop's additions to them, and the names of its own that it used before
+- `earlier`: the names of these conventions up to version 1.26 (tokens) and 1.36 (`gen_ai.system`)
+- `openllmetry`: Traceloop's additions to them, and the names that it used earlier
 - `openinference`: https://github.com/Arize-ai/openinference/blob/main/spec/semantic_conventions.md
 - `vercel`: the AI SDK's own attributes, https://ai-sdk.dev/docs/ai-sdk-core/telemetry
 """
@@ -81,11 +81,11 @@ SOURCES: Mapping[Dialect, Mapping[str, tuple[str, ...]]] = {
     "openinference": _OPENINFERENCE,
     "vercel": _VERCEL,
 }
-"""For each column the attributes that fill it, the first one that has a fitting value."""
+"""For each column the attributes that may fill it; the first one with a valid value is used."""
 
 ENTITY_NAME, ENTITY_KIND = "traceloop.entity.name", "traceloop.span.kind"
 ENTITY_COLUMNS: Mapping[str, str] = {"tool": "tool_name", "agent": "agent_name", "workflow": "agent_name"}
-"""Which column OpenLLMetry's name of an entity fills depends on the kind of the entity."""
+"""The column filled by OpenLLMetry's entity name, by the kind of the entity."""
 
 OPERATIONS: Mapping[str, Mapping[str, str]] = {
     "openinference.span.kind": {
@@ -113,7 +113,8 @@ OPERATIONS: Mapping[str, Mapping[str, str]] = {
         "ai.toolCall": "execute_tool",
     },
 }
-"""By attribute: its values that have a name among OpenTelemetry's operations; others are kept as they are."""
+"""For each attribute the values that correspond to an OpenTelemetry operation; other values are kept
+unchanged."""
 
 _PROVIDERS: Mapping[str, str] = {
     "aws": "aws.bedrock",
@@ -155,8 +156,8 @@ _VERSION = re.compile(r"https?://opentelemetry\.io/schemas/(\d{1,4})\.(\d{1,4})"
 
 
 def dialect_of(scope: str, schema_url: str) -> Dialect:
-    """The convention that a scope says it follows, by its name or by the version in its schema URL. Its attributes
-    count before those of other conventions on the same span."""
+    """Returns the convention that a scope declares, by its name or by the version in its schema URL. Its
+    attributes take precedence over those of other conventions on the same span."""
     if scope == "ai":
         return "vercel"
     for beginning, dialect in _SCOPES:
@@ -169,15 +170,15 @@ def dialect_of(scope: str, schema_url: str) -> Dialect:
 
 
 def provider_of(name: str, attribute: str) -> str:
-    """OpenTelemetry's name of a provider, from the value of an attribute of another convention; that of a provider it
-    does not know is kept as it is."""
+    """Converts the value of another convention's attribute to OpenTelemetry's name of the provider; unknown
+    providers keep their name."""
     lower = name.lower()
     while True:
         if lower in _PROVIDERS:
             return _PROVIDERS[lower]
         if lower in _WELL_KNOWN:
             return lower
-        # The AI SDK names the kind of model as well: `openai.chat`, `google.vertex.chat`.
+        # The AI SDK also includes the kind of model: `openai.chat`, `google.vertex.chat`.
         lower, dot, _ = lower.rpartition(".")
         if not dot or attribute != "ai.model.provider":
             return name

@@ -1,4 +1,5 @@
-"""Points of histograms, exponential histograms and summaries as rows, checked: what does not fit together is refused."""
+"""Decodes points of histograms, exponential histograms and summaries to rows; inconsistent points are
+rejected."""
 
 from __future__ import annotations
 
@@ -11,12 +12,13 @@ from telemetry.wire.form import Form
 from telemetry.wire.refusals import Unfit
 
 MAX_BUCKETS = 4096
-"""On one side. Senders have 160 by default; each is looked at when the point is read."""
+"""Maximum number of buckets on each side. Senders have 160 by default; each bucket is read with its point."""
 MAX_SCALE = 64
-"""In both directions: with 11 below 0 one bucket holds all doubles above 1, with 52 above each double has its own."""
+"""Limit in both directions: at -11 one bucket holds all doubles above 1, at 52 each double has its own
+bucket."""
 _INT32 = range(-(2**31), 2**31)
 
-# The bits of `held`, as `projections/sql/writes/histograms_arrive.sql` has them.
+# The bits of `held`, described in `projections/sql/writes/histograms_arrive.sql`.
 TOTAL, MINIMUM, MAXIMUM, BUCKETS, QUANTILES, EXPONENTIAL = 1, 2, 4, 8, 16, 32
 
 _NOTHING: dict[str, Any] = {
@@ -134,7 +136,8 @@ def _rise(bounds: Sequence[float]) -> bool:
 
 
 def _without_infinity(bounds: Sequence[float], counts: Sequence[int]) -> tuple[list[float], list[int]]:
-    """Some senders name the last bound, which every histogram has, and an empty bucket behind it."""
+    """Removes the infinite bound that some senders add, which every histogram has, and the empty bucket after
+    it."""
     if not _rise(bounds) or bounds[-1] != math.inf:
         raise Unfit("the bounds of a histogram are not numbers that rise")
     return list(bounds[:-1]), [*counts[:-2], counts[-2] + counts[-1]]

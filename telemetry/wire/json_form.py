@@ -1,4 +1,4 @@
-"""How requests in JSON are read: what differs from protobuf."""
+"""The JSON form of requests."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ _REQUESTS: dict[Signal, Any] = {
 }
 STATUS_CODES = ("STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR")
 MAX_OBJECTS = 2 * MAX_ROWS
-"""An attribute has two, in 30 bytes. Empty ones take 3 bytes with their comma, and 100 when they are decoded."""
+"""Maximum number of JSON objects. An attribute has two, in 30 bytes. Empty ones take 3 bytes, and 100 once
+decoded."""
 _OBJECT_BYTES = 3
 
 
 class _Attributes(dict[bytes, tuple[bytes, bytes]]):
-    """From the text of a `KeyValue` to its key and its fragment, as `attribute_json.Attributes`."""
+    """Maps the text of a `KeyValue` to its key and its fragment, like `attribute_json.Attributes`."""
 
     def __missing__(self, text: bytes) -> tuple[bytes, bytes]:
         pair = _decoded(_key_value, text, "An attribute")
@@ -67,7 +68,7 @@ class JsonForm:
             ids = [bytes.fromhex(value) if value else b"" for value in values]
         except ValueError:
             return [_id(value) for value in values]
-        # `fromhex` passes over blanks.
+        # `fromhex` ignores white space.
         if 2 * sum(map(len, ids)) != sum([len(value) for value in values if value]):
             return [_id(value) for value in values]
         return ids
@@ -157,7 +158,7 @@ class JsonForm:
 
 
 def _count(value: Any) -> int:
-    """Of 32 bits."""
+    """Returns a 32-bit number."""
     return min(max(whole(value), 0), MAX_COUNT) if value else 0
 
 
@@ -166,7 +167,7 @@ def _time(value: Any) -> int:
 
 
 def _enum(value: Any, names: Sequence[str]) -> int:
-    """0 for what has no name here."""
+    """Returns 0 for an unknown name."""
     if isinstance(value, str) and value in names:
         return names.index(value)
     if isinstance(value, str) and not value.isdigit():

@@ -1,4 +1,4 @@
-"""Values as OTLP's JSON writes them: 64-bit numbers as text, bytes in base64, attributes by the name of their type."""
+"""Values in OTLP's JSON: 64-bit numbers as text, bytes in base64, attributes by the name of their type."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from telemetry.wire.attribute_json import float_json
 from telemetry.wire.refusals import Malformed
 
 MAX_DEPTH = 48
-"""Values within values; protobuf's own limit, 100 messages within each other, is about the same."""
+"""Maximum nesting of values; protobuf's own limit, 100 nested messages, is about the same."""
 
 _encode = msgspec.json.Encoder().encode
 _MAX_DIGITS = 20
 _REAL = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?").fullmatch
 _NO_REALS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-# Behind an even number of backslashes, which are characters: a pair, or half of one.
+# After an even number of backslashes, which are escaped characters: a surrogate pair, or half of one.
 _SURROGATES = re.compile(
     rb"(?<!\\)((?:\\\\)*+)(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
 
 
 def value_json(value: otlp_json.AnyValue | None, depth: int = 0) -> bytes:
-    """JSON text of a value, as `attribute_json.value_json` writes it. Raises Malformed."""
+    """Returns the JSON text of a value, like `attribute_json.value_json`. Raises Malformed."""
     if value is None:
         return b"null"
     if value.string_value is not None:
@@ -46,7 +46,8 @@ def value_json(value: otlp_json.AnyValue | None, depth: int = 0) -> bytes:
 
 
 def _integer_json(value: str | float) -> bytes:
-    """JavaScript has one kind of numbers, and its SDK calls all that are whole integers: 1e+21 is a float here."""
+    """JavaScript has one number type, and its SDK sends all whole numbers as integers: here 1e+21 is a
+    float."""
     if not isinstance(value, str) and not -(2**63) <= value < 2**63:
         return float_json(real(value))
     return b"%d" % _int64(value)
@@ -64,10 +65,10 @@ def _nested(value: otlp_json.AnyValue, depth: int) -> bytes:
 
 
 def whole(value: Any) -> int:
-    """A number of 64 bits, with or without a sign; 0 for one that is missing. Raises Malformed."""
+    """Parses a 64-bit integer, with or without a sign; a missing value is 0. Raises Malformed."""
     if isinstance(value, str):
         digits = value[1:] if value.startswith("-") else value
-        # Other scripts have digits too, and `int` takes blanks and underscores.
+        # Other scripts have digits too, and `int` accepts white space and underscores.
         number = int(value) if digits.isdigit() and value.isascii() and len(digits) <= _MAX_DIGITS else None
     elif not value:
         return 0
@@ -79,7 +80,8 @@ def whole(value: Any) -> int:
 
 
 def wholes(values: Sequence[Any]) -> list[int]:
-    """As `whole`, of many. Most are texts of digits, which take a third of the time together. Raises Malformed."""
+    """Like `whole` for many values. Most are texts of digits, which are parsed together three times as fast.
+    Raises Malformed."""
     try:
         text = "".join(values)
         if text.isdigit() and text.isascii():
@@ -101,7 +103,7 @@ def _int64(value: Any) -> int:
 
 
 def real(value: Any) -> float:
-    """A double; 0 for one that is missing. Raises Malformed."""
+    """Parses a double; a missing value is 0. Raises Malformed."""
     if value is None:
         return 0.0
     if isinstance(value, str) and value in _NO_REALS:
@@ -116,7 +118,7 @@ def real(value: Any) -> float:
 
 
 def with_whole_characters(body: bytes) -> bytes:
-    """JSON text in which halves of surrogate pairs are replaced by U+FFFD: JavaScript writes them where it has cut a
+    """Replaces halves of surrogate pairs in JSON text by U+FFFD: JavaScript writes them if it has truncated a
     text within a character."""
     return _SURROGATES.sub(lambda found: found[0] if found[2] else found[1] + rb"\ufffd", body)
 
@@ -126,7 +128,7 @@ def _short(value: Any) -> str:
 
 
 def _bytes(text: str) -> bytes:
-    """Base64, with either alphabet and with or without padding."""
+    """Decodes base64, with either alphabet, with or without padding."""
     try:
         whole_text = text.replace("-", "+").replace("_", "/")
         return b64decode(whole_text + "=" * (-len(whole_text) % 4), validate=True)

@@ -1,7 +1,7 @@
-"""How many messages a request in protobuf holds, counted on the wire.
+"""Counts the messages of a protobuf request without decoding it.
 
-An empty span takes 2 bytes there, 176 when it is decoded, and almost none when a million of them are compressed: 20 KB
-become 2 GB. Only what is large is counted, 0.5 us for each message.
+An empty span takes 2 bytes encoded, 176 bytes decoded, and almost nothing if a million of them are
+compressed: 20 KB become 2 GB. Only large requests are counted; it takes 0.5 us per message.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from telemetry.wire import row_limit
 from telemetry.wire.row_limit import RowLimit
 
 Kind: TypeAlias = dict[int, "Kind"]
-"""A kind of messages: by the numbers of the fields that are counted, what is in them."""
+"""A kind of message: maps the numbers of the fields that are counted to the kinds of their content."""
 
 _ROW: Kind = {}
 _ROWS: Kind = {1: {2: {2: _ROW}}}
@@ -31,18 +31,18 @@ _VALUE |= {5: {1: _VALUE}, 6: {1: _ATTRIBUTE}}
 
 _MESSAGE_BYTES = 2
 _MAX_DEPTH = 100
-"""Of messages within each other; protobuf refuses more."""
+"""Maximum nesting of messages; protobuf rejects more."""
 _VARINT, _64_BITS, _BYTES, _32_BITS = 0, 1, 2, 5
 
 
 def check_rows(signal: Signal, body: bytes) -> None:
-    """Raises TooLarge for more rows than a request may have. What is no protobuf is not noticed here."""
+    """Raises TooLarge if a request has too many rows. Invalid protobuf is not detected here."""
     if len(body) > row_limit.MAX_ROWS * _MESSAGE_BYTES:
         _count(body, 0, len(body), _REQUESTS[signal], RowLimit(), 0)
 
 
 def check_values(encoded: bytes, *, is_attribute: bool = False) -> None:
-    """As `check_rows`, for the values within an `AnyValue` or a `KeyValue`."""
+    """Like `check_rows`, for the values within an `AnyValue` or a `KeyValue`."""
     if len(encoded) > row_limit.MAX_ROWS * _MESSAGE_BYTES:
         kind = _ATTRIBUTE if is_attribute else _VALUE
         _count(encoded, 0, len(encoded), kind, RowLimit("values in one attribute"), 0)
@@ -58,7 +58,7 @@ def _count(body: bytes, at: int, end: int, kind: Kind, limit: RowLimit, depth: i
 
 
 def _fields(body: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Of the message between two places: number, beginning and end of each field that is bytes."""
+    """Yields number, beginning and end of each length-delimited field of the message between two offsets."""
     while at < end:
         tag, at = _varint(body, at)
         kind = tag & 7
@@ -75,7 +75,7 @@ def _fields(body: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _varint(body: bytes, at: int) -> tuple[int, int]:
-    """Its value, and where it ends: behind the body where it does not."""
+    """Returns a varint and its end; the end is after the body if the varint is incomplete."""
     value = shift = 0
     while at < len(body):
         byte = body[at]

@@ -1,7 +1,7 @@
-"""OTLP's messages in JSON, as far as they are read. Attributes stay text until they are looked at.
+"""OTLP's messages in JSON, limited to the fields that are read. Attributes stay text until they are needed.
 
-Names are those of the protobuf messages. 64-bit integers come as numbers or as text, enumerations as numbers or by
-name, and null stands for what is not there.
+Names are those of the protobuf messages. 64-bit integers may be numbers or texts, enumerations numbers or
+names, and null means absent.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ Number = float | int | str | None
 
 
 class _Message(Struct, rename="camel", gc=False):
-    """Nothing of it holds itself, so that there is nothing to collect."""
+    """Instances contain no reference cycles, so garbage collection is not needed."""
 
 
 class AnyValue(_Message):

@@ -1,4 +1,4 @@
-"""Attributes that are columns of their own, whatever convention they follow (see `dialects.py`)."""
+"""Attributes with columns of their own, in all supported conventions (see `dialects.py`)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ Source = tuple[str, bytes, Callable[[bytes], Any]]
 
 
 def entity(fragments: Mapping[bytes, bytes]) -> tuple[str, bytes] | None:
-    """The column that the name of OpenLLMetry's entity, which the span has, fills, and that name. None if its kind is not known."""
+    """Returns the column that the span's OpenLLMetry entity name fills, and the name. None if its kind is
+    unknown."""
     if _ENTITY_KIND not in fragments:
         return None
     kind, name = _texts(fragments[_ENTITY_KIND]), _texts(fragments[ENTITY])
@@ -43,14 +44,14 @@ def entity(fragments: Mapping[bytes, bytes]) -> tuple[str, bytes] | None:
 
 
 ENTITY = msgspec.json.encode(ENTITY_NAME)
-"""The key of OpenLLMetry's entity as JSON text."""
+"""The key of OpenLLMetry's entity name as JSON text."""
 _ENTITY_KIND = msgspec.json.encode(ENTITY_KIND)
 
 
 class Promoted(Remembered[tuple[Any, ...], tuple[Source, ...]]):
-    """From a dialect and the keys of a span's attributes (JSON text), in one tuple, to the columns that they fill, with
-    the key of each and what converts its fragment to the value. Senders have few sets of keys; otherwise sets are
-    forgotten."""
+    """Maps a dialect and the keys of a span's attributes (JSON text), in one tuple, to the columns that they
+    fill, each with its key and the conversion from fragment to value. Senders use few sets of keys; the cache
+    is bounded for those that do not."""
 
     def __init__(self) -> None:
         super().__init__(_sources, _size, _MAX_KNOWN_BYTES)
@@ -62,7 +63,7 @@ def _sources(dialect_and_keys: tuple[Any, ...]) -> tuple[Source, ...]:
     others = [sources for other, sources in _CONVERTED.items() if other != dialect]
     return tuple(
         (column, key, convert)
-        # What counts most comes last, over the others.
+        # The source with the highest precedence is last and overwrites the others.
         for sources in (*reversed(others), _CONVERTED[dialect])
         for column, key, convert in sources
         if key in held
@@ -74,7 +75,7 @@ def _size(keys: tuple[Any, ...]) -> int:
 
 
 def _values(convert: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    """From a fragment to its value, None where it is of another type."""
+    """Converts a fragment to its value; None if it has another type."""
 
     def value_of(fragment: bytes) -> Any:
         return convert(fragment[fragment.index(b'":') + 2 :])
@@ -110,7 +111,7 @@ def _provider(attribute: str) -> Callable[[bytes], bytes | None]:
 
 
 def _count(json: bytes) -> int | None:
-    """A whole number from 0 on, also as a float or as a text of digits; None for anything else."""
+    """Parses a non-negative integer, also from a float or a text of digits; None for anything else."""
     if json.isdigit() and len(json) < 19:
         return int(json)
     text = json[1:-1] if json.startswith(b'"') else json

@@ -1,4 +1,4 @@
-"""How requests in protobuf are read: what differs from JSON."""
+"""The protobuf form of requests."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _remembered(make: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
 
 
 def _value(encoded: bytes) -> bytes:
-    """JSON text of an `AnyValue`: texts are what most of them are."""
+    """Returns the JSON text of an `AnyValue`. Most of them are texts."""
     size = len(encoded)
     if not size:
         return b"null"

@@ -1,4 +1,4 @@
-"""Requests from the wire to rows: unpacked within limits, decoded, checked."""
+"""Converts requests to rows: decompresses within limits, decodes, validates."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ from telemetry.wire.form import Form
 from telemetry.wire.refusals import Malformed, TooLarge
 
 MAX_MEMBERS = 4096
-"""Of gzip. Writers that make several give each 64 KiB or more; a million empty ones take 10 s."""
+"""Maximum number of gzip members. Writers of several use 64 KiB or more for each; a million empty ones take
+10 s."""
 
 _SLICE_BYTES = 16_384
-# How zlib is told which header there is.
+# The values by which zlib selects the kind of header.
 _GZIP, _ZLIB, _RAW_DEFLATE = 31, 15, -15
 
 
 def receive(content: Content, body: bytes, max_bytes: int) -> Decoded:
-    """What the request holds; the same whenever it is asked for. Raises Malformed, and TooLarge where the body has more
-    than `max_bytes` once it is unpacked."""
+    """Decodes a request; the result is the same on each call. Raises Malformed, and TooLarge if the body has
+    more than `max_bytes` after decompression."""
     form = _form(content.encoding)
     request = form.request(content.signal, unpacked(body, content.compression, max_bytes))
     return _decoder(content.signal)(form, request)
 
 
 def unpacked(body: bytes, compression: Compression, max_bytes: int) -> bytes:
-    """Stops at the first byte too many: what a few bytes unpack to is not known before. Raises Malformed, TooLarge."""
+    """Decompresses, and stops at the first excess byte, because the size is not known in advance. Raises
+    Malformed, TooLarge."""
     if compression == "identity":
         if len(body) > max_bytes:
             raise _too_large(max_bytes)
@@ -40,12 +42,12 @@ def unpacked(body: bytes, compression: Compression, max_bytes: int) -> bytes:
     try:
         return _stream(body, _ZLIB, max_bytes)
     except Malformed:
-        # Some senders take `deflate` at its word and leave out the zlib header.
+        # Some senders of `deflate` omit the zlib header.
         return _stream(body, _RAW_DEFLATE, max_bytes)
 
 
 def _members(body: bytes, max_bytes: int) -> bytes:
-    """Of gzip, which may have several."""
+    """Decompresses gzip, which may have several members."""
     parts: list[bytes] = []
     at, left = 0, max_bytes
     while at < len(body) or not parts:
@@ -65,11 +67,11 @@ def _stream(body: bytes, window_bits: int, max_bytes: int) -> bytes:
 
 
 def _unpacked_from(body: bytes, at: int, window_bits: int, left: int, max_bytes: int) -> tuple[bytes, int]:
-    """What the stream holds that begins at `at`, and where it ends."""
+    """Returns the content of the stream that begins at `at`, and its end."""
     unpacking = zlib.decompressobj(window_bits)
     parts: list[bytes] = []
     try:
-        # Slice by slice: what is behind the stream is copied.
+        # In slices, because the bytes after the end of a stream are copied.
         while at < len(body) and not unpacking.eof:
             slice_ = body[at : at + _SLICE_BYTES]
             at += len(slice_)

@@ -1,16 +1,16 @@
-"""Why a request is not taken.
+"""Why a request is rejected.
 
 Refused
-├── Malformed    it is not what it says it is; sending it again changes nothing
-├── TooLarge     it is beyond a limit once it is unpacked
-└── IntakeFull   more is waiting than may wait: try again after `retry_after_s`
+├── Malformed    the content is invalid; sending it again does not help
+├── TooLarge     it exceeds a limit after decompression
+└── IntakeFull   too many requests are waiting: try again after `retry_after_s`
 """
 
 from __future__ import annotations
 
 
 class Refused(Exception):
-    """`str` of it is for the sender."""
+    """The text is intended for the sender."""
 
 
 class Malformed(Refused):
@@ -26,4 +26,5 @@ class IntakeFull(Refused):
 
 
 class Unfit(Exception):
-    """One row of a request cannot be kept; the others can. `str` of it ends the sentence "... because"."""
+    """One row of a request cannot be stored; the others can. The text completes the sentence "...
+    because"."""

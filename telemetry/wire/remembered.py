@@ -1,4 +1,4 @@
-"""What comes again and again is made once."""
+"""A bounded cache of values computed from keys."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _LARGEST = 256
 
 
 class Remembered(dict[Key, Made], Generic[Key, Made]):
-    """From keys to what is made of them. All is forgotten when the keys, with what comes with them, take more than
-    `max_bytes`; and no key is remembered that takes a 256th of that."""
+    """Maps keys to computed values. It is cleared when the keys and values exceed `max_bytes`; a key larger
+    than 1/256 of `max_bytes` is not cached."""
 
     def __init__(self, make: Callable[[Key], Made], size_of: Callable[[Key], int], max_bytes: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Answers of the receiver as OTLP has them, in the form of the request."""
+"""OTLP responses in the form of the request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def success(signal: Signal, encoding: Encoding, decoded: Decoded) -> bytes:
-    """An `Export...ServiceResponse`, with `partial_success` only where something was rejected."""
+    """Returns an `Export...ServiceResponse`, with `partial_success` only if something was rejected."""
     if not decoded.rejected:
         return b"{}" if encoding == "json" else b""
     if encoding == "json":
@@ -29,7 +29,7 @@ def success(signal: Signal, encoding: Encoding, decoded: Decoded) -> bytes:
         return _encode({"partialSuccess": partial})
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-    # Those of metrics and logs are the same on the wire.
+    # The responses of metrics and logs are encoded in the same way.
     response = ExportTraceServiceResponse()
     response.partial_success.rejected_spans = decoded.rejected
     response.partial_success.error_message = decoded.reason
@@ -37,7 +37,7 @@ def success(signal: Signal, encoding: Encoding, decoded: Decoded) -> bytes:
 
 
 def status(encoding: Encoding, code: int, message: str) -> bytes:
-    """A `google.rpc.Status`."""
+    """Returns a `google.rpc.Status`."""
     if encoding == "json":
         return _encode({"code": code, "message": message})
     from google.rpc.status_pb2 import Status
@@ -46,7 +46,7 @@ def status(encoding: Encoding, code: int, message: str) -> bytes:
 
 
 def retry_info(delay_s: int, message: str) -> bytes:
-    """A `google.rpc.Status` UNAVAILABLE with a `RetryInfo`, for gRPC's `grpc-status-details-bin`."""
+    """Returns a `google.rpc.Status` UNAVAILABLE with a `RetryInfo`, for gRPC's `grpc-status-details-bin`."""
     from google.protobuf.any_pb2 import Any
     from google.rpc.error_details_pb2 import RetryInfo
     from google.rpc.status_pb2 import Status

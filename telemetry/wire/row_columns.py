@@ -1,4 +1,4 @@
-"""Rows of a table while they are put together, column by column."""
+"""Builds rows of a table column by column."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from projections.telemetry_columns import Columns
 from projections.warehouse.column_batch import Batch, lists, numbers, texts
 
-# Their values are the bytes of the wire, big-endian.
+# Their values are big-endian bytes, as on the wire.
 _SPAN_IDS = ("span_id", "parent_span_id")
 
 
 class RowColumns:
-    """`columns` are lists by name, all of one length when `batch` is asked for."""
+    """`columns` maps names to lists, which must be of equal length when `batch` is called."""
 
     def __init__(self, kinds: Columns) -> None:
         self.columns: dict[str, list[Any]] = {name: [] for name in kinds}

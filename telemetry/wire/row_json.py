@@ -1,4 +1,4 @@
-"""JSON text of what a span has several of."""
+"""JSON text of a span's events and links."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""How much a request may have many of. A few compressed bytes can hold ten million empty spans, or values of a list,
-which take gigabytes as messages."""
+"""Limits the number of elements in a request. A few compressed bytes can hold ten million empty spans, or
+values of a list, which take gigabytes once decoded."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from projections.telemetry_columns import NUMBERS_PER_POSITION
 from telemetry.wire.refusals import TooLarge
 
 MAX_ROWS = NUMBERS_PER_POSITION
-"""Of one request; and as many values within one attribute."""
+"""Maximum number of rows in one request, and of values within one attribute."""
 
 _SLICE_ROWS = 4096
 
 
 class RowLimit:
-    """Counts `what` a request has many of. Raises TooLarge for more than MAX_ROWS."""
+    """Counts the elements of a request, named `what`. Raises TooLarge for more than MAX_ROWS."""
 
     def __init__(self, what: str = "rows") -> None:
         self._what = what
@@ -28,7 +28,7 @@ class RowLimit:
             raise TooLarge(f"The request has more than {MAX_ROWS} {self._what}. Send less at a time.")
 
     def slices(self, values: Sequence[Any] | None) -> Iterator[Sequence[Any]]:
-        """The values, some thousand at a time, so that what is made of them on the way stays small."""
+        """Yields the values in slices of some thousand, so that intermediate results stay small."""
         if not values:
             return
         self.add(len(values))

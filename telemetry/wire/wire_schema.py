@@ -1,7 +1,7 @@
-"""OTLP's messages with their attributes left as they are on the wire.
+"""OTLP's messages with their attributes left encoded.
 
-Protobuf reads a field of messages as one of bytes just as well. A span with 12 attributes is taken apart in 0.3 us
-then, and an attribute that was seen before is known by its bytes: decoding all of them again takes 14 us.
+Protobuf can read a field of messages as a field of bytes. A span with 12 attributes is then parsed in 0.3 us,
+and a known attribute is recognised by its bytes: decoding all of them again takes 14 us.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ _REQUESTS: dict[Signal, str] = {
 
 
 def request_type(signal: Signal) -> Any:
-    """The message that an export request of the signal is. On the wire it is the same as the signal's `...Data`."""
+    """Returns the message type of a signal's export requests. Its encoding is the same as that of the
+    signal's `...Data`."""
     return message_type(_REQUESTS[signal])
 
 
@@ -65,7 +66,7 @@ def _with_raw_fields(file: FileDescriptor) -> descriptor_pb2.FileDescriptorProto
         message = messages.pop()
         messages += message.nested_type
         for field in message.field:
-            # Where attributes are values themselves, in lists of lists, they are decoded in full.
+            # Attributes that are values themselves, in nested lists, are decoded completely.
             if field.type_name in _RAW and not (copied.package.endswith("common.v1") and _is_value(message)):
                 field.type = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
                 field.ClearField("type_name")

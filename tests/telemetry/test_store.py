@@ -24,7 +24,7 @@ from telemetry.log import segment_log
 from telemetry.log.port import Content, LogFailed
 from telemetry.store import arrivals, upkeep
 from telemetry.store.store import OnDamage, Retention, TelemetryStore
-from telemetry.wire.decoded import Wanted
+from telemetry.wire.decoded import ReadScope
 from telemetry.wire.refusals import Malformed
 from tests.telemetry.otlp_metrics import PlainPoint, metrics_request
 from tests.telemetry.otlp_requests import BASE_NS, PlainSpan, trace_request
@@ -167,16 +167,16 @@ async def test_a_reader_waits_only_for_what_it_reads(tmp_path: Path, monkeypatch
         await made.store.reached()
         monkeypatch.setattr(TelemetryBuild, "apply", slowly)
         await made.send(new)
-        await made.store.reached(Wanted(trace=UUID(int=old[0].trace)))
-        await made.store.reached(Wanted(span=old[0].span))
-        await made.store.reached(Wanted(metrics=True))
+        await made.store.reached(ReadScope(trace=UUID(int=old[0].trace)))
+        await made.store.reached(ReadScope(span=old[0].span))
+        await made.store.reached(ReadScope(metrics=True))
         may_go_on.set()
-        await made.store.reached(Wanted(span=new[1].span))
-        await made.store.reached(Wanted(trace=UUID(int=new[0].trace)))
+        await made.store.reached(ReadScope(span=new[1].span))
+        await made.store.reached(ReadScope(trace=UUID(int=new[0].trace)))
         with made.warehouse.snapshot() as snapshot:
             assert len(snapshot.rows("SELECT 1 FROM now.spans", {})) == 6
         await made.send_raw("metrics", metrics_request([PlainPoint(metric="m", value=1, time_ns=BASE_NS)]))
-        await made.store.reached(Wanted(metrics=True))
+        await made.store.reached(ReadScope(metrics=True))
         with made.warehouse.snapshot() as snapshot:
             assert snapshot.rows("SELECT value FROM now.metric_points", {}) == [(1.0,)]
 

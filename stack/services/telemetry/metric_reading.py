@@ -120,7 +120,7 @@ def _raw(
             value = _raw_value(HistogramPoint(*row), suffix)
             if value is not None:
                 points.append(RawPoint(row[0], row[1], value))
-    return metric_series.as_they_came(query.metric, streams, _bounded(points))
+    return metric_series.raw_series(query.metric, streams, _bounded(points))
 
 
 def _raw_value(point: HistogramPoint, suffix: str) -> float | None:
@@ -140,7 +140,7 @@ def _buckets(snapshot: Snapshot, query: MetricQuery, found: Sequence[StreamRow])
     points = [HistogramPoint(*row) for row in rows]
     if query.step_s is None and not query.instant:
         made, raw_points = histogram_buckets.raw(streams, points)
-        return metric_series.as_they_came(query.metric, made, _bounded(raw_points))
+        return metric_series.raw_series(query.metric, made, _bounded(raw_points))
     cumulative = frozenset(row.stream_id for row in found if row.temporality != "delta")
     before = metric_views.histogram_points_before(snapshot, list(cumulative), time) if cumulative else []
     first = {row[0]: HistogramPoint(*row) for row in before}

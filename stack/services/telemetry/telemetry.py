@@ -40,7 +40,7 @@ from telemetry.query.log_filter import log_query
 from telemetry.query.metric_query import metric_query
 from telemetry.query.parse_filters import parse_filters
 from telemetry.query.span_query import checked_depth, trace_query, wanted_attributes
-from telemetry.wire.decoded import Wanted
+from telemetry.wire.decoded import ReadScope
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -61,7 +61,7 @@ class Answer(Struct, frozen=True):
     complete: bool = True
 
 
-UpToDate = Callable[[Wanted | None], Awaitable[None]]
+UpToDate = Callable[[ReadScope | None], Awaitable[None]]
 """Returns when the store holds everything that was acknowledged before and that the server has observed of itself, or
 everything that is wanted of it; what the server has counted only where metrics are wanted. Raises ViewBehind."""
 
@@ -99,7 +99,7 @@ class TelemetryService:
                 raise _no_trace(trace_id)
             return Answer(_encode(span_answers.trace(row)))
 
-        return await self._read(answer, Wanted(trace=trace))
+        return await self._read(answer, ReadScope(trace=trace))
 
     async def trace_spans(self, trace_id: str) -> Answer:
         """All that is known of the spans of a trace. Raises NotFound."""
@@ -115,7 +115,7 @@ class TelemetryService:
             tokens = (row.input_tokens, row.output_tokens) if row is not None else (None, None)
             return Answer(_encode(TraceSpansResponse(data, *tokens)), found.complete)
 
-        return await self._read(answer, Wanted(trace=trace))
+        return await self._read(answer, ReadScope(trace=trace))
 
     async def span(self, trace_id: str, span_id: str) -> Answer:
         """Raises NotFound."""
@@ -129,7 +129,7 @@ class TelemetryService:
             span_views.fill(snapshot, [row], span_reading.MAX_ANSWER_BYTES)
             return Answer(_encode(span_answers.span(row)))
 
-        return await self._read(answer, Wanted(trace=trace))
+        return await self._read(answer, ReadScope(trace=trace))
 
     async def span_tree(self, span_id: str, request: GetSpanTreeRequest) -> Answer:
         """Raises QueryInvalid, NotFound."""
@@ -144,14 +144,14 @@ class TelemetryService:
             return trace
 
         # What is on its way into the trace has to be there as well, and only its spans tell which one it is.
-        trace = await self._read(trace_of, Wanted(span=number))
+        trace = await self._read(trace_of, ReadScope(span=number))
 
         def answer(snapshot: Snapshot) -> Answer:
             found = span_reading.tree(snapshot, trace, number or 0, max_depth)
             data = {row.span_id: span_answers.span_with_status(row, wanted) for row in found.rows}
             return Answer(_encode(QuerySpanTreeResponse(data)), found.complete)
 
-        return await self._read(answer, Wanted(trace=trace))
+        return await self._read(answer, ReadScope(trace=trace))
 
     async def spans(self, request: QuerySpansRequest) -> Answer:
         """Raises QueryInvalid."""
@@ -186,7 +186,7 @@ class TelemetryService:
         def answer(snapshot: Snapshot) -> Answer:
             return Answer(_encode(QueryMetricsResponse(metric_reading.read(snapshot, query))))
 
-        return await self._read(answer, Wanted(metrics=True))
+        return await self._read(answer, ReadScope(metrics=True))
 
     async def read(
         self, query: Callable[Concatenate[Snapshot, P], T], *args: P.args, **kwargs: P.kwargs
@@ -198,14 +198,14 @@ class TelemetryService:
     async def _read(
         self,
         query: Callable[[Snapshot], T],
-        wanted: Wanted | None = None,
+        scope: ReadScope | None = None,
     ) -> T:
         def run() -> T:
             with self._warehouse.snapshot() as snapshot:
                 return query(snapshot)
 
         try:
-            await self._up_to_date(wanted)
+            await self._up_to_date(scope)
             return await asyncio.get_running_loop().run_in_executor(self._threads, run)
         except ViewBehind as error:
             raise Unavailable(f"Telemetry is not available yet: {error} Try again.", retry_after=2) from error

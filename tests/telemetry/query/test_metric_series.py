@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.api.telemetry import MetricLabel
-from telemetry.query.metric_series import Part, RawPoint, Stream, as_they_came, labels_of, merged, number
+from telemetry.query.metric_series import Part, RawPoint, Stream, labels_of, merged, number, raw_series
 
 A, B = (("model", "a"),), (("model", "b"),)
 
@@ -80,7 +80,7 @@ def test_points_as_they_came() -> None:
         RawPoint(2, 1_999_999_999, math.nan),
         RawPoint(3, 0, -math.inf),
     ]
-    first, second = as_they_came("m", streams, points)
+    first, second = raw_series("m", streams, points)
     assert [(point.timestamp, point.value) for point in first.values] == [(1, "NaN"), (2, 2.5)]
     assert [(point.timestamp, point.value) for point in second.values] == [(0, "-Infinity")]
 
