@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import re
 from typing import Any, TypeVar
@@ -12,6 +11,7 @@ from litestar import Request
 
 from stack.domain.near import nearest
 from stack.errors import Invalid, UnsupportedMediaType
+from stack.off_loop import off_loop_if
 from stack.services.requests.caller import Caller
 from stack.services.requests.once import Post
 
@@ -36,9 +36,7 @@ async def read_json(request: Request[Any, Any, Any], type: type[T]) -> tuple[T, 
 
 async def decoded(body: bytes, type: type[T]) -> T:
     """The body as a type; a large one is decoded in a thread. Raises Invalid."""
-    if len(body) > LARGE_BODY_BYTES:
-        return await asyncio.to_thread(decode, body, type)
-    return decode(body, type)
+    return await off_loop_if(len(body) > LARGE_BODY_BYTES, decode, body, type)
 
 
 async def read_optional(request: Request[Any, Any, Any], type: type[T]) -> tuple[T | None, bytes]:

@@ -11,6 +11,7 @@ from tests.architecture.sources import PACKAGES, module_of, modules
 LAYERS = {
     "errors": 0,
     "gc_tuning": 0,
+    "off_loop": 0,
     "private_files": 0,
     "version": 0,
     "domain": 1,

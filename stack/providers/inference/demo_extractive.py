@@ -74,8 +74,7 @@ class DemoExtractive:
     ) -> AsyncGenerator[InferenceEvent]:
         """Streams an answer word by word. Its tokens are words. Raises Invalid for what is no chat request."""
         # In a thread: indexing 200,000 characters takes about 0.2 s.
-        conversation, planned = await asyncio.to_thread(_plan, request)
-        digest = hashlib.sha256(msgspec.json.encode(request)).hexdigest()[:24]
+        words, planned, digest = await asyncio.to_thread(_plan, request)
         yield Opened()
         call = planned if isinstance(planned, Call) else None
         pieces = _PIECE.findall(call.arguments if call else _stopped(str(planned), request.stop))
@@ -87,7 +86,6 @@ class DemoExtractive:
                 await asyncio.sleep(0)
             yield ToolCallChunk(0, arguments=piece) if call else TextChunk(piece)
         reason: FinishReason = "length" if len(sent) < len(pieces) else "tool_calls" if call else "stop"
-        words = conversation.words + sum(len(bytes(tool).split()) for tool in request.tools)
         yield Finished(reason, TurnUsage(words, len(sent)), f"demo-{digest}", RESPONSE_MODEL)
 
     def relay(
@@ -100,15 +98,17 @@ class DemoExtractive:
         """Holds nothing."""
 
 
-def _plan(request: InferenceRequest) -> tuple[Conversation, str | Call]:
-    """What was read, and what is sent: a text or a call."""
+def _plan(request: InferenceRequest) -> tuple[int, str | Call, str]:
+    """How many words were read, the text or call to send, and what the request is known by."""
     conversation = read_conversation(request)
     schema = None if request.response_format is None else _schema(request.response_format)
+    planned: str | Call | None = None
     if not conversation.results:
-        call = choose_call(request.tools, request.tool_choice, conversation.question)
-        if call is not None:
-            return conversation, call
-    return conversation, _answer(conversation) if schema is None else _json(schema, conversation)
+        planned = choose_call(request.tools, request.tool_choice, conversation.question)
+    if planned is None:
+        planned = _answer(conversation) if schema is None else _json(schema, conversation)
+    words = conversation.words + sum(len(bytes(tool).split()) for tool in request.tools)
+    return words, planned, hashlib.sha256(msgspec.json.encode(request)).hexdigest()[:24]
 
 
 def _schema(response_format: Raw) -> Any:

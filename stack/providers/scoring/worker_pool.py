@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import signal
 
 import msgspec
 
 from schemas.api.scoring_function import ScoringFnParams
+from stack.off_loop import off_loop_if
 from stack.providers.scoring.port import Definition, Row, ScoreRow
 from stack.providers.scoring.scored import failed
 from stack.providers.scoring.worker import Task
@@ -49,8 +49,7 @@ class WorkerPool:
                 f"The texts of the row have {size:,} characters; at most {MAX_CHARACTERS:,} can be scored."
             )
         task = Task(function.id, params, dict(row), self._cpu_s)
-        encode = msgspec.json.encode
-        body = encode(task) if size < LARGE_CHARACTERS else await asyncio.to_thread(encode, task)
+        body = await off_loop_if(size >= LARGE_CHARACTERS, msgspec.json.encode, task)
         while True:
             try:
                 return _score_row(await self._pool.ask(body))

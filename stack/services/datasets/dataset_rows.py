@@ -21,6 +21,7 @@ from projections.dataset import Chunk
 from schemas.events.dataset import DatasetRegistered, DatasetRowsAppended
 from stack.errors import InternalError, NotFound, RowsDamaged
 from stack.eventstore import EventStore, Recorded, stream_name
+from stack.off_loop import off_loop_if
 from stack.services.views import Views
 
 MAX_INDEXED_CHUNKS = 500_000
@@ -156,9 +157,7 @@ class DatasetRows:
         recorded = await self._store.read_stream(stream, run[0].version - 1, run[-1].version)
         if any(not isinstance(one.event, DatasetRegistered | DatasetRowsAppended) for one in recorded):
             raise NotFound(f"Dataset {dataset_id!r} no longer exists: it was unregistered.")
-        if sum(chunk.count for chunk in run) > 1_000:
-            return await asyncio.to_thread(_rows_of, recorded)
-        return _rows_of(recorded)
+        return await off_loop_if(sum(chunk.count for chunk in run) > 1_000, _rows_of, recorded)
 
     async def _of_blob(self, digest: str) -> list[bytes]:
         lines = self._cached.get(digest)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ from stack.domain import dataset as datasets
 from stack.domain.dataset import NewRows
 from stack.errors import TooLarge
 from stack.eventstore import EventStore
+from stack.off_loop import off_loop_if
 from stack.providers.rows.port import RowBlock
 
 MAX_CHUNKS = 100_000
@@ -96,10 +96,7 @@ class _RowsDigest:
         if self._begun:
             self._sha256.update(b"\n")
         self._begun = True
-        if len(lines) > datasets.INLINE_BYTES:
-            await asyncio.to_thread(self._sha256.update, lines)
-        else:
-            self._sha256.update(lines)
+        await off_loop_if(len(lines) > datasets.INLINE_BYTES, self._sha256.update, lines)
 
 
 async def _each(blocks: Blocks) -> AsyncIterator[RowBlock]:

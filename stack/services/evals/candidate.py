@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -18,6 +17,7 @@ from schemas.events.payload import (
 from schemas.events.turn import FetchedContent
 from stack.domain.eval_row import EvalRow, RowMessage, text_of
 from stack.errors import ReplaystackError, UpstreamFailed
+from stack.off_loop import off_loop_if
 from stack.providers.inference.port import Finished, InferenceProvider, TextChunk
 from stack.services.effects import Effects
 from stack.services.requests.caller import Caller
@@ -91,10 +91,8 @@ class ModelAnswers:
         self, number: int, row: EvalRow, attempt: int, caller: Caller, labels: Mapping[str, str]
     ) -> Answer:
         fetched = await self._fetched(row)
-        if fetched or row.size > LARGE_INPUT_CHARACTERS:
-            messages = await asyncio.to_thread(self._messages, row, fetched)
-        else:
-            messages = self._messages(row, fetched)
+        is_large = bool(fetched) or row.size > LARGE_INPUT_CHARACTERS
+        messages = await off_loop_if(is_large, self._messages, row, fetched)
         request = inference_request(self._plan, messages, None)
         pieces: list[str] = []
         length = 0

@@ -13,6 +13,7 @@ from schemas.events.evaljob import EvalJobScheduled
 from stack.domain.evaljob import EvalJobState
 from stack.errors import RowsDamaged
 from stack.eventstore import is_damaged_text
+from stack.off_loop import off_loop_if
 from stack.services.datasets.dataset import DatasetService
 
 # An array of rows above this is taken apart in a thread.
@@ -89,6 +90,4 @@ class MissingRows:
 
 async def _taken_apart(rows: str) -> Sequence[bytes]:
     text = rows.encode()
-    if len(text) > LARGE_BYTES:
-        return await asyncio.to_thread(lambda: [bytes(row) for row in _rows.decode(text)])
-    return [bytes(row) for row in _rows.decode(text)]
+    return await off_loop_if(len(text) > LARGE_BYTES, lambda: [bytes(row) for row in _rows.decode(text)])

@@ -26,6 +26,7 @@ from stack.domain.eval_row import read_row
 from stack.domain.stream_position import StreamPosition
 from stack.errors import Conflict, Invalid, NotFound, TooLarge, Unavailable, VersionConflict
 from stack.eventstore import Append, EventStore, StreamWrite, stream_name
+from stack.off_loop import off_loop_if
 from stack.runs.live import END, Follower, LiveFrames
 from stack.services.datasets.dataset import DatasetService
 from stack.services.effects import new_id
@@ -233,10 +234,7 @@ async def _packed(rows: Sequence[bytes], count: int, answered: bool) -> str:
             f"input_rows has {size} bytes; at most {MAX_ROWS_BYTES} are evaluated at once. Register the rows as a "
             "dataset and run a job."
         )
-    if size > LARGE_BYTES:
-        await asyncio.to_thread(_check_rows, rows, answered)
-    else:
-        _check_rows(rows, answered)
+    await off_loop_if(size > LARGE_BYTES, _check_rows, rows, answered)
     return (b"[%b]" % b",".join(rows[:count])).decode()
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from projections import wire
 from schemas.events.evaljob import EvalJobRowEvaluated, EvalJobScheduled
 from stack.eventstore import EventStore
+from stack.off_loop import off_loop_if
 from stack.services.scoring.scoring import Scoring
 
 PAGE_EVENTS = 1_000
@@ -27,9 +27,7 @@ async def aggregates_of(
         for recorded in page:
             if isinstance(recorded.event, EvalJobRowEvaluated):
                 rows[recorded.event.row] = recorded.event.scores
-    if len(rows) > FEW_ROWS:
-        return await asyncio.to_thread(_aggregated, scheduled, rows, scoring)
-    return _aggregated(scheduled, rows, scoring)
+    return await off_loop_if(len(rows) > FEW_ROWS, _aggregated, scheduled, rows, scoring)
 
 
 def _aggregated(

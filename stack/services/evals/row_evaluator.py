@@ -7,7 +7,7 @@ import hashlib
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -26,6 +26,7 @@ from stack.errors import (
     UpstreamFailed,
     UpstreamTimeout,
 )
+from stack.off_loop import off_loop_if
 from stack.services.evals.candidate import Answer, Candidate, RowFailed
 from stack.services.evals.eval_rows import LARGE_BYTES, RowText
 from stack.services.requests.caller import Caller
@@ -83,11 +84,15 @@ class RowEvaluator:
             error: ReplaystackError | None = None
             answer = Answer("", TurnUsage())
             scores: dict[str, dict[str, Any]] = {}
-            digest = await _in_thread_if_large(row.text, lambda: hashlib.sha256(row.text).hexdigest()[:16])
+            digest = await off_loop_if(
+                len(row.text) > LARGE_BYTES, lambda: hashlib.sha256(row.text).hexdigest()[:16]
+            )
             try:
                 if row.error:
                     raise InternalError(row.error)
-                read = await _in_thread_if_large(row.text, lambda: read_row(row.text, self._answered))
+                read = await off_loop_if(
+                    len(row.text) > LARGE_BYTES, lambda: read_row(row.text, self._answered)
+                )
                 answer = await self._answer(row.number, read, asked, caller)
                 scores = await self._scored(read, answer)
                 unscored = evaljobs.failed_row_error(scores)
@@ -171,8 +176,3 @@ def backoff_s(attempts: int, retry_after_s: float | None) -> float:
 def needs_answer(functions: Sequence[str]) -> bool:
     """Whether a row has to say what answer is expected: to be scored by these functions."""
     return any(name not in ANSWERLESS for name in functions)
-
-
-async def _in_thread_if_large(text: bytes, work: Callable[[], T]) -> T:
-    """Work that takes the longer the longer `text` is."""
-    return await asyncio.to_thread(work) if len(text) > LARGE_BYTES else work()

@@ -5,8 +5,7 @@ Nothing of them is an event: they belong to no agent. What they took is in the t
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import TypeVar
 
@@ -15,6 +14,7 @@ from msgspec.structs import replace
 from opentelemetry.util.types import AttributeValue
 
 from stack.errors import NotFound, ReplaystackError, Unavailable
+from stack.off_loop import off_loop_if
 from stack.providers.inference.noted_answer import Noted
 from stack.providers.inference.openai_errors import OptionsRefused, may_refuse_options
 from stack.providers.inference.port import InferenceProvider, RelayedAnswer, RelayedRequest
@@ -84,7 +84,7 @@ class ChatCompletions:
             raise Unavailable(f"{self._running} chat completions are under way; try again.", retry_after=1)
         self._running += 1
         try:
-            read = await _off_the_loop(len(body), read_request, body)
+            read = await off_loop_if(len(body) > LARGE_BYTES, read_request, body)
             try:
                 provider, model = await self._models.resolve(read.model)
             except UnknownModel as error:
@@ -122,7 +122,7 @@ class ChatCompletions:
         unasked = asking is not None
         if known in self._options_refused:
             asking = None
-        body = await _off_the_loop(size, (asking or read).body, model)
+        body = await off_loop_if(size > LARGE_BYTES, (asking or read).body, model)
         request = RelayedRequest(body=body, model=model, streamed=read.streamed)
         async with provider.relay(request, headers=headers) as answer:
             if asking is None or answer.status < 400:
@@ -132,7 +132,7 @@ class ChatCompletions:
         if not may_refuse_options(answer.status, refusal):
             yield replace(answer, pieces=_one(refusal)), False
             return
-        body = await _off_the_loop(size, read.body, model)
+        body = await off_loop_if(size > LARGE_BYTES, read.body, model)
         async with provider.relay(replace(request, body=body), headers=headers) as answer:
             if answer.status < 400:
                 self._options_refused.remember(known)
@@ -148,7 +148,7 @@ class ChatCompletions:
             pieces = self._streamed(answer, stream, noted, read, call)
             return PassedAnswer(answer.status, answer.headers, pieces, True)
         body = b"".join([piece async for piece in answer.pieces])
-        await _off_the_loop(len(body), noted.note, body)
+        await off_loop_if(len(body) > LARGE_BYTES, noted.note, body)
         self._describe(call, noted, read, ended=True)
         return PassedAnswer(answer.status, answer.headers, _one(body), False)
 
@@ -214,8 +214,3 @@ def _attributes(read: ReadRequest) -> dict[str, AttributeValue | None]:
 
 async def _one(body: bytes) -> AsyncGenerator[bytes]:
     yield body
-
-
-async def _off_the_loop(size: int, work: Callable[[A], T], argument: A) -> T:
-    """`work(argument)`, in a thread where it has much to read."""
-    return await asyncio.to_thread(work, argument) if size > LARGE_BYTES else work(argument)

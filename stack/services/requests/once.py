@@ -25,6 +25,7 @@ from msgspec import Struct
 
 from stack.errors import Conflict, Invalid, ReplaystackError
 from stack.eventstore import Command, CommandKnown, EventStore, split_stream
+from stack.off_loop import off_loop_if
 from stack.services.effects import new_id
 
 KEY_KEPT_S = 24 * 3600
@@ -168,10 +169,7 @@ def _other_body(key: str) -> Conflict:
 
 async def _digests(post: Post) -> tuple[str, str]:
     """The prefix of the command ids that a repetition of this POST would have, and the digest of its body."""
-    if len(post.body) > 2**20:
-        body_digest = await asyncio.to_thread(_digest, post.body)
-    else:
-        body_digest = _digest(post.body)
+    body_digest = await off_loop_if(len(post.body) > 2**20, _digest, post.body)
     if post.key:
         scope = _digest("\0".join(("POST", post.actor, post.path, post.key)).encode())
         return f"key/{scope}/", body_digest

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -13,6 +12,7 @@ from msgspec import Raw
 from schemas.api.dataset import RegisterDatasetRequest, RowsDataSource
 from schemas.api.scoring import ScoreBatchRequest, ScoreBatchResponse, ScoringResult
 from stack.errors import Invalid, TooLarge
+from stack.off_loop import off_loop_if
 from stack.providers.rows.port import RowBlock
 from stack.providers.scoring.port import ScoreRow
 from stack.services.datasets.dataset import DatasetService
@@ -154,9 +154,7 @@ async def _texts(blocks: Blocks) -> Pieces:
 
 
 async def _decoded(texts: Sequence[bytes]) -> list[dict[str, Any]]:
-    if sum(map(len, texts)) > FEW_BYTES:
-        return await asyncio.to_thread(_decoded_here, texts)
-    return _decoded_here(texts)
+    return await off_loop_if(sum(map(len, texts)) > FEW_BYTES, _decoded_here, texts)
 
 
 def _decoded_here(texts: Sequence[bytes]) -> list[dict[str, Any]]:

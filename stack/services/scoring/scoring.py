@@ -16,6 +16,7 @@ from schemas.api.scoring_function import (
     ScoringFnParams,
 )
 from stack.errors import Invalid
+from stack.off_loop import off_loop_if
 from stack.providers.scoring import aggregation, judge, patterns, registry
 from stack.providers.scoring.port import Definition, Row, ScoreRow
 from stack.providers.scoring.scored import failed, scored
@@ -129,10 +130,8 @@ class Scoring:
         """The results of the functions, given all their score rows."""
         results = {}
         for name, params in functions.items():
-            if len(scores[name]) > AGGREGATED_HERE:
-                aggregated = await asyncio.to_thread(self.aggregate, name, params, scores[name])
-            else:
-                aggregated = self.aggregate(name, params, scores[name])
+            is_large = len(scores[name]) > AGGREGATED_HERE
+            aggregated = await off_loop_if(is_large, self.aggregate, name, params, scores[name])
             results[name] = ScoringResult(scores[name], aggregated)
         return results
 
@@ -145,9 +144,8 @@ class Scoring:
     ) -> list[ScoreRow]:
         given = _complete(params, function.params)
         if function.place == "here" and registry.has_own_patterns(function, given):
-            if len(rows) <= FEW_ROWS and _characters(rows) <= FEW_CHARACTERS:
-                return _scored_here(function, given, rows)
-            return await asyncio.to_thread(_scored_here, function, given, rows)
+            is_large = len(rows) > FEW_ROWS or _characters(rows) > FEW_CHARACTERS
+            return await off_loop_if(is_large, _scored_here, function, given, rows)
         if function.place != "judge":
             return await asyncio.gather(*(self._workers.score(function, given, row) for row in rows))
         if not isinstance(given, LLMAsJudgeScoringFnParams) or not given.judge_model:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import binascii
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from schemas.events.payload import Content, Document, ImageSource, InputMessage, ToolResponse
 from schemas.events.turn import FetchedContent
 from stack.errors import Invalid, ReplaystackError, UpstreamTimeout
+from stack.off_loop import off_loop_if
 from stack.providers.fetch import data_url
 from stack.providers.fetch.port import Fetcher
 from stack.providers.inference.port import InferenceProvider
@@ -103,11 +104,13 @@ class ContentLoader:
             return []
         _check_sources(found, provider)
         inline = [image for image in found if not _is_remote(image.source)]
-        await _checked(lambda: _check_inline(inline), sum(_length(image.source) for image in inline))
+        size = sum(_length(image.source) for image in inline)
+        await off_loop_if(size > _INLINE_CHARACTERS, _check_inline, inline)
         fetched = await self._fetch([*_image_urls(found), *_document_urls(documents)])
         by_url = {one.uri: one for one in fetched}
         size = sum(len(document.content) for document in documents if isinstance(document.content, str))
-        await _checked(lambda: _check_documents(documents, by_url), size + sum(len(f.data) for f in fetched))
+        size += sum(len(one.data) for one in fetched)
+        await off_loop_if(size > _INLINE_CHARACTERS, _check_documents, documents, by_url)
         return fetched
 
     async def _fetch(self, remotes: list[_Remote]) -> list[FetchedContent]:
@@ -232,14 +235,6 @@ def _is_remote(source: ImageSource) -> bool:
 
 def _length(source: ImageSource) -> int:
     return len(source.data or "") + (len(source.url.uri) if source.url else 0)
-
-
-async def _checked(work: Callable[[], None], size: int) -> None:
-    """Does work that takes time with the size of what it reads."""
-    if size > _INLINE_CHARACTERS:
-        await asyncio.to_thread(work)
-    else:
-        work()
 
 
 @contextmanager

@@ -7,7 +7,6 @@ with the input of the next turn, or as not executed.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -24,6 +23,7 @@ from stack.domain.session import SessionState
 from stack.domain.tool import strict_schema
 from stack.domain.turn import StepState, TurnState
 from stack.eventstore import EventStore, stream_name
+from stack.off_loop import off_loop_if
 from stack.services.turns.chat_message import (
     Part,
     assistant_message,
@@ -186,23 +186,17 @@ def _of_damaged(state: TurnState, pending: Pending) -> Messages:
 
 
 async def _told(state: TurnState, pending: Pending) -> Told:
-    if _is_large(state):
-        return await asyncio.to_thread(told, state, pending)
-    return told(state, pending)
+    return await off_loop_if(_is_large(state), told, state, pending)
 
 
 async def questions_for(state: TurnState, pending: Pending) -> Messages:
     """`questions_of`, in a thread where there is much to encode."""
-    if _is_large(state):
-        return await asyncio.to_thread(lambda: digested(questions_of(state, pending)))
-    return digested(questions_of(state, pending))
+    return await off_loop_if(_is_large(state), lambda: digested(questions_of(state, pending)))
 
 
 async def answers_for(state: TurnState) -> Messages:
     """`answers_of`, in a thread where there is much to encode."""
-    if _is_large(state):
-        return await asyncio.to_thread(lambda: digested(answers_of(state)))
-    return digested(answers_of(state))
+    return await off_loop_if(_is_large(state), lambda: digested(answers_of(state)))
 
 
 def system_message(config: AgentConfig, tool_config: ToolConfig) -> list[Raw]:
