@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from projections.turn import fold_turns
 from projections.warehouse.plan import ReadModel
 from projections.warehouse.reader import NOW, PAGE_BYTES, Reader, Row, page_of, rfc3339
@@ -20,7 +22,13 @@ READ_MODEL = ReadModel(
         "session_deleted_sessions",
         "session_deleted_turn_changes",
     ),
-    queries=("session_with_turns", "sessions_page", "session_ids_of_agent", "agents_with_orphans"),
+    queries=(
+        "session_with_turns",
+        "session_remains",
+        "sessions_page",
+        "session_ids_of_agent",
+        "agents_with_orphans",
+    ),
 )
 
 _SESSION_BYTES = 128
@@ -54,6 +62,22 @@ def get(
     started_us, session_name = rows[0][4], rows[0][6]
     turns = [view.turn for view in fold_turns(reader, session_id, rows[1:])]
     return Session(session_id, session_name, turns, rfc3339(started_us))
+
+
+class Remains(Struct, frozen=True):
+    """What is known of a session whose events are damaged: empty where nothing is. `turns` are ids in the order of
+    opening."""
+
+    agent_id: str
+    name: str
+    turns: list[str]
+
+
+def remains(reader: Reader, session_id: str) -> Remains:
+    rows = reader.read("session_remains", {"session_id": session_id})
+    agent_id = next((row[0] for row in rows if row[0]), "")
+    name = next((row[1] for row in rows if row[1]), "")
+    return Remains(agent_id, name, [row[2] for row in rows if row[2]])
 
 
 def page(

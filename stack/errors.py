@@ -15,7 +15,8 @@
     ├── TooManyRequests         429
     ├── HeadersTooLarge         431
     ├── InternalError           500
-    │   └── RowsDamaged              rows of a dataset whose stored content is damaged; others can be read
+    │   └── ContentDamaged           what is asked for is in the log, and cannot be read
+    │       └── RowsDamaged          rows of a dataset; others can be read
     ├── NotOffered              501
     ├── UpstreamFailed          502  a model, tool or shield failed
     ├── Unavailable             503  try again later; nothing was stored
@@ -112,7 +113,13 @@ class InternalError(ReplaystackError):
     status, title = 500, "Internal Server Error"
 
 
-class RowsDamaged(InternalError):
+class ContentDamaged(InternalError):
+    """What is asked for is in the log, and cannot be read."""
+
+    title = "Stored Content Damaged"
+
+
+class RowsDamaged(ContentDamaged):
     """Rows `first` to `first + count` of a dataset cannot be read."""
 
     def __init__(self, dataset_id: str, first: int, count: int, reason: str) -> None:

@@ -103,7 +103,7 @@ class Server(Services):
         )
         self.supervisor = Supervisor()
         self.views = Views(HydratingReader(self.warehouse, self.store.hydrate), self.engine, self.store)
-        self.states = States(self.store)
+        self.states = States(self.store, self.views)
         self.once = Once(self.store)
         conversations = Conversations(self.store)
         limits = TurnLimits(
@@ -132,7 +132,7 @@ class Server(Services):
             driver,
             content,
         )
-        self.sessions = SessionService(self.store, self.states, self.turns, conversations)
+        self.sessions = SessionService(self.store, self.states, self.views, self.turns, conversations)
         self.agents = AgentService(
             self.store, self.states, self.views, self.sessions, max_bytes=settings.max_agent_bytes
         )

@@ -45,6 +45,11 @@ class Engine(Follower[Build]):
         super().start()
         self.opened()
 
+    def failed_streams(self) -> frozenset[str]:
+        """Streams with events that could not be applied: what is served of them is not whole. Cheap."""
+        build = self.tables
+        return frozenset([event.stream for event in build.failed] if build is not None else ())
+
     def state(self) -> EngineState:
         """The state of the engine, for health and doctor. Cheap."""
         state, build = self.follower_state(), self.tables

@@ -23,7 +23,11 @@ class Unknown(Event, frozen=True, tag="unknown"):
 
 
 class Damaged(Event, frozen=True, tag="damaged"):
-    """Represents an event whose stored content is damaged, for readers that can continue without it."""
+    """Represents an event whose stored content is damaged, for readers that can continue without it. `name` is that of
+    the event without its version; `detail` says what is damaged and what to do."""
+
+    name: str = ""
+    detail: str = ""
 
 
 class Erased(Struct, frozen=True, omit_defaults=True):

@@ -18,12 +18,12 @@ from schemas.api.agent import (
     TopPSamplingStrategy,
 )
 from schemas.events.agent import AgentCreated, AgentDeleted
-from schemas.events.base import Event
+from schemas.events.base import Damaged, Event
 from schemas.events.payload import AgentConfig
 from stack.domain import payload
 from stack.domain.json_schema import check_schema
 from stack.domain.tool import check_tool_config, normalise_tools
-from stack.errors import Invalid, NotFound
+from stack.errors import ContentDamaged, Invalid, NotFound
 
 DEFAULT_MAX_INFER_ITERS = 10
 MAX_INFER_ITERS = 1_000
@@ -31,11 +31,13 @@ MAX_STOP_SEQUENCES = 4
 
 
 class AgentState(Struct, frozen=True):
-    """`config` is None before creation and after deletion; `created_at` is in microseconds since 1970."""
+    """`config` is None before creation and after deletion; `created_at` is in microseconds since 1970. `damage` says why
+    the configuration cannot be read, "" if it can."""
 
     config: AgentConfig | None = None
     created_at: int = 0
     deleted: bool = False
+    damage: str = ""
 
 
 def evolve(state: AgentState, event: Event, recorded_at: int, version: int) -> AgentState:
@@ -44,14 +46,25 @@ def evolve(state: AgentState, event: Event, recorded_at: int, version: int) -> A
             return AgentState(config, recorded_at)
         case AgentDeleted():
             return AgentState(deleted=True)
+        case Damaged(name="agent.created"):
+            return AgentState(created_at=recorded_at, damage=event.detail)
+        case Damaged(name="agent.deleted"):
+            return AgentState(deleted=True)
     return state
 
 
 def existing(state: AgentState, agent_id: str) -> AgentConfig:
-    """Returns the agent's configuration. Raises NotFound if the agent never existed or was deleted."""
+    """Returns the agent's configuration. Raises NotFound if the agent never existed or was deleted, and ContentDamaged."""
+    check_exists(state, agent_id)
     if state.config is None:
-        raise NotFound(f"There is no agent {agent_id!r}. List the agents to see their ids.")
+        raise ContentDamaged(f"The configuration of agent {agent_id!r} cannot be read. {state.damage}")
     return state.config
+
+
+def check_exists(state: AgentState, agent_id: str) -> None:
+    """Raises NotFound if the agent never existed or was deleted."""
+    if state.config is None and not state.damage:
+        raise NotFound(f"There is no agent {agent_id!r}. List the agents to see their ids.")
 
 
 def create(config: RequestedConfig, toolgroups: Collection[str], shields: Collection[str]) -> list[Event]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import Raw, Struct
 
-from schemas.events.base import Erased, Event
+from schemas.events.base import Damaged, Erased, Event
 from schemas.events.dataset import (
     HEAD_BYTES,
     HEAD_ROWS,
@@ -26,10 +26,12 @@ RESERVED = ("versions", "diff")
 
 
 class DatasetState(Struct, frozen=True):
-    """The state after the last event. `row_count` is that of the current version."""
+    """The state after the last event. `row_count` is that of the current version. `damage` says why the last event cannot
+    be read ("" if it can): its rows, of which there is at least one, are counted as one."""
 
     exists: bool = False
     row_count: int = 0
+    damage: str = ""
 
 
 class NewRows(Struct, frozen=True):
@@ -48,6 +50,12 @@ def evolve(state: DatasetState, event: Event, recorded_at: int, version: int) ->
         case DatasetRowsAppended(first_row=first, row_count=count):
             return DatasetState(True, first + count)
         case DatasetUnregistered():
+            return DatasetState()
+        case Damaged(name="dataset.registered"):
+            return DatasetState(True, 1, event.detail)
+        case Damaged(name="dataset.rows_appended"):
+            return DatasetState(True, state.row_count + 1, event.detail)
+        case Damaged(name="dataset.unregistered"):
             return DatasetState()
     return state
 

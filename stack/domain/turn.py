@@ -37,9 +37,12 @@ from schemas.events.turn import (
     TurnStepFailed,
     TurnStepStarted,
 )
-from stack.errors import Conflict, Invalid, NotFound
+from stack.errors import Conflict, ContentDamaged, Invalid, NotFound
 
 NOTHING_YET = CompletionMessage(content="", stop_reason="end_of_message")
+DAMAGED_QUESTION = "[What the user said here is damaged in the server's log and cannot be read.]"
+DAMAGED_ANSWER = "[What was answered here is damaged in the server's log and cannot be read.]"
+_NO_OWNER = Owner("", "")
 
 
 class StepState(Struct, frozen=True, kw_only=True):
@@ -66,7 +69,7 @@ class TurnState(Struct, frozen=True, kw_only=True):
 
     session_id: str = ""
     agent_id: str = ""
-    owner: Owner = Owner("", "")
+    owner: Owner = _NO_OWNER
     attempt: int = 0
     status: TurnStatus = "running"
     stream: bool = False
@@ -145,8 +148,41 @@ def evolve(state: TurnState, event: Event, recorded_at: int, version: int) -> Tu
         case TurnAbandoned():
             return _closed(state, "abandoned", recorded_at, event.output_message)
         case Damaged():
-            return replace(state, is_damaged=True)
+            likely = stand_in(state, event)
+            whole = evolve(state, likely, recorded_at, version) if likely is not None else state
+            return replace(whole, is_damaged=True)
     return state
+
+
+def stand_in(state: TurnState, damaged: Damaged) -> Event | None:
+    """What stands for an event of the turn `state` that cannot be read; None for one of a step. Ids are empty."""
+    output = _answer(state)
+    match damaged.name:
+        case "turn.started":
+            question = InputMessage(role="user", content=DAMAGED_QUESTION)
+            return TurnStarted(session_id="", agent_id="", owner=_NO_OWNER, input_messages=[question])
+        case "turn.restarted":
+            return TurnRestarted(owner=_NO_OWNER, attempt=state.attempt + 1)
+        case "turn.awaiting_input":
+            return TurnAwaitingInput(output_message=_waiting(state))
+        case "turn.resumed":
+            return TurnResumed(owner=_NO_OWNER)
+        case "turn.completed":
+            return TurnCompleted(output_message=output)
+        case "turn.failed":
+            error = TurnError(ContentDamaged.status, ContentDamaged.title, damaged.detail)
+            return TurnFailed(error=error, output_message=output)
+        case "turn.cancelled":
+            return TurnCancelled(reason=damaged.detail, output_message=output)
+        case "turn.abandoned":
+            return TurnAbandoned(output_message=output)
+    return None
+
+
+def _answer(state: TurnState) -> CompletionMessage:
+    """What a turn whose end cannot be read has most likely answered: what its last finished step said."""
+    said = produced(state)
+    return said if said.content else CompletionMessage(content=DAMAGED_ANSWER, stop_reason="end_of_turn")
 
 
 def _started(event: TurnStarted, recorded_at: int) -> TurnState:
@@ -168,6 +204,12 @@ def _started(event: TurnStarted, recorded_at: int) -> TurnState:
 
 
 def _step_completed(state: TurnState, event: TurnStepCompleted, recorded_at: int) -> TurnState:
+    if all(step.step_id != event.step_id for step in state.steps):
+        # Its start is damaged.
+        begun = StepState(
+            step_id=event.step_id, step_type=event.step_type, attempt=state.attempt, started_at=recorded_at
+        )
+        state = replace(state, steps=(*state.steps, begun))
     return replace(
         state,
         steps=_with_step(
@@ -192,7 +234,8 @@ def _closed(state: TurnState, status: TurnStatus, recorded_at: int, output: Comp
 
 
 def existing(state: TurnState, session_id: str, turn_id: str) -> TurnState:
-    """Returns the turn. Raises NotFound if it never existed, was redacted, or belongs to another session."""
+    """Returns the turn. Raises NotFound if it never existed, was redacted, belongs to another session, or has a damaged
+    start and its ids were not filled in."""
     if not state.started_at or state.session_id != session_id:
         raise NotFound(f"There is no turn {turn_id!r} in session {session_id!r}.")
     return state

@@ -84,12 +84,14 @@ class Fold(Generic[S]):
     """How events become a state: `evolve(state, event, recorded_at, version)`, pure, from `initial`.
 
     `initial` and every state must be immutable: they are cached and shared. With `last_only` the last event of a
-    stream says all there is to know, and no other is read: for streams that may be long and large.
+    stream says all there is to know, and no other is read: for streams that may be long and large. With `takes_damaged`,
+    `Damaged` stands for an event that cannot be read, and all others are read too; without it the stream cannot be loaded.
     """
 
     initial: S
     evolve: Callable[[S, Event, int, int], S]
     last_only: bool = False
+    takes_damaged: bool = False
 
 
 class Folded(NamedTuple, Generic[S]):

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterable
 from threading import Lock
 
+from stack.errors import ContentDamaged
+
 _log = logging.getLogger(__name__)
 
 _KEPT = 100
@@ -23,6 +25,16 @@ def damaged_text(digest: str) -> str:
 def is_damaged_text(text: str) -> bool:
     """Whether this is not what was recorded but `damaged_text` in its place."""
     return text.startswith(_TEXT_PREFIX)
+
+
+NOT_RECORDED = "its content is not what was recorded"
+
+
+def event_damaged(position: int, stream: str, name: str, reason: str) -> ContentDamaged:
+    return ContentDamaged(
+        f"Event {position} of the log ({name} of {stream}) is damaged: {reason}. `replaystack verify` lists all damage; "
+        "restore a backup."
+    )
 
 
 class Damage:

@@ -9,13 +9,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
-from projections.warehouse.feed import Feed, Record
+from projections.warehouse.feed import DAMAGED, Feed, Record, unversioned
 from schemas.events.base import Damaged
-from stack.errors import InternalError, Invalid, ReplaystackError, TooLarge, Unavailable
+from stack.errors import ContentDamaged, InternalError, Invalid, ReplaystackError, TooLarge, Unavailable
 from stack.eventstore.appends import Append, Appended, Command, Fold, Folded, Recorded
 from stack.eventstore.blob_markers import dehydrate, hydrated_bytes, may_need_markers
 from stack.eventstore.blobs import BlobStore
 from stack.eventstore.codec import Codec
+from stack.eventstore.damage import NOT_RECORDED, event_damaged
 from stack.eventstore.fold_cache import FoldCache
 from stack.eventstore.log_feed import LogFeed
 from stack.eventstore.named_blobs import named_blobs
@@ -87,7 +88,8 @@ class EventStore:
         return appended
 
     async def load(self, stream: str, fold: Fold[S]) -> Folded[S]:
-        """The stream's state; `fold.initial` at version 0 where it does not exist. No I/O for a stream in use."""
+        """The stream's state; `fold.initial` at version 0 where it does not exist. No I/O for a stream in use. Raises
+        ContentDamaged, unless the fold takes damaged events."""
         return self._cache.get(stream, fold) or await self.load_fresh(stream, fold)
 
     async def load_fresh(self, stream: str, fold: Fold[S]) -> Folded[S]:
@@ -95,14 +97,27 @@ class EventStore:
         return await self._in_thread(partial(self._load, stream, fold))
 
     async def read_stream(
-        self, stream: str, after_version: int = 0, until_version: int | None = None
+        self,
+        stream: str,
+        after_version: int = 0,
+        until_version: int | None = None,
+        *,
+        takes_damaged: bool = False,
     ) -> list[Recorded]:
-        """The events with versions above `after_version`, up to and with `until_version` (None: to the last)."""
-        return await self._in_thread(
-            lambda: [
-                self._recorded(record) for record in self.log.stream(stream, after_version, until_version)
-            ]
-        )
+        """The events with versions above `after_version`, up to and with `until_version` (None: to the last). With
+        `takes_damaged`, `Damaged` stands for those that cannot be read; otherwise they raise ContentDamaged."""
+        try:
+            return await self._in_thread(
+                lambda: [
+                    self._recorded(record) for record in self.log.stream(stream, after_version, until_version)
+                ]
+            )
+        except ContentDamaged:
+            if not takes_damaged:
+                raise
+        events = (await self.read_streams((stream,)))[stream]
+        last = until_version if until_version is not None else len(events)
+        return [one for one in events if after_version < one.version <= last]
 
     async def read_streams(self, streams: Sequence[str]) -> dict[str, list[Recorded]]:
         """The events of each of `streams`; an empty list for one that does not exist. `Damaged` stands for those that
@@ -251,34 +266,44 @@ class EventStore:
 
     def _load(self, stream: str, fold: Fold[S]) -> Folded[S]:
         with self._cache.loading(stream) as loading:
-            records = (
-                self.log.stream(stream, newest_first=True, limit=1)
-                if fold.last_only
-                else self.log.stream(stream)
-            )
-            folded, size = Folded(fold.initial, 0), 0
-            for record in records:
-                last = self._recorded(record)
-                state = fold.evolve(folded.state, last.event, last.recorded_at, last.version)
-                folded = Folded(state, last.version)
-                size += 0 if fold.last_only else hydrated_bytes(record.state)
+            try:
+                records = (
+                    self.log.stream(stream, newest_first=True, limit=1)
+                    if fold.last_only
+                    else self.log.stream(stream)
+                )
+                folded, size = _folded(fold, records, self._recorded)
+            except ContentDamaged:
+                if not fold.takes_damaged:
+                    raise
+                folded, size = _folded(fold, self.log.streams((stream,)), self._recorded_or_damaged)
             self._cache.put(stream, fold, folded, size, loading)
             return folded
 
     def _read_streams(self, streams: Sequence[str]) -> dict[str, list[Recorded]]:
         found: dict[str, list[Recorded]] = {stream: [] for stream in streams}
         for record in self.log.streams(streams):
-            try:
-                recorded = self._recorded(record)
-            except InternalError as error:
-                self.log.damage.note(f"event {record.position}: {error.detail}")
-                recorded = Recorded(record.position, record.version, record.recorded_at, Damaged())
-            found[record.stream].append(recorded)
+            found[record.stream].append(self._recorded_or_damaged(record))
         return found
 
     def _recorded(self, record: Record) -> Recorded:
-        event = self._codec.decode(record.name, record.state, self.hydrate)
+        """Raises ContentDamaged."""
+        if record.state == DAMAGED:
+            raise event_damaged(record.position, record.stream, record.name, NOT_RECORDED)
+        try:
+            event = self._codec.decode(record.name, record.state, self.hydrate)
+        except InternalError as error:
+            reason = error.detail.removesuffix(".")
+            self.log.damage.note(f"event {record.position}: {reason}")
+            raise event_damaged(record.position, record.stream, record.name, reason) from error
         return Recorded(record.position, record.version, record.recorded_at, event)
+
+    def _recorded_or_damaged(self, record: Record) -> Recorded:
+        try:
+            return self._recorded(record)
+        except ContentDamaged as error:
+            event = Damaged(name=unversioned(record.name), detail=error.detail)
+            return Recorded(record.position, record.version, record.recorded_at, event)
 
     def committed(self, submissions: Sequence[Submission], records: Sequence[Record] | None) -> None:
         """See `Commits`."""
@@ -326,6 +351,19 @@ class EventStore:
             return self._threads.submit(work)
         except RuntimeError:
             raise Unavailable("The server is shutting down.", retry_after=5) from None
+
+
+def _folded(
+    fold: Fold[S], records: Sequence[Record], recorded: Callable[[Record], Recorded]
+) -> tuple[Folded[S], int]:
+    """The state, and the bytes that it is counted as."""
+    folded, size = Folded(fold.initial, 0), 0
+    for record in records:
+        last = recorded(record)
+        state = fold.evolve(folded.state, last.event, last.recorded_at, last.version)
+        folded = Folded(state, last.version)
+        size += 0 if fold.last_only else hydrated_bytes(record.state)
+    return folded, size
 
 
 def _check_text(text: str) -> None:

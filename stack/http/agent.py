@@ -11,7 +11,6 @@ from litestar.response.base import ASGIResponse
 from projections import agent as agent_views
 from schemas.api.agent import AgentCreateResponse, CreateAgentRequest
 from schemas.api.page import PaginatedResponse
-from stack.errors import NotFound
 from stack.http.answer import empty_answer, json_answer
 from stack.http.body import caller_of, page_of, post_of, read_json
 from stack.http.endpoint import serves
@@ -37,10 +36,7 @@ class AgentController(Controller):
 
     @serves("get_agent")
     async def show(self, agent_id: str, services: Services) -> ASGIResponse:
-        agent = await services.views.read(("agent",), agent_views.get, agent_id)
-        if agent is None:
-            raise NotFound(f"There is no agent {agent_id!r}. List the agents to see their ids.")
-        return json_answer(agent)
+        return json_answer(await services.agents.show(agent_id))
 
     @serves("delete_agent")
     async def remove(

@@ -11,14 +11,11 @@ from litestar.response.base import ASGIResponse
 from projections import session as session_views
 from schemas.api.page import PaginatedResponse
 from schemas.api.session import AgentSessionCreateResponse, CreateAgentSessionRequest
-from stack.errors import NotFound
 from stack.http.answer import empty_answer, json_answer
 from stack.http.body import caller_of, page_of, post_of, read_json
 from stack.http.endpoint import serves
 from stack.http.services import Services
 from stack.services.requests.once import Prior
-
-READ = ("agent", "session", "turn")
 
 
 class SessionController(Controller):
@@ -43,7 +40,7 @@ class SessionController(Controller):
         services: Services,
     ) -> ASGIResponse:
         start, limit = page_of(request)
-        await services.states.agent(agent_id)
+        await services.states.agent_version(agent_id)
         data, has_more = await services.views.read(
             ("agent", "session"),
             session_views.page,
@@ -61,10 +58,7 @@ class SessionController(Controller):
         # The Python clients join a list with commas; ids made here have none.
         given = request.query_params.getall("turn_ids", [])
         turn_ids = [turn_id for value in given for turn_id in value.split(",")] or None
-        session = await services.views.read(READ, session_views.get, agent_id, session_id, turn_ids)
-        if session is None:
-            raise NotFound(f"There is no session {session_id!r} of agent {agent_id!r}.")
-        return json_answer(session)
+        return json_answer(await services.sessions.show(agent_id, session_id, turn_ids))
 
     @serves("delete_session")
     async def remove(

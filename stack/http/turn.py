@@ -10,7 +10,6 @@ from litestar import Controller, Request
 from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp
 
-from projections import turn as turn_views
 from schemas.api.turn import AgentStepResponse, CreateAgentTurnRequest, ResumeAgentTurnRequest
 from stack.domain.stream_position import BEGINNING, StreamPosition, parse
 from stack.errors import Invalid, NotFound, Unavailable, of_status
@@ -23,7 +22,6 @@ from stack.services.requests.once import Prior
 from stack.services.turns.running_turn import RunningTurn
 from stack.settings import Settings
 
-READ = ("agent", "session", "turn")
 STATUS_HEADER = "x-turn-status"
 ID_HEADER = "x-turn-id"
 SLOWEST = 0.01
@@ -73,19 +71,20 @@ class TurnController(Controller):
 
     @serves("get_turn")
     async def show(self, agent_id: str, session_id: str, turn_id: str, services: Services) -> ASGIResponse:
-        view = await _view(services, agent_id, session_id, turn_id)
+        view = await services.turns.show(agent_id, session_id, turn_id)
         return json_answer(view.turn, {STATUS_HEADER: view.outcome.status})
 
     @serves("get_turn_outcome")
     async def outcome(self, agent_id: str, session_id: str, turn_id: str, services: Services) -> ASGIResponse:
-        view = await _view(services, agent_id, session_id, turn_id)
+        view = await services.turns.show(agent_id, session_id, turn_id)
         return json_answer(view.outcome, {STATUS_HEADER: view.outcome.status})
 
     @serves("get_step")
     async def step(
         self, agent_id: str, session_id: str, turn_id: str, step_id: str, services: Services
     ) -> ASGIResponse:
-        step = await services.views.read(READ, turn_views.step, agent_id, session_id, turn_id, step_id)
+        view = await services.turns.show(agent_id, session_id, turn_id)
+        step = next((step for step in view.turn.steps if step.step_id == step_id), None)
         if step is None:
             raise NotFound(f"There is no finished step {step_id!r} in turn {turn_id!r}.")
         return json_answer(AgentStepResponse(step))
@@ -114,13 +113,6 @@ class TurnController(Controller):
         await services.states.session(agent_id, session_id)
         await services.turns.cancel(session_id, turn_id, "The caller cancelled the turn.")
         return empty_answer()
-
-
-async def _view(services: Services, agent_id: str, session_id: str, turn_id: str) -> turn_views.TurnView:
-    view = await services.views.read(READ, turn_views.get, agent_id, session_id, turn_id)
-    if view is None:
-        raise NotFound(f"There is no turn {turn_id!r} in session {session_id!r}.")
-    return view
 
 
 async def _streamed(turn: RunningTurn, url: str, after: StreamPosition, settings: Settings) -> EventStream:

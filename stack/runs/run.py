@@ -23,8 +23,11 @@ class Run(ABC):
     """A run that this process drives, or the record of one that it does not: both can be followed.
 
     `version` is that of its stream. `outcomes` are events of what has happened and is not recorded yet: the next
-    append takes them along, and a cancellation loses none of them.
+    append takes them along, and a cancellation loses none of them. `takes_damaged`: `apply` is given `Damaged` for events
+    that cannot be read.
     """
+
+    takes_damaged = False
 
     def __init__(self, store: EventStore, stream: str) -> None:
         self.store = store
@@ -65,7 +68,9 @@ class Run(ABC):
 
     async def load(self) -> None:
         """Takes over what the log has, a page at a time: it may be a hundred thousand events."""
-        while page := await self.store.read_stream(self.stream, self.version, self.version + PAGE_EVENTS):
+        while page := await self.store.read_stream(
+            self.stream, self.version, self.version + PAGE_EVENTS, takes_damaged=self.takes_damaged
+        ):
             frames: list[Frame] = []
             for recorded in page:
                 self.version = recorded.version

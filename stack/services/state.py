@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
+from projections import session as session_views
 from schemas.events.payload import AgentConfig
 from stack.domain import agent as agents
 from stack.domain import benchmark as benchmarks
@@ -14,35 +17,56 @@ from stack.domain.dataset import DatasetState
 from stack.domain.session import SessionState
 from stack.domain.turn import TurnState
 from stack.eventstore import EventStore, Fold, Folded, stream_name
+from stack.services.views import Views
 
-_AGENT = Fold(AgentState(), agents.evolve)
-_SESSION = Fold(SessionState(), sessions.evolve)
-_TURN = Fold(TurnState(), turns.evolve)
-_DATASET = Fold(DatasetState(), datasets.evolve, last_only=True)
+_AGENT = Fold(AgentState(), agents.evolve, takes_damaged=True)
+_SESSION = Fold(SessionState(), sessions.evolve, takes_damaged=True)
+_TURN = Fold(TurnState(), turns.evolve, takes_damaged=True)
+_DATASET = Fold(DatasetState(), datasets.evolve, last_only=True, takes_damaged=True)
 _BENCHMARK = Fold(BenchmarkState(), benchmarks.evolve)
 
 
 class States:
-    """Methods raise NotFound for what never was or is deleted; the version is that of the stream."""
+    """Methods raise NotFound for what never was or is deleted; the version is that of the stream. Where events of a
+    stream are damaged, the state is what its other events say, and what the read models still know."""
 
-    def __init__(self, store: EventStore) -> None:
+    def __init__(self, store: EventStore, views: Views) -> None:
         self._store = store
+        self._views = views
 
     async def agent(self, agent_id: str) -> tuple[AgentConfig, int]:
+        """Raises ContentDamaged too."""
         folded = await self._store.load(stream_name("agent", agent_id), _AGENT)
         return agents.existing(folded.state, agent_id), folded.version
 
+    async def agent_version(self, agent_id: str) -> int:
+        """Also of one whose configuration is damaged."""
+        folded = await self._store.load(stream_name("agent", agent_id), _AGENT)
+        agents.check_exists(folded.state, agent_id)
+        return folded.version
+
     async def session(self, agent_id: str, session_id: str) -> Folded[SessionState]:
-        """Also checks that the session is the agent's."""
-        folded = await self._store.load(stream_name("session", session_id), _SESSION)
+        """Also checks that the session is the agent's. Raises ContentDamaged where that is not known."""
+        folded = await self._session(session_id)
         sessions.existing(folded.state, agent_id, session_id)
         return folded
 
     async def turn(self, session_id: str, turn_id: str) -> Folded[TurnState]:
         """Also checks that the turn is the session's."""
-        folded = await self._store.load(stream_name("turn", turn_id), _TURN)
-        turns.existing(folded.state, session_id, turn_id)
-        return folded
+        state, version = await self._store.load(stream_name("turn", turn_id), _TURN)
+        if state.is_damaged and not state.session_id:
+            session = (await self._session(session_id)).state
+            if turn_id in session.turns:
+                state = replace(state, session_id=session_id, agent_id=session.agent_id)
+        turns.existing(state, session_id, turn_id)
+        return Folded(state, version)
+
+    async def _session(self, session_id: str) -> Folded[SessionState]:
+        state, version = await self._store.load(stream_name("session", session_id), _SESSION)
+        if state.damage and not state.deleted:
+            remains = await self._views.read(("session", "turn"), session_views.remains, session_id)
+            state = sessions.with_remains(state, remains.agent_id, remains.name, remains.turns)
+        return Folded(state, version)
 
     async def dataset(self, dataset_id: str) -> Folded[DatasetState]:
         """One that does not exist is a state too: its id may be taken."""

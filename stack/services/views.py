@@ -50,5 +50,9 @@ class Views:
                 f"The read models are not available yet: {error} Try again.", retry_after=2
             ) from error
 
+    def failed_streams(self) -> frozenset[str]:
+        """Streams with events that are missing from the read models, because they are damaged."""
+        return self._engine.failed_streams()
+
     def close(self) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)

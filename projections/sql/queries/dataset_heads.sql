@@ -6,7 +6,8 @@ SELECT
 FROM now.dataset_changes
 WHERE event IS NOT NULL AND position <= $as_of
 QUALIFY
-    coalesce(
+    bool_or(change = 'registered') OVER (PARTITION BY dataset_id)
+    AND coalesce(
         sum(strlen(event)) OVER (
             PARTITION BY dataset_id ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ),

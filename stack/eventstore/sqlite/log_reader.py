@@ -7,10 +7,9 @@ from hashlib import sha256
 from typing import Any
 
 from projections.warehouse.feed import DAMAGED, Record
-from stack.errors import InternalError
 from stack.eventstore.appends import Command
 from stack.eventstore.codec import REDACTED_STATE
-from stack.eventstore.damage import Damage
+from stack.eventstore.damage import NOT_RECORDED, Damage, event_damaged
 from stack.eventstore.port import NamedRecords
 from stack.eventstore.sqlite.chain import DIGEST_OF_EVENT
 from stack.eventstore.sqlite.in_statement import InStatement
@@ -33,7 +32,7 @@ _READ_BYTES = 64 * 2**20
 
 
 class LogReader:
-    """Blocks; any thread. Raises Unavailable when the log cannot be read, and InternalError for an event whose content
+    """Blocks; any thread. Raises Unavailable when the log cannot be read, and ContentDamaged for an event whose content
     is not what was recorded."""
 
     def __init__(self, readers: Readers, damage: Damage) -> None:
@@ -138,10 +137,7 @@ class LogReader:
     def _intact(self, row: tuple[Any, ...]) -> Record:
         if self._is_intact(row):
             return Record._make(row[:_DIGEST])
-        raise InternalError(
-            f"Event {row[0]} of the log ({row[3]} of {row[1]}) is damaged: its content is not what was recorded. "
-            "`replaystack verify` lists all damage; restore a backup."
-        )
+        raise event_damaged(row[0], row[1], row[3], NOT_RECORDED)
 
     def _is_intact(self, row: tuple[Any, ...]) -> bool:
         state, digest = row[_STATE], row[_DIGEST]
@@ -149,5 +145,5 @@ class LogReader:
             return True
         if isinstance(state, bytes) and sha256(state).digest() == digest:
             return True
-        self.damage.note(f"event {row[0]}: its content is not what was recorded")
+        self.damage.note(f"event {row[0]}: {NOT_RECORDED}")
         return False

@@ -6,7 +6,9 @@ from collections.abc import Collection
 
 import msgspec
 
+from projections import agent as agent_views
 from projections import session as session_views
+from schemas.api.agent import Agent
 from schemas.api.agent import AgentConfig as RequestedConfig
 from schemas.events.agent import AgentDeleted
 from schemas.events.base import Erased
@@ -66,9 +68,17 @@ class AgentService:
                 "or raise max_agent_bytes."
             )
 
+    async def show(self, agent_id: str) -> Agent:
+        """Raises NotFound, and ContentDamaged."""
+        agent = await self._views.read(("agent",), agent_views.get, agent_id)
+        if agent is None:
+            await self._states.agent(agent_id)
+            raise NotFound(f"There is no agent {agent_id!r}. List the agents to see their ids.")
+        return agent
+
     async def delete(self, agent_id: str, caller: Caller) -> None:
         """Deletes the agent, then its sessions: once it is deleted nothing new can begin under it."""
-        _, version = await self._states.agent(agent_id)
+        version = await self._states.agent_version(agent_id)
         stream = stream_name("agent", agent_id)
         events, blobs = await self._store.held_by((stream,))
         deleted = AgentDeleted(erased=Erased(events=events, blobs=blobs))

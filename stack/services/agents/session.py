@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from projections import session as session_views
+from projections.warehouse.reader import rfc3339
+from schemas.api.session import Session
 from schemas.events.base import Erased
 from stack.domain import session as sessions
-from stack.errors import Conflict, VersionConflict
+from stack.errors import Conflict, NotFound, VersionConflict
 from stack.eventstore import Append, EventStore, Expect, StreamWrite, stream_name
 from stack.services.effects import new_id
 from stack.services.requests.caller import Caller
 from stack.services.state import States
 from stack.services.turns.conversation import Conversations
-from stack.services.turns.turn import TurnService
+from stack.services.turns.turn import READ, TurnService
+from stack.services.views import Views
 
 DELETE_ATTEMPTS = 10
 
 
 class SessionService:
     def __init__(
-        self, store: EventStore, states: States, turns: TurnService, conversations: Conversations
+        self,
+        store: EventStore,
+        states: States,
+        views: Views,
+        turns: TurnService,
+        conversations: Conversations,
     ) -> None:
         self._store = store
         self._states = states
+        self._views = views
         self._turns = turns
         self._conversations = conversations
 
@@ -41,6 +53,30 @@ class SessionService:
             await self._states.agent(agent_id)
             raise
         return session_id
+
+    async def show(self, agent_id: str, session_id: str, turn_ids: Sequence[str] | None) -> Session:
+        """The session with its turns, or those of `turn_ids`. What the read models could not apply, because it is damaged
+        in the log, is shown as far as its other events go. Raises NotFound, and ContentDamaged where it is not known
+        whose session it is."""
+        session = await self._views.read(READ, session_views.get, agent_id, session_id, turn_ids)
+        failed = self._views.failed_streams()
+        if failed:
+            state, _ = await self._states.session(agent_id, session_id)
+            wanted = [turn for turn in state.turns if turn_ids is None or turn in turn_ids]
+            damaged = {turn for turn in wanted if stream_name("turn", turn) in failed}
+            if session is None or damaged:
+                whole = (
+                    {turn.turn_id: turn for turn in session.turns if turn.turn_id not in damaged}
+                    if session
+                    else {}
+                )
+                shown = [
+                    whole.get(id) or (await self._turns.show(agent_id, session_id, id)).turn for id in wanted
+                ]
+                return Session(session_id, state.session_name, shown, rfc3339(state.created_at))
+        if session is None:
+            raise NotFound(f"There is no session {session_id!r} of agent {agent_id!r}.")
+        return session
 
     async def delete(self, agent_id: str, session_id: str, caller: Caller) -> None:
         """Ends the session's open turn, then deletes the session and redacts the content of all of it."""

@@ -16,11 +16,19 @@ from msgspec.structs import replace
 from projections import dataset as dataset_views
 from projections.dataset import Registration
 from schemas.api.dataset import Dataset, DataSource, RegisterDatasetRequest, URIDataSource
-from schemas.events.base import Erased, Event
-from schemas.events.dataset import HEAD_ROWS
+from schemas.events.base import Damaged, Erased, Event
+from schemas.events.dataset import HEAD_ROWS, DatasetRegistered, DatasetUnregistered
 from stack.domain import dataset as datasets
 from stack.domain.dataset import DatasetState
-from stack.errors import Conflict, InternalError, Invalid, NotFound, RowsDamaged, VersionConflict
+from stack.errors import (
+    Conflict,
+    ContentDamaged,
+    InternalError,
+    Invalid,
+    NotFound,
+    RowsDamaged,
+    VersionConflict,
+)
 from stack.eventstore import Append, EventStore, Folded, StreamWrite, stream_name
 from stack.providers.rows.port import RowReading
 from stack.runs.uninterrupted import uninterrupted
@@ -105,9 +113,26 @@ class DatasetService:
         raise Conflict(f"Dataset {dataset_id!r} is busy with other requests. Try again.")
 
     async def _registered(self, dataset_id: str) -> Registration | None:
-        """How the dataset that has this id was registered; None while the id is free."""
+        """How the dataset that has this id was registered; None while the id is free. Raises Conflict where that is
+        damaged."""
         state, _ = await self._states.dataset(dataset_id)
-        return await self._registration(dataset_id) if state.exists else None
+        registered = await self._registration(dataset_id) if state.exists else None
+        if registered is None and (damage := await self._damage_of_registration(dataset_id)):
+            raise Conflict(f"There is a dataset {dataset_id!r} already. {damage} Or unregister it first.")
+        return registered
+
+    async def _damage_of_registration(self, dataset_id: str) -> str:
+        """Why the read model does not know how a dataset was registered; "" where there is none."""
+        stream = stream_name("dataset", dataset_id)
+        damage = ""
+        if stream in self._views.failed_streams():
+            for recorded in (await self._store.read_streams((stream,)))[stream]:
+                match recorded.event:
+                    case Damaged(name="dataset.registered"):
+                        damage = recorded.event.detail
+                    case DatasetRegistered() | DatasetUnregistered():
+                        damage = ""
+        return damage
 
     async def append(self, dataset_id: str, blocks: Blocks, caller: Caller, command: str = "") -> int:
         """Adds rows behind the last one, all or none. Returns the new version; the present one where there are no
@@ -150,7 +175,8 @@ class DatasetService:
         state, version = await self._existing(dataset_id)
         registered = await self._registration(dataset_id)
         if registered is None:
-            raise _gone(dataset_id)
+            damage = await self._damage_of_registration(dataset_id)
+            raise ContentDamaged(damage) if damage else _gone(dataset_id)
         shown: list[Raw] = []
         if not registered.uri:
             size = 0
@@ -215,6 +241,10 @@ class DatasetService:
     async def _existing(self, dataset_id: str) -> Folded[DatasetState]:
         folded = await self._states.dataset(dataset_id)
         datasets.existing(folded.state, dataset_id)
+        if folded.state.damage:
+            with suppress(NotFound):
+                known = await self._rows.row_count(dataset_id, folded.version, folded.version)
+                return Folded(replace(folded.state, row_count=known), folded.version)
         return folded
 
     async def _registration(self, dataset_id: str) -> Registration | None:

@@ -80,8 +80,8 @@ class DatasetRows:
     async def pieces(
         self, dataset_id: str, newest: int, start: int, stop: int
     ) -> AsyncGenerator[Sequence[bytes], None]:
-        """Rows `start` to `stop` as JSON texts, those of one chunk or run of small chunks at a time. Raises NotFound
-        once the dataset is unregistered, and RowsDamaged with the chunk that cannot be read."""
+        """Rows `start` to `stop`, which the dataset has, as JSON texts, those of one chunk or run of small chunks at a
+        time. Raises NotFound once the dataset is unregistered, and RowsDamaged with the chunk that cannot be read."""
         index = await self._index(dataset_id, newest)
         at = max(0, bisect_right(index.starts, start) - 1)
         while start < stop and at < len(index.chunks):
@@ -103,6 +103,8 @@ class DatasetRows:
                 yield piece
             start = first + len(rows)
             at += len(run)
+        if start < stop:
+            raise RowsDamaged(dataset_id, start, stop - start, _UNREADABLE)
 
     def forget(self, dataset_id: str) -> None:
         """The dataset was unregistered: nothing of it may be shown any more."""
@@ -120,14 +122,17 @@ class DatasetRows:
             # Another reader took it further, or it was unregistered: what was read may not fit behind it.
             return await self._index(dataset_id, newest)
         chunks = [*(known.chunks if known else ()), *added]
+        version = versions[-1][0] if versions else after
+        if version < newest:
+            if stream_name("dataset", dataset_id) not in self._views.failed_streams():
+                raise NotFound(f"Dataset {dataset_id!r} no longer exists: it was unregistered.")
+            version = newest  # its last events are damaged, and not in the read model
         index = Index(
-            versions[-1][0] if versions else after,
+            version,
             chunks,
             [chunk.first_row for chunk in chunks],
             (known.row_counts if known else {}) | dict(versions),
         )
-        if index.version < newest:
-            raise NotFound(f"Dataset {dataset_id!r} no longer exists: it was unregistered.")
         self._indexes[dataset_id] = index
         return index
 

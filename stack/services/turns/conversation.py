@@ -39,8 +39,6 @@ from stack.services.turns.document import context_items
 _encode = msgspec.json.Encoder().encode
 
 NOT_EXECUTED = "The call was not executed."
-DAMAGED_QUESTION = "[What the user said here is damaged in the server's log and cannot be read.]"
-DAMAGED_ANSWER = "[What was answered here is damaged in the server's log and cannot be read.]"
 FUNCTION_DEFINITIONS = "{{function_definitions}}"
 # Input above this is encoded in a thread: 1 MiB takes about 1 ms.
 LARGE_INPUT_CHARACTERS = 2**20
@@ -179,9 +177,9 @@ def _of_damaged(state: TurnState, pending: Pending) -> Messages:
     are left out, because a call or its response may be among what is missing."""
     questions = questions_of(state, pending)
     if not any(message.role == "user" for message in state.input_messages):
-        questions.append(user_message([[DAMAGED_QUESTION]]))
+        questions.append(user_message([[turns.DAMAGED_QUESTION]]))
     output = state.output_message
-    answer = output.content if state.status == "completed" and output.content else DAMAGED_ANSWER
+    answer = output.content if state.status == "completed" and output.content else turns.DAMAGED_ANSWER
     return digested([*questions, assistant_message(replace(output, content=answer, tool_calls=None))])
 
 

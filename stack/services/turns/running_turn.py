@@ -24,6 +24,8 @@ class RunningTurn(Run):
     `failure` is the error that ended it in this process, and `invocation` its measurements.
     """
 
+    takes_damaged = True
+
     def __init__(self, store: EventStore, session_id: str, turn_id: str) -> None:
         super().__init__(store, stream_name("turn", turn_id))
         self.session_id = session_id

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from projections import turn as turn_views
+from projections.turn import TurnView
 from schemas.api.turn import CreateAgentTurnRequest, ResumeAgentTurnRequest
 from schemas.events.payload import AgentConfig, TurnError
 from schemas.events.turn import TurnAbandoned, TurnCancelled, TurnFailed, TurnStarted
@@ -21,7 +22,7 @@ from stack.domain import turn as turns
 from stack.domain.stream_position import StreamPosition
 from stack.domain.tool import check_tool_config
 from stack.domain.turn import TurnState
-from stack.errors import Conflict, Invalid, VersionConflict
+from stack.errors import Conflict, Invalid, NotFound, VersionConflict
 from stack.eventstore import Append, EventStore, Expect, StreamWrite, stream_name
 from stack.providers.inference.port import InferenceProvider
 from stack.providers.inference.registry import Models
@@ -32,8 +33,10 @@ from stack.services.turns.content import ContentLoader
 from stack.services.turns.conversation import answers_of
 from stack.services.turns.running_turn import RunningTurn
 from stack.services.turns.turn_driver import TurnDriver
+from stack.services.turns.turn_frames import outcome_wire, turn_wire
 from stack.services.views import Views
 
+READ = ("agent", "session", "turn")
 CREATE_ATTEMPTS = 5
 LAST_FRAME = 2**31
 
@@ -179,6 +182,7 @@ class TurnService:
         turn = RunningTurn(self._store, session_id, turn_id)
         with self._runs.opening(turn.stream):
             await turn.load()
+            await self._identify(turn)
             try:
                 if turn.version != version:
                     raise VersionConflict(turn.stream, version)
@@ -196,6 +200,7 @@ class TurnService:
 
         async def is_open() -> bool:
             await record.load()
+            await self._identify(record)
             turns.existing(record.state, session_id, turn_id)
             return record.is_open
 
@@ -206,13 +211,31 @@ class TurnService:
         turns.existing(turn.state, session_id, turn_id)
         return turn
 
+    async def show(self, agent_id: str, session_id: str, turn_id: str) -> TurnView:
+        """The turn; one with damaged events as far as the others go. Raises NotFound."""
+        view = await self._views.read(READ, turn_views.get, agent_id, session_id, turn_id)
+        if stream_name("turn", turn_id) in self._views.failed_streams():
+            await self._states.session(agent_id, session_id)
+            state, _ = await self._states.turn(session_id, turn_id)
+            return TurnView(turn_wire(turn_id, state), outcome_wire(state))
+        if view is None:
+            raise NotFound(f"There is no turn {turn_id!r} in session {session_id!r}.")
+        return view
+
     async def resumed_at(self, session_id: str, turn_id: str, position: int) -> StreamPosition:
         """Where the stream of a resume began, given the position of its first event in the log."""
         before = 0
-        for recorded in await self._store.read_stream(stream_name("turn", turn_id)):
+        stream = stream_name("turn", turn_id)
+        for recorded in await self._store.read_stream(stream, takes_damaged=True):
             if recorded.position < position:
                 before = recorded.version
         return StreamPosition(before, LAST_FRAME)
+
+    async def _identify(self, turn: RunningTurn) -> None:
+        """Fills in whose turn it is where its start is damaged. Raises NotFound."""
+        if turn.state.is_damaged and not turn.state.session_id:
+            state, _ = await self._states.turn(turn.session_id, turn.turn_id)
+            turn.frames.state = replace(turn.state, session_id=state.session_id, agent_id=state.agent_id)
 
     async def cancel(self, session_id: str, turn_id: str, reason: str) -> TurnState:
         """Ends a running turn; one that has ended is left as it is. Returns the state. Raises NotFound."""
@@ -250,22 +273,22 @@ class TurnService:
         return [RunningTurn(self._store, one.session_id, one.turn_id) for one in found]
 
     async def _take_up(self, turn: RunningTurn) -> None:
+        await self._identify(turn)
         state, limits = turn.state, self._driver.limits
+        if state.is_damaged:
+            await self._interrupt(turn, "Events of the turn are damaged, so it was not continued.")
+            return
         age_h = (time.time() - state.running_since / 1e6) / 3600
         if state.attempt > limits.restart_limit or age_h > limits.restart_max_age_h:
-            await self._interrupt(turn)
+            await self._interrupt(turn, "The turn was interrupted and is too old or was restarted too often.")
             return
         agent, _ = await self._states.agent(state.agent_id)
         caller = replace(SYSTEM, trace_id=state.trace_id)
         await self._driver.record(turn, caller, turns.restart(state, self._owner), "")
         self._driver.launch(turn, agent, caller)
 
-    async def _interrupt(self, turn: RunningTurn) -> None:
-        error = TurnError(
-            500,
-            "Internal Server Error",
-            "The turn was interrupted and is too old or was restarted too often.",
-        )
+    async def _interrupt(self, turn: RunningTurn, reason: str) -> None:
+        error = TurnError(500, "Internal Server Error", reason)
         failed = TurnFailed(error=error, output_message=turns.produced(turn.state))
         await self._driver.record(turn, SYSTEM, [failed], "failed")
 

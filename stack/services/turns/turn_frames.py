@@ -30,7 +30,7 @@ from schemas.api.turn import (
     Turn,
     TurnOutcome,
 )
-from schemas.events.base import Event
+from schemas.events.base import Damaged, Event
 from schemas.events.payload import CompletionMessage, ToolCall
 from schemas.events.turn import (
     TurnAbandoned,
@@ -103,7 +103,9 @@ class TurnFrames:
 
     def apply(self, event: Event, recorded_at: int, version: int, *, live: bool) -> list[Frame]:
         """Frames of one recorded event. `live`: the chunks of its answer were already sent as they came."""
+        likely = turns.stand_in(self.state, event) if isinstance(event, Damaged) else None
         self.state = turns.evolve(self.state, event, recorded_at, version)
+        event = likely or event
         match event:
             case TurnStarted():
                 return [self._frame(version, AgentTurnResponseTurnStartPayload(self.turn_id))]
