@@ -96,6 +96,7 @@ def open_log_and_views(
             log.make_another_copy(loss.views or 0)
         # The log first: without it, the files of the read models would prove a loss after a crash.
         return _open_log(folder), Warehouse.open(folder, memory_limit=memory_limit)
+    log.require_room()
     warehouse = Warehouse.open(folder, memory_limit=memory_limit)
     try:
         loss = _shorter_log(folder, end, recorded_position(warehouse))

@@ -54,7 +54,7 @@ class Commits(Protocol):
 
 class EventLog(Protocol):
     """An open log. All methods may be called from any thread. Those that read block; they raise Unavailable when the
-    log cannot be read, and InternalError for an event whose content is not what was recorded."""
+    log cannot be read, and ContentDamaged for an event whose content is not what was recorded."""
 
     @property
     def epoch(self) -> str:
@@ -163,6 +163,11 @@ class LogPlace(Protocol):
 
     def end(self) -> LogEnd | None:
         """None where the log is missing or empty. Changes nothing. Raises Unavailable."""
+        ...
+
+    def require_room(self) -> None:
+        """Raises Unavailable where `open` would have to upgrade the log and the disk has no room for that. Changes
+        nothing."""
         ...
 
     def open(self, blobs: BlobStore, clock_us: Callable[[], int]) -> EventLog:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,38 @@ def test_a_small_disk_goes_without(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(reserve, "free_bytes", lambda folder: 2 * SIZE_BYTES)
     assert not Reserve(tmp_path).look(now=True)
     assert not (tmp_path / FILE_NAME).exists()
+
+
+def test_a_log_of_an_earlier_release_is_left_as_it_is_without_room_for_its_upgrade(tmp_path: Path) -> None:
+    with zipfile.ZipFile(Path(__file__).parents[1] / "histories" / "0.1.0.zip") as packed:
+        packed.extractall(tmp_path)
+    script = """
+from stack.errors import Unavailable
+from stack.log_loss import open_log_and_views
+
+def contents():
+    # SQLite's own files for sharing a log come and go.
+    return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file() and "-" not in file.suffix}
+
+before = contents()
+full()
+for _ in range(2):
+    try:
+        open_log_and_views(folder)
+    except Unavailable as refused:
+        print(refused.detail)
+assert contents() == before
+freed()
+store, warehouse = open_log_and_views(folder)
+assert store.head() > 100 and store.trouble() == ""
+store.close()
+warehouse.close()
+full()
+store, warehouse = open_log_and_views(folder)
+assert "disk is full" in store.trouble()
+store.close()
+warehouse.close()
+"""
+    said = run(script, tmp_path / "data").splitlines()
+    assert len(said) == 2 and "written by an earlier release" in said[0]
+    assert "Nothing was changed. Free some space" in said[0]

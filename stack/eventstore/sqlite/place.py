@@ -33,6 +33,9 @@ class SqlitePlace:
     def end(self) -> LogEnd | None:
         return schema.end_of_log(self._folder)
 
+    def require_room(self) -> None:
+        schema.require_room(self._folder)
+
     def open(self, blobs: BlobStore, clock_us: Callable[[], int]) -> SqliteLog:
         self._folder.mkdir(parents=True, exist_ok=True)
         log = SqliteLog(self._folder, blobs, clock_us)

@@ -26,6 +26,10 @@ BUSY_TIMEOUT_S = 5.0
 # In `log_info` of a backup until a server is started on it.
 BACKUP_KEY = "backup"
 
+UPGRADE_BYTES = 4 * 2**20
+"""What the upgrade of a log needs on the disk, besides the links of its events."""
+_BYTES_OF_LINK = 40  # of one event, at most
+
 # `position` is AUTOINCREMENT because a plain rowid would be used again after the tail is deleted.
 _TABLES = """
 CREATE TABLE IF NOT EXISTS events (
@@ -134,6 +138,31 @@ def _end_of(path: Path) -> LogEnd | None:
         head = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
         unread = unread_transactions(path)
     return LogEnd(epoch[0] if epoch else "", head[0] if head else 0, unread)
+
+
+def require_room(folder: Path) -> None:
+    """Raises Unavailable where the log is of an earlier release, and there is no room on the disk for its hash chain.
+    Changes nothing."""
+    path = folder / FILE_NAME
+    try:
+        with closing(connect_reader(path)) as db:
+            if chain.exists(db) and chain.is_complete(db):
+                return
+            after = chain.tip(db).last if chain.exists(db) else 0
+            (events,) = db.execute("SELECT count(*) FROM events WHERE position > ?", (after,)).fetchone()
+    except (OSError, sqlite3.Error) as error:
+        raise _cannot_be_opened(path, error) from error
+    needed, free = UPGRADE_BYTES + events * _BYTES_OF_LINK, free_bytes(folder)
+    if free < needed:
+        raise Unavailable(
+            f"The event log {path} was written by an earlier release. Its upgrade needs {_mib(needed)} on the disk, and "
+            f"{_mib(free)} are free. Nothing was changed. Free some space and start again, or start the release that "
+            "wrote it."
+        )
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB"
 
 
 class AcceptedLoss(Struct, frozen=True):
