@@ -37,12 +37,10 @@ from schemas.events.turn import (
     TurnStepFailed,
     TurnStepStarted,
 )
-from stack.errors import Conflict, ContentDamaged, Invalid, NotFound
+from stack.domain.damaged_turn import likely_event
+from stack.errors import Conflict, Invalid, NotFound
 
 NOTHING_YET = CompletionMessage(content="", stop_reason="end_of_message")
-DAMAGED_QUESTION = "[What the user said here is damaged in the server's log and cannot be read.]"
-DAMAGED_ANSWER = "[What was answered here is damaged in the server's log and cannot be read.]"
-_NO_OWNER = Owner("", "")
 
 
 class StepState(Struct, frozen=True, kw_only=True):
@@ -69,7 +67,7 @@ class TurnState(Struct, frozen=True, kw_only=True):
 
     session_id: str = ""
     agent_id: str = ""
-    owner: Owner = _NO_OWNER
+    owner: Owner = Owner("", "")
     attempt: int = 0
     status: TurnStatus = "running"
     stream: bool = False
@@ -155,34 +153,8 @@ def evolve(state: TurnState, event: Event, recorded_at: int, version: int) -> Tu
 
 
 def stand_in(state: TurnState, damaged: Damaged) -> Event | None:
-    """What stands for an event of the turn `state` that cannot be read; None for one of a step. Ids are empty."""
-    output = _answer(state)
-    match damaged.name:
-        case "turn.started":
-            question = InputMessage(role="user", content=DAMAGED_QUESTION)
-            return TurnStarted(session_id="", agent_id="", owner=_NO_OWNER, input_messages=[question])
-        case "turn.restarted":
-            return TurnRestarted(owner=_NO_OWNER, attempt=state.attempt + 1)
-        case "turn.awaiting_input":
-            return TurnAwaitingInput(output_message=_waiting(state))
-        case "turn.resumed":
-            return TurnResumed(owner=_NO_OWNER)
-        case "turn.completed":
-            return TurnCompleted(output_message=output)
-        case "turn.failed":
-            error = TurnError(ContentDamaged.status, ContentDamaged.title, damaged.detail)
-            return TurnFailed(error=error, output_message=output)
-        case "turn.cancelled":
-            return TurnCancelled(reason=damaged.detail, output_message=output)
-        case "turn.abandoned":
-            return TurnAbandoned(output_message=output)
-    return None
-
-
-def _answer(state: TurnState) -> CompletionMessage:
-    """What a turn whose end cannot be read has most likely answered: what its last finished step said."""
-    said = produced(state)
-    return said if said.content else CompletionMessage(content=DAMAGED_ANSWER, stop_reason="end_of_turn")
+    """Returns what takes the place of a damaged event of the turn; None for an event of a step."""
+    return likely_event(damaged, produced(state), _waiting(state), state.attempt)
 
 
 def _started(event: TurnStarted, recorded_at: int) -> TurnState:

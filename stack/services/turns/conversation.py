@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from schemas.events.payload import AgentConfig, Content, ToolConfig, ToolDef
 from schemas.events.turn import FetchedContent
 from stack.domain import turn as turns
+from stack.domain.damaged_turn import DAMAGED_ANSWER, DAMAGED_QUESTION
 from stack.domain.session import SessionState
 from stack.domain.tool import strict_schema
 from stack.domain.turn import StepState, TurnState
@@ -177,9 +178,9 @@ def _of_damaged(state: TurnState, pending: Pending) -> Messages:
     are left out, because a call or its response may be among what is missing."""
     questions = questions_of(state, pending)
     if not any(message.role == "user" for message in state.input_messages):
-        questions.append(user_message([[turns.DAMAGED_QUESTION]]))
+        questions.append(user_message([[DAMAGED_QUESTION]]))
     output = state.output_message
-    answer = output.content if state.status == "completed" and output.content else turns.DAMAGED_ANSWER
+    answer = output.content if state.status == "completed" and output.content else DAMAGED_ANSWER
     return digested([*questions, assistant_message(replace(output, content=answer, tool_calls=None))])
 
 
