@@ -198,11 +198,11 @@ async def test_the_cache_is_bounded(tmp_path: Path) -> None:
     await store.load(stream_name("session", "x"), counting)
     for number in range(50):
         await store.append(created(number, "c" * 10_000))
-    assert store._cache._entries.currsize <= 100_000
+    assert store._cache._bytes <= 100_000
     assert 5 < len(store._cache._entries) < 10
     assert (await store.load(stream_name("session", "0"), counting)).version == 1
     await store.append(created("large", "c" * 200_000))
-    assert store._cache._entries.currsize <= 100_000
+    assert store._cache._bytes <= 100_000
     store.close()
 
 
