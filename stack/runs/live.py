@@ -121,11 +121,11 @@ class Follower:
         """The frames that came since the last call. Waits for some; empty when the run has ended, the reader has left,
         or time is up."""
         ahead, self._ahead = self._ahead, []
-        if frames := ahead or await self._ready():
+        if frames := ahead or self._held() or await self._ready():
             return frames
         if not self._live.ended and not self._left:
             await self._wait(timeout_s)
-        return await self._ready()
+        return self._held() or await self._ready()
 
     def leave(self) -> None:
         """The reader wants nothing more: ends `next`."""
@@ -142,8 +142,14 @@ class Follower:
                 self._after = frames[-1].position
                 return frames
             self._after = gone
-        if frames := self._live.after(self._after):
-            self._after = frames[-1].position
+        return self._held()
+
+    def _held(self) -> list[Frame]:
+        """What memory has, unless the log has something before it."""
+        live = self._live
+        if self._after < live.gone or not (frames := live.after(self._after)):
+            return []
+        self._after = frames[-1].position
         return frames
 
     async def _wait(self, timeout_s: float) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.server.api import ANSWER, Api, check_error, kinds, parse, text_of
+from tests.server.api import ANSWER, Api, Stream, check_error, kinds, parse, text_of
 from tests.server.tool_calls import (
     ARGUMENTS,
     CALL,
     CLOCK,
+    TOOLS,
     WEATHER,
     asked,
     messages,
@@ -86,6 +87,25 @@ def test_the_stream_of_a_call_and_of_its_resume(api: Api) -> None:
     assert times == sorted(set(times))
     assert parse(conversation.replay(turn_id).content) == [*frames, *more]
     assert conversation.outcome(turn_id)["usage"] == {"input_tokens": 14, "output_tokens": 7}
+
+
+def test_a_turn_that_was_taken_up_is_followed_from_any_frame_while_it_runs(api: Api) -> None:
+    """A resume does not read what came before it; who follows from the beginning does."""
+    conversation = weather_man(api, f"{TOOLS};gap_ms=100")
+    first = conversation.streamed()
+    turn_id = parse(first)[0].payload["turn_id"]
+    path, body = f"{conversation.path}/turn/{turn_id}/resume", {"tool_responses": [rain()], "stream": True}
+    with conversation.http.stream("POST", path, json=body) as answer:
+        resumed = Stream(answer)
+        resumed.until("step_progress")
+        before = parse(first)[-2].id
+        with conversation.following(turn_id) as all_of_it:
+            assert next(iter(all_of_it)).kind == "turn_start"
+            with conversation.following(turn_id, headers={"last-event-id": before}) as from_there:
+                seen = [parse(stream.rest()) for stream in (resumed, all_of_it, from_there)]
+    *_, last = parse(first)
+    assert seen[1] == [*parse(first), *seen[0]] and seen[2] == [last, *seen[0]]
+    assert parse(conversation.replay(turn_id).content) == seen[1]
 
 
 def test_a_resume_that_is_not_streamed(api: Api, scripted: RunningServer) -> None:

@@ -17,6 +17,9 @@ from stack.runs.run import Run
 from stack.services.turns.turn_frames import TurnFrames, turn_wire
 from telemetry.own.invocation import Invocation
 
+LAST_FRAME = 2**31
+"""After every frame of an event."""
+
 
 class RunningTurn(Run):
     """A turn that this process runs, or the record of one that it does not: both can be followed.
@@ -52,6 +55,12 @@ class RunningTurn(Run):
 
     def apply(self, event: Event, recorded_at: int, *, live: bool) -> Sequence[Frame]:
         return self.frames.apply(event, recorded_at, self.version, live=live)
+
+    def take_over(self, state: TurnState, version: int) -> None:
+        """Starts from a state that is known. Earlier frames are read from the log where someone wants them."""
+        self.frames.state = state
+        self.version = version
+        self.live.gone = StreamPosition(version, LAST_FRAME)
 
     async def stored(self, after: StreamPosition) -> list[Frame]:
         record = RunningTurn(self.store, self.session_id, self.turn_id)

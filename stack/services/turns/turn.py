@@ -31,14 +31,13 @@ from stack.services.requests.caller import SYSTEM, Caller
 from stack.services.state import States
 from stack.services.turns.content import ContentLoader
 from stack.services.turns.conversation import answers_of
-from stack.services.turns.running_turn import RunningTurn
+from stack.services.turns.running_turn import LAST_FRAME, RunningTurn
 from stack.services.turns.turn_driver import TurnDriver
 from stack.services.turns.turn_frames import outcome_wire, turn_wire
 from stack.services.views import Views
 
 READ = ("agent", "session", "turn")
 CREATE_ATTEMPTS = 5
-LAST_FRAME = 2**31
 
 
 class TurnService:
@@ -181,11 +180,8 @@ class TurnService:
         events = turns.resume(state, responses, self._owner, step_id, fetched)
         turn = RunningTurn(self._store, session_id, turn_id)
         with self._runs.opening(turn.stream):
-            await turn.load()
-            await self._identify(turn)
+            turn.take_over(state, version)
             try:
-                if turn.version != version:
-                    raise VersionConflict(turn.stream, version)
                 write = StreamWrite(turn.stream, version, caller.stamp(events))
                 appended = await self._store.append(Append((write,), command=command))
             except VersionConflict:
