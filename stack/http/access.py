@@ -115,7 +115,7 @@ def _name_and_port(host: str) -> tuple[str, str]:
     name, colon, port = host.lower().rpartition(":")
     if not colon or host.endswith("]"):
         name, port = host.lower(), ""
-    elif not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= _MAX_PORT):
+    elif port and not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= _MAX_PORT):
         raise Invalid(f"Host is {host[:100]!r}; what follows the colon must be a port from 0 to {_MAX_PORT}.")
     if not (name.startswith("[") and name.endswith("]")):
         return name, port

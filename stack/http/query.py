@@ -1,11 +1,14 @@
-"""Refuses query parameters that an endpoint does not know, as unknown fields of a body are refused."""
+"""Refuses query parameters that an endpoint does not know, as unknown fields of a body are refused, and ones that are
+given several times where only one value is used."""
 
 from __future__ import annotations
 
 import functools
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, get_origin
 
 from litestar import Request
+from litestar.datastructures import MultiDict
 
 from stack.domain.near import nearest
 from stack.errors import Invalid
@@ -23,16 +26,25 @@ async def check_query(request: Request[Any, Any, Any]) -> Any:
     if not request.scope["query_string"]:
         return None
     known = _known(request.method.lower(), _template(request))
-    unknown = [name for name in request.query_params if name not in known]
-    if not unknown:
+    problem = _problem(request.query_params, known)
+    if not problem:
         return None
-    problem = _problem(unknown[0], known)
     if request.scope["path"] in OTLP_PATHS:
         return await unknown_query(request, problem)
     raise Invalid(problem)
 
 
-def _problem(name: str, known: frozenset[str]) -> str:
+def _problem(given: MultiDict[str], known: Mapping[str, bool]) -> str:
+    """What is wrong with the first wrong parameter; "" if none is."""
+    for name in given:
+        if name not in known:
+            return _unknown(name, known)
+        if not known[name] and (times := len(given.getall(name))) > 1:
+            return f"{name!r} is given {times} times; give it once."
+    return ""
+
+
+def _unknown(name: str, known: Collection[str]) -> str:
     told = f"{name[:100]!r} is not a known query parameter"
     if near := nearest(name, sorted(known)):
         return f"{told}; did you mean `{near}`? Leave it out otherwise."
@@ -50,11 +62,13 @@ def _template(request: Request[Any, Any, Any]) -> str:
 
 
 @functools.cache
-def _known(method: str, template: str) -> frozenset[str]:
-    """The query parameters of an operation as the API's description has them; none for what it does not describe."""
+def _known(method: str, template: str) -> Mapping[str, bool]:
+    """The query parameters of an operation as the API's description has them, and whether each is a list; none for what
+    it does not describe."""
     older = template.removeprefix("/v1/")
     templates = (template, f"/v1alpha/{older}", f"/v1beta/{older}")
     for operation in OPERATIONS:
         if operation.method == method and operation.path in templates:
-            return frozenset(one.name for one in operation.parameters if one.place == "query")
-    return frozenset()
+            queries = [one for one in operation.parameters if one.place == "query"]
+            return {one.name: get_origin(one.kind) is list for one in queries}
+    return {}

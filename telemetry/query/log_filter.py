@@ -37,6 +37,7 @@ LEVELS = ("trace", "debug", "info", "warn", "error", "fatal")
 """Each level covers four severity numbers; `trace` starts at 1."""
 _OTHER_NAMES = {"warning": "warn", "critical": "fatal"}
 _BODY = "log.body"
+_SERVICE = "service.name"
 
 
 def log_query(request: QueryLogsRequest) -> LogQuery:
@@ -141,6 +142,11 @@ def _body(condition: QueryCondition, where: str) -> SpanFilter:
     return AttributeFilter("body", "", condition.op, condition.value)
 
 
+def _service(condition: QueryCondition, where: str) -> SpanFilter:
+    check_value(condition, where)
+    return AttributeFilter("resource", _SERVICE, condition.op, condition.value)
+
+
 FIELDS: Mapping[str, NamedField] = {
     _BODY: _body,
     "log.severity": _severity,
@@ -149,6 +155,7 @@ FIELDS: Mapping[str, NamedField] = {
     "log.event_name": _text("event_name"),
     "log.time": _time("time"),
     "log.observed_time": _time("observed_time"),
+    _SERVICE: _service,
     "trace_id": _id("trace_id"),
     "span_id": _id("span_id"),
     "scope.name": _text("scope_name"),

@@ -31,12 +31,19 @@ def test_a_foreign_host(server: Replaystack, host: bytes) -> None:
     check_error(answer, 403)
 
 
+@pytest.mark.parametrize("host", [b"localhost:", b"127.0.0.1:", b"[::1]:"])
+def test_an_empty_port_is_the_default_one(server: Replaystack, host: bytes) -> None:
+    """RFC 9110, 4.2.3."""
+    assert ask(server, request("GET", "/v1/health", host=host)).status_code == 200
+    check_error(ask(server, request("GET", "/v1/health", host=b":")), 403)
+    check_error(ask(server, request("GET", "/v1/health", host=b"evil.example:")), 403)
+
+
 @pytest.mark.parametrize(
     "host",
     [
         b"localhost:99999999999",
         b"localhost:65536",
-        b"localhost:",
         b"localhost:0x50",
         b"localhost:-1",
         b"localhost:+80",
@@ -49,7 +56,6 @@ def test_a_foreign_host(server: Replaystack, host: bytes) -> None:
         b"evil.example:99999999999",
         b"127.0.0.1:99999",
         b"[::1]:99999",
-        b"[::1]:",
         b"[::1%25lo]",
         b"[::1%lo]:80",
         b"[localhost]",

@@ -66,6 +66,20 @@ def test_the_known_parameters_are_named(client: httpx.Client, path: str, mention
     check_error(client.get(path), 400, mentions)
 
 
+@pytest.mark.parametrize(
+    ("path", "mentions"),
+    [
+        ("/v1alpha/agents?limit=1&limit=2", "'limit' is given 2 times"),
+        ("/v1/agents?limit=1&start_index=0&limit=1&limit=1", "'limit' is given 3 times"),
+        ("/v1beta/datasets/a/versions/diff?from=1&to=2&to=2", "'to' is given 2 times"),
+        ("/v1alpha/agents/x/session/y/turn/z/stream?speed=1&speed=2", "'speed' is given 2 times"),
+        ("/v1alpha/agents?limit=1&limit=2&zzzz=1", "'limit' is given 2 times"),
+    ],
+)
+def test_a_repeated_parameter_is_refused(client: httpx.Client, path: str, mentions: str) -> None:
+    check_error(client.get(path), 400, mentions)
+
+
 def test_known_parameters_are_taken_on_all_paths(api: Api) -> None:
     conversation = api.conversation()
     turn_id = conversation.turn()["turn_id"]
@@ -75,6 +89,7 @@ def test_known_parameters_are_taken_on_all_paths(api: Api) -> None:
             f"{prefix}/agents?start_index=0&limit=1",
             f"{prefix}/agents/{conversation.agent_id}/sessions?limit=1",
             f"{session}?turn_ids={turn_id}",
+            f"{session}?turn_ids={turn_id}&turn_ids=another",
             f"{session}/turn/{turn_id}/stream?speed=1000",
         ):
             assert api.http.get(path).status_code == 200, path

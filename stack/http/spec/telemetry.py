@@ -173,8 +173,8 @@ OPERATIONS = (
         "`time` or `-time`; records without a time come last. `limit` is 100 where absent, -1 for all. A filter's key is "
         "an attribute's name exactly as it was sent, `resource.<name>`, or one of the record's own fields: "
         "`log.severity` (a level, such as `warn`), `log.severity_number`, `log.severity_text`, `log.body`, "
-        "`log.body.<key>`, `log.event_name`, `log.time`, `log.observed_time`, `trace_id`, `span_id`, `scope.name`, "
-        "`scope.version`. An attribute that is named like one of these is `attributes.<name>`. Numbers compare with "
+        "`log.body.<key>`, `log.event_name`, `log.time`, `log.observed_time`, `trace_id`, `span_id`, "
+        "`service.name` (of the resource), `scope.name`, `scope.version`. An attribute that is named like one of these is `attributes.<name>`. Numbers compare with "
         "numbers and texts with texts; `ne` also matches where the key is missing, and a null value means that it is "
         f"missing. {_CUT}",
         body=QueryLogsRequest,
