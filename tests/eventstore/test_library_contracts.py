@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,6 +23,8 @@ from projections.warehouse.positions import Positions
 from stack.event_log import log_place, open_store
 from stack.eventsourcing_adapter.recorder import Recorder
 from stack.eventsourcing_adapter.tracking import EngineTracking
+from stack.eventstore import BlobStore, EventStore
+from tests.eventstore.memory_log import Kept, MemoryLog
 
 
 class _Log:
@@ -43,6 +46,14 @@ class _Log:
 class TestRecorder(_Log, ApplicationRecorderTestCase[Recorder]):
     def test_insert_subscribe(self) -> None:
         self.optional_test_insert_subscribe()
+
+
+class TestRecorderOfAnotherLog(TestRecorder):
+    def setUp(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        blobs = BlobStore(Path(self.folder.name) / "blobs")
+        log = MemoryLog(Kept(), blobs, lambda: time.time_ns() // 1_000)
+        self.store = EventStore(log, blobs, 2**20, keep_unnamed_blobs=False)
 
 
 class TestNonInterleaving(_Log, NonInterleavingNotificationIDsBaseCase):
