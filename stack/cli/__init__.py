@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from stack.cli.terminal import escape_output, one_line
 from stack.private_files import restrict_umask
 from stack.version import VERSION
 
@@ -53,6 +54,10 @@ class _Commands(click.Group):
             raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
+    def main(self, *arguments: Any, **more: Any) -> Any:
+        escape_output()
+        return super().main(*arguments, **more)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -60,7 +65,7 @@ class _Commands(click.Group):
             told = _told(error)
             if told is None:
                 raise
-            raise click.ClickException(told) from error
+            raise click.ClickException(one_line(told)) from error
 
 
 def _told(error: Exception) -> str | None:

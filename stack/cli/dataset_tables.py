@@ -13,6 +13,7 @@ from rich.table import Table
 
 from stack.cli.connection import Connection
 from stack.cli.plain_text import plain
+from stack.cli.terminal import console
 
 DATASETS = "/v1beta/datasets"
 ROWS = "/v1beta/datasetio/iterrows"
@@ -34,48 +35,48 @@ def show_list(server: Connection, as_json: bool) -> None:
         source = one["source"]
         table.add_row(
             plain(one["identifier"]),
-            one["purpose"],
+            plain(one["purpose"]),
             f"{one['row_count']:,}",
             str(one["version"]),
             plain(source["uri"], 60) if source["type"] == "uri" else "rows",
         )
-    Console().print(table)
+    console().print(table)
 
 
 def show_one(server: Connection, dataset_id: str, rows: int) -> None:
     path = quote(dataset_id, safe="/")
     shown = server.ask("GET", f"{DATASETS}/{path}")
     counts = _counts(server, dataset_id)
-    console = Console()
-    console.print(plain(dataset_id), style="bold")
+    out = console()
+    out.print(plain(dataset_id), style="bold")
     source = shown["source"]
-    console.print("  purpose   ", shown["purpose"], highlight=False, sep="")
-    console.print("  rows      ", f"{counts['row_count']:,}", highlight=False, sep="")
-    console.print("  source    ", plain(source["uri"]) if source["type"] == "uri" else "rows", sep="")
+    out.print("  purpose   ", plain(shown["purpose"]), sep="")
+    out.print("  rows      ", f"{counts['row_count']:,}", sep="")
+    out.print("  source    ", plain(source["uri"]) if source["type"] == "uri" else "rows", sep="")
     if shown["metadata"]:
-        console.print("  metadata  ", plain(json.dumps(shown["metadata"], ensure_ascii=False), 400), sep="")
-    _show_versions(server, path, console)
+        out.print("  metadata  ", plain(json.dumps(shown["metadata"], ensure_ascii=False), 400), sep="")
+    _show_versions(server, path, out)
     if rows > 0:
         first = msgspec.json.decode(server.fetch(f"{ROWS}/{path}?limit={rows}")[1])["data"]
         for number, row in enumerate(first):
-            console.print(plain(f"{number:>6}  {json.dumps(row, ensure_ascii=False)}", console.width))
+            out.print(plain(f"{number:>6}  {json.dumps(row, ensure_ascii=False)}", out.width))
 
 
-def _show_versions(server: Connection, path: str, console: Console) -> None:
+def _show_versions(server: Connection, path: str, out: Console) -> None:
     versions = server.ask("GET", f"{DATASETS}/{path}/versions")["data"]
     table = _table("version", "at", "change", "rows added", "rows", "by")
     for one in versions[-VERSIONS_SHOWN:]:
         table.add_row(
             str(one["version"]),
             one["created_at"][:19].replace("T", " "),
-            one["change"].replace("_", " "),
+            plain(one["change"].replace("_", " ")),
             f"{one['rows_added']:,}",
             f"{one['row_count']:,}",
             plain(one.get("actor", "")),
         )
-    console.print(table)
+    out.print(table)
     if len(versions) > VERSIONS_SHOWN:
-        console.print(f"  and {len(versions) - VERSIONS_SHOWN} earlier versions")
+        out.print(f"  and {len(versions) - VERSIONS_SHOWN} earlier versions")
 
 
 def _counts(server: Connection, dataset_id: str) -> dict[str, int]:

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import codecs
 import csv
 import io
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 from urllib.parse import quote
 
 import click
 import msgspec
 from msgspec import Raw
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from stack.cli.connection import Connection
 from stack.cli.dataset_tables import DATASETS, ROWS
-from stack.cli.plain_text import escaped
+from stack.cli.terminal import console, one_line
 from stack.errors import Invalid
 from stack.private_files import user_umask
 from stack.providers.rows.local import local_rows
@@ -55,9 +53,8 @@ def import_rows(server: Connection, source: str, dataset_id: str | None, purpose
 
 async def _send(server: Connection, path: Path, dataset_id: str, purpose: str, appends: bool) -> None:
     sent = 0
-    console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("rows"))
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
         task = progress.add_task(f"{path.name}", total=None)
         async with aclosing(local_rows(path)) as blocks:
             async for rows, count in _parts(blocks):
@@ -69,7 +66,7 @@ async def _send(server: Connection, path: Path, dataset_id: str, purpose: str, a
                 progress.update(task, completed=sent)
     if not sent and not appends:
         _post(server, {"type": "rows", "rows": []}, dataset_id, purpose)
-    click.echo(f"{'Added' if appends else 'Imported'} {_counted(sent)}: dataset {dataset_id}")
+    click.echo(f"{'Added' if appends else 'Imported'} {_counted(sent)}: dataset {one_line(dataset_id)}")
 
 
 async def _parts(blocks: AsyncIterator[RowBlock]) -> AsyncIterator[tuple[Raw, int]]:
@@ -94,7 +91,7 @@ def _array(lines: list[bytes]) -> Raw:
 def _register(server: Connection, source: dict[str, Any], dataset_id: str | None, purpose: str) -> None:
     name = _post(server, source, dataset_id, purpose)
     headers, _ = server.fetch(f"{ROWS}/{quote(name, safe='/')}?limit=0")
-    click.echo(f"Imported {_counted(int(headers['x-dataset-rows']))}: dataset {name}")
+    click.echo(f"Imported {_counted(int(headers['x-dataset-rows']))}: dataset {one_line(name)}")
 
 
 def _post(server: Connection, source: dict[str, Any], dataset_id: str | None, purpose: str) -> str:
@@ -127,27 +124,12 @@ def _pages(server: Connection, dataset_id: str, version: int | None) -> Iterator
             return
 
 
-class _Terminal(io.BufferedIOBase):
-    """Writes to a terminal: what could style, move or hide the output is escaped."""
-
-    def __init__(self, out: IO[bytes]) -> None:
-        self._out = out
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any, /) -> int:
-        self._out.write(escaped(self._decoder.decode(data)).encode())
-        return len(data)
-
-
 @contextmanager
 def _opened(file: Path) -> Iterator[IO[bytes]]:
     """The file, there whole or not at all; `-` is the standard output."""
     if str(file) == "-":
-        yield cast("IO[bytes]", _Terminal(sys.stdout.buffer)) if sys.stdout.isatty() else sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        yield sys.stdout.buffer
+        sys.stdout.flush()
         return
     partial = file.with_name(f"{file.name}.partial")
     try:

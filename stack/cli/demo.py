@@ -38,15 +38,12 @@ class _Demo:
     """The demo from its first to its last line."""
 
     def __init__(self, data: Path) -> None:
-        from rich.console import Console
-
         from stack.cli.demo_server import DemoServer
+        from stack.cli.terminal import console
 
         self._data = data
         self._server = DemoServer(data)
-        self._console = Console(highlight=False)
-        if not self._console.is_terminal:
-            self._console = Console(highlight=False, width=140)
+        self._console = console(wide=140)
         self._promises: list[bool] = []
         self._agent = self._session = ""
         self._streamed: dict[str, bytes] = {}

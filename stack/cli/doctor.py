@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from stack.cli.options import loaded, settings_options
+from stack.cli.terminal import one_line
 
 
 @click.command(name="doctor")
@@ -30,8 +31,8 @@ def command(as_json: bool, **options: Any) -> None:
     else:
         width = max(len(check.name) for check in checks)
         for check in checks:
-            click.echo(f"{check.state:7}  {check.name:{width}}  {check.detail}")
+            click.echo(f"{check.state:7}  {check.name:{width}}  {one_line(check.detail)}")
             if check.remedy:
-                click.echo(f"{'':7}  {'':{width}}  -> {check.remedy}")
+                click.echo(f"{'':7}  {'':{width}}  -> {one_line(check.remedy)}")
         click.echo("All is well." if healthy else "There are problems; see the remedies above.")
     sys.exit(0 if healthy else 1)

@@ -21,23 +21,23 @@ def command(erased_id: str, as_json: bool, **options: Any) -> None:
     """
     import msgspec
 
-    from stack.cli.plain_text import plain
+    from stack.cli.terminal import one_line
 
     receipt = target(options).ask("GET", f"/v1alpha/erasures/{quote(erased_id, safe='/')}")
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(receipt)))
         return
-    click.echo(f"{' and '.join(receipt['kinds'])} {plain(receipt['id'])}")
+    click.echo(f"{one_line(' and '.join(receipt['kinds']))} {one_line(receipt['id'])}")
     click.echo(f"  requested  {receipt['requested_at']}")
     done = receipt.get("completed_at", "content may still be in files of the data folder")
-    click.echo(f"  {receipt['state'].replace('_', ' '):9}  {done}")
+    click.echo(f"  {one_line(receipt['state']).replace('_', ' '):9}  {done}")
     names = ("events", "sessions", "turns", "jobs", "blobs", "spans")
     counts = [f"{name} {receipt['erased'].get(name, 'unknown')}" for name in names]
     click.echo(f"  erased     {', '.join(counts)}")
     if "waits_for" in receipt:
-        click.echo(f"  waits for  {plain(receipt['waits_for'])}")
+        click.echo(f"  waits for  {one_line(receipt['waits_for'])}")
     for name in receipt["removed"]:
-        click.echo(f"  removed    {plain(name)}")
+        click.echo(f"  removed    {one_line(name)}")
     for left in receipt["remains"]:
         until = f", until {left['until']}" if "until" in left else ""
-        click.echo(f"  remains    {left['what']}: {left['where']}{until}")
+        click.echo(f"  remains    {one_line(left['what'])}: {one_line(left['where'])}{until}")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import msgspec
 from rich.table import Table
+from rich.text import Text
 
 from stack.cli.connection import Connection
 from stack.cli.eval_job import JobName, path_of
@@ -59,8 +60,11 @@ def show(found: Mapping[str, Any], refused: Sequence[str], as_json: bool) -> Non
             f"[bold]{side.upper()}[/]",
             plain(f"{found['benchmark_id']}/{job['job_id']}"),
             plain(_candidate(job["candidate"])),
-            f"[dim]{job['status']}, {job['num_rows']} rows{failed}, dataset version "
-            f"{job.get('dataset_version', 'none')}[/]",
+            Text(
+                f"{plain(job['status'])}, {job['num_rows']} rows{failed}, dataset version "
+                f"{job.get('dataset_version', 'none')}",
+                "dim",
+            ),
         )
     out.print(f"{found['compared']} rows compared{_left_out(found)}\n")
     out.print(_summary(found))

@@ -24,6 +24,7 @@ from rich.progress import (
 from stack.cli.connection import Connection
 from stack.cli.eval_job import JobName, path_of
 from stack.cli.eval_tables import show_outcome
+from stack.cli.terminal import console
 
 CANDIDATE = ("model", "agent", "system", "temperature", "max_tokens", "judge", "examples")
 """The options that say what is evaluated and how."""
@@ -87,13 +88,13 @@ def _judged(connection: Connection, benchmark: str, judge: str) -> dict[str, Any
 def follow(connect: Callable[[], Connection], job: JobName, as_json: bool) -> bool:
     """Follows a job to its end and shows what it gave. Returns whether it completed. A server that goes away
     meanwhile is waited for: its jobs go on."""
-    console = Console(stderr=True, highlight=False)
-    progress = _progress(console)
+    out = console(stderr=True)
+    progress = _progress(out)
     try:
         with progress:
             _follow(connect, job, progress)
     except KeyboardInterrupt:
-        console.print(
+        out.print(
             f"The job continues. See it with: replaystack eval show {job.name}\n"
             f"End it with: replaystack eval cancel {job.name}"
         )

@@ -8,7 +8,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from stack.cli import terminal
 from stack.cli.connection import Connection
 from stack.cli.eval_job import BENCHMARKS, path_of
 from stack.cli.plain_text import plain
@@ -19,8 +21,7 @@ _COLOURS = {"completed": "green", "failed": "red", "cancelled": "yellow"}
 
 def console() -> Console:
     """Where tables go. Without a terminal they are as wide as they need."""
-    made = Console(highlight=False)
-    return made if made.is_terminal else Console(highlight=False, width=160)
+    return terminal.console(wide=160)
 
 
 def show_list(connection: Connection, benchmark: str | None) -> None:
@@ -36,7 +37,7 @@ def show_list(connection: Connection, benchmark: str | None) -> None:
         outcome = connection.ask("GET", f"{path_of(benchmark)}/jobs/{job['job_id']}/outcome")
         table.add_row(
             plain(f"{benchmark}/{job['job_id']}"),
-            outcome["status"],
+            plain(outcome["status"]),
             f"{outcome['num_done']}/{outcome['num_rows']}",
             str(outcome["num_failed"]),
             _tokens(outcome),
@@ -50,7 +51,7 @@ def show_outcome(name: str, outcome: Mapping[str, Any], result: Mapping[str, Any
     """How a job ended, the aggregated scores, and the first rows that failed."""
     out = console()
     status, seconds = outcome["status"], _seconds(outcome)
-    out.print(plain(name), f"[{_COLOURS.get(status, 'default')}]{status}[/]", end="")
+    out.print(plain(name), Text(terminal.one_line(status), _COLOURS.get(status, "default")), end="")
     rate = f" ({outcome['num_done'] / seconds:.1f} a second)" if seconds else ""
     out.print(
         f": {outcome['num_done']} of {outcome['num_rows']} rows in {seconds:.2f} s{rate}, "
@@ -66,8 +67,8 @@ def show_outcome(name: str, outcome: Mapping[str, Any], result: Mapping[str, Any
             failed = values.get("num_failed", 0)
             table.add_row(
                 plain(function),
-                aggregate,
-                _shown(aggregate, values),
+                plain(aggregate),
+                plain(_shown(aggregate, values)),
                 str(len(scores["score_rows"])),
                 str(failed),
             )

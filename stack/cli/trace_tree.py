@@ -10,6 +10,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from stack.cli import terminal
 from stack.cli.plain_text import plain
 from stack.cli.trace_finding import Trace
 from stack.cli.trace_layout import DEEP, Line, laid_out
@@ -41,8 +42,7 @@ _LEVEL_STYLES = {"WARN": "yellow", "ERROR": "red", "FATAL": "bold red"}
 
 def console() -> Console:
     """Where a trace goes. Without a terminal its lines have a fixed width."""
-    made = Console(highlight=False)
-    return made if made.is_terminal else Console(highlight=False, width=WIDE_WITHOUT_TERMINAL)
+    return terminal.console(wide=WIDE_WITHOUT_TERMINAL)
 
 
 def show_trace(out: Console, trace_id: str, trace: Trace) -> None:

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from stack.cli.options import loaded, settings_options
+from stack.cli.terminal import one_line
 
 if TYPE_CHECKING:
     from stack.eventstore.reports import VerifyReport
@@ -61,9 +62,9 @@ def command(as_json: bool, **options: Any) -> None:
         if telemetry is not None:
             click.echo(f"otlp   {telemetry.told}")
         for lost in accepted:
-            click.echo(f"lost   {lost}")
+            click.echo(f"lost   {one_line(lost)}")
         for problem in problems:
-            click.echo(f"WRONG  {problem}")
+            click.echo(f"WRONG  {one_line(problem)}")
         unlisted = report.problem_count - len(report.problems)
         if unlisted > 0:
             click.echo(f"WRONG  and {unlisted} more")

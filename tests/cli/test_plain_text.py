@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import json
 
-from stack.cli.dataset_transfer import _Terminal
-from stack.cli.plain_text import escaped
+from stack.cli.terminal import EscapedTerminal, escaped
 
 NASTY = "a\x1b[31m\x07\x9b0m\u202e\u200fb\x7f\tä\n"
 
@@ -21,7 +20,8 @@ def test_control_characters_are_escaped_as_json_reads_them() -> None:
 
 def test_a_terminal_gets_escapes_wherever_the_bytes_are_cut() -> None:
     out = io.BytesIO()
-    terminal = _Terminal(out)
+    terminal = EscapedTerminal(io.TextIOWrapper(out, encoding="utf-8", newline=""))
     for byte in NASTY.encode():
-        terminal.write(bytes([byte]))
+        terminal.buffer.write(bytes([byte]))
+    terminal.flush()
     assert out.getvalue().decode() == escaped(NASTY)

@@ -1,0 +1,126 @@
+"""Text of others on a terminal: nothing in it may style, move or hide what is printed.
+
+Everything that a command prints passes here, however it is printed: `escape_output` guards the standard streams,
+`console` makes the consoles whose own styles go around that guard. Pipes and files get text as it is.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import sys
+import unicodedata
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def is_control(character: str) -> bool:
+    """Cc: controls, escape sequences begin with one; Cf: marks that turn the direction of text; Cs: halves of pairs;
+    Zl and Zp: line breaks of other kinds."""
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def escaped(text: str) -> str:
+    """JSON or other text for a terminal: line breaks and tabs stay, all other controls become `\\u` escapes, which
+    mean the same in JSON."""
+    if text.isprintable():
+        return text
+    return "".join([_escape(one) if one not in "\n\t" and is_control(one) else one for one in text])
+
+
+def one_line(text: str) -> str:
+    """`text` on one line, with a mark for each control character."""
+    if text.isprintable():
+        return text
+    return "".join([_mark(character) for character in text])
+
+
+class EscapedTerminal(io.TextIOWrapper):
+    """The text stream of a terminal, for text that holds no styles of our own. `terminal` is the stream behind it."""
+
+    def __init__(self, terminal: TextIO) -> None:
+        # click writes around a stream that takes ASCII only.
+        encoding = "utf-8" if terminal.encoding.lower() in ("ascii", "us-ascii") else terminal.encoding
+        super().__init__(terminal.buffer, encoding=encoding, errors="backslashreplace", line_buffering=True)
+        self.terminal = terminal
+        self._bytes = _EscapedBytes(self)
+
+    @property
+    def buffer(self) -> Any:
+        """Bytes that are written here are text in UTF-8, and are escaped as well."""
+        return self._bytes
+
+    def write(self, text: str, /) -> int:
+        super().write(escaped(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str], /) -> None:  # type: ignore[override]
+        for line in lines:
+            self.write(line)
+
+    def close(self) -> None:
+        """The terminal stays open."""
+        self.flush()
+
+
+class _EscapedBytes(io.BufferedIOBase):
+    def __init__(self, terminal: EscapedTerminal) -> None:
+        self._terminal = terminal
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        self._terminal.write(self._decoder.decode(data))
+        return len(data)
+
+    def flush(self) -> None:
+        self._terminal.flush()
+
+
+def escape_output() -> None:
+    """From now on this process prints escaped text to terminals, also what it prints when it fails."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is not None and stream.isatty() and not isinstance(stream, EscapedTerminal):
+            setattr(sys, name, EscapedTerminal(stream))
+
+
+def console(*, stderr: bool = False, wide: int | None = None) -> Console:
+    """Where styled text goes. `wide` is its width if that is no terminal."""
+    from rich.console import Console
+    from rich.segment import Segment
+
+    class Escaping(Console):
+        def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
+            for segment in super().render(renderable, options):
+                text, style, control = segment
+                if control or text.isprintable():
+                    yield segment
+                else:
+                    lines = text.split("\n")
+                    yield Segment("\n".join(map(one_line, lines)), style)
+
+    stream = sys.stderr if stderr else sys.stdout
+    file = cast("Any", stream.terminal if isinstance(stream, EscapedTerminal) else stream)
+    is_terminal = file.isatty()
+    return Escaping(file=file, highlight=False, width=None if is_terminal else wide)
+
+
+def _escape(character: str) -> str:
+    number = ord(character)
+    if number < 0x10000:
+        return f"\\u{number:04x}"
+    return "".join(
+        f"\\u{half:04x}" for half in (0xD800 + ((number - 0x10000) >> 10), 0xDC00 + (number & 0x3FF))
+    )
+
+
+def _mark(character: str) -> str:
+    if character in "\n\t ":
+        return " "
+    return "\N{REPLACEMENT CHARACTER}" if is_control(character) else character
