@@ -1,4 +1,4 @@
-"""The command `replaystack`. Each subcommand is a module of this folder, imported when it is called."""
+"""The command `replaystack`. Each subcommand is a module in this folder, imported when it is called."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COMMANDS = {
 
 
 class _Commands(click.Group):
-    """Knows the names of its commands without importing them: the server's libraries take half a second."""
+    """Lists the commands without importing them: the server's libraries take half a second."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -62,14 +62,14 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except Exception as error:
-            told = _told(error)
-            if told is None:
+            text = _text_of(error)
+            if text is None:
                 raise
-            raise click.ClickException(one_line(told)) from error
+            raise click.ClickException(one_line(text)) from error
 
 
-def _told(error: Exception) -> str | None:
-    """What a refusal says; None for what is no refusal but a fault of the program."""
+def _text_of(error: Exception) -> str | None:
+    """Returns the text of an expected error; None for a programming error."""
     from projections.warehouse.errors import ProjectionError
     from stack.cli.connection import AnswerError
     from stack.config import ConfigError

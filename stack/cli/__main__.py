@@ -1,4 +1,4 @@
-"""`python -m stack.cli` is the command too, where its script is not on the path."""
+"""Allows `python -m stack.cli` if the script is not on the path."""
 
 from stack.cli import main
 

@@ -1,4 +1,4 @@
-"""`replaystack backup`: a copy of the log that a server can be started on."""
+"""`replaystack backup`: a copy of the log from which a server can be started."""
 
 from __future__ import annotations
 

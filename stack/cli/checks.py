@@ -1,4 +1,5 @@
-"""The checks of `replaystack doctor`: each says how one thing is and, where something is wrong, the remedy."""
+"""The checks of `replaystack doctor`: each one reports the state of one thing and, for a problem, the
+remedy."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ from stack.settings import Settings
 from stack.version import VERSION
 
 LEAST_FREE_BYTES = 512 * 2**20
-# Of a log that is served: more would take longer than a look at a server should.
+# Maximum size of a served log that is verified; reading more would take too long for a quick check.
 MOST_VERIFIED_BYTES = 64 * 2**20
 LAG_WARNING_EVENTS = 10_000
 LAG_WARNING_REQUESTS = 1_000
@@ -40,7 +41,7 @@ LIBRARIES = ("duckdb", "eventsourcing", "litestar", "msgspec", "httpx2", "opente
 
 
 class Check(Struct, frozen=True, omit_defaults=True):
-    """`state` is ok, warning (worth knowing) or problem (something does not work)."""
+    """The result of a check. `state` is ok, warning (worth knowing) or problem (something does not work)."""
 
     name: str
     state: Literal["ok", "warning", "problem"]
@@ -57,7 +58,8 @@ _STARTING = Check(
 
 
 def examine(settings: Settings) -> list[Check]:
-    """All checks. Takes about 2 s at most, plus the time to read the log of a folder without a server."""
+    """Runs all checks. Takes at most about 2 s, plus the time to read the log of a folder without a
+    server."""
     state: dict[str, Any] | None = None
     try:
         state = server_state(settings.data)
@@ -116,12 +118,12 @@ def _data_folder(data: Path) -> Iterator[Check]:
     else:
         yield Check("data", "ok", str(data))
     free = shutil.disk_usage(data).free
-    told = f"{free / 2**30:.1f} GiB free"
+    summary = f"{free / 2**30:.1f} GiB free"
     if free < LEAST_FREE_BYTES:
         remedy = "Free some space: when the disk is full, requests that record something are refused."
-        yield Check("space", "problem", told, remedy)
+        yield Check("space", "problem", summary, remedy)
     else:
-        yield Check("space", "ok", told)
+        yield Check("space", "ok", summary)
 
 
 def _verified_log(data: Path) -> tuple[Check, VerifyReport | None]:
@@ -130,43 +132,48 @@ def _verified_log(data: Path) -> tuple[Check, VerifyReport | None]:
     except ReplaystackError as error:
         remedy = "Restore a backup (`replaystack verify` checks it)."
         return Check("log", "problem", error.detail, remedy), None
-    told = f"{report.events} events, epoch {report.epoch[:8]}"
+    summary = f"{report.events} events, epoch {report.epoch[:8]}"
     if report.ok:
-        return Check("log", "ok", told), report
-    detail = f"{told}; {report.problem_count} problems, the first: {report.problems[0]}"
+        return Check("log", "ok", summary), report
+    detail = f"{summary}; {report.problem_count} problems, the first: {report.problems[0]}"
     remedy = "`replaystack verify` lists them; restore a backup if events are missing or changed."
     return Check("log", "problem", detail, remedy), report
 
 
 def _served_log(data: Path, state: dict[str, Any]) -> Iterator[Check]:
-    told, damage = f"{state['log']['head']} events, epoch {state['log']['epoch'][:8]}", state["log"]["damage"]
+    summary, damage = (
+        f"{state['log']['head']} events, epoch {state['log']['epoch'][:8]}",
+        state["log"]["damage"],
+    )
     if damage:
-        detail = f"{told}; damaged in {len(damage)} known places, the first: {damage[0]}"
+        detail = f"{summary}; damaged in {len(damage)} known places, the first: {damage[0]}"
         remedy = "`replaystack verify` lists all damage. Restore a backup."
         yield Check("log", "problem", detail, remedy)
     elif log_place(data).size_bytes() > MOST_VERIFIED_BYTES:
-        yield Check("log", "ok", f"{told}; `replaystack verify` reads all of it")
+        yield Check("log", "ok", f"{summary}; `replaystack verify` reads all of it")
     else:
         yield _verified_log(data)[0]
     if state["log"].get("trouble"):
         remedy = "Free some space; the server then recovers by itself."
         yield Check("log", "problem", state["log"]["trouble"], remedy)
     view = state["view"]
-    told = f"at position {view['position']} of {view['head']}"
+    summary = f"at position {view['position']} of {view['head']}"
     if view["failed_events"]:
         failed = view["failed_events"][0]
-        detail = f"{told}; {len(view['failed_events'])} events could not be applied, the first is "
+        detail = f"{summary}; {len(view['failed_events'])} events could not be applied, the first is "
         detail += f"{failed['position']} ({failed['name']}): {failed['error']}"
         yield Check("view", "problem", detail, "`replaystack rebuild`; if it stays, report the error.")
     elif view["degraded"]:
         remedy = "The server keeps trying; look at its log and at the disk."
-        yield Check("view", "problem", f"{told}; {view.get('last_error') or 'degraded'}", remedy)
+        yield Check("view", "problem", f"{summary}; {view.get('last_error') or 'degraded'}", remedy)
     elif view["rebuilding"]:
-        yield Check("view", "warning", f"{told}, being rebuilt", "Wait; what is there is served meanwhile.")
+        yield Check(
+            "view", "warning", f"{summary}, being rebuilt", "Wait; what is there is served meanwhile."
+        )
     elif view["lag"] > LAG_WARNING_EVENTS:
-        yield Check("view", "warning", f"{told}, {view['lag']} events behind", "Wait, and check again.")
+        yield Check("view", "warning", f"{summary}, {view['lag']} events behind", "Wait, and check again.")
     else:
-        yield Check("view", "ok", told)
+        yield Check("view", "ok", summary)
 
 
 def _offline_log(data: Path) -> Iterator[Check]:
@@ -232,7 +239,7 @@ def _listener(settings: Settings) -> Iterator[Check]:
             settings.host or None, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         with socket.socket(family, kind) as listener:
-            # As the server does: a port whose last connections are only waiting to end is free.
+            # Like the server: a port whose last connections are in TIME_WAIT is free.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
         yield Check("port", "ok", f"{where} is free")
@@ -270,19 +277,19 @@ def _providers(providers: list[dict[str, Any]]) -> Iterator[Check]:
 
 def _telemetry(state: dict[str, Any]) -> Iterator[Check]:
     kept, behind = state["head"] - state["first"] + 1, state["head"] - state["position"]
-    told = f"{kept} requests in {state['bytes'] / 2**20:.1f} MiB, from position {state['first']} on"
+    summary = f"{kept} requests in {state['bytes'] / 2**20:.1f} MiB, from position {state['first']} on"
     if state["damage"]:
-        detail = f"{told}; {state['damage_count']} damages, the first: {state['damage'][0]}"
+        detail = f"{summary}; {state['damage_count']} damages, the first: {state['damage'][0]}"
         yield Check("telemetry", "problem", detail, REMEDY)
     elif state["trouble"]:
         remedy = "The server keeps trying; look at its log and at the disk."
-        yield Check("telemetry", "problem", f"{told}; {state['trouble']}", remedy)
+        yield Check("telemetry", "problem", f"{summary}; {state['trouble']}", remedy)
     elif behind > LAG_WARNING_REQUESTS:
         yield Check(
-            "telemetry", "warning", f"{told}; the tables are {behind} behind", "Wait, and check again."
+            "telemetry", "warning", f"{summary}; the tables are {behind} behind", "Wait, and check again."
         )
     else:
-        yield Check("telemetry", "ok", told)
+        yield Check("telemetry", "ok", summary)
     yield from _lost_telemetry(state["accepted"], state["kept_tables"])
     if state["retention"]:
         yield Check("clock", "warning", state["retention"], "Set the clock if it is wrong.")
@@ -297,10 +304,10 @@ def _offline_telemetry(data: Path) -> Iterator[Check]:
     if found is None:
         return
     if found.problems:
-        detail = f"{found.told}; {len(found.problems)} damages, the first: {found.problems[0]}"
+        detail = f"{found.summary}; {len(found.problems)} damages, the first: {found.problems[0]}"
         yield Check("telemetry", "problem", detail, REMEDY)
     else:
-        yield Check("telemetry", "ok", found.told)
+        yield Check("telemetry", "ok", found.summary)
     yield from _lost_telemetry(found.accepted, found.kept_tables)
 
 

@@ -1,4 +1,4 @@
-"""`replaystack config`: the settings in force."""
+"""`replaystack config`: the effective settings."""
 
 from __future__ import annotations
 

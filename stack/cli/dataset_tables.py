@@ -22,16 +22,16 @@ VERSIONS_SHOWN = 10
 
 def show_list(server: Connection, as_json: bool) -> None:
     listed = server.ask("GET", DATASETS)["data"]
-    told = [one | _counts(server, one["identifier"]) for one in listed]
+    datasets = [one | _counts(server, one["identifier"]) for one in listed]
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode({"data": told})))
+        click.echo(msgspec.json.format(msgspec.json.encode({"data": datasets})))
         return
-    if not told:
+    if not datasets:
         click.echo("There are no datasets. `replaystack datasets import FILE` creates one.")
         return
     table = _table("id", "purpose", "rows", "version", "source")
     table.columns[0].overflow = "fold"
-    for one in told:
+    for one in datasets:
         source = one["source"]
         table.add_row(
             plain(one["identifier"]),

@@ -1,4 +1,4 @@
-"""Datasets in and out of a server: files that are read here and sent in parts, rows that are fetched in pages."""
+"""Imports and exports datasets: files are read here and sent in parts, rows are fetched in pages."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Page(msgspec.Struct):
 
 
 def import_rows(server: Connection, source: str, dataset_id: str | None, purpose: str, appends: bool) -> None:
-    """Raises Invalid, and what the server answers."""
+    """Imports a file or URI. Raises Invalid, and the errors of the server."""
     if "://" in source or source.startswith("data:"):
         if appends:
             raise Invalid("--append takes a file; the server reads a URI only where it begins a dataset.")
@@ -70,7 +70,7 @@ async def _send(server: Connection, path: Path, dataset_id: str, purpose: str, a
 
 
 async def _parts(blocks: AsyncIterator[RowBlock]) -> AsyncIterator[tuple[Raw, int]]:
-    """JSON arrays of rows of some MiB, and how many rows each holds."""
+    """Yields JSON arrays of rows of some MiB, and the number of rows in each."""
     lines: list[bytes] = []
     size = count = 0
     async for block in blocks:
@@ -100,7 +100,8 @@ def _post(server: Connection, source: dict[str, Any], dataset_id: str | None, pu
 
 
 def export_rows(server: Connection, dataset_id: str, file: Path, form: str, version: int | None) -> None:
-    """Writes the rows in pages. A CSV has the columns of the first row; raises Invalid for a row with another one."""
+    """Writes the rows in pages. A CSV has the columns of the first row; raises Invalid for a row with other
+    columns."""
     pages = _pages(server, dataset_id, version)
     with _opened(file) as out:
         write = {"jsonl": _write_lines, "json": _write_array, "csv": _write_csv}[form]
@@ -110,7 +111,7 @@ def export_rows(server: Connection, dataset_id: str, file: Path, form: str, vers
 
 
 def _pages(server: Connection, dataset_id: str, version: int | None) -> Iterator[list[Raw]]:
-    """All of one version, whatever is appended meanwhile."""
+    """Yields all rows of one version, whatever is appended in the meantime."""
     path = f"{ROWS}/{quote(dataset_id, safe='/')}"
     start = 0
     while True:
@@ -126,7 +127,7 @@ def _pages(server: Connection, dataset_id: str, version: int | None) -> Iterator
 
 @contextmanager
 def _opened(file: Path) -> Iterator[IO[bytes]]:
-    """The file, there whole or not at all; `-` is the standard output."""
+    """Opens the file, which is written completely or not at all; `-` is the standard output."""
     if str(file) == "-":
         yield sys.stdout.buffer
         sys.stdout.flush()
@@ -187,7 +188,7 @@ def _counted(rows: int) -> str:
 
 
 def _cell(value: Raw | None) -> str:
-    """Text as it is, null as nothing, all else as its JSON text."""
+    """Returns a text unchanged, null as an empty text, and other values as JSON."""
     text = b"null" if value is None else bytes(value)
     if text == b"null":
         return ""

@@ -34,7 +34,7 @@ def list_(as_json: bool, **options: Any) -> None:
 @target_options
 @click.option("--rows", default=5, show_default=True, help="How many of the first rows to print.")
 def show(dataset_id: str, rows: int, **options: Any) -> None:
-    """Show one dataset: what it is, its versions and its first rows."""
+    """Show one dataset: its description, its versions and its first rows."""
     from stack.cli import dataset_tables
 
     dataset_tables.show_one(target(options), dataset_id, rows)
@@ -53,9 +53,10 @@ def show(dataset_id: str, rows: int, **options: Any) -> None:
 )
 @click.option("--append", "appends", is_flag=True, help="Add the rows to a dataset that is there.")
 def import_(source: str, dataset_id: str | None, purpose: Purpose, appends: bool, **options: Any) -> None:
-    """Make a dataset from SOURCE: a file (CSV, JSON, JSONL, Parquet) that is read here, or a URI that the server reads.
+    """Create a dataset from SOURCE: a file (CSV, JSON, JSONL, Parquet) that is read here, or a URI that the
+    server reads.
 
-    A large file is sent in parts: the first registers the dataset, each other one is a version of it.
+    A large file is sent in parts: the first one registers the dataset, each further one adds a version to it.
     """
     from stack.cli import dataset_transfer
 

@@ -1,4 +1,4 @@
-"""`replaystack demo`: a conversation over real HTTP, a crash in the middle of it, and what was recorded."""
+"""`replaystack demo`: a conversation over HTTP, a crash in the middle of it, and the recorded events."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def command(keep: bool) -> None:
     """Show the idea in a minute.
 
     Starts a server with a temporary data folder, holds a conversation with an agent, kills the server in the
-    middle of a turn, starts it again, and shows every event and read model that came of it. Needs no model, no
+    middle of a turn, starts it again, and shows all events and read models that resulted. Needs no model, no
     key and no network.
     """
     data = Path(tempfile.mkdtemp(prefix="replaystack-demo-"))
@@ -35,7 +35,7 @@ def command(keep: bool) -> None:
 
 
 class _Demo:
-    """The demo from its first to its last line."""
+    """Runs the demo."""
 
     def __init__(self, data: Path) -> None:
         from stack.cli.demo_server import DemoServer
@@ -50,7 +50,7 @@ class _Demo:
         self._answers: dict[str, str] = {}
 
     def run(self) -> bool:
-        """Returns whether every promise was kept."""
+        """Runs all steps and returns whether every check succeeded."""
         from rich.panel import Panel
 
         self._console.print(
@@ -110,14 +110,14 @@ class _Demo:
         there = {turn["turn_id"]: turn["output_message"]["content"] for turn in turns}
         first, *_ = asked = list(self._streamed)
         intact = sum(there.get(turn_id) == self._answers.get(turn_id) for turn_id in asked)
-        told = f"every acknowledged turn is there with its answer ({intact} of {len(asked)})"
-        self._promise(told, intact == len(asked) == len(there))
+        claim = f"every acknowledged turn is there with its answer ({intact} of {len(asked)})"
+        self._promise(claim, intact == len(asked) == len(there))
         outcome = connection.ask("GET", f"{self._session}/turn/{killed}/outcome")
         self._promise("the turn that was cut off was finished", outcome["status"] == "completed")
         frames = connection.stream("GET", f"{self._session}/turn/{first}/stream")
         replayed = b"".join(frame.body for frame in frames)
-        told = f"replaying the first turn gives the stream that was seen, all {len(replayed):,} bytes"
-        self._promise(told, replayed == self._streamed[first])
+        claim = f"replaying the first turn gives the stream that was seen, all {len(replayed):,} bytes"
+        self._promise(claim, replayed == self._streamed[first])
 
     def _show_records(self) -> None:
         from projections import session as session_views
@@ -165,7 +165,7 @@ class _Demo:
                     text = payload["delta"]["text"].replace("\n\n", "\n").replace("\n", "\n           ")
                     self._console.out(text, end="")
                     if self._console.is_terminal:
-                        time.sleep(0.02)  # The demo model is done in a blink; people read slower.
+                        time.sleep(0.02)  # The demo model answers immediately; people read more slowly.
                 elif payload["event_type"] == "turn_complete":
                     self._answers[turn_id] = payload["turn"]["output_message"]["content"]
         except (OSError, http.client.HTTPException) as error:

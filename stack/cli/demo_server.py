@@ -1,4 +1,4 @@
-"""The server of the demo: a real one in a process of its own, which can be killed and started again."""
+"""The server of the demo: a real server in a separate process, which can be killed and restarted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from stack.errors import Unavailable
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
 _POLL_S = 0.02
-# `-P`: a folder `stack` where the demo is run from is not ours. No hold-back: the first frame at once.
+# `-P`: a folder `stack` in the working directory must not be imported. No hold-back: the first frame is sent
+# at once.
 _SERVE = [
     "-P",
     "-m",
@@ -36,7 +37,7 @@ _SERVE = [
 
 
 class DemoServer:
-    """Serves `data` on a free port. `connection` leads to the process that runs now."""
+    """Serves `data` on a free port. `connection` is a client of the currently running process."""
 
     def __init__(self, data: Path) -> None:
         self._data = data
@@ -44,9 +45,10 @@ class DemoServer:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> str:
-        """Returns who answers where, after how long. Raises Unavailable when it does not."""
+        """Starts the server and returns a text with its address and start time. Raises Unavailable if it does
+        not start."""
         began = time.monotonic()
-        # Without anyone's settings, and with the same packages.
+        # Without the user's settings, and with the same packages.
         env = {
             name: value
             for name, value in os.environ.items()
@@ -57,7 +59,7 @@ class DemoServer:
         process = self.process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)  # noqa: S603
         while time.monotonic() - began < START_TIMEOUT_S and process.poll() is None:
             server = running_server(self._data)
-            # A killed server leaves its address behind.
+            # A killed server does not remove its address file.
             if server is not None and server.pid == process.pid:
                 self.connection = Connection(server.url)
                 self.connection.ask("GET", "/v1/health")
@@ -68,14 +70,14 @@ class DemoServer:
         raise Unavailable("The demo's server did not start; its messages are above.")
 
     def kill(self) -> int:
-        """SIGKILL: the process, whose id is returned, gets no chance to tidy up."""
+        """Sends SIGKILL, so that the process cannot clean up. Returns its process id."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
         return self.process.pid
 
     def stop(self) -> None:
-        """Ends it in order; does nothing when it does not run."""
+        """Stops the server gracefully; has no effect if it is not running."""
         if self.process is None or self.process.poll() is not None:
             return
         self.process.terminate()

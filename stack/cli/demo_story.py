@@ -1,4 +1,4 @@
-"""What the demo's conversation is about: the agent, a short document, a long one, and the questions."""
+"""The content of the demo's conversation: the agent, a short document, a long one, and the questions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ stands on granite. The lamp burned whale oil at first and was changed to electri
 in two cottages next to the tower; the last keeper, Jonas Eide, left in 1988 when the light became automatic.
 Visitors may climb the 198 steps from May to September, every day from ten to five. Tickets cost six crowns and
 are sold in the boathouse. Dogs are welcome in the garden but not in the tower."""
-# With each question the document that comes with it.
+# Each question with its document.
 QUESTIONS = (
     ("Who built the lighthouse, and when?", LEAFLET),
     ("When may visitors climb the steps, and where are tickets sold?", ""),
@@ -27,7 +27,8 @@ _SILENT_ON = 1_733
 
 
 def keepers_log() -> str:
-    """Five and a half years of a keeper's log, one line a day: long enough that searching it takes a moment."""
+    """Returns five and a half years of a keeper's log, one line per day: searching it takes a noticeable
+    time."""
     lines = [
         f"Day {day}: wind {_WINDS[day * 7 % 8]} {day * 3 % 9 + 1}, {_SIGHTS[day * 5 % 6]}; lamp lit, "
         f"{day * 11 % 17} ships passed."

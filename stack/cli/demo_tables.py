@@ -13,7 +13,7 @@ from projections.warehouse.feed import Record
 from projections.warehouse.reader import NOW, Reader
 
 _SAID = ("input_messages.0.content", "output.content", "output_message.content")
-# What is worth seeing of each event. A path goes down into the payload.
+# The interesting fields of each event, as paths into the payload.
 _SHOWN = {
     "agent.created": ("config.name", "config.model"),
     "session.created": ("session_name", "agent_id"),
@@ -25,7 +25,7 @@ _SHOWN = {
     "turn.failed": ("error.title", "error.detail"),
 }
 _TEXT_CHARACTERS = 34
-# On a narrow terminal the last column gives way, and only that.
+# On a narrow terminal only the last column is shortened.
 _WIDTHS = {
     "pos": 4,
     "recorded at": 12,
@@ -58,7 +58,7 @@ def events_table(records: Iterable[Record]) -> Table:
 
 
 def turn_changes_table(reader: Reader, agent_id: str, session_id: str) -> Table:
-    """The rows that a session is read from."""
+    """Returns the rows from which a session is read."""
     wanted = {"agent_id": agent_id, "session_id": session_id, "turn_ids": None, "as_of": NOW}
     table = _table("pos", "change", "turn", "recorded at", "tokens", "content")
     for row in reader.read("session_with_turns", wanted):
@@ -93,7 +93,7 @@ def _at(value: Any, path: str) -> Any:
 
 
 def _content(event: str) -> str:
-    """What was said in a row's event; of a session's row its name."""
+    """Returns the text of a row's event; for a session's row its name."""
     if not event.startswith("{"):
         return _text(event)
     said = [_at(msgspec.json.decode(event), path) for path in _SAID]
@@ -107,7 +107,7 @@ def _text(value: Any) -> str:
 
 
 def _tail(identifier: str) -> str:
-    """The end of an id: ids are ordered by time, so their beginnings are alike."""
+    """Returns the end of an id: ids are ordered by time, so their beginnings are similar."""
     return identifier[-6:]
 
 

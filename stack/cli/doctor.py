@@ -1,4 +1,4 @@
-"""`replaystack doctor`: what is wrong, and what to do about it."""
+"""`replaystack doctor`: problems, and their remedies."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from stack.cli.terminal import one_line
 def command(as_json: bool, **options: Any) -> None:
     """Check the data folder, the log, the read models, the port, the model providers and the libraries.
 
-    Asks the running server where there is one, else looks for itself. The exit code is 1 when there is a
-    problem; a warning is none.
+    Asks the running server if there is one, otherwise checks the files itself. The exit code is 1 if there is
+    a problem; warnings do not count.
     """
     from stack.cli.checks import examine
 
     checks = examine(loaded(options).settings)
     healthy = all(check.state != "problem" for check in checks)
     if as_json:
-        told = {"healthy": healthy, "checks": checks}
-        click.echo(msgspec.json.format(msgspec.json.encode(told)))
+        report = {"healthy": healthy, "checks": checks}
+        click.echo(msgspec.json.format(msgspec.json.encode(report)))
     else:
         width = max(len(check.name) for check in checks)
         for check in checks:

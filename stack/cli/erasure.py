@@ -15,9 +15,11 @@ from stack.cli.target import target, target_options
 @target_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(erased_id: str, as_json: bool, **options: Any) -> None:
-    """Show what was erased after the deletion of the agent, session, dataset or benchmark ID, and what remains.
+    """Show what was erased after the deletion of the agent, session, dataset or benchmark ID, and what
+    remains.
 
-    Content is erased from all files of the data folder within a minute or so; the exit code is 0 in the meantime too.
+    Content is erased from all files of the data folder within about a minute; the exit code is 0 in the
+    meantime too.
     """
     import msgspec
 

@@ -1,4 +1,4 @@
-"""`replaystack eval`: run a benchmark on a running server, look at its jobs, compare two of them."""
+"""`replaystack eval`: run a benchmark on a running server, show its jobs, compare two of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stack.cli.target import target, target_options
 
 
 class _Eval(click.Group):
-    """What is no command of its own is a benchmark to run: `replaystack eval BENCHMARK --model ...`."""
+    """Treats an unknown command as a benchmark to run: `replaystack eval BENCHMARK --model ...`."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -24,7 +24,7 @@ class _Eval(click.Group):
 
 @click.group(name="eval", cls=_Eval)
 def command() -> None:
-    """Run a benchmark, look at its jobs, compare two of them.
+    """Run a benchmark, show its jobs, compare two of them.
 
     `replaystack eval BENCHMARK --model MODEL` is short for `replaystack eval run BENCHMARK --model MODEL`.
     """
@@ -39,7 +39,7 @@ def command() -> None:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="An agent to evaluate instead: a JSON file with its configuration.",
 )
-@click.option("--system", default="", help="What the model is told before each row.")
+@click.option("--system", default="", help="System message for the model before each row.")
 @click.option("--temperature", type=float, help="0, the default, always takes the most probable token.")
 @click.option("--max-tokens", type=int, help="Tokens of an answer; no limit by default.")
 @click.option("--judge", default="", help="The model that judges, for functions that ask one.")
@@ -51,7 +51,8 @@ def command() -> None:
 def run(benchmark: str, detach: bool, as_json: bool, **options: Any) -> None:
     """Evaluate a model or an agent on BENCHMARK.
 
-    The job runs in the server: it goes on when this command is stopped. The exit code is 1 unless it completes.
+    The job runs in the server: it continues if this command is stopped. The exit code is 1 unless the job
+    completes.
     """
     from stack.cli import eval_run
 
@@ -68,7 +69,7 @@ def run(benchmark: str, detach: bool, as_json: bool, **options: Any) -> None:
 @target_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(job: str, as_json: bool, **options: Any) -> None:
-    """Follow JOB (<benchmark>/<number>) to its end and show what it gave."""
+    """Follow JOB (<benchmark>/<number>) to its end and show its results."""
     from stack.cli import eval_run
     from stack.cli.eval_job import JobName
 
@@ -123,7 +124,8 @@ def compare(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Compare job B with job A, each <benchmark>/<number>: what got better, worse or changed, and how sure that is."""
+    """Compare job B with job A, each <benchmark>/<number>: what is better, worse or changed, and how certain
+    that is."""
     from stack.cli import eval_compare
 
     found = eval_compare.compared(target(options), a, b, benchmark, rows)

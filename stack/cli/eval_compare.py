@@ -1,4 +1,4 @@
-"""Compares two jobs and shows what became better, worse or other."""
+"""Compares two jobs and shows what became better, worse or different."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _METHODS = {
 
 
 def compared(connection: Connection, a: str, b: str, benchmark: str | None, rows: int) -> dict[str, Any]:
-    """The comparison as the server makes it. Raises UsageError, AnswerError."""
+    """Returns the server's comparison. Raises UsageError, AnswerError."""
     first, second = JobName.parse(a, benchmark), JobName.parse(b, benchmark)
     if first.benchmark != second.benchmark:
         raise click.UsageError(
@@ -36,8 +36,8 @@ def compared(connection: Connection, a: str, b: str, benchmark: str | None, rows
 
 
 def worse(found: Mapping[str, Any], tolerance: float, certain: bool) -> list[str]:
-    """The functions whose mean is more than `tolerance` lower in b: with `certain` those alone where the whole
-    interval of the difference says so."""
+    """Returns the functions whose mean is more than `tolerance` lower in b; with `certain` only those for
+    which the whole interval of the difference is below that."""
     lower = []
     for function, of in found["scoring_functions"].items():
         scores = of["scores"]
@@ -48,7 +48,7 @@ def worse(found: Mapping[str, Any], tolerance: float, certain: bool) -> list[str
 
 
 def show(found: Mapping[str, Any], refused: Sequence[str], as_json: bool) -> None:
-    """`refused` are the functions for which the command fails."""
+    """Prints the comparison. `refused` are the functions for which the command fails."""
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode({**found, "worse": list(refused)})))
         return

@@ -1,4 +1,4 @@
-"""Jobs of benchmarks as commands name them, and their paths."""
+"""Names of jobs on the command line, and their paths."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ BENCHMARKS = "/v1alpha/eval/benchmarks"
 
 
 class JobName(NamedTuple):
-    """A job as commands name it: `<benchmark>/<number>`."""
+    """A job's name on the command line: `<benchmark>/<number>`."""
 
     benchmark: str
     job_id: str
 
     @classmethod
     def parse(cls, text: str, benchmark: str | None = None) -> JobName:
-        """With `benchmark` the number alone is enough. Raises UsageError."""
+        """Parses a name. With `benchmark` the number alone is sufficient. Raises UsageError."""
         if benchmark is not None:
             return cls(benchmark, text.removeprefix(f"{benchmark}/"))
         name, slash, job_id = text.rpartition("/")

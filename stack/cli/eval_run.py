@@ -1,4 +1,4 @@
-"""Schedules a job, follows it with a progress bar, and shows what it gave."""
+"""Schedules a job, follows it with a progress bar, and shows its results."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from stack.cli.eval_tables import show_outcome
 from stack.cli.terminal import console
 
 CANDIDATE = ("model", "agent", "system", "temperature", "max_tokens", "judge", "examples")
-"""The options that say what is evaluated and how."""
+"""The options that determine what is evaluated and how."""
 RETRY_S = 0.5
 RECONNECT_S = 60.0
-"""How long a server that went away may take to come back: its jobs go on then."""
+"""How long to wait for a server that went away, in seconds: its jobs continue after its restart."""
 
 
 def scheduled(
@@ -45,7 +45,7 @@ def scheduled(
     judge: str,
     examples: int | None,
 ) -> JobName:
-    """A new job. Raises UsageError, AnswerError."""
+    """Schedules a new job. Raises UsageError, AnswerError."""
     if (model is None) == (agent is None):
         raise click.UsageError("Say what to evaluate: --model MODEL, or --agent FILE.")
     config: dict[str, Any] = {"scoring_params": _judged(connection, benchmark, judge)}
@@ -77,7 +77,7 @@ def _model(model: str, system: str, temperature: float | None, max_tokens: int |
 
 
 def _judged(connection: Connection, benchmark: str, judge: str) -> dict[str, Any]:
-    """The parameters of the functions that ask a judge."""
+    """Returns the parameters of the functions that use a judge."""
     if not judge:
         return {}
     functions = connection.ask("GET", path_of(benchmark))["scoring_functions"]
@@ -86,8 +86,8 @@ def _judged(connection: Connection, benchmark: str, judge: str) -> dict[str, Any
 
 
 def follow(connect: Callable[[], Connection], job: JobName, as_json: bool) -> bool:
-    """Follows a job to its end and shows what it gave. Returns whether it completed. A server that goes away
-    meanwhile is waited for: its jobs go on."""
+    """Follows a job to its end and shows its results. Returns whether it completed. If the server goes away,
+    waits for its restart, after which its jobs continue."""
     out = console(stderr=True)
     progress = _progress(out)
     try:
@@ -136,13 +136,13 @@ def _follow(connect: Callable[[], Connection], job: JobName, progress: Progress)
             if time.monotonic() - lost_at > RECONNECT_S:
                 raise ConnectionError(f"{error}; the job continues when the server is back") from error
         time.sleep(RETRY_S)
-        # A server that was started again has another port; until it answers it is starting (Unavailable).
+        # A restarted server has another port; it is starting (Unavailable) until it responds.
         with suppress(NotFound, Unavailable):
             connection = connect()
 
 
 def _followed(connection: Connection, job: JobName, progress: Progress, shown: Any) -> bool:
-    """Reads the job's stream from its beginning. Returns whether that came to the job's end."""
+    """Reads the job's stream from its beginning. Returns whether it reached the job's end."""
     done = failed = 0
     for frame in connection.stream("GET", f"{job.path}/events"):
         event = frame.data["event"]

@@ -1,4 +1,4 @@
-"""Tables of benchmarks, of jobs, and of what a job gave."""
+"""Tables of benchmarks, of jobs, and of a job's results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COLOURS = {"completed": "green", "failed": "red", "cancelled": "yellow"}
 
 
 def console() -> Console:
-    """Where tables go. Without a terminal they are as wide as they need."""
+    """Returns the console for tables. Without a terminal they are as wide as necessary."""
     return terminal.console(wide=160)
 
 
@@ -48,7 +48,7 @@ def show_list(connection: Connection, benchmark: str | None) -> None:
 
 
 def show_outcome(name: str, outcome: Mapping[str, Any], result: Mapping[str, Any]) -> None:
-    """How a job ended, the aggregated scores, and the first rows that failed."""
+    """Prints how a job ended, the aggregated scores, and the first rows that failed."""
     out = console()
     status, seconds = outcome["status"], _seconds(outcome)
     out.print(plain(name), Text(terminal.one_line(status), _COLOURS.get(status, "default")), end="")
@@ -92,7 +92,7 @@ def _show_errors(out: Console, result: Mapping[str, Any]) -> None:
 
 
 def _shown(aggregate: str, values: Mapping[str, Any]) -> str:
-    """An aggregate as a person reads it: 0.625 (25 of 40)."""
+    """Formats an aggregate for people: 0.625 (25 of 40)."""
     value = values.get(aggregate)
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {count}" for key, count in value.items())

@@ -1,4 +1,5 @@
-"""Work on a data folder that no server uses: log, warehouse and engine in this process, under the lock."""
+"""Access to a data folder without a server: log, warehouse and engine in this process, protected by the
+lock."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ class Offline(Struct, frozen=True):
 
 @contextmanager
 def opened(path: Path) -> Iterator[Offline]:
-    """Raises NotFound without a log, LogIncomplete where the log lost events, FolderInUse while a server has the folder."""
+    """Raises NotFound without a log, LogIncomplete if the log has lost events, FolderInUse if a server uses
+    the folder."""
     if not has_log(path) and find_loss(path) is None:
         raise NotFound(f"There is no event log in {path}. Name the folder with --data.")
     folder = DataFolder(path)

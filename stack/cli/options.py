@@ -1,4 +1,4 @@
-"""Command-line options made from the settings, so that there is one description of each."""
+"""Command-line options generated from the settings, so that each is described only once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def settings_options(*names: str) -> Callable[[F], F]:
-    """Adds `--config` and the options of the named settings (all that have one, without names)."""
+    """Adds `--config` and the options of the named settings (without names: of all that have one)."""
     chosen = [SETTINGS[name] for name in names] or [one for one in SETTINGS.values() if one.flag]
 
     def added(command: F) -> F:
@@ -31,7 +31,7 @@ def settings_options(*names: str) -> Callable[[F], F]:
 
 
 def loaded(options: dict[str, Any]) -> Loaded:
-    """The settings, from the options that a command with `settings_options` got. Raises ConfigError."""
+    """Returns the settings for the options of a command with `settings_options`. Raises ConfigError."""
     flags = {name: value for name, value in options.items() if name in SETTINGS}
     return load(flags, config=options.get("config"))
 

@@ -8,6 +8,7 @@ from stack.cli.terminal import one_line
 
 
 def plain(text: str, characters: int = 0) -> Text:
-    """`text` on one line without control characters, at most `characters` of it (0: all), never read as markup."""
+    """Returns `text` on one line without control characters, at most `characters` of it (0: all), without
+    markup."""
     cut = text if not characters or len(text) <= characters else text[: characters - 1] + "…"
     return Text(one_line(cut))

@@ -1,4 +1,4 @@
-"""`replaystack rebuild`: the read models again from the log."""
+"""`replaystack rebuild`: rebuilds the read models from the log."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from stack.cli.options import loaded, settings_options
 def command(**options: Any) -> None:
     """Rebuild the read models from the log.
 
-    A running server builds them next to the ones that it serves, and swaps them at the end. Without a server it is done
-    here. The log is not touched.
+    A running server builds them next to the current ones, and replaces those at the end. Without a server
+    this command builds them itself. The log is not changed.
     """
     from stack.cli import running
     from stack.cli.offline import opened

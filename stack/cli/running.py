@@ -1,4 +1,4 @@
-"""The server that works on a data folder, as its commands reach it."""
+"""Requests to the server that uses a data folder."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from stack.cli.connection import Connection
 from stack.data_folder import RunningServer, running_server
 from stack.errors import Unavailable
 
-# Rebuilding a long log takes minutes, and its answer comes at the end.
+# Rebuilding a long log takes minutes, and the response arrives at the end.
 REBUILD_TIMEOUT_S = 3600.0
 
 
 def server_state(data: Path) -> dict[str, Any] | None:
-    """What the server of this folder says of itself; None when there is none. Raises Unavailable when there
-    is one and it does not answer."""
+    """Returns the state of this folder's server; None if there is none. Raises Unavailable if there is one
+    that does not respond."""
     server = running_server(data)
     return None if server is None else _asked(server, "GET", "/admin/state", 10.0)
 
 
 def rebuild(data: Path) -> dict[str, Any] | None:
-    """Has the server of this folder rebuild its read models; None when there is no server."""
+    """Makes this folder's server rebuild its read models; returns None if there is no server."""
     server = running_server(data)
     return None if server is None else _asked(server, "POST", "/admin/rebuild", REBUILD_TIMEOUT_S)
 

@@ -1,4 +1,4 @@
-"""`replaystack serve`: the server in the foreground."""
+"""`replaystack serve`: runs the server in the foreground."""
 
 from __future__ import annotations
 

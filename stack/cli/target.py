@@ -1,4 +1,4 @@
-"""The server that a command talks to: the one of a data folder on this machine, or any other by its address."""
+"""The server that a command uses: that of a data folder on this machine, or any other by its address."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def target_options(command: F) -> F:
 
 
 def target(options: dict[str, Any], timeout_s: float = 60.0) -> Any:
-    """A `Connection` to the server, from the options of a command with `target_options`. Raises NotFound when no
-    server runs on the data folder, ConfigError."""
+    """Returns a `Connection` to the server, from the options of a command with `target_options`. Raises
+    NotFound if no server uses the data folder, ConfigError."""
     from stack.cli.connection import Connection
     from stack.data_folder import is_held, running_server
     from stack.errors import NotFound, Unavailable

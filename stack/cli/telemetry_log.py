@@ -1,24 +1,24 @@
-"""What `verify` and `doctor` say about the telemetry log of a data folder."""
+"""The reports of `verify` and `doctor` about the telemetry log of a data folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from projections.telemetry_build import TablesState, TelemetryBuild
 from projections.warehouse.errors import ProjectionError
 from projections.warehouse.files import database_path
 from projections.warehouse.instance import Warehouse
-from telemetry.log.accepted import told as accepted_texts
+from telemetry.log.accepted import descriptions
 from telemetry.log.log_check import check
 from telemetry.log.log_files import EPOCH
 
 REMEDY = (
     "What is whole is served, and what the tables hold is kept; the damaged bytes are in telemetry/*.damaged. Serve a "
     "backup with --data if the lost requests are needed. If there is none, `replaystack serve --accept-loss` accepts the "
-    "loss: it is still told, but no longer as a problem."
+    "loss: it is still reported, but no longer as a problem."
 )
 KEPT_REMEDY = (
     "The next deletion of an agent, session, dataset or benchmark drops them: copy telemetry.duckdb first if they are "
@@ -27,10 +27,11 @@ KEPT_REMEDY = (
 
 
 class TelemetryLogState(Struct, frozen=True):
-    """`told` is for people; `problems` are in order. `accepted` says what was accepted earlier, and is no problem.
-    `kept_tables` names old tables that hold what the log has lost."""
+    """`summary` is a text for people; `problems` are in order. `accepted` holds losses that were accepted
+    earlier, which are not problems. `kept_tables` names old tables that hold data which the log has lost."""
 
-    told: str
+    summary: str = field(name="told")
+    """The name in JSON is that of earlier releases."""
     requests: int
     head: int
     problems: list[str]
@@ -39,8 +40,9 @@ class TelemetryLogState(Struct, frozen=True):
 
 
 def telemetry_log(data: Path, served: dict[str, Any] | None) -> TelemetryLogState | None:
-    """Reads the whole telemetry log; None if there is none. `served` is the state of the server on this folder, which
-    knows more; without one, the tables on disk are asked how far they are. Raises OSError."""
+    """Reads the whole telemetry log; returns None if there is none. `served` is the state of the server on
+    this folder, which knows more; without a server, the state of the tables is read from disk. Raises
+    OSError."""
     folder = data / "telemetry"
     tables = TablesState() if served is not None else _tables(data)
     if not folder.is_dir() and not tables.position:
@@ -56,10 +58,12 @@ def telemetry_log(data: Path, served: dict[str, Any] | None) -> TelemetryLogStat
         problems.append(
             "telemetry: the log has lost its epoch file; the next start takes the one of the tables"
         )
-    told = f"{report.requests} requests in {report.files} files with {report.bytes} bytes, head {report.head}"
+    summary = (
+        f"{report.requests} requests in {report.files} files with {report.bytes} bytes, head {report.head}"
+    )
     kept = list(tables.kept) if served is None else served["telemetry"]["kept_tables"]
-    accepted = accepted_texts(report.accepted)
-    return TelemetryLogState(told, report.requests, report.head, problems, accepted, kept)
+    accepted = descriptions(report.accepted)
+    return TelemetryLogState(summary, report.requests, report.head, problems, accepted, kept)
 
 
 def _tables(data: Path) -> TablesState:

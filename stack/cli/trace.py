@@ -1,4 +1,4 @@
-"""`replaystack trace ID`: one trace as a tree."""
+"""`replaystack trace ID`: shows one trace as a tree."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from stack.cli.target import target, target_options
 def command(trace_id: str, as_json: bool, **options: Any) -> None:
     """Show the trace ID as a tree: its spans with their times, tokens, models, errors and log records.
 
-    The beginning of an id will do where only one trace has it.
+    The beginning of an id is sufficient if only one trace matches it.
     """
     import msgspec
 

@@ -1,4 +1,4 @@
-"""Conditions on a command line, as in `--where gen_ai.request.model=gpt-x`, turned into filters of the API."""
+"""Converts conditions such as `--where gen_ai.request.model=gpt-x` to filters of the API."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OPERATORS = {"=": "eq", "!=": "ne", ">": "gt", "<": "lt"}
 
 
 def filters_of(conditions: Sequence[str], errors: bool) -> list[dict[str, Any]]:
-    """Raises Invalid."""
+    """Parses the conditions. Raises Invalid."""
     filters = [_filter(text) for text in conditions]
     if errors:
         filters.append({"key": "span.status", "op": "eq", "value": "error"})
@@ -31,7 +31,7 @@ def _filter(text: str) -> dict[str, Any]:
 
 
 def _value(key: str, text: str) -> Any:
-    """JSON where it is JSON, else a text; ids and names are texts whatever they look like."""
+    """Parses a value as JSON if possible, otherwise as a text; ids and names are always texts."""
     if key in ("trace_id", "span_id"):
         return text
     try:
@@ -42,7 +42,7 @@ def _value(key: str, text: str) -> Any:
 
 
 def _is_text(text: str) -> bool:
-    """Whether it is Unicode: arguments may hold any bytes."""
+    """Returns whether it is valid Unicode: arguments may contain any bytes."""
     try:
         text.encode()
     except UnicodeEncodeError:

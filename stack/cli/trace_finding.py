@@ -28,7 +28,7 @@ class Trace(NamedTuple):
 
 
 def whole_id(server: Connection, beginning: str) -> str:
-    """The id of the one trace that begins so. Raises Invalid, NotFound."""
+    """Returns the id of the only trace with this beginning. Raises Invalid, NotFound."""
     text = beginning.strip().lower()
     if not re.fullmatch(r"[0-9a-f]{1,32}", text):
         raise Invalid(
@@ -38,7 +38,7 @@ def whole_id(server: Connection, beginning: str) -> str:
         return text
     filters = [
         {"key": "trace_id", "op": "gt", "value": text},
-        # Behind everything that begins so.
+        # Sorts after all ids with this beginning.
         {"key": "trace_id", "op": "lt", "value": text + "g"},
     ]
     found = server.ask("POST", TRACES, {"attribute_filters": filters, "limit": SHOWN + 1})["data"]
@@ -52,7 +52,7 @@ def whole_id(server: Connection, beginning: str) -> str:
 
 
 def trace_of(server: Connection, trace_id: str) -> Trace:
-    """Raises AnswerError."""
+    """Fetches a trace. Raises AnswerError."""
     headers, content = server.fetch(f"{TRACES}/{trace_id}/spans")
     found = msgspec.json.decode(content)
     own = {"key": "trace_id", "op": "eq", "value": trace_id}

@@ -1,4 +1,4 @@
-"""Lays the spans of a trace out as a tree: which line comes when, and what is drawn before it."""
+"""Arranges the spans of a trace as a tree: the order of the lines, and the drawing before each."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 DEEP = "└┈ "
-"""Drawn before a span whose level is not."""
+"""Drawn before a span that is too deep for its level to be shown."""
 
 Span = Mapping[str, Any]
 
 
 class Line(NamedTuple):
-    """One span. `guides` is the drawing before its name; `note` says what is odd about its place."""
+    """One span. `guides` is the drawing before its name; `note` explains an unusual place."""
 
     span: Span
     level: int
@@ -22,8 +22,8 @@ class Line(NamedTuple):
 
 
 def laid_out(spans: Sequence[Span], max_levels: int) -> list[Line]:
-    """Each span once, below its parent, in the order of time. What has no parent here is at the top; of spans that
-    are each other's parents the earliest is. Deeper ones than `max_levels` are drawn at one level."""
+    """Returns each span once, under its parent, in the order of time. Spans without a parent in the trace are
+    at the top; of spans in a cycle the earliest is. Spans deeper than `max_levels` are drawn at one level."""
     by_id = {span["span_id"]: span for span in spans}
     children: defaultdict[str, list[Span]] = defaultdict(list)
     tops: list[tuple[Span, str]] = []

@@ -14,7 +14,8 @@ from stack.cli.trace_text import duration_text, in_and_out, times_of
 from stack.cli.trace_tree import WIDE
 
 ID_CHARACTERS = 12
-"""Of an id on a narrow terminal: `replaystack trace` takes the beginning of one."""
+"""Characters of an id that are shown on a narrow terminal: `replaystack trace` accepts the beginning of an
+id."""
 _RIGHT = ("took", "spans", "errors", "tokens")
 
 
@@ -26,7 +27,7 @@ def show_traces(out: Console, traces: Sequence[Mapping[str, Any]]) -> None:
                 del row[column]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False, expand=True)
     for column in rows[0]:
-        # On a narrow terminal names, models and services give way, and only those.
+        # On a narrow terminal only names, models and services are shortened.
         flexible = {"name": 4, "models": 2, "service": 1}.get(column)
         width = max(len(column), *(row[column].cell_len for row in rows))
         table.add_column(

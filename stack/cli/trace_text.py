@@ -1,4 +1,4 @@
-"""Times, durations, tokens and errors of spans as short texts."""
+"""Formats times, durations, tokens and errors of spans as short texts."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import Any
 
 Span = Mapping[str, Any]
 Record = Mapping[str, Any]
-"""A log record as the API shows it."""
+"""A log record in the API's form."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def microseconds(text: str) -> int:
-    """Microseconds since 1970 of a time of the API."""
+    """Converts a time of the API to microseconds since 1970."""
     return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
 
 
 def times_of(span: Span) -> tuple[int, int]:
-    """Start and end in microseconds; a span without an end ends as it begins, and so does one that ends before that."""
+    """Returns start and end in microseconds; a span without an end, or with an end before its start, ends at
+    its start."""
     start = microseconds(span["start_time"])
     return start, max(start, microseconds(span.get("end_time", span["start_time"])))
 
@@ -42,7 +43,7 @@ def _three_digits(value: float) -> str:
 
 
 def tokens_text(span: Span) -> str:
-    """Tokens in and out of a model call; empty for other spans."""
+    """Returns the input and output tokens of a model call; empty for other spans."""
     return in_and_out(span.get("input_tokens"), span.get("output_tokens"))
 
 
@@ -57,7 +58,7 @@ def _count(tokens: int | None) -> str:
 
 
 def error_text(span: Span) -> str:
-    """What went wrong, as far as the span says; empty where nothing did."""
+    """Returns the error recorded in the span; empty if there is none."""
     if span.get("status") != "error":
         return ""
     attributes = span.get("attributes") or {}
@@ -77,13 +78,13 @@ LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 
 
 def level_of(record: Mapping[str, Any]) -> str:
-    """The severity of a log record as one word; empty where it has none."""
+    """Returns the severity of a log record as one word; empty if it has none."""
     number = record.get("severity_number", 0)
     return LEVELS[(number - 1) // 4] if 1 <= number <= 24 else str(record.get("severity_text", ""))
 
 
 def said_by(record: Mapping[str, Any]) -> str:
-    """What a log record says: its event's name and its body."""
+    """Returns the text of a log record: its event's name and its body."""
     body = record.get("body")
     text = body if isinstance(body, str) else "" if body is None else json.dumps(body, ensure_ascii=False)
     event = record.get("event_name") or (record.get("attributes") or {}).get("event.name")

@@ -1,4 +1,4 @@
-"""A trace as a tree on a terminal: names, bars of time, durations, tokens, models, errors."""
+"""Shows a trace as a tree on a terminal: names, time bars, durations, tokens, models, errors."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ from stack.cli.trace_text import (
 
 MIN_WIDTH = 60
 WIDE = 120
-"""From so many columns on, models and the time from the start have columns of their own."""
+"""From this width, models and start times have separate columns."""
 WIDE_WITHOUT_TERMINAL = 160
 ERROR_CHARACTERS = 1_000
 LOG_CHARACTERS = 1_000
 LEVEL_CELLS = 16
-"""A level is drawn for so many columns each."""
+"""One level of indentation is drawn per this many columns."""
 
 
 _LEVEL_STYLES = {"WARN": "yellow", "ERROR": "red", "FATAL": "bold red"}
 
 
 def console() -> Console:
-    """Where a trace goes. Without a terminal its lines have a fixed width."""
+    """Returns the console for a trace. Without a terminal its lines have a fixed width."""
     return terminal.console(wide=WIDE_WITHOUT_TERMINAL)
 
 
 def show_trace(out: Console, trace_id: str, trace: Trace) -> None:
-    """Prints the trace, which has one span at least."""
+    """Prints the trace, which must have at least one span."""
     width = max(MIN_WIDTH, out.width)
     times = [times_of(span) for span in trace.spans]
     begin, end = min(start for start, _ in times), max(end for _, end in times)
@@ -97,7 +97,7 @@ def _show_head(out: Console, trace_id: str, trace: Trace, begin: int, end: int) 
 
 
 class _Columns:
-    """The widths of the columns, and each line put into them."""
+    """The widths of the columns, and the formatting of each line."""
 
     def __init__(self, lines: Sequence[Line], width: int, begin: int, end: int) -> None:
         self._begin, self._total = begin, max(1, end - begin)
@@ -130,11 +130,12 @@ class _Columns:
         return made
 
     def _offset_of(self, span: Span) -> str:
-        """When it began, seen from the beginning of the trace."""
+        """Returns the start time relative to the start of the trace."""
         return "+" + duration_text(times_of(span)[0] - self._begin)
 
     def _bar_of(self, span: Span, start: int, end: int) -> tuple[str, str]:
-        """From where to where in the trace: whole cells, a thin line for what is less than half of one."""
+        """Returns the bar of the span's period within the trace: whole cells, or a thin line for less than
+        half a cell."""
         cells = self._bar
         first = min(cells - 1, (start - self._begin) * cells // self._total)
         last = max(first, min(cells, round((end - self._begin) * cells / self._total)))
@@ -143,7 +144,7 @@ class _Columns:
 
 
 def _below(out: Console, line: Line, width: int) -> list[Text]:
-    """What is said below a line: its errors, folded into the width."""
+    """Returns the texts under a line: its errors, wrapped to the width."""
     said = error_text(line.span)
     if not said:
         return []
@@ -156,12 +157,12 @@ def _below(out: Console, line: Line, width: int) -> list[Text]:
 
 
 def _drawn(line: Line) -> str:
-    """The guides of what is written below a span."""
+    """Returns the guides for the lines under a span."""
     return line.guides.replace("├─ ", "│  ").replace("└─ ", "   ").replace(DEEP, "   ")
 
 
 def _logged(record: Record, drawn: str, begin: int) -> Text:
-    """A log record on one line, with its time from the start of the trace."""
+    """Formats a log record on one line, with its time relative to the start of the trace."""
     level = level_of(record)
     made = Text(drawn, "dim") + Text("· ", "dim")
     if "time" in record:
@@ -184,7 +185,7 @@ def _name(line: Line) -> Text:
 
 
 def _sized(text: Text, cells: int) -> Text:
-    """Exactly so many cells: cut with an ellipsis, or filled with spaces."""
+    """Returns the text with exactly this many cells: truncated with an ellipsis, or padded with spaces."""
     if cell_len(text.plain) <= cells:
         return text + Text(" " * (cells - cell_len(text.plain)))
     kept = set_cell_size(text.plain, cells - 1).rstrip()

@@ -1,4 +1,4 @@
-"""`replaystack verify`: is the log whole, and where do the read models stand."""
+"""`replaystack verify`: checks the integrity of the log, and reports the positions of the read models."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 @settings_options("data")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(as_json: bool, **options: Any) -> None:
-    """Read both logs, of events and of telemetry, and check order, hash chain, content and blobs; tell where the read
-    models stand.
+    """Read both logs, of events and of telemetry, and check order, hash chain, content and blobs; report the
+    positions of the read models.
 
-    Works while a server runs. The exit code is 1 when something is wrong.
+    Works while a server runs. The exit code is 1 if there is a problem.
     """
     from stack.cli.running import server_state
     from stack.cli.telemetry_log import REMEDY as TELEMETRY_REMEDY
@@ -50,17 +50,17 @@ def command(as_json: bool, **options: Any) -> None:
     ]
     if as_json:
         found = {"view": view, "telemetry": msgspec.to_builtins(telemetry)}
-        told = msgspec.to_builtins(report) | found
-        told |= {"ok": not problems, "problems": problems, "accepted": accepted}
-        click.echo(msgspec.json.format(msgspec.json.encode(told)))
+        output = msgspec.to_builtins(report) | found
+        output |= {"ok": not problems, "problems": problems, "accepted": accepted}
+        click.echo(msgspec.json.format(msgspec.json.encode(output)))
     else:
         click.echo(f"log    {data}: {report.events} events in {report.streams} streams, head {report.head}")
         click.echo(f"       {report.redacted} redacted, {report.unknown} of a newer version")
         click.echo(f"chain  {_chain(report)}")
         click.echo(f"blobs  {report.blobs} with {report.blob_bytes} bytes")
-        click.echo(f"view   {_told(view, loss)}")
+        click.echo(f"view   {_view_text(view, loss)}")
         if telemetry is not None:
-            click.echo(f"otlp   {telemetry.told}")
+            click.echo(f"otlp   {telemetry.summary}")
         for lost in accepted:
             click.echo(f"lost   {one_line(lost)}")
         for problem in problems:
@@ -78,20 +78,21 @@ def command(as_json: bool, **options: Any) -> None:
 
 
 def _chain(report: VerifyReport) -> str:
-    """What the hash chain says about the log."""
+    """Describes the state of the hash chain."""
     if not report.chained:
         return "none yet; the next start adds it"
-    told = f"covers {report.chained} of {report.events} events"
+    text = f"covers {report.chained} of {report.events} events"
     for added in report.chained_later:
         which = f"events {added.first} to {added.last} were recorded without it"
-        told += f"; {which}, so changes of them before {added.at} cannot be found"
+        text += f"; {which}, so changes of them before {added.at} cannot be found"
     if report.chained < report.events:
-        told += "; the next start adds the rest"
-    return told
+        text += "; the next start adds the rest"
+    return text
 
 
 def _loss(data: Path) -> Loss | None:
-    """What the log of a folder without a server lost; None too where that cannot be told for other damage."""
+    """Returns the loss of the log of a folder without a server; None also if other damage prevents detecting
+    it."""
     from projections.warehouse.errors import ProjectionError
     from stack.cli.running import server_state
     from stack.errors import ReplaystackError
@@ -106,7 +107,7 @@ def _loss(data: Path) -> Loss | None:
 
 
 def _view(data: Path, epoch: str, head: int) -> tuple[dict[str, Any] | None, list[str]]:
-    """Position of the read models, from the server that has them open or from their file."""
+    """Returns the position of the read models, from the server that has them open or from their file."""
     from projections.warehouse.errors import ProjectionError
     from stack.cli.running import server_state
     from stack.log_loss import view_position
@@ -114,9 +115,9 @@ def _view(data: Path, epoch: str, head: int) -> tuple[dict[str, Any] | None, lis
     state = server_state(data)
     if state is not None:
         view = state["view"]
-        told = {"position": view["position"], "of_this_log": view["epoch"] == epoch, "served": True}
+        position = {"position": view["position"], "of_this_log": view["epoch"] == epoch, "served": True}
         failed = [f"the view could not apply event {event['position']}" for event in view["failed_events"]]
-        return told, failed
+        return position, failed
     try:
         found = view_position(data)
     except ProjectionError as error:
@@ -127,7 +128,7 @@ def _view(data: Path, epoch: str, head: int) -> tuple[dict[str, Any] | None, lis
     return {"position": found.position, "of_this_log": own, "served": False}, []
 
 
-def _told(view: dict[str, Any] | None, loss: Loss | None) -> str:
+def _view_text(view: dict[str, Any] | None, loss: Loss | None) -> str:
     if loss is not None and loss.views is not None:
         return f"at position {loss.views}, after the end of the log"
     if view is None:

@@ -21,7 +21,7 @@ def not_accepted(damages: Iterable[Damage], accepted: Sequence[Accepted]) -> lis
     return [damage for damage in damages if not any(one.covers(damage) for one in accepted)]
 
 
-def told(accepted: Iterable[Accepted]) -> list[str]:
+def descriptions(accepted: Iterable[Accepted]) -> list[str]:
     """What was accepted, and when, in at most 20 lines."""
     lines = [f"{damage} (accepted {one.at})" for one in accepted for damage in one.damages]
     more = len(lines) - _MAX_TOLD

@@ -14,7 +14,7 @@ from projections.telemetry_build import TablesState, TelemetryBuild, drop_kept
 from projections.telemetry_erasure import Cleaned, ContentAttributes, Deletion, clean
 from projections.warehouse.errors import ProjectionError, ViewBehind
 from projections.warehouse.instance import Warehouse
-from telemetry.log.accepted import not_accepted, told
+from telemetry.log.accepted import descriptions, not_accepted
 from telemetry.log.port import Content
 from telemetry.log.retention_clock import SYSTEM_CLOCKS, Clocks, RetentionClock
 from telemetry.log.segment_log import SEGMENT_BYTES, SegmentLog
@@ -156,7 +156,7 @@ class TelemetryStore:
             self._projector.trouble,
             [str(damage) for damage in damages[:_MAX_LISTED]],
             len(damages),
-            told(accepted),
+            descriptions(accepted),
             build.kept if build is not None else [],
             self._upkeep.retention_waits,
         )
