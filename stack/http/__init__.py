@@ -1,1 +1,1 @@
-"""HTTP: controllers per noun; wire types become domain values here and back."""
+"""The HTTP layer: one controller per noun, and the conversion between wire types and domain values."""

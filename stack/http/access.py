@@ -1,4 +1,5 @@
-"""Who may call: the checks of `Host`, `Origin` and the bearer key, and the CORS headers of allowed origins."""
+"""Access control: the checks of `Host`, `Origin` and the bearer key, and the CORS headers of allowed
+origins."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ _MAX_PORT = 65_535
 
 
 class Access:
-    """The rules that the settings make. Raises Unauthenticated (401) and Forbidden (403)."""
+    """The access rules from the settings. Raises Unauthenticated (401) and Forbidden (403)."""
 
     def __init__(self, settings: Settings, admin_token: str, rates: RateLimits) -> None:
         self._rates = rates
@@ -33,11 +34,11 @@ class Access:
         self._origins = {origin.lower() for origin in settings.allowed_origins}
         self._keys = [(key.name, _digest(key.key)) for key in settings.api_keys]
         self._admin = _digest(admin_token) if admin_token else b""
-        # A client calls by one name; a stranger can try many, so what is remembered is bounded.
+        # A client uses one name, an attacker may try many, so the cache is bounded.
         self._host_is_known = lru_cache(128)(self._is_known)
 
     def check_host(self, host: str) -> None:
-        """Raises Invalid for a malformed one, and Forbidden for one that is not ours."""
+        """Raises Invalid for a malformed host, and Forbidden for one that does not belong to this server."""
         if not self._host_is_known(host):
             raise Forbidden(
                 f"Host {host[:100]!r} is not served here. Call this server by a loopback name, or add the name to "
@@ -51,7 +52,8 @@ class Access:
         return is_loopback(name) or not self._hosts.isdisjoint((name, host.lower(), "*"))
 
     def check_origin(self, origin: str, host: str) -> bool:
-        """Whether a page of another, allowed origin asks: its answer needs CORS headers."""
+        """Returns whether the request is from a page of another, allowed origin: its response needs CORS
+        headers."""
         if origin.lower() in self._origins:
             return True
         if _same_origin(origin, host):
@@ -61,8 +63,8 @@ class Access:
         )
 
     def actor(self, authorization: str, path: str, address: str) -> str:
-        """The name of the caller's key; empty where no key is asked for. Wrong keys from an address are counted:
-        raises TooManyRequests, besides what the class says."""
+        """Returns the name of the caller's key; empty if no key is required. Wrong keys are counted per
+        address: also raises TooManyRequests."""
         scheme, _, token = authorization.partition(" ")
         given = _digest(token.strip()) if scheme.lower() == "bearer" and token.strip() else b""
         if given and self._admin and hmac.compare_digest(given, self._admin):
@@ -93,7 +95,7 @@ def cors_headers(origin: str) -> Headers:
 
 
 def preflight_headers(request: Mapping[bytes, bytes]) -> Headers:
-    """What a preflight asks for is allowed: the origin is."""
+    """Allows everything that a preflight request asks for, because the origin is allowed."""
     headers = [
         (b"access-control-allow-methods", b"GET, POST, DELETE, OPTIONS"),
         (b"access-control-max-age", _PREFLIGHT_MAX_AGE_S),
@@ -105,13 +107,13 @@ def preflight_headers(request: Mapping[bytes, bytes]) -> Headers:
 
 
 def _digest(secret: str) -> bytes:
-    # Digests compare in constant time whatever the lengths of the secrets are.
+    # Digests are compared in constant time, whatever the lengths of the secrets are.
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
 
 
 def _name_and_port(host: str) -> tuple[str, str]:
-    """The name in a `Host` header, lower case and without brackets, and its port (empty where it has none). Raises
-    Invalid."""
+    """Returns the name in a `Host` header, in lower case and without brackets, and the port (empty if
+    missing). Raises Invalid."""
     name, colon, port = host.lower().rpartition(":")
     if not colon or host.endswith("]"):
         name, port = host.lower(), ""
@@ -129,7 +131,7 @@ def _name_and_port(host: str) -> tuple[str, str]:
 
 
 def _same_origin(origin: str, host: str) -> bool:
-    """Whether a page that this server itself delivered asks. A proxy may have added TLS in between."""
+    """Returns whether the page was served by this server. A proxy may have added TLS in between."""
     try:
         page = urlsplit(origin)
         default = _PORTS[page.scheme]

@@ -1,4 +1,4 @@
-"""State and upkeep of a running server, for the commands on the same machine."""
+"""State and maintenance of a running server, for the commands on the same machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class AdminController(Controller):
 
     @post("/rebuild", status_code=200)
     async def rebuild(self, services: Services) -> ASGIResponse:
-        """Answers when the rebuilt view has taken over."""
+        """Responds after the rebuilt view has replaced the old one."""
         services.engine.rebuild()
         await services.engine.rebuilt()
         return json_answer(await services.server_state.read())

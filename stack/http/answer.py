@@ -1,4 +1,4 @@
-"""Answers: JSON bodies and empty ones."""
+"""Responses with a JSON body or without a body."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ def json_answer(value: Any, headers: dict[str, str] | None = None) -> ASGIRespon
 
 
 def empty_answer() -> ASGIResponse:
-    """200 without a body: the contract's answer to what has no result."""
+    """Returns 200 without a body: the contract's response to operations without a result."""
     return ASGIResponse(body=b"", media_type="application/json", headers={"content-length": "0"})

@@ -1,6 +1,6 @@
-"""Lets ids of benchmarks hold slashes: in the path of a request they are escaped before it is routed.
+"""Allows slashes in ids of benchmarks: they are escaped in the path of a request before it is routed.
 
-Litestar takes a parameter with slashes at the end of a path only, and a benchmark's jobs lie behind its id.
+Litestar accepts a parameter with slashes only at the end of a path, but a benchmark's jobs follow its id.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PREFIXES = ("/v1alpha/eval/benchmarks/", "/v1/eval/benchmarks/")
 
 
 def escaping_benchmark_ids(app: ASGIApp) -> ASGIApp:
-    """`app`, to which each benchmark's id is one part of the path."""
+    """Wraps `app` so that each benchmark's id is one part of the path."""
 
     async def escaped(scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith(PREFIXES):
@@ -27,12 +27,12 @@ def escaping_benchmark_ids(app: ASGIApp) -> ASGIApp:
 
 
 def id_in(part: str) -> str:
-    """The id that a part of the path stands for."""
+    """Returns the id that a part of the path encodes."""
     return unquote(part)
 
 
 def _escaped(path: str) -> str:
     prefix = next(one for one in PREFIXES if path.startswith(one))
     benchmark_id, below = split_path(path.removeprefix(prefix).removesuffix("/"))
-    # Also where it holds no slash: it may hold what an escaped one looks like.
+    # Ids without a slash are escaped too, because they may look like escaped ones.
     return f"{prefix}{quote(benchmark_id, safe='')}{'/' if below else ''}{below}"

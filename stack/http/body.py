@@ -17,7 +17,7 @@ from stack.services.requests.once import Post
 
 T = TypeVar("T")
 
-# A body above this is decoded outside of the event loop's thread.
+# Larger bodies, in bytes, are decoded outside of the event loop's thread.
 LARGE_BODY_BYTES = 256 * 1024
 
 HINTS = {
@@ -29,18 +29,18 @@ _PLACED = re.compile(r"^(.*?)(?: - at `(.*)`)?$", re.DOTALL)
 
 
 async def read_json(request: Request[Any, Any, Any], type: type[T]) -> tuple[T, bytes]:
-    """The decoded body and its bytes. Raises UnsupportedMediaType and Invalid."""
+    """Returns the decoded body and its bytes. Raises UnsupportedMediaType and Invalid."""
     body = await body_of(request)
     return await decoded(body, type), body
 
 
 async def decoded(body: bytes, type: type[T]) -> T:
-    """The body as a type; a large one is decoded in a thread. Raises Invalid."""
+    """Decodes the body; a large one is decoded in a thread. Raises Invalid."""
     return await off_loop_if(len(body) > LARGE_BODY_BYTES, decode, body, type)
 
 
 async def read_optional(request: Request[Any, Any, Any], type: type[T]) -> tuple[T | None, bytes]:
-    """As `read_json`, for a body that may be left out; then it is None."""
+    """Like `read_json`, for an optional body; returns None if there is none."""
     body = await _whole(request)
     if not body:
         return None, b""
@@ -49,7 +49,7 @@ async def read_optional(request: Request[Any, Any, Any], type: type[T]) -> tuple
 
 
 async def body_of(request: Request[Any, Any, Any]) -> bytes:
-    """The body of a request that needs one. Raises UnsupportedMediaType and Invalid."""
+    """Returns the body of a request that requires one. Raises UnsupportedMediaType and Invalid."""
     body = await _whole(request)
     _check_media_type(request)
     if not body:
@@ -58,7 +58,7 @@ async def body_of(request: Request[Any, Any, Any]) -> bytes:
 
 
 async def _whole(request: Request[Any, Any, Any]) -> bytes:
-    # Not `request.body()`: it keeps the body for as long as the answer is streamed.
+    # Not `request.body()`: it would keep the body in memory while the response is streamed.
     return b"".join([part async for part in request.stream()])
 
 
@@ -112,7 +112,7 @@ def _remedy(field: str, type: Any) -> str:
 
 @functools.cache
 def _fields(type: Any) -> tuple[str, ...]:
-    """The names of all fields that a body of this type may have, at any depth."""
+    """Returns the names of all fields that a body of this type may have, at any depth."""
     names: set[str] = set()
     seen: set[int] = set()
 
@@ -136,7 +136,7 @@ def _fields(type: Any) -> tuple[str, ...]:
 
 
 def page_of(request: Request[Any, Any, Any]) -> tuple[int, int | None]:
-    """`start_index` (>= 0) and `limit` (None for all). Raises Invalid."""
+    """Returns `start_index` (>= 0) and `limit` (None for all). Raises Invalid."""
     start = integer_of(request, "start_index", 0)
     limit = integer_of(request, "limit", -1)
     if start < 0:
@@ -147,7 +147,7 @@ def page_of(request: Request[Any, Any, Any]) -> tuple[int, int | None]:
 
 
 def integer_of(request: Request[Any, Any, Any], name: str, default: int) -> int:
-    """The whole number of a query parameter. Raises Invalid."""
+    """Returns the integer of a query parameter. Raises Invalid."""
     text = request.query_params.get(name)
     if text is None or text == "":
         return default
@@ -167,7 +167,7 @@ def caller_of(request: Request[Any, Any, Any]) -> Caller:
 
 
 def post_of(request: Request[Any, Any, Any], body: bytes) -> Post:
-    """The request as far as repetition is concerned."""
+    """Returns the parts of the request that identify a repetition."""
     retry = request.headers.get("x-stainless-retry-count", "0")
     return Post(
         actor=request.scope["state"].get("actor", ""),

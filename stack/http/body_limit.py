@@ -1,4 +1,5 @@
-"""Limits on a request's body while it arrives: its size, its pace, and the memory of all bodies together."""
+"""Limits on a request's body while it is received: its size, its rate, and the memory of all bodies
+together."""
 
 from __future__ import annotations
 
@@ -15,19 +16,20 @@ from stack.settings import Settings
 DRAIN_S = 2.0
 DRAIN_BYTES = 64 * 2**20
 UNCOUNTED_BYTES = 64 * 2**10
-"""The start of a body that takes no share of what may be in flight: small requests always find room."""
+"""The first bytes of each body that do not count against the shared limit: small requests are always
+accepted."""
 RETRY_AFTER_S = 1
 ROOM_WAIT_S = 2.0
-"""How long bytes that have arrived wait for room."""
+"""How long received bytes wait for free memory, in seconds."""
 MAKES_WAY_AFTER_S = 1.0
-"""A sender that has been waited for less than this, all together, is not slow."""
+"""A sender is not considered slow until the server has waited for it this long in total, in seconds."""
 _LOOK_AGAIN_S = 0.05
 
 T = TypeVar("T")
 
 
 class BodyRefused(Exception):
-    """The body is too large, too slow, or finds no room. `refusal` is the answer."""
+    """The body is too large, too slow, or exceeds the available memory. `refusal` is the error response."""
 
     def __init__(self, refusal: ReplaystackError) -> None:
         super().__init__(refusal.detail)
@@ -35,15 +37,16 @@ class BodyRefused(Exception):
 
 
 class NoRoom(Exception):
-    """What is in flight leaves no room, or others needed the room while this sender was waited for."""
+    """There is no memory for more bytes, or it was given to others while the server waited for this
+    sender."""
 
 
 class BytesInFlight:
-    """The bytes of request bodies that are in memory, counted as they arrive. Used on one event loop.
+    """The bytes of request bodies in memory, counted as they arrive. Used on one event loop.
 
-    While they fill the room, the sender that has been waited for longest makes way for the others, so that slow
-    senders never keep out fast ones. One body at a time may exceed the room: bodies that are all incomplete would
-    wait for each other otherwise.
+    When the limit is reached, the sender for which the server has waited longest is cancelled to free memory,
+    so that slow senders never block fast ones. One body at a time may exceed the limit: otherwise several
+    incomplete bodies would wait for each other.
     """
 
     __slots__ = ("awaited", "exceeding", "held", "most")
@@ -55,7 +58,8 @@ class BytesInFlight:
         self.exceeding: Share | None = None
 
     def make_room(self, size: int, share: Share) -> bool:
-        """Whether there is room for `size` bytes more of `share`."""
+        """Returns whether `size` more bytes of `share` are accepted, freeing memory of others if
+        necessary."""
         while self.held + size > self.most:
             slow = [one for one in self.awaited if one.counted and one.waited_s() >= MAKES_WAY_AFTER_S]
             if not slow:
@@ -68,7 +72,7 @@ class BytesInFlight:
 
 
 class Share:
-    """What one sender has in flight, and the time for which it was waited for."""
+    """The bytes that one sender has in memory, and the total time for which the server has waited for it."""
 
     __slots__ = ("_in_flight", "_made_way", "_since", "_timeout", "_waited_s", "counted")
 
@@ -81,7 +85,8 @@ class Share:
         self.counted = 0
 
     async def wait(self, read: Callable[[], Awaitable[T]], timeout_s: float) -> T:
-        """What the sender sends next. Raises TimeoutError, and NoRoom if others needed the room meanwhile."""
+        """Waits for the sender's next message. Raises TimeoutError, and NoRoom if its memory was given to
+        others meanwhile."""
         loop = asyncio.get_running_loop()
         self._since = loop.time()
         self._in_flight.awaited.add(self)
@@ -98,7 +103,8 @@ class Share:
             self._since = self._timeout = None
 
     async def count(self, size: int) -> None:
-        """Counts `size` bytes more as soon as there is room for them. Raises NoRoom if there is none in time."""
+        """Counts `size` more bytes as soon as there is memory for them. Raises NoRoom if there is none in
+        time."""
         until = asyncio.get_running_loop().time() + ROOM_WAIT_S
         while self._made_way or not self._in_flight.make_room(size, self):
             if self._made_way or asyncio.get_running_loop().time() >= until:
@@ -108,19 +114,19 @@ class Share:
         self._in_flight.held += size
 
     def release(self) -> None:
-        """Nothing is held any more. Calling it again does nothing."""
+        """Releases everything. Further calls have no effect."""
         self._in_flight.held -= self.counted
         self.counted = 0
         if self._in_flight.exceeding is self:
             self._in_flight.exceeding = None
 
     def waited_s(self) -> float:
-        """Seconds for which the sender has been waited for, all together."""
+        """The total time in seconds for which the server has waited for the sender."""
         now_s = asyncio.get_running_loop().time() - self._since if self._since is not None else 0.0
         return self._waited_s + now_s
 
     def make_way(self) -> None:
-        """Ends the wait for the sender, and gives its room to others."""
+        """Cancels the wait for the sender, and releases its memory for others."""
         self._made_way = True
         self.release()
         if self._timeout is not None:
@@ -128,7 +134,7 @@ class Share:
 
 
 class BodyLimits(Struct, frozen=True):
-    """What holds for every body. Sizes in bytes, times in seconds."""
+    """Limits of every body. Sizes in bytes, times in seconds."""
 
     max_bytes: int
     timeout_s: float
@@ -146,10 +152,10 @@ class BodyLimits(Struct, frozen=True):
 
 
 class IncomingBody:
-    """One request's body.
+    """The body of one request.
 
-    Only time spent waiting for the client counts. A body that brings less than the least pace in `timeout_s` of it
-    is refused, and so is one that is not complete after `deadline_s`.
+    Only time spent waiting for the client counts. A body is refused if its rate is lower than the minimum
+    after `timeout_s` of waiting, or if it is incomplete after `deadline_s`.
     """
 
     __slots__ = (
@@ -167,8 +173,8 @@ class IncomingBody:
     def __init__(
         self, receive: Receive, limits: BodyLimits, in_flight: BytesInFlight, announced: int | None
     ) -> None:
-        """`announced` is the size that the client names, 0 for no body, None for a size that it does not name.
-        Raises BodyRefused."""
+        """`announced` is the size announced by the client, 0 for no body, None for an unknown size. Raises
+        BodyRefused."""
         self._upstream = receive
         self._limits = limits
         self._share = Share(in_flight)
@@ -177,14 +183,14 @@ class IncomingBody:
         self._window_bytes = 0
         self.received = 0
         self.complete = announced == 0
-        # The client went away before its body was complete.
+        # The client disconnected before its body was complete.
         self.left = False
-        # Nothing is held for what is only announced.
+        # Announced bytes are not counted before they arrive.
         if announced is not None and announced > limits.max_bytes:
             raise self._too_large()
 
     async def receive(self) -> Any:
-        """The next ASGI message. Raises BodyRefused."""
+        """Returns the next ASGI message. Raises BodyRefused."""
         if self.complete:
             return await self._upstream()
         loop = asyncio.get_running_loop()
@@ -204,7 +210,7 @@ class IncomingBody:
         return message
 
     def release(self) -> None:
-        """The body is not held any more. Calling it again does nothing."""
+        """Releases the body's memory. Further calls have no effect."""
         self._share.release()
 
     async def _count(self, size: int) -> None:
@@ -259,7 +265,7 @@ def _no_room() -> BodyRefused:
 
 
 async def drain(receive: Receive) -> None:
-    """Takes in and drops what a client still sends, within limits of time and size."""
+    """Reads and discards what a client still sends, within limits of time and size."""
     taken = 0
     try:
         async with asyncio.timeout(DRAIN_S):

@@ -1,4 +1,5 @@
-"""Chat completions in the OpenAI form (not part of the Llama Stack specification): passed through to the configured providers."""
+"""Chat completions in OpenAI's format (not in the Llama Stack specification): passed through to the
+providers."""
 
 from __future__ import annotations
 
@@ -19,10 +20,10 @@ from stack.http.services import Services
 from stack.services.inference.chat_completion import PassedAnswer
 
 SLICE_BYTES = 256 * 1024
-"""A large answer is sent in pieces of this, no faster than the client takes them."""
+"""Large responses are sent in parts of this size, no faster than the client reads them."""
 _NO_DONE = "LlamaStackClient/"
-"""In the name of clients that fail on `[DONE]`: llama-stack-client, of whatever version."""
-# The caller's key is for this server, and our own for the next.
+"""Part of the user agent of clients that fail on `[DONE]`: all versions of llama-stack-client."""
+# The caller's key is for this server; the provider is sent the configured key.
 _HANDED_ON = ("idempotency-key", "openai-beta", "x-client-request-id")
 
 
@@ -37,7 +38,8 @@ class ChatCompletionController(Controller):
 
 
 class _Passing:
-    """Sends an answer on as it comes; the model server is told to stop when the client leaves."""
+    """Forwards a response as it arrives; the request to the model server is cancelled if the client
+    disconnects."""
 
     def __init__(self, passed: AbstractAsyncContextManager[PassedAnswer]) -> None:
         self._passed = passed
@@ -55,7 +57,7 @@ class _Passing:
                 for start in range(0, len(body), SLICE_BYTES):
                     await _send(send, body[start : start + SLICE_BYTES])
                 return
-            # Until there is an event, a failure still has its true status.
+            # Before the first event, a failure can still be reported with its own status.
             first = await anext(answer.pieces, b"")
             await _begin(send, answer.status, {**answer.headers, **UNBUFFERED})
             try:

@@ -1,7 +1,8 @@
-"""All HTTP connections of the process: how many there may be, and which of them have waited too long.
+"""All HTTP connections of the process: their maximum number, and the closing of those that have waited too
+long.
 
-One task looks at every connection once a second, instead of a timer for every request: 1,000 connections cost it
-about a millisecond, and a request costs nothing.
+One task checks every connection once a second, instead of one timer per request: it takes about a millisecond
+for 1,000 connections, and nothing per request.
 """
 
 from __future__ import annotations
@@ -22,17 +23,18 @@ if TYPE_CHECKING:
 
 LOOK_S = 1.0
 FAREWELL_S = 2.0
-"""A refused connection is read this long, so that closing it does not reset it before its client has the answer."""
+"""How long a refused connection is read, in seconds, so that closing it does not reset it before the client
+has read the response."""
 FAREWELL_BYTES = 64 * 2**20
 EVICTABLE_AFTER_S = 1.0
-"""A connection without a request may be closed for a new one once it has been idle this long."""
+"""An idle connection without a request may be closed for a new one after this time, in seconds."""
 _LEAST_CONNECTIONS = 8
 _RESERVED = (24, 256)
-"""Least and most descriptors that are kept for files, worker processes and outgoing connections."""
+"""Minimum and maximum number of descriptors reserved for files, worker processes and outgoing connections."""
 
 
 class ConnectionLimits(Struct, frozen=True):
-    """What one connection may do. Times in seconds."""
+    """Limits of one connection. Times in seconds."""
 
     request_line_bytes: int
     header_bytes: int
@@ -54,20 +56,20 @@ def connection_limits(settings: Settings) -> ConnectionLimits:
 
 
 class Connections:
-    """Used on one event loop."""
+    """The open connections. Used on one event loop."""
 
     def __init__(self, settings: Settings) -> None:
         self.limits = connection_limits(settings)
         self.most = settings.max_connections
-        # In the order in which they were opened.
+        # In the order of opening.
         self.open: dict[Protocol, None] = {}
         self.refused: set[Protocol] = set()
         self._refused_at_once = 16
         self._watching: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begins to watch. Call it once all listeners are open: what descriptors are left decides how many
-        connections there may be."""
+        """Starts to check. Call it after all listeners are open: the number of connections depends on the
+        descriptors that remain."""
         allowed = _allow_descriptors(self.most)
         least, most = _RESERVED
         reserved = max(least, min(most, allowed // 4))
@@ -80,14 +82,14 @@ class Connections:
             self._watching.cancel()
 
     def admit(self, connection: Protocol) -> bool:
-        """Whether there is room for one more; an idle connection gives way to it."""
+        """Returns whether one more connection is accepted; an idle one is closed for it if necessary."""
         if len(self.open) >= self.most and not self._evict():
             return False
         self.open[connection] = None
         return True
 
     def may_refuse_politely(self) -> bool:
-        """Whether one more refused connection may stay for a moment."""
+        """Returns whether one more refused connection may stay open for a moment."""
         return len(self.refused) < self._refused_at_once
 
     def forget(self, connection: Protocol) -> None:
@@ -115,8 +117,8 @@ class Connections:
 
 
 def _allow_descriptors(connections: int) -> int:
-    """Raises the soft limit of descriptors as far as `connections` need it and the hard limit allows. Returns the
-    limit."""
+    """Raises the soft limit of descriptors as far as `connections` require and the hard limit allows. Returns
+    the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = connections + 1024
     if hard != resource.RLIM_INFINITY:

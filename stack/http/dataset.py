@@ -27,7 +27,7 @@ VERSIONS = "/versions"
 DIFF = "/versions/diff"
 SOURCE_KINDS = ("uri", "rows")
 DIFF_ROWS = 1_000
-"""A diff shows at most this many of the rows at once."""
+"""Maximum number of rows in one page of a diff."""
 
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _encode = msgspec.json.Encoder().encode
@@ -54,7 +54,7 @@ class DatasetController(Controller):
     async def show(
         self, request: Request[Any, Any, Any], dataset_id: str, services: Services
     ) -> ASGIResponse:
-        """A dataset; with a path behind its id its versions, or what came between two of them."""
+        """Returns a dataset; with a path after its id its versions, or the difference between two of them."""
         name = id_of(dataset_id)
         if name.endswith(DIFF):
             return await _diff(request, name.removesuffix(DIFF), services)
@@ -71,8 +71,9 @@ class DatasetController(Controller):
 
 
 def with_source_type(body: bytes) -> bytes:
-    """The body of a registration whose source says its `type`, which follows from the one key that it has. Raises
-    Invalid for a source that has both keys, or neither; whatever else is wrong is left to who decodes it."""
+    """Adds the `type` of the source to the body of a registration; it is implied by the source's only key.
+    Raises Invalid for a source with both keys or neither; other errors are reported when the body is
+    decoded."""
     try:
         fields = _fields.decode(body)
         given = _fields.decode(fields.get("source", b""))

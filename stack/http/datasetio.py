@@ -1,4 +1,4 @@
-"""The rows of datasets over HTTP: read and appended."""
+"""Rows of datasets over HTTP: reading and appending."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from stack.http.rows_body import read_rows
 from stack.http.services import Services
 
 WHOLE_BYTES = 2**20
-"""An answer up to this is sent whole, a longer one as its rows are read."""
+"""Maximum size in bytes of a response that is sent whole; longer ones are streamed while their rows are
+read."""
 
 
 class DatasetIOController(Controller):
@@ -50,7 +51,7 @@ class DatasetIOController(Controller):
 
 
 class RowsAnswer:
-    """A page of rows, put together from their texts: sent whole up to 1 MiB, else as the rows are read."""
+    """A page of rows: sent whole up to 1 MiB, otherwise streamed while the rows are read."""
 
     def __init__(
         self,
@@ -69,7 +70,8 @@ class RowsAnswer:
         self._whole = False
 
     async def begin(self) -> None:
-        """Reads the first rows: what fails here still gets a status. Raises what reading does."""
+        """Reads the first rows, so that an error is still reported with its own status. Raises the errors of
+        reading."""
         texts: list[bytes] = []
         size = 0
         try:
@@ -82,7 +84,7 @@ class RowsAnswer:
             else:
                 self._whole = True
         except RowsDamaged:
-            # The page ends before them, and the next one begins with the error.
+            # The page ends before the rows that failed, and the next page starts with the error.
             if not texts:
                 raise
             self._whole = True

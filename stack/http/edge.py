@@ -1,8 +1,8 @@
-"""What every request passes first: who may call, how much may be sent, in which trace it runs.
+"""The outermost middleware: access control, size limits, rate limits, tracing.
 
-One ASGI middleware in plain functions. A web page must not reach a local server, so `Host` and `Origin` are
-checked before anything else; then the key, then the size. Whatever is refused here has the same error body and
-`x-trace-id` as any other answer.
+One ASGI middleware in plain functions. A web page must not be able to call a local server, so `Host` and
+`Origin` are checked first, then the key, then the size. Requests that are refused here get the same error
+body and `x-trace-id` as all others.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from telemetry.own import conventions
 from telemetry.own.tracing import ActiveSpan, Tracing
 
 TELEMETRY_IN_FLIGHT = 64 * 2**20
-"""Bytes of OTLP bodies that are being received; what has arrived is bounded by the intake (`telemetry/store/intake.py`)."""
+"""Maximum number of bytes of OTLP bodies being received; received ones are limited by
+`telemetry/store/intake.py`."""
 
 logger = logging.getLogger("replaystack.http")
 access_logger = logging.getLogger("replaystack.access")
@@ -41,9 +42,9 @@ def edge(
     admin_token: str = "",
     rates: RateLimits | None = None,
 ) -> ASGIApp:
-    """`app` behind all of it. `scope["state"]` gets `actor`, `trace_id`, `traceparent` and `tracestate`.
+    """Wraps `app`. `scope["state"]` is given `actor`, `trace_id`, `traceparent` and `tracestate`.
 
-    `admin_token` is what commands on the server's own machine show; `/admin/` takes nothing else.
+    `admin_token` is the key of commands on the server's own machine; `/admin/` accepts no other.
     """
     rates = rates or RateLimits(settings)
     gate = _Gate(
@@ -67,7 +68,7 @@ def edge(
 
 
 class _Gate(Struct, frozen=True, kw_only=True):
-    """What all requests share."""
+    """The parts that all requests share."""
 
     access: Access
     rates: RateLimits
@@ -78,7 +79,7 @@ class _Gate(Struct, frozen=True, kw_only=True):
 
 
 class _Exchange:
-    """One request and its answer."""
+    """One request and its response."""
 
     __slots__ = (
         "_app",
@@ -145,7 +146,7 @@ class _Exchange:
             )
 
     def _read_headers(self) -> bytes:
-        """Returns the name of a header that must not be repeated and is; empty when all is well."""
+        """Returns the name of a repeated header that must not be repeated; empty if there is none."""
         repeated = b""
         for name, value in self.scope["headers"]:
             if name in self.headers and name in _SINGLE:
@@ -184,12 +185,13 @@ class _Exchange:
         await self._app(scope, self._limited, self._forward)
 
     def _address(self) -> str:
-        """Of the connection; headers that name another one can be made up."""
+        """Returns the address of the connection; headers with other addresses may be forged."""
         client = self.scope.get("client")
         return client[0] if client else ""
 
     def _limit_rate(self, actor: str) -> None:
-        """Raises TooManyRequests; for senders of telemetry Unavailable, which all of them take as a reason to wait."""
+        """Raises TooManyRequests; for senders of telemetry Unavailable, after which all of them retry
+        later."""
         path = self.scope["path"]
         if path in OPEN_PATHS or actor == ADMIN:
             return
@@ -201,7 +203,7 @@ class _Exchange:
             raise
 
     def _body_ended(self) -> None:
-        """The body is not held any more, and what arrived of it is paid for. Calling it again does nothing."""
+        """Releases the body and charges its bytes to the rate limit. Further calls have no effect."""
         if self._body is None:
             return
         self._body.release()
@@ -225,9 +227,9 @@ class _Exchange:
             message = await body.receive()
         except BodyRefused as error:
             if self._status:
-                # The answer does not depend on the rest of the body; the client is as good as gone.
+                # The response does not depend on the rest of the body; the client is treated as disconnected.
                 return {"type": "http.disconnect"}
-            # The application may turn this into an answer of its own: only ours goes out.
+            # The application may convert this to its own response, which is replaced by ours.
             await self._end_early(error.refusal)
             raise
         if body.left:
@@ -260,7 +262,7 @@ class _Exchange:
         await self._answer(status, headers, body)
 
     def _error_parts(self, error: Exception) -> tuple[int, Headers, bytes]:
-        """Status, headers and body of an error; senders of telemetry get the form that they read."""
+        """Returns status, headers and body of an error; senders of telemetry get the OTLP form."""
         path = self.scope["path"]
         status, headers, body = error_response_parts(error, path)
         if path in OTLP_PATHS and isinstance(error, ReplaystackError):
@@ -272,7 +274,7 @@ class _Exchange:
         return status, headers, body
 
     async def _end_early(self, refusal: ReplaystackError) -> None:
-        """Answers a request whose body will not be read to its end."""
+        """Responds to a request whose body will not be read completely."""
         if self._status or self._dropped:
             return
         self._body_ended()
@@ -280,7 +282,8 @@ class _Exchange:
         await self._answer(status, [*headers, (b"connection", b"close")], body, more=True)
         self._dropped = True
         if b"expect" not in self.headers or (self._body is not None and self._body.received):
-            # Closing on a client that still sends would reset the connection before it reads the answer.
+            # Closing the connection while the client still sends would reset it before the client reads the
+            # response.
             await drain(self._receive)
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -291,8 +294,8 @@ class _Exchange:
             logger.debug("%s %s: the client left before it had sent its body", method, path)
             return
         logger.error("%s %s failed", method, path, exc_info=error)
-        # Once an answer has begun, leaving it incomplete makes uvicorn break the connection: the client must
-        # not take a half for a whole.
+        # After the response has started, leaving it incomplete makes uvicorn close the connection, so that
+        # the client does not mistake a part for the whole.
         await self._refuse(error)
         self._status = 500
 
@@ -310,13 +313,13 @@ class _Exchange:
 
 
 def is_recorded(path: str) -> bool:
-    """Whether a request has a span. Telemetry that comes in would make telemetry without end, looking at traces
-    must not make traces, and no one asks what probes and pages took."""
+    """Returns whether a request has a span. Spans for received telemetry would produce endless telemetry,
+    reading traces must not create traces, and probes and pages are not of interest."""
     return path not in _UNRECORDED and not path.startswith(_UNRECORDED_BELOW)
 
 
 _UNRECORDED = OTLP_PATHS | {"/v1/health"}
 _UNRECORDED_BELOW = ("/admin/", "/schema", "/v1alpha/telemetry/", "/v1/telemetry/")
 _LABELS = frozenset(("agent_id", "session_id", "turn_id", "step_id"))
-"""Parts of a path by which existing users filter spans."""
+"""Path parameters by which existing users filter spans."""
 _SINGLE = frozenset((b"host", b"origin", b"authorization", b"content-length"))

@@ -1,4 +1,5 @@
-"""Routes handlers by the operation that they serve: its method and path are written once, in `stack/http/spec`."""
+"""Routes handlers by operation id: the method and path of an operation are written once, in
+`stack/http/spec`."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ _METHODS: dict[str, Callable[..., Callable[[Handler], HTTPRouteHandler]]] = {
     "post": post,
     "delete": delete,
 }
-# Path parameters that may hold slashes. Those of a benchmark are escaped before a request is routed.
+# Path parameters that may contain slashes. Those of benchmarks are escaped before routing.
 _WITH_SLASHES = frozenset(
     (
         "dataset_id",
@@ -37,14 +38,15 @@ _WITH_SLASHES = frozenset(
 
 
 def serves(*operation_ids: str) -> Callable[[Handler], HTTPRouteHandler]:
-    """Routes the operations of one method to a handler, below the router of their API version."""
+    """Routes the operations, all with the same method, to a handler, under the router of their API
+    version."""
     operations = [_OPERATIONS[one] for one in operation_ids]
     [method] = {operation.method for operation in operations}
     return _METHODS[method]([_route(operation.path) for operation in operations], status_code=200)
 
 
 def _route(path: str) -> str:
-    """A path of the description as Litestar's routers have it, without the API version."""
+    """Converts a path of the description to Litestar's syntax, without the API version."""
     _, _, route = path[1:].partition("/")
     return "/" + re.sub(r"{(\w+)}", lambda name: f"{{{name[1]}:{_converter(name[1])}}}", route)
 

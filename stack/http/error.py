@@ -1,6 +1,6 @@
-"""Turns every error into an answer with the contract's `Error` body; nothing else in the project writes one.
+"""Converts every error to a response with the contract's `Error` body; no other module does.
 
-On the paths of OpenAI's own API the body is OpenAI's: the clients there read `error.message`.
+On paths of OpenAI's API the body has OpenAI's format: its clients read `error.message`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Headers = list[tuple[bytes, bytes]]
 Handler = Callable[[Request[Any, Any, Any], Any], Response[bytes]]
 
 LEFT = "client_left"
-"""Key in `scope["state"]`: the client went away before its request was complete."""
+"""Key in `scope["state"]`: the client disconnected before its request was complete."""
 
 INTERNAL_DETAIL = (
     "The server failed to answer this request. Its log has the reason, by the x-trace-id of this answer."
@@ -43,9 +43,10 @@ _OPENAI_PATH = re.compile(
     r"/v1/(openai|assistants|audio|batches|chat|chatkit|completions|containers|conversations|embeddings|evals|files|"
     r"fine_tuning|images|moderations|organization|realtime|responses|skills|threads|uploads|vector_stores|videos)(/|$)"
 )
-"""The paths of OpenAI's API, those that are not served too; `/v1/models` is also the Llama Stack's."""
+"""The paths of OpenAI's API, including unsupported ones. `/v1/models` is not included: it is also Llama
+Stack's."""
 
-# Existing clients repeat a request twice on these statuses unless told not to, and nothing would change.
+# Existing clients retry requests twice on these statuses by default, which would not help.
 _FINAL = frozenset((409, 413, 500, 501))
 _LATER = frozenset((429, 503))
 _RETRY_AFTER_S = (1, 60)
@@ -55,15 +56,15 @@ _encode = msgspec.json.Encoder().encode
 
 
 class NoRoute(NotFound):
-    """Nothing is served at the path of a request."""
+    """The path of a request does not exist."""
 
 
 def error_response_parts(error: Exception, path: str = "") -> tuple[int, Headers, bytes]:
-    """Status, headers and body of the answer to a request for `path`. What is no ReplaystackError becomes a 500
-    without internals.
+    """Returns status, headers and body of the error response to a request for `path`. An error that is not a
+    ReplaystackError becomes a 500 without internal details.
 
-    `x-should-retry: false` goes with 409, 413, 500 and 501, and with whatever says `should_retry=False`;
-    `should_retry=True` leaves it out. 429 and 503 carry `Retry-After`, 1 to 60 seconds.
+    `x-should-retry: false` is sent with 409, 413, 500 and 501, and with errors that have
+    `should_retry=False`; `should_retry=True` omits it. 429 and 503 have `Retry-After`, 1 to 60 seconds.
     """
     if not isinstance(error, ReplaystackError):
         error = InternalError(INTERNAL_DETAIL)
@@ -82,9 +83,9 @@ def error_response_parts(error: Exception, path: str = "") -> tuple[int, Headers
 
 
 def exception_handlers() -> dict[type[Exception] | int, Handler]:
-    """The handlers that give each error inside the application its answer.
+    """Returns the handlers for errors inside the application.
 
-    An error of msgspec is no refusal here: bodies are decoded in `body.py`, so it is about stored data.
+    An error of msgspec is not the caller's here: bodies are decoded in `body.py`, so it concerns stored data.
     """
     return {
         ReplaystackError: _known,
@@ -156,7 +157,7 @@ def _violations(error: ValidationException) -> str:
 
 
 def openai_error_body(error: ReplaystackError) -> bytes:
-    """The error in the OpenAI form."""
+    """Returns the error in OpenAI's format."""
     kind = _OPENAI_TYPES.get(error.status, "server_error" if error.status >= 500 else "invalid_request_error")
     code = None
     if error.status == 404:
@@ -169,6 +170,6 @@ def _body(error: Error) -> bytes:
     try:
         return _encode(error)
     except UnicodeEncodeError:
-        # A detail that quotes a lone surrogate of the request.
+        # The detail quotes a lone surrogate of the request.
         clean = error.detail.encode("utf-8", "replace").decode()
         return _encode(Error(error.status, error.title, clean, error.instance))

@@ -1,4 +1,4 @@
-"""Evaluation jobs over HTTP: scheduled, followed, cancelled, read; and rows that are evaluated at once."""
+"""Evaluation jobs over HTTP: scheduling, following, cancelling, reading; and immediate evaluation of rows."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ STATUS_HEADER = "x-job-status"
 ID_HEADER = "x-job-id"
 VERSION_HEADER = "x-dataset-version"
 WAIT_S = 2.0
-"""How long the answer to a new job waits for its end, unless `Prefer` says otherwise."""
+"""How long the response to a new job waits for its end, in seconds, unless `Prefer` specifies otherwise."""
 MAX_WAIT_S = 50.0
 RESULT_WAIT_S = 30.0
-"""How long a result waits for the end of its job: existing clients give up after 60 s, and ask again after a 409."""
+"""How long a result waits for the end of its job, in seconds: existing clients give up after 60 s, and retry
+after 409."""
 
 _PREFERRED_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?=$|[,;])", re.IGNORECASE)
 
@@ -104,7 +105,7 @@ class EvalJobController(Controller):
     async def events(
         self, request: Request[Any, Any, Any], benchmark_id: str, job_id: str, services: Services
     ) -> ASGIApp:
-        """The job's progress; of one that has ended all of it at once."""
+        """Streams the job's progress; if it has ended, the whole stream is sent at once."""
         name = id_in(benchmark_id)
         after = parse(request.headers.get("last-event-id"))
         job = await services.evaljobs.running(name, job_id)
@@ -134,7 +135,7 @@ class EvalJobController(Controller):
 
 
 async def _job(services: Services, name: str, made: RunningJob | Prior) -> tuple[str, RunningJob | None]:
-    """The id of the job that a request made or repeats, and the job unless it has ended."""
+    """Returns the id of the job that a request creates or repeats, and the job unless it has ended."""
     if not isinstance(made, Prior):
         return made.job_id, made
     job_id = made.ids["evaljob"].rpartition("/")[2]
@@ -142,7 +143,7 @@ async def _job(services: Services, name: str, made: RunningJob | Prior) -> tuple
 
 
 async def _result(services: Services, name: str, job_id: str) -> ASGIResponse:
-    """The result of a job that has ended, made where it is read: it may be large."""
+    """Returns the result of a job that has ended, built in the reader's thread because it may be large."""
     view = await services.evaljobs.view(name, job_id)
     if not view.has_ended:
         raise Unavailable("The server is shutting down; the job continues after the next start.")
@@ -154,7 +155,8 @@ async def _result(services: Services, name: str, job_id: str) -> ASGIResponse:
 
 
 def _wait(request: Request[Any, Any, Any]) -> tuple[float, dict[str, str] | None]:
-    """How long to wait, in seconds, and the headers that say so: `Prefer: wait=N`, or `respond-async` (RFC 7240)."""
+    """Returns how long to wait, in seconds, and headers that confirm it: `Prefer: wait=N`, or `respond-async`
+    (RFC 7240)."""
     preferred = ",".join(request.headers.getall("prefer", []))
     found = _PREFERRED_WAIT.search(preferred)
     if found is not None:

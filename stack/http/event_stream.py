@@ -14,15 +14,16 @@ from stack.runs.live import Follower, Frame
 
 KEEP_ALIVE = b": \n"
 UNBUFFERED = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
-"""Headers of every event stream. Proxies that compress hold frames back unless `no-transform` is said, and nginx
-unless `x-accel-buffering` is."""
+"""Headers of every event stream. Compressing proxies delay frames without `no-transform`, and nginx does
+without `x-accel-buffering`."""
 
 
 class EventStream:
-    """Sends what a run's follower gives until the run ends or the client leaves. The run goes on at its own pace,
-    however slowly the client takes it.
+    """Streams the frames of a run until the run ends or the client disconnects. The run continues at its own
+    pace, however slowly the client reads.
 
-    `speed` replays a run that has ended at its recorded pace (1.0) or a multiple of it; 0 does not wait.
+    `speed` replays a run that has ended at its recorded pace (1.0) or a multiple of it; 0 sends without
+    delays.
     """
 
     def __init__(
@@ -76,14 +77,14 @@ async def _send(send: Send, body: bytes) -> None:
 
 
 def _start(headers: Mapping[str, str]) -> Any:
-    """The ASGI message that begins an event stream."""
+    """Returns the ASGI message that starts an event stream."""
     named = {"content-type": "text/event-stream; charset=utf-8", **UNBUFFERED, **headers}
     return {"type": "http.response.start", "status": 200, "headers": _encoded(named)}
 
 
 def nothing_follows(headers: Mapping[str, str]) -> ASGIApp:
-    """The answer to a reader that already has the whole of a stream that has ended: 204. A browser's EventSource
-    connects again after every stream, and stops only here (WHATWG HTML, 9.2)."""
+    """Responds with 204 to a reader that already has the whole stream of a run that has ended. A browser's
+    EventSource reconnects after every stream, and only stops on 204 (WHATWG HTML, 9.2)."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         named = _encoded({**UNBUFFERED, **headers})

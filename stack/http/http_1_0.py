@@ -1,7 +1,7 @@
-"""Answers to HTTP/1.0 clients, and proxies that speak it, as nginx does unless told otherwise: never chunked.
+"""Responses to HTTP/1.0 clients, and to proxies that use it, such as nginx by default: never chunked.
 
-HTTP/1.0 has no chunked transfer coding (RFC 9112, section 7), so an answer of unknown length ends with its
-connection. uvicorn closes the connections of such clients, but sends them chunks all the same.
+HTTP/1.0 has no chunked transfer coding (RFC 9112, section 7), so a response of unknown length ends with its
+connection. uvicorn closes the connections of such clients, but still sends chunks.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class _AnyLength(int):
-    """Stands for the length of a body that may have any: uvicorn compares it with what is sent."""
+    """The length of a body of unknown length: uvicorn compares it with the number of sent bytes."""
 
     def __lt__(self, other: int) -> bool:
         return False
@@ -28,6 +28,6 @@ class _AnyLength(int):
 
 
 def send_unchunked(cycle: Any) -> None:
-    """Makes uvicorn's `cycle` send its answer without chunks, whatever its length."""
+    """Makes uvicorn's `cycle` send its response without chunks, whatever its length."""
     cycle.chunked_encoding = False
     cycle.expected_content_length = _AnyLength()

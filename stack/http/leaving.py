@@ -1,4 +1,4 @@
-"""Work for one client, which ends when that client leaves."""
+"""Work on behalf of one client, which is cancelled when that client disconnects."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ T = TypeVar("T")
 
 
 class ClientLeft(ReplaystackError):
-    """The client went away before its answer was ready. The status is for the access log, in nginx's sense."""
+    """The client disconnected before its response was ready. The status is for the access log, as in
+    nginx."""
 
     status, title = 499, "Client Closed Request"
 
 
 async def until_left(work: Coroutine[Any, Any, T], receive: Receive) -> T:
-    """Returns what the work returns. Cancels it, waits for its end and raises ClientLeft if the client leaves first;
-    `receive` is that of a request whose body was read."""
+    """Returns the result of the work. If the client disconnects first, cancels it, waits for its end and
+    raises ClientLeft. `receive` is that of a request whose body has been read."""
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(left(receive))
     try:
@@ -37,6 +38,6 @@ async def until_left(work: Coroutine[Any, Any, T], receive: Receive) -> T:
 
 
 async def left(receive: Receive) -> None:
-    """Waits until the client leaves."""
+    """Waits until the client disconnects."""
     while (await receive())["type"] != "http.disconnect":
         pass

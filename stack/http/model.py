@@ -1,4 +1,4 @@
-"""Models over HTTP (not part of the Llama Stack specification: existing clients ask for them)."""
+"""Models over HTTP (not part of the Llama Stack specification; existing clients call it)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ModelController(Controller):
 
     @serves("get_model")
     async def show(self, model_id: str, services: Services) -> ASGIResponse:
-        """By identifier, or by a bare name that only one provider has."""
+        """Finds a model by identifier, or by a bare name that only one provider has."""
         name = id_of(model_id)
         listed = await services.models.list()
         found = [one for one in listed if one.identifier == name]

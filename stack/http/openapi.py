@@ -1,6 +1,6 @@
-"""The server's description of itself: the OpenAPI document as JSON and YAML, and a page that shows it.
+"""The OpenAPI document as JSON and YAML, and a page that displays it.
 
-The page works without any other host: its script and style come with the package, compressed.
+The page needs no other host: its script and style are included in the package, compressed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ PAGE = "page.html"
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
 ASSETS = ("swagger-ui-bundle.js", "swagger-ui.css", "page.js", "page.css")
 
-# The page may load from and talk to this server only, and no one may frame it. Its script sets styles in markup.
+# The page may load from and connect to this server only, and must not be framed. Its script sets inline
+# styles.
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -43,7 +44,8 @@ HEADERS = {
 
 
 class Asset(Struct, frozen=True):
-    """A file of the page. `packed` is what is sent to a client that takes gzip, empty where it saves nothing."""
+    """A file of the page. `packed` is sent to clients that accept gzip; it is empty if compression saves
+    nothing."""
 
     media_type: str
     body: bytes
@@ -74,7 +76,8 @@ class OpenAPIController(Controller):
 
 @functools.cache
 def asset(name: str) -> Asset:
-    """A file of the package, read once. Those of others are kept as they are shipped, compressed."""
+    """Returns a file of the package, read once. Third-party files are kept compressed, as they were
+    published."""
     folder = files("stack.http") / "ui"
     media_type = TYPES[name.rpartition(".")[2]]
     packed = folder / f"{name}.gz"
@@ -96,7 +99,7 @@ def _sent(asset: Asset, headers: Mapping[str, str], caching: str) -> ASGIRespons
 
 
 def takes_gzip(accepted: str) -> bool:
-    """Whether an `Accept-Encoding` admits gzip (RFC 9110, section 12.5.3)."""
+    """Returns whether an `Accept-Encoding` header accepts gzip (RFC 9110, section 12.5.3)."""
     for part in accepted.lower().split(","):
         coding, _, weight = part.partition(";")
         if coding.strip() in ("gzip", "*"):

@@ -1,7 +1,8 @@
-"""Takes OTLP over HTTP: traces, metrics and logs, in protobuf and JSON.
+"""Receives OTLP over HTTP: traces, metrics and logs, in protobuf and JSON.
 
-Senders know the answers of the OpenTelemetry protocol, so errors here are `google.rpc.Status` in the form of the
-request. 503 and not 429 when there is no room: some senders drop what was refused with 429.
+Senders expect the responses of the OpenTelemetry protocol, so errors are `google.rpc.Status` in the form of
+the request. If there is no room, the status is 503 instead of 429, because some senders drop data that was
+refused with 429.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from telemetry.wire.refusals import IntakeFull, Malformed, TooLarge
 logger = logging.getLogger("replaystack.telemetry")
 
 MAX_BYTES = 20 * 2**20
-"""Of a body, on the wire and unpacked."""
+"""Maximum size of a body in bytes, both as sent and after decompression."""
 RETRY_AFTER_S = 5
-"""When the disk does not take it."""
+"""Delay in seconds before a retry if writing to disk fails."""
 PATHS = frozenset(("/v1/traces", "/v1/metrics", "/v1/logs"))
 
 _ENCODINGS: dict[str, Encoding] = {
@@ -51,7 +52,8 @@ _MEDIA_TYPES: dict[Encoding, str] = {"protobuf": "application/x-protobuf", "json
 
 
 def refusal_body(error: ReplaystackError, content_type: str) -> tuple[bytes, bytes] | None:
-    """Media type and body of a refusal that tells senders to wait or to send less; None for other errors."""
+    """Returns media type and body of a refusal that tells senders to wait or to send less; None for other
+    errors."""
     code = _CODES.get(error.status)
     if code is None:
         return None
@@ -74,7 +76,7 @@ class OtlpController(Controller):
 
 
 async def unknown_query(request: Request[Any, Any, Any], problem: str) -> ASGIResponse:
-    """The answer to a request with a query parameter that is not known."""
+    """Responds to a request with an unknown query parameter."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     await drain(request.receive)
     return _Refusal(400, response.INVALID_ARGUMENT, problem).answer(_ENCODINGS.get(media_type, "json"))
@@ -132,7 +134,8 @@ async def _taken(content: Content, request: Request[Any, Any, Any], services: Se
 
 
 async def _body_taken(content: Content, request: Request[Any, Any, Any], services: Services) -> Decoded:
-    """Raises Malformed, TooLarge, IntakeFull, TelemetryLogError, and BodyRefused, which the edge answers."""
+    """Raises Malformed, TooLarge, IntakeFull, TelemetryLogError, and BodyRefused, which the middleware
+    handles."""
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > MAX_BYTES:
         raise TooLarge(f"The body has {length} bytes; at most {MAX_BYTES} are accepted. Send less at a time.")
@@ -143,6 +146,6 @@ async def _body_taken(content: Content, request: Request[Any, Any, Any], service
             raise TooLarge(f"The body has more than {MAX_BYTES} bytes. Send less at a time.")
         parts.append(part)
     intake = services.telemetry_store.intake
-    # Only for what has arrived: a sender that stalls must not keep others out.
+    # Only for received bytes: a sender that stalls must not block others.
     room = await intake.room(size, content.compression != "identity")
     return await intake.take(content, b"".join(parts), MAX_BYTES, room)

@@ -1,7 +1,8 @@
-"""Takes OTLP over gRPC: the `Export` methods of traces, metrics and logs, with messages left as they came.
+"""Receives OTLP over gRPC: the `Export` methods of traces, metrics and logs, with undecoded messages.
 
-The server has an event loop in a thread of its own, since gRPC's polling does not go well with uvloop. Methods are
-served as streams of requests, of which the first one is read: so a call whose message does not come has a deadline.
+The server has an event loop in a separate thread, because gRPC's polling does not work well with uvloop.
+Methods are served as streams of requests, of which only the first one is read, so that a call without a
+message times out.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger("replaystack.telemetry")
 
 MAX_BYTES = 4 * 2**20
-"""Of a message, unpacked."""
+"""Maximum size of a message in bytes, after decompression."""
 MAX_ARRIVING = 64
-"""Messages that may be arriving at once: they take 256 MiB if all of them are as large as they may be."""
+"""Maximum number of messages being received: at their maximum size they take 256 MiB."""
 MAX_CALLS = 4096
 RETRY_AFTER_S = 5
 START_S = 10.0
 STOP_S = 2.0
 HANDSHAKE_TIMEOUT_MS = 15_000
 MAX_IDLE_MS = 600_000
-"""A sender that is quiet for this long connects again."""
+"""A connection that is idle for this long, in milliseconds, is closed; the sender reconnects."""
 _SERVICES: dict[str, Signal] = {
     "opentelemetry.proto.collector.trace.v1.TraceService": "traces",
     "opentelemetry.proto.collector.metrics.v1.MetricsService": "metrics",
@@ -48,12 +49,13 @@ _SERVICES: dict[str, Signal] = {
 T = TypeVar("T")
 
 Admit = Callable[[str, str], str]
-"""Takes what a caller sent as `authorization`, and its address. Returns the name of its key. Raises
+"""Authenticates a caller by its `authorization` and its address. Returns the name of its key. Raises
 ReplaystackError."""
 
 
 class OtlpGrpc:
-    """Made in the event loop in which requests are taken. The message of a call has to arrive within `timeout_s`."""
+    """Must be created in the event loop that processes requests. A call's message must arrive within
+    `timeout_s` seconds."""
 
     def __init__(self, intake: Intake, admit: Admit, rates: RateLimits, timeout_s: float) -> None:
         self._intake = intake
@@ -61,15 +63,15 @@ class OtlpGrpc:
         self._rates = rates
         self._taking_loop = asyncio.get_running_loop()
         self._timeout_s = timeout_s
-        # Counted in messages: their sizes are not known before they are there.
+        # Counted in messages, because their sizes are unknown before they arrive.
         self._arriving = BytesInFlight(MAX_ARRIVING)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._server: grpc.aio.Server | None = None
 
     def start(self, host: str, port: int) -> int:
-        """Listens; returns the port. Blocks for 0.2 s, which importing grpc takes. Raises OSError when it cannot; it
-        may be called again then."""
+        """Listens and returns the port. Blocks for the 0.2 s that importing grpc takes. Raises OSError if it
+        cannot listen; it may then be called again."""
         _check_free(host, port)
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=_run, args=(loop,), name="otlp-grpc", daemon=True)
@@ -79,7 +81,7 @@ class OtlpGrpc:
         except BaseException as error:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
-            # An import fails for want of descriptors too.
+            # An import also fails without free descriptors.
             if isinstance(error, ImportError | RuntimeError | TimeoutError):
                 raise OSError(str(error)) from None
             raise
@@ -87,7 +89,7 @@ class OtlpGrpc:
         return bound
 
     def stop(self) -> None:
-        """Blocks until what is under way has ended, for 2 s at most."""
+        """Blocks until running calls have ended, for 2 s at most."""
         if self._loop is None or self._thread is None or self._server is None:
             return
         asyncio.run_coroutine_threadsafe(self._server.stop(STOP_S), self._loop).result()
@@ -101,7 +103,7 @@ class OtlpGrpc:
             handlers=[self._handlers(service, signal) for service, signal in _SERVICES.items()],
             options=[
                 ("grpc.max_receive_message_length", MAX_BYTES),
-                # Else a second server on the port would be given every other call.
+                # Otherwise a second server on the port would receive every other call.
                 ("grpc.so_reuseport", 0),
                 ("grpc.server_handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS),
                 ("grpc.max_connection_idle_ms", MAX_IDLE_MS),
@@ -157,12 +159,12 @@ class OtlpGrpc:
         except IntakeFull as refusal:
             return _later(context, str(refusal), refusal.retry_after_s)
         except (TelemetryLogError, RuntimeError) as error:
-            # A RuntimeError where the loop has ended.
+            # Raised as RuntimeError if the loop has ended.
             logger.error("telemetry is refused: %s", error)
             return _later(context, str(error), RETRY_AFTER_S)
 
     async def _arrived(self, requests: AsyncIterator[bytes]) -> bytes:
-        """The call's message. Raises Malformed, TimeoutError, NoRoom."""
+        """Returns the call's message. Raises Malformed, TimeoutError, NoRoom."""
         share = Share(self._arriving)
         try:
             await share.count(1)
@@ -174,7 +176,7 @@ class OtlpGrpc:
         return request
 
     async def _admitted(self, authorization: str, address: str) -> Callers:
-        """Raises ReplaystackError."""
+        """Raises ReplaystackError if the caller is not admitted."""
         if not self._rates.enabled:
             self._admit(authorization, address)
             return ()
@@ -203,7 +205,8 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _check_free(host: str, port: int) -> None:
-    """Raises OSError with its number when the port cannot be bound: gRPC's own error does not say why."""
+    """Raises OSError with its errno if the port cannot be bound: gRPC's own error does not contain the
+    reason."""
     family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -218,7 +221,7 @@ def _refused(context: Any, code: grpc.StatusCode, message: str) -> bytes:
 
 
 def _later(context: Any, message: str, delay_s: int, code: grpc.StatusCode | None = None) -> bytes:
-    """Ends the call so that senders come back."""
+    """Ends the call so that senders retry."""
     import grpc
 
     details = response.retry_info(delay_s, message)
@@ -227,7 +230,7 @@ def _later(context: Any, message: str, delay_s: int, code: grpc.StatusCode | Non
 
 
 def _address(context: Any) -> str:
-    """The caller's address, of a peer such as `ipv4:127.0.0.1:50000` or `ipv6:%5B::1%5D:50000`."""
+    """Returns the caller's address from a peer such as `ipv4:127.0.0.1:50000` or `ipv6:%5B::1%5D:50000`."""
     return unquote(context.peer()).partition(":")[2].rpartition(":")[0].strip("[]")
 
 

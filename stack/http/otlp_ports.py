@@ -1,6 +1,7 @@
-"""The ports on which senders of telemetry expect a collector: 4318 for HTTP, 4317 for gRPC.
+"""The default ports of a telemetry collector: 4318 for HTTP, 4317 for gRPC.
 
-A collector often has them already, so a port that is taken is a warning: the same is taken on the API's own port.
+A collector often occupies them already, so an occupied port only causes a warning: the API's own port accepts
+the same requests.
 """
 
 from __future__ import annotations
@@ -27,14 +28,16 @@ from telemetry.store.intake import Intake
 logger = logging.getLogger("replaystack.server")
 
 OPEN_AFTER_S = 0.5
-"""Loading gRPC takes 0.2 s of the interpreter, and the first requests come now."""
+"""Delay in seconds: loading gRPC blocks the interpreter for 0.2 s, and the first requests arrive at
+startup."""
 RETRY_MAX_S = 60.0
 _FOR_GOOD = frozenset((errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES))
-"""Not tried again: a collector that has the port now must find it free after its own restart."""
+"""Errors after which the port is not tried again: a collector that uses it must find it free after its
+restart."""
 
 
 def receiving_only(app: ASGIApp) -> ASGIApp:
-    """`app` without anything but the receiver."""
+    """Wraps `app` so that only the receiver of telemetry is served."""
 
     async def receiver(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http" or scope["path"] in PATHS:
@@ -49,7 +52,7 @@ def receiving_only(app: ASGIApp) -> ASGIApp:
 
 
 class Port(Struct):
-    """A port on which telemetry is taken, over HTTP or gRPC. `problem` says why it is not open."""
+    """A port on which telemetry is received, over HTTP or gRPC. `problem` is the reason if it is not open."""
 
     over: str
     setting: str
@@ -59,7 +62,7 @@ class Port(Struct):
 
 
 class OtlpPorts:
-    """Opened once the server serves; `close` once."""
+    """The ports, opened once the server serves; call `close` once."""
 
     def __init__(self, settings: Settings, intake: Intake, admin_token: str, rates: RateLimits) -> None:
         self._host = settings.host
@@ -77,12 +80,13 @@ class OtlpPorts:
         self._closing = asyncio.Event()
 
     def state(self) -> list[Port]:
-        """The ports that the settings ask for."""
+        """The ports that are configured."""
         return [port for port in (self._http_port, self._grpc_port) if port.number]
 
     async def open(self, protocol: Callable[[], asyncio.Protocol]) -> None:
-        """Listens where the settings say so; gRPC a moment later, since its library takes a while to load. `protocol`
-        makes the HTTP connections. A port that finds no descriptors is tried again."""
+        """Listens on the configured ports; gRPC a moment later, because its library takes time to load.
+        `protocol` creates the HTTP connections. If there are no free descriptors, opening a port is
+        retried."""
         if self._http_port.number and not await self._opened(self._http_port, self._open_http, protocol):
             self._opening.append(asyncio.create_task(self._retry(self._http_port, self._open_http, protocol)))
         if self._grpc_port.number:
@@ -96,7 +100,7 @@ class OtlpPorts:
         await asyncio.to_thread(self._grpc.start, self._host, self._grpc_port.number)
 
     async def _opened(self, port: Port, start: Callable[..., Awaitable[None]], *args: Any) -> bool:
-        """Tries once. True when there is nothing more to try: it is open, or belongs to somebody else."""
+        """Tries once. Returns True if no retry is needed: the port is open, or in use by another process."""
         try:
             await start(*args)
         except OSError as error:
@@ -126,7 +130,7 @@ class OtlpPorts:
         return self._closing.is_set()
 
     async def close(self) -> None:
-        """Takes no more."""
+        """Stops receiving."""
         self._closing.set()
         if self._http is not None:
             self._http.close()

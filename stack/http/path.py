@@ -1,8 +1,8 @@
-"""Ids in paths that may hold slashes themselves, as those of models do."""
+"""Ids in paths that may contain slashes, such as those of models."""
 
 from __future__ import annotations
 
 
 def id_of(rest: str) -> str:
-    """The id that is the rest of a path."""
+    """Returns the id in the rest of a path."""
     return rest.removeprefix("/")

@@ -1,6 +1,7 @@
-"""HTTP/1.1 of the server: uvicorn's, with limits on what a connection may send and how long it may take.
+"""The server's HTTP/1.1 protocol: uvicorn's, with limits on the size and duration of a connection's requests.
 
-What is refused here never reaches the application, so the refusal is written here, with our error body.
+A request refused here never reaches the application, so the error response is written here, with the same
+body.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from stack.http.http_1_0 import send_unchunked
 
 
 class _Refused(Exception):
-    """Ends the parsing of a request that was refused."""
+    """Ends the parsing of a refused request."""
 
 
 class Protocol(HttpToolsProtocol):
     """One connection.
 
-    A request's head is counted as its bytes arrive, since the parser keeps what is incomplete and copies it with
-    every piece. Bodies are the application's (`body_limit.py`).
+    A request's head is counted as its bytes arrive, because the parser keeps incomplete heads and copies them
+    with every part. Bodies are limited by the application (`body_limit.py`).
     """
 
     def __init__(
@@ -45,11 +46,11 @@ class Protocol(HttpToolsProtocol):
         self._limits = connections.limits
         self._refusal: ReplaystackError | None = None
         self._refused_at = 0.0
-        # Bytes that came since the parser last told of anything, and those of the headers that it told of.
+        # Bytes received since the parser's last callback, and those of the headers that it has reported.
         self._untold = 0
         self._header_bytes = 0
         self._in_body = False
-        # When the connection, or the present request, began to wait for its head; 0 while none is awaited.
+        # When the connection, or the current request, started to wait for its head; 0 if none is awaited.
         self._head_since = 0.0
         self._head_began = False
         self._answered_at = 0.0
@@ -74,7 +75,7 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def idle_since(self) -> float:
-        """Since when the connection has no request, in the loop's time; 0 while it has one."""
+        """The loop time since which the connection has had no request; 0 while it has one."""
         if self.cycle is not None and not self.cycle.response_complete:
             return 0.0
         return self._head_since or self._answered_at
@@ -86,7 +87,7 @@ class Protocol(HttpToolsProtocol):
         self.transport.close()
 
     def look(self, now: float) -> None:
-        """Ends the connection if it has waited too long for its client. Called once a second."""
+        """Closes the connection if it has waited too long for its client. Called once a second."""
         transport, limits = self.transport, self._limits
         unsent = transport.get_write_buffer_size()
         if not unsent or unsent < self._unsent:
@@ -103,12 +104,12 @@ class Protocol(HttpToolsProtocol):
             if now - self._head_since > limits.header_timeout_s:
                 self._end_head()
         elif self._in_body and now - self._answered_at > limits.idle_timeout_s:
-            # The answer went out before the body had come in.
+            # The response was sent before the body was complete.
             transport.close()
 
     def _end_head(self) -> None:
         if not self._head_began:
-            # A connection that never began a request needs no answer.
+            # A connection that never started a request needs no response.
             self.transport.close()
             return
         limit = self._limits.header_timeout_s
@@ -160,7 +161,7 @@ class Protocol(HttpToolsProtocol):
             self._refusal = self._too_large()
             raise _Refused
         if self._in_body:
-            # A trailer: nothing here has a use for one.
+            # A trailer, which is not used here.
             return
         if len(self.headers) >= self._limits.header_count:
             self._refusal = HeadersTooLarge(
@@ -200,11 +201,11 @@ class Protocol(HttpToolsProtocol):
         )
 
     def send_400_response(self, msg: str) -> None:
-        """What the parser does not take: uvicorn calls this."""
+        """Called by uvicorn for a request that the parser rejects."""
         self._refuse(self._refusal or Invalid("The request is not valid HTTP/1.1."))
 
     def _refuse(self, refusal: ReplaystackError) -> None:
-        """Answers and ends the connection; an answer that is under way is broken off instead."""
+        """Sends an error and closes the connection; if a response is being sent, it is aborted instead."""
         self._refused_at = self.loop.time()
         self._untold = 0
         self._all.open.pop(self, None)
@@ -213,7 +214,8 @@ class Protocol(HttpToolsProtocol):
         under_way = cycle is not None and cycle.response_started and not cycle.response_complete
         self.pipeline.clear()
         if cycle is not None and not cycle.response_complete:
-            # The application hears that its client has left, and what it still sends goes nowhere.
+            # The application is informed that its client has disconnected, and the rest of its response is
+            # discarded.
             cycle.disconnected = True
             cycle.message_event.set()
             self.flow.resume_writing()
@@ -231,7 +233,7 @@ class Protocol(HttpToolsProtocol):
 
 
 def protocol_factory(connections: Connections) -> Any:
-    """Makes the protocol of each connection; called by uvicorn."""
+    """Returns a factory of protocols for each connection; called by uvicorn."""
 
     def make(
         config: Config, server_state: ServerState, app_state: dict[str, Any], _loop: Any = None

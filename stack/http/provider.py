@@ -1,4 +1,4 @@
-"""Providers over HTTP (not part of the contract): what serves each API, and how it is."""
+"""Providers over HTTP (not part of the contract): the provider of each API, and its health."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ProviderController(Controller):
 
 
 async def _providers(services: Services) -> list[ProviderInfo]:
-    """Of every API that is served; the model servers come first."""
+    """Returns the providers of all APIs; model servers are first."""
     scoring = dict.fromkeys(function.provider_id for function in services.scoring.functions())
     return [
         *(_info(one) for one in await services.models.state()),

@@ -1,5 +1,5 @@
-"""Refuses query parameters that an endpoint does not know, as unknown fields of a body are refused, and ones that are
-given several times where only one value is used."""
+"""Refuses unknown query parameters, like unknown fields of a body, and repeated ones of which only one value would be
+used."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SHOWN = 5
 
 
 async def check_query(request: Request[Any, Any, Any]) -> Any:
-    """Called before every handler. Raises Invalid; the receiver of telemetry answers in its own form."""
+    """Called before every handler. Raises Invalid; the receiver of telemetry responds in its own format."""
     if not request.scope["query_string"]:
         return None
     known = _known(request.method.lower(), _template(request))
@@ -63,8 +63,8 @@ def _template(request: Request[Any, Any, Any]) -> str:
 
 @functools.cache
 def _known(method: str, template: str) -> Mapping[str, bool]:
-    """The query parameters of an operation as the API's description has them, and whether each is a list; none for what
-    it does not describe."""
+    """Returns the query parameters of an operation from the API's description, and whether each is a list; none for
+    undescribed operations."""
     older = template.removeprefix("/v1/")
     templates = (template, f"/v1alpha/{older}", f"/v1beta/{older}")
     for operation in OPERATIONS:

@@ -1,4 +1,4 @@
-"""Reads request bodies that hold rows: the rows as blocks of text, and what is around them as a type."""
+"""Reads request bodies that contain rows: the rows as blocks of text, and the rest as a type."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ async def read_rows(
     path: tuple[str, ...],
     completed: Callable[[bytes], bytes] | None = None,
 ) -> tuple[T, Blocks, bytes]:
-    """The body without the rows at `path`, those rows, and the bytes of it all. `completed` brings the former into
-    the form of `type`. Raises UnsupportedMediaType, Invalid, ClientLeft."""
+    """Returns the body without the rows at `path`, those rows, and the bytes of the whole body. `completed`
+    converts the former to the form of `type`. Raises UnsupportedMediaType, Invalid, ClientLeft."""
     body = await body_of(request)
     split = await until_left(services.row_reader.split(body, path), request.receive)
     envelope = completed(split.envelope) if completed is not None else split.envelope

@@ -1,4 +1,4 @@
-"""Scores over HTTP (not part of the Llama Stack specification): of rows that come with the request, and of a dataset."""
+"""Scoring over HTTP (not part of the Llama Stack specification): of rows in the request, and of a dataset."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from stack.http.services import Services
 from stack.services.requests.once import Prior
 
 ENCODED_AT_ONCE = 5_000
-"""Score rows that are encoded in one go, which takes 2 ms."""
+"""Number of score rows that are encoded at once, which takes 2 ms."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -63,7 +63,7 @@ async def _batch(answer: ScoreBatchResponse) -> ASGIResponse:
 
 
 async def _encoded(results: Mapping[str, ScoringResult]) -> dict[str, Raw]:
-    """The results as JSON, encoded in pieces: other requests are served in between."""
+    """Returns the results as JSON, encoded in parts, so that other requests are served in between."""
     encoded = {}
     for name, result in results.items():
         pieces = []

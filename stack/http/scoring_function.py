@@ -1,4 +1,4 @@
-"""Scoring functions over HTTP (not part of the Llama Stack specification): what existing clients ask for."""
+"""Scoring functions over HTTP (not part of the Llama Stack specification; existing clients call it)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _wire(function: Definition, unavailable: str) -> ScoringFunction:
         identifier=function.id,
         provider_id=function.provider_id,
         type="scoring_function",
-        # The grades A, B and C of a judge are texts; what is aggregated from all scores is a number.
+        # A judge's grades A, B and C are texts; an aggregate over all scores is a number.
         return_type=ReturnType("number"),
         metadata={"unavailable": unavailable} if unavailable else {},
         description=function.description,

@@ -1,5 +1,5 @@
-"""What the controllers call: one object, since Litestar starts a task group for a handler with two dependencies
-or more (0.3 ms of CPU a request)."""
+"""The services that controllers call, as one object: Litestar starts a task group for a handler with two or
+more dependencies (0.3 ms of CPU per request)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from telemetry.store.store import TelemetryStore
 
 
 class Services:
-    """The use cases of one server. `Server` in `stack/wiring.py` is one of these, and makes them."""
+    """The services of one server. `Server` in `stack/wiring.py` implements this class and creates them."""
 
     agents: AgentService
     sessions: SessionService

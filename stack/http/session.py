@@ -55,7 +55,7 @@ class SessionController(Controller):
     async def show(
         self, request: Request[Any, Any, Any], agent_id: str, session_id: str, services: Services
     ) -> ASGIResponse:
-        # The Python clients join a list with commas; ids made here have none.
+        # The Python clients join a list with commas; generated ids contain none.
         given = request.query_params.getall("turn_ids", [])
         turn_ids = [turn_id for value in given for turn_id in value.split(",")] or None
         return json_answer(await services.sessions.show(agent_id, session_id, turn_ids))

@@ -1,4 +1,4 @@
-"""Shields over HTTP (not part of the Llama Stack specification): what existing clients ask for."""
+"""Shields over HTTP (not part of the Llama Stack specification; existing clients call it)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Toolgroups and tools that the server runs, over HTTP (not part of the Llama Stack specification): what existing clients ask for."""
+"""Toolgroups and tools of the server, over HTTP (not in the Llama Stack specification; existing clients call
+it)."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ REMEDY = (
 class ToolController(Controller):
     @serves("list_tools")
     async def tools(self, request: Request[Any, Any, Any]) -> ASGIResponse:
-        """`?toolgroup_id=` narrows the list to one group."""
+        """Lists the tools. `?toolgroup_id=` limits the list to one group."""
         group = request.query_params.get("toolgroup_id")
         if group:
             raise _unknown_group(group)

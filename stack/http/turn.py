@@ -1,4 +1,4 @@
-"""Turns over HTTP: streamed and not, followed, cancelled, read."""
+"""Turns over HTTP: creating (streamed or not), following, cancelling, reading."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from stack.settings import Settings
 STATUS_HEADER = "x-turn-status"
 ID_HEADER = "x-turn-id"
 SLOWEST = 0.01
-"""The slowest replay: below, a turn of seconds would hold a connection for hours."""
+"""The minimum replay speed: at lower speeds a turn of seconds would occupy a connection for hours."""
 
 
 class TurnController(Controller):
@@ -116,7 +116,8 @@ class TurnController(Controller):
 
 
 async def _streamed(turn: RunningTurn, url: str, after: StreamPosition, settings: Settings) -> EventStream:
-    """Holds back the status line until the model shows life, so that an early failure has its true status."""
+    """Delays the status line until the model produces output, so that an early failure is sent with its own
+    status."""
     await turn.first_output(settings.hold_back_ms / 1000)
     since = turn.state.started_at if after == BEGINNING else turn.state.running_since
     if turn.state.status == "failed" and not turn.state.has_output_since(since):

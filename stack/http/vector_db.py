@@ -1,4 +1,5 @@
-"""Vector databases over HTTP (not part of the Llama Stack specification): there are none, and clients that ask get to know it."""
+"""Vector databases over HTTP (not part of the Llama Stack specification): always empty, because existing
+clients ask."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What the server says of itself: the OpenAPI document, made from the wire types and one table per noun."""
+"""The OpenAPI document, generated from the wire types and one table per noun."""

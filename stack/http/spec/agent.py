@@ -1,4 +1,4 @@
-"""Agents, sessions, turns and steps as the document describes them."""
+"""Description of agents, sessions, turns and steps."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ TAG = "Agents"
 _ITEM: Schema = {"$ref": PREFIX + "InterleavedContentItem"}
 _INTERLEAVED: list[Schema] = [{"type": "string"}, _ITEM, {"type": "array", "items": _ITEM}]
 _CONTENT_OR_URL: Schema = {"oneOf": [*_INTERLEAVED, {"$ref": PREFIX + "URL"}]}
-# The contract says oneOf here, although the second branch holds the first: no named value would be valid.
+# The contract uses oneOf here, although the second branch includes the first: no named value would be valid.
 _TOOL_NAME: Schema = {
     "anyOf": [
         {"type": "string", "enum": ["brave_search", "wolfram_alpha", "photogen", "code_interpreter"]},

@@ -1,4 +1,4 @@
-"""Chat completions as the document describes them: the little that is known of what is passed through."""
+"""Description of chat completions: the few known fields of what is passed through."""
 
 from __future__ import annotations
 

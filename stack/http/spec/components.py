@@ -1,8 +1,8 @@
 """JSON schemas of the wire types, in the form of the contract.
 
-The Structs in `schemas/api` are what requests are decoded into, so the schemas are made from them and cannot
-drift from what is served. What a Struct cannot say (a documented default, a format) or says more widely than
-the contract (fields read for the sake of older clients) is in a `Details` next to it.
+Requests are decoded into the Structs of `schemas/api`, so the schemas are generated from them and cannot
+differ from what is served. What a Struct cannot express (a documented default, a format), or where it is
+wider than the contract (fields accepted for older clients), is specified by `Details`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Schema = dict[str, Any]
 
 PREFIX = "#/components/schemas/"
 
-# The contract spells out what a free-form value may be.
+# The contract lists the possible types of a free-form value.
 ANY_VALUE: Schema = {
     "oneOf": [{"type": kind} for kind in ("null", "boolean", "number", "string", "array", "object")]
 }
@@ -29,12 +29,12 @@ MOMENTS = frozenset(("created_at", "started_at", "completed_at"))
 
 
 class Details(Struct, frozen=True, kw_only=True):
-    """What the contract says of a type in addition to its Struct.
+    """What the contract specifies for a type in addition to its Struct.
 
-    `hidden` fields are read but not shown; `required` and `optional` correct what the defaults of the Struct say;
-    `schemas` replaces a field's schema (or adds a field), `notes` adds keys to it; `tags` are all values that the
-    tag field's type has; `inline` puts the schema where it is used instead of under a name; an `open` type may have
-    fields that no one knows here.
+    `hidden` fields are accepted but not shown; `required` and `optional` override the Struct's defaults;
+    `schemas` replaces a field's schema (or adds a field), `notes` adds keys to it; `tags` are all values of
+    the tag field; `inline` places the schema where it is used instead of under a name; an `open` type may
+    have additional fields.
     """
 
     hidden: frozenset[str] = frozenset()
@@ -48,10 +48,10 @@ class Details(Struct, frozen=True, kw_only=True):
 
 
 class Components:
-    """Collects the schemas of all types that are asked for, under their names.
+    """Collects the schemas of all used types by name.
 
-    `named` gives a name to unions and literals; with a schema of its own where the type has another than its
-    parts make. `plain` are unions that carry no discriminator.
+    `named` assigns names to unions and literals, and a schema if it differs from the generated one. `plain`
+    are unions without a discriminator.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Components:
         self._parts = {name: types.type_info(kind) for name, kind, schema in named}
 
     def of(self, kind: Any) -> Schema:
-        """The schema of a type; of a named one a reference to it."""
+        """Returns the schema of a type; for a named type a reference to it."""
         return self._of(types.type_info(kind))
 
     def _of(self, info: types.Type) -> Schema:
@@ -80,7 +80,7 @@ class Components:
         return self._made(info)
 
     def _custom(self, schema: Schema) -> Schema:
-        """A given schema; the names that it refers to are collected."""
+        """Returns a given schema, and collects the names to which it refers."""
         for name in _references(schema):
             if name in self._parts and name not in self.schemas:
                 self._of(self._parts[name])
@@ -170,7 +170,7 @@ def _parts(info: types.UnionType) -> list[types.Type]:
 
 
 def _key(info: types.Type) -> Any:
-    """The same for the same type, whether or not it may be null."""
+    """Returns the same key for the same type, whether or not it may be null."""
     match info:
         case types.StructType(cls=cls):
             return cls
@@ -194,11 +194,11 @@ def _references(schema: Any) -> set[str]:
 
 
 def _documented(cls: type) -> str:
-    """The first paragraph of a Struct's own docstring, on one line."""
+    """Returns the first paragraph of a Struct's own docstring, on one line."""
     text = inspect.cleandoc(cls.__dict__.get("__doc__") or "")
     return " ".join(text.partition("\n\n")[0].split())
 
 
 def plain_default(value: Any) -> Schema:
-    """A note that says what is taken where a field is left out."""
+    """Returns a schema note that documents the default of a field."""
     return {"default": msgspec.to_builtins(value)}

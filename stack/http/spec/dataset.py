@@ -1,4 +1,4 @@
-"""Datasets and their rows as the document describes them."""
+"""Description of datasets and their rows."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ RESOURCES = (
     "tool_group",
     "prompt",
 )
-"""All values that the `type` of a registered thing may have."""
+"""All values of the `type` of a registered resource."""
 
 _ROWS: Schema = {"type": "array", "items": ANY_OBJECT}
-# The contract writes the union out here, although it has a name for it.
+# The contract repeats the union here, although it has a name for it.
 _SOURCE: Schema = {
     "oneOf": [{"$ref": PREFIX + "URIDataSource"}, {"$ref": PREFIX + "RowsDataSource"}],
     "discriminator": {
@@ -45,7 +45,7 @@ _SOURCE: Schema = {
 
 
 def resource_type(name: str) -> Schema:
-    """The schema of the `type` field of a registered thing."""
+    """Returns the schema of the `type` field of a registered resource."""
     return {"type": "string", "enum": list(RESOURCES), "const": name, "default": name}
 
 

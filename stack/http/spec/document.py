@@ -1,4 +1,4 @@
-"""The OpenAPI document of the server: made once, when it is first asked for, and kept as bytes."""
+"""The OpenAPI document of the server: generated when it is first requested, and kept as bytes."""
 
 from __future__ import annotations
 

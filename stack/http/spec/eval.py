@@ -1,4 +1,4 @@
-"""Benchmarks, evaluation jobs and their comparison as the document describes them."""
+"""Description of benchmarks, evaluation jobs and their comparison."""
 
 from __future__ import annotations
 

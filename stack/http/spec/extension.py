@@ -1,4 +1,4 @@
-"""What is served although it is not part of the Llama Stack specification because clients and their helpers call it."""
+"""Operations that are not part of the Llama Stack specification, but that existing clients call."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _shown(path: str, id: str, what: str, answer: type) -> Operation:
 
 
 def _registered(path: str, key: str, id: str, what: str) -> tuple[Operation, Operation]:
-    """The two operations that the settings have taken the place of."""
+    """Returns the two operations that are replaced by the settings."""
     text = "Always answered 501, with what to do instead."
     return (
         Operation(

@@ -1,4 +1,4 @@
-"""One operation of the API as the document describes it, and the responses that all of them share."""
+"""The description of one operation, and the responses that all operations share."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ _ERROR_TEXTS = {
 
 
 class Parameter(Struct, frozen=True, kw_only=True):
-    """A query or header parameter. `kind` is its type. `extension` marks one that the contract's operation lacks."""
+    """A query or header parameter. `kind` is its type. `extension` marks one that the contract's operation
+    lacks."""
 
     name: str
     kind: Any
@@ -77,11 +78,11 @@ LAST_EVENT_ID = Parameter(
 
 
 class Operation(Struct, frozen=True, kw_only=True):
-    """`answer` is the type of the JSON answer, None for an empty one; `frames` that of a streamed one; `failures` that
-    of an answer which is no success, where it is not the contract's.
+    """One operation. `answer` is the type of the JSON response, None for an empty one; `frames` that of a
+    streamed one; `failures` that of an error response, if it is not the contract's.
 
-    An operation without `answer` and `frames` answers 200 with an empty body, unless it is `refused`: answered
-    501 in every case.
+    An operation without `answer` and `frames` responds with 200 and an empty body, unless it is `refused`:
+    then it always responds with 501.
     """
 
     method: Literal["get", "post", "delete"]
@@ -100,7 +101,7 @@ class Operation(Struct, frozen=True, kw_only=True):
 
 
 def described(operation: Operation, components: Components) -> Schema:
-    """The operation object of OpenAPI."""
+    """Returns OpenAPI's operation object."""
     made: Schema = {
         "tags": [operation.tag],
         "operationId": operation.id,
@@ -161,7 +162,7 @@ def _success(operation: Operation, components: Components) -> Schema:
 
 
 def shared_responses(components: Components) -> Schema:
-    """The error answers that operations refer to."""
+    """Returns the error responses to which operations refer."""
     refused = (
         "NotOffered501",
         501,

@@ -1,4 +1,4 @@
-"""The receiver of telemetry as the document describes it: OTLP over HTTP in its JSON form."""
+"""Description of the receiver of telemetry: OTLP over HTTP in its JSON form."""
 
 from __future__ import annotations
 

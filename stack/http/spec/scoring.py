@@ -1,4 +1,4 @@
-"""Scores, scoring functions and their parameters as the document describes them."""
+"""Description of scores, scoring functions and their parameters."""
 
 from __future__ import annotations
 

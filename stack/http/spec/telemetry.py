@@ -1,4 +1,4 @@
-"""Traces, spans, metrics and logs as the document describes them."""
+"""Description of traces, spans, metrics and logs."""
 
 from __future__ import annotations
 
