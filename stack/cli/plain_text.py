@@ -1,4 +1,4 @@
-"""Text of others in tables and lines of our own."""
+"""Text from others in tables and lines."""
 
 from __future__ import annotations
 

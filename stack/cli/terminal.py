@@ -1,7 +1,8 @@
-"""Text of others on a terminal: nothing in it may style, move or hide what is printed.
+"""Makes text from others safe for a terminal: it cannot style, move or hide the output.
 
-Everything that a command prints passes here, however it is printed: `escape_output` guards the standard streams,
-`console` makes the consoles whose own styles go around that guard. Pipes and files get text as it is.
+All output of a command passes through this module: `escape_output` protects the standard streams, and
+`console` returns consoles whose own styles bypass that protection. Pipes and files receive the text
+unchanged.
 """
 
 from __future__ import annotations
@@ -18,31 +19,32 @@ if TYPE_CHECKING:
 
 
 def is_control(character: str) -> bool:
-    """Cc: controls, escape sequences begin with one; Cf: marks that turn the direction of text; Cs: halves of pairs;
-    Zl and Zp: line breaks of other kinds."""
+    """Returns whether a character is a control. Cc: controls, including ESC; Cf: bidirectional marks; Cs:
+    halves of surrogate pairs; Zl and Zp: other line breaks."""
     return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def escaped(text: str) -> str:
-    """JSON or other text for a terminal: line breaks and tabs stay, all other controls become `\\u` escapes, which
-    mean the same in JSON."""
+    """Escapes JSON or other text for a terminal: line breaks and tabs stay, all other controls become `\\u`
+    escapes, which mean the same in JSON."""
     if text.isprintable():
         return text
     return "".join([_escape(one) if one not in "\n\t" and is_control(one) else one for one in text])
 
 
 def one_line(text: str) -> str:
-    """`text` on one line, with a mark for each control character."""
+    """Returns `text` on one line, with a mark for each control character."""
     if text.isprintable():
         return text
     return "".join([_mark(character) for character in text])
 
 
 class EscapedTerminal(io.TextIOWrapper):
-    """The text stream of a terminal, for text that holds no styles of our own. `terminal` is the stream behind it."""
+    """The text stream of a terminal, for text without styles of this program. `terminal` is the wrapped
+    stream."""
 
     def __init__(self, terminal: TextIO) -> None:
-        # click writes around a stream that takes ASCII only.
+        # click bypasses streams that accept ASCII only.
         encoding = "utf-8" if terminal.encoding.lower() in ("ascii", "us-ascii") else terminal.encoding
         super().__init__(terminal.buffer, encoding=encoding, errors="backslashreplace", line_buffering=True)
         self.terminal = terminal
@@ -50,7 +52,7 @@ class EscapedTerminal(io.TextIOWrapper):
 
     @property
     def buffer(self) -> Any:
-        """Bytes that are written here are text in UTF-8, and are escaped as well."""
+        """A stream of bytes that are decoded as UTF-8 and escaped in the same way."""
         return self._bytes
 
     def write(self, text: str, /) -> int:
@@ -62,7 +64,7 @@ class EscapedTerminal(io.TextIOWrapper):
             self.write(line)
 
     def close(self) -> None:
-        """The terminal stays open."""
+        """Flushes; the terminal is not closed."""
         self.flush()
 
 
@@ -83,7 +85,7 @@ class _EscapedBytes(io.BufferedIOBase):
 
 
 def escape_output() -> None:
-    """From now on this process prints escaped text to terminals, also what it prints when it fails."""
+    """From this call on, all text that the process prints to terminals is escaped, including error output."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is not None and stream.isatty() and not isinstance(stream, EscapedTerminal):
@@ -91,7 +93,7 @@ def escape_output() -> None:
 
 
 def console(*, stderr: bool = False, wide: int | None = None) -> Console:
-    """Where styled text goes. `wide` is its width if that is no terminal."""
+    """Returns a console for styled text. `wide` is its width if the output is not a terminal."""
     from rich.console import Console
     from rich.segment import Segment
 
