@@ -137,22 +137,21 @@ def _json(schema: Any, conversation: Conversation) -> str:
 
 
 def _answer(conversation: Conversation) -> str:
-    question = " ".join(conversation.question.split())
     if conversation.results:
-        return "\n".join(f"{name} answered: {_bounded(text)}" for name, text in conversation.results)
+        return "\n".join(
+            f"{name} answered: {_bounded(text, MAX_RESULT_CHARACTERS) or 'nothing.'}"
+            for name, text in conversation.results
+        )
+    question = " ".join(conversation.question.split())
     passages = retrieve(question, conversation.sources)
     if passages:
         return _quoted(passages)
-    shown = question if len(question) <= 200 else question[:199] + "…"
-    documents = sum(source.kind == "document" for source in conversation.sources)
+    count = sum(source.kind == "document" for source in conversation.sources)
+    documents = {0: "no documents", 1: "1 document"}.get(count, f"{count} documents")
+    given = f"({documents}, my instructions and this conversation)"
     if not terms(question):
-        return f"I answer questions from what I am given ({_given(documents)}). Ask me about that."
-    return f"I found nothing about “{shown}” in what I was given ({_given(documents)})."
-
-
-def _given(documents: int) -> str:
-    counted = {0: "no documents", 1: "1 document"}.get(documents, f"{documents} documents")
-    return f"{counted}, my instructions and this conversation"
+        return f"I answer questions from what I am given {given}. Ask me about that."
+    return f"I found nothing about “{_bounded(question, 200)}” in what I was given {given}."
 
 
 def _quoted(passages: list[Passage]) -> str:
@@ -167,10 +166,8 @@ def _quoted(passages: list[Passage]) -> str:
     return f"{quoted}\n\nSources: {listed}"
 
 
-def _bounded(text: str) -> str:
-    if not text:
-        return "nothing."
-    return text if len(text) <= MAX_RESULT_CHARACTERS else text[: MAX_RESULT_CHARACTERS - 1] + "…"
+def _bounded(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _stopped(text: str, stop: list[str]) -> str:

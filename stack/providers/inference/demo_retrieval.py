@@ -89,22 +89,23 @@ class _Index:
 
         self.passages = split_passages(sources)
         self.terms = [terms(f"{passage.heading} {passage.text}") for passage in self.passages]
-        self._bm25 = None
+        self._bm25 = bm25s.BM25()
         if any(self.terms):
-            self._bm25 = bm25s.BM25()
             self._bm25.index(self.terms, show_progress=False)
 
     def ranked(self, query: list[str]) -> list[tuple[float, Passage]]:
         """Passages that hold enough of the query, best first; equal ones in their own order."""
-        wanted = set(query)
-        known = [term for term in query if self._bm25 is not None and term in self._bm25.vocab_dict]
-        if self._bm25 is None or not known:
+        known = [term for term in query if any(self.terms) and term in self._bm25.vocab_dict]
+        if not known:
             return []
-        scores = self._bm25.get_scores(known)
-        found = []
-        for passage, own, score in zip(self.passages, self.terms, scores, strict=True):
-            if score > 0 and len(wanted.intersection(own)) >= MIN_COVERAGE * len(wanted):
-                found.append((round(float(score), 6), passage))
+        wanted = set(query)
+        found = [
+            (round(float(score), 6), passage)
+            for passage, own, score in zip(
+                self.passages, self.terms, self._bm25.get_scores(known), strict=True
+            )
+            if score > 0 and len(wanted.intersection(own)) >= MIN_COVERAGE * len(wanted)
+        ]
         return sorted(found, key=lambda pair: (-pair[0], pair[1].order))
 
 

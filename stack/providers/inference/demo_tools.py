@@ -50,32 +50,10 @@ def choose_call(tools: list[Raw], choice: str | None, question: str) -> Call | N
             raise Invalid(f"tool_choice: there is no tool {choice!r} among the tools of this request.")
     asked = set(terms(question))
     calculates = EXPRESSION.search(question[:20_000]) is not None
-    scored = [(_score(function, asked, calculates), -position) for position, function in enumerate(functions)]
-    score, position = max(scored)
-    if not forced and score < CALL_SCORE:
+    scores = [_score(function, asked, calculates) for function in functions]
+    if not forced and max(scores) < CALL_SCORE:
         return None
-    function = functions[-position]
-    arguments = _arguments(function, question, forced)
-    return None if arguments is None else Call(function.name, msgspec.json.encode(arguments).decode())
-
-
-def _score(function: _Function, asked: set[str], calculates: bool) -> float:
-    named = set(terms(function.name.replace("_", " ")))
-    described = set(terms(function.description or ""))
-    properties: dict[str, Any] = (function.parameters or {}).get("properties") or {}
-    if calculates and any(word in name.lower() for name in properties for word in EXPRESSION_WORDS):
-        return CALL_SCORE
-    for name, schema in properties.items():
-        described |= set(terms(name.replace("_", " ")))
-        if isinstance(schema, dict):
-            described |= set(terms(str(schema.get("description") or "")))
-            described |= {term for value in schema.get("enum") or () for term in terms(str(value))}
-    score = NAME_WEIGHT * len(asked & named) + len(asked & (described - named))
-    return max(score, CALL_SCORE) if named and named <= asked else score
-
-
-def _arguments(function: _Function, question: str, forced: bool) -> dict[str, Any] | None:
-    """None where the text does not give what the tool needs and no one insists on the call."""
+    function = functions[scores.index(max(scores))]
     schema = function.parameters or {}
     filler = Filler(schema, question[:20_000], "")
     required = schema.get("required") or ()
@@ -86,4 +64,18 @@ def _arguments(function: _Function, question: str, forced: bool) -> dict[str, An
             return None
         if found or name in required:
             arguments[name] = value
-    return arguments
+    return Call(function.name, msgspec.json.encode(arguments).decode())
+
+
+def _score(function: _Function, asked: set[str], calculates: bool) -> float:
+    properties: dict[str, Any] = (function.parameters or {}).get("properties") or {}
+    if calculates and any(word in name.lower() for name in properties for word in EXPRESSION_WORDS):
+        return CALL_SCORE
+    texts = [function.description or "", *(name.replace("_", " ") for name in properties)]
+    for schema in properties.values():
+        if isinstance(schema, dict):
+            texts += [str(schema.get("description") or ""), *map(str, schema.get("enum") or ())]
+    named = set(terms(function.name.replace("_", " ")))
+    described = {term for text in texts for term in terms(text)}
+    score = NAME_WEIGHT * len(asked & named) + len(asked & (described - named))
+    return max(score, CALL_SCORE) if named and named <= asked else score
