@@ -12,12 +12,12 @@ from typing import ClassVar
 from msgspec import DecodeError, Struct
 from msgspec.json import Decoder
 
-from projections.warehouse.feed import Record, unversioned
 from projections.warehouse.reader import Row
 
 _STARTED = "turn.started"
 _ENDS = frozenset(("turn.completed", "turn.failed", "turn.cancelled", "turn.abandoned"))
 _DELETED = "session.deleted"
+_OF_NO_TURN = (True, None)
 
 
 class _Started(Struct, frozen=True):
@@ -34,32 +34,29 @@ class TurnSessions:
     query: ClassVar[str] = "open_turns"
 
     def __init__(self) -> None:
-        self._session_of: dict[str, str] = {}
+        self._session_of: dict[str | None, str] = {}
 
     def restore(self, rows: Iterable[Row]) -> None:
         self._session_of = {turn_id: session_id for turn_id, session_id, *_ in rows}
 
-    def resolve(self, record: Record) -> tuple[bool, str | None]:
+    def resolve(self, name: str, id: str | None, state: bytes) -> tuple[bool, str | None]:
         """Events of a turn that is not open are not applied: its first event was redacted, or they arrived
         after its session was deleted. An unreadable first event is applied, so that it fails where failures
         are recorded."""
-        name = unversioned(record.name)
-        if name == _DELETED:
-            self._forget_session(record.stream.rpartition("/")[2])
-            return True, None
         if not name.startswith("turn."):
-            return True, None
-        turn_id = record.stream.split("/", 2)[-1]
+            if name == _DELETED:
+                self._forget_session(id)
+            return _OF_NO_TURN
         if name == _STARTED:
             try:
-                session_id = _started.decode(record.state).session_id
+                session_id = _started.decode(state).session_id
             except DecodeError:
-                return True, None
-            self._session_of[turn_id] = session_id
+                return _OF_NO_TURN
+            self._session_of[id] = session_id
             return True, session_id
-        known = self._session_of.pop(turn_id, None) if name in _ENDS else self._session_of.get(turn_id)
+        known = self._session_of.pop(id, None) if name in _ENDS else self._session_of.get(id)
         return known is not None, known
 
-    def _forget_session(self, session_id: str) -> None:
+    def _forget_session(self, session_id: str | None) -> None:
         for turn_id in [turn for turn, session in self._session_of.items() if session == session_id]:
             del self._session_of[turn_id]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from msgspec import DecodeError, Struct, json
+from msgspec import Struct
 
+from projections.warehouse.batch import Batch, Batches
 from projections.warehouse.errors import LogBehindView, StatementRefused
-from projections.warehouse.feed import Feed, Record, unversioned
+from projections.warehouse.feed import Feed, Record
 from projections.warehouse.halving import apply_in_halves
 from projections.warehouse.instance import Warehouse
 from projections.warehouse.plan import Plan, in_schema
@@ -22,8 +23,6 @@ from projections.warehouse.transaction import Columns, Transaction, Writes
 # A log may hold any number of bad events; a view keeps this many of them to show.
 FAILED_EVENTS_KEPT = 1000
 _ERROR_CHARS = 500
-# A redacted event carries at most an actor and a trace id.
-_REDACTED_BYTES = 512
 
 _SERVED = """CREATE TABLE IF NOT EXISTS views.main.served (
     schema_name VARCHAR NOT NULL, schema_hash VARCHAR NOT NULL, epoch VARCHAR NOT NULL, plan VARCHAR NOT NULL)"""
@@ -35,10 +34,6 @@ class ViewPosition(Struct, frozen=True):
     position: int
     epoch: str
     schema_hash: str
-
-
-class _Bare(Struct):
-    event: str = ""
 
 
 class Build:
@@ -54,6 +49,7 @@ class Build:
         self.failed: list[FailedEvent] = []
         self._stored_position = 0
         self._resolver = plan.resolver() if plan.resolver is not None else None
+        self._batches = Batches(plan, self._resolver)
         self._target = target
         self._statements = [
             (frozenset(statement.events), in_schema(statement.sql, self.schema))
@@ -129,24 +125,28 @@ class Build:
         }
         warehouse.serve("views", Served(self.schema, queries, outdated=self.plan.hash != current.hash))
 
-    def apply(self, records: Sequence[Record]) -> None:
-        """Applies records and the position they reach in one transaction. Where the database refuses the data,
+    def prepare(self, records: Sequence[Record]) -> Batch | None:
+        """What `apply` takes of records that follow those of the last call; any thread. None of none."""
+        return self._batches.of(records) if records else None
+
+    def apply(self, batch: Batch | None) -> None:
+        """Applies a batch and the position it reaches in one transaction. Where the database refuses the data,
         halves are tried, down to the single bad event, which is written down and passed by.
 
         Raises StorageFailed; then nothing, or a first part of the records, has been applied.
         """
-        if not records:
+        if batch is None:
             return
-        wanted = self._wanted(records)
-        if wanted["position"]:
+        rows = batch.columns
+        if rows:
             apply_in_halves(
                 0,
-                len(wanted["position"]),
-                lambda first, end: self._apply_at_once(_part(wanted, first, end)),
-                lambda at, refused: self._write_down(_part(wanted, at, at + 1), str(refused)),
+                len(rows["position"]),
+                lambda first, end: self._apply_at_once(_part(rows, first, end)),
+                lambda at, refused: self._write_down(_part(rows, at, at + 1), str(refused)),
             )
-        self.position = records[-1].position
-        if not wanted["position"] and self.position - self._stored_position >= FAILED_EVENTS_KEPT:
+        self.position = batch.last
+        if not rows and self.position - self._stored_position >= FAILED_EVENTS_KEPT:
             self.store_position()
 
     def store_position(self) -> None:
@@ -156,49 +156,6 @@ class Build:
             with self._target.write() as transaction:
                 self._store(transaction, self.position)
             self._stored_position = self.position
-
-    def _wanted(self, records: Sequence[Record]) -> Columns:
-        """The records that any statement looks at, without the redacted ones and those that the resolver
-        leaves out. What cannot be taken apart or read is null, which the tables refuse."""
-        positions: list[int] = []
-        streams: list[str] = []
-        ids: list[str | None] = []
-        versions: list[int] = []
-        names: list[str] = []
-        times: list[int] = []
-        states: list[str | None] = []
-        resolved: list[str | None] = []
-        known, resolver = self.plan.events, self._resolver
-        for record in records:
-            position, stream, version, stored_name, recorded_at, state = record
-            name = unversioned(stored_name)
-            if name not in known and stored_name in known:
-                # A plan of version 0.1.0, whose SQL has versions in its names, is followed until it is replaced.
-                name = stored_name
-            if name not in known or (len(state) <= _REDACTED_BYTES and _is_redacted(state)):
-                continue
-            if resolver is not None:
-                counts, value = resolver.resolve(record)
-                if not counts:
-                    continue
-                resolved.append(value)
-            positions.append(position)
-            streams.append(stream)
-            ids.append(_id(stream))
-            versions.append(version)
-            names.append(name)
-            times.append(recorded_at)
-            states.append(_text(state))
-        columns: Columns = {
-            "position": positions,
-            "stream": streams,
-            "id": ids,
-            "version": versions,
-            "name": names,
-            "recorded_at": times,
-            "state": states,
-        }
-        return columns if resolver is None else {**columns, resolver.column: resolved}
 
     def _apply_at_once(self, rows: Columns) -> None:
         names, last = set(rows["name"]), rows["position"][-1]
@@ -233,29 +190,6 @@ def _part(rows: Columns, first: int, end: int) -> Columns:
     if end - first == len(rows["position"]):
         return rows
     return {name: column[first:end] for name, column in rows.items()}
-
-
-def _id(stream: str) -> str | None:
-    """The id of `<tenant>/<category>/<id>`; it may hold slashes."""
-    parts = stream.split("/", 2)
-    return parts[2] if len(parts) == 3 else None
-
-
-def _text(state: bytes) -> str | None:
-    try:
-        return state.decode()
-    except UnicodeDecodeError:
-        return None
-
-
-def _is_redacted(state: bytes) -> bool:
-    # The word first: decoding each event would double the cost of following.
-    if b'"redacted"' not in state:
-        return False
-    try:
-        return json.decode(state, type=_Bare).event == "redacted"
-    except DecodeError:
-        return False
 
 
 def _drop_all(target: Writes) -> None:

@@ -20,6 +20,7 @@ from projections.warehouse.gc_tuning import without_collecting
 from projections.warehouse.instance import Warehouse
 from projections.warehouse.next_tables import NextTables
 from projections.warehouse.port import Source, Tables, Target
+from projections.warehouse.read_ahead import ReadAhead
 from projections.warehouse.recovery import pause_s, remedies
 from projections.warehouse.rewrites import Rewrites
 from projections.warehouse.state import FollowerState
@@ -59,6 +60,7 @@ class Follower(Generic[T]):
         self._rebuild_wanted = False
         self._rebuilding = False
         self._rewrites = Rewrites(self._moved)
+        self._ahead = ReadAhead(source)
         self._next = NextTables(warehouse, source, target, self._rewrites)
         self._trouble: Exception | None = None
         self._stop_at: float | None = None
@@ -303,10 +305,12 @@ class Follower(Generic[T]):
         if tables.position < self._source.head():
             began = time.monotonic()
             with nullcontext() if is_whole else without_collecting():
-                records = self._source.read(tables.position, in_bulk=not is_whole)
+                prepared = self._ahead.take(
+                    tables, in_bulk=not is_whole, has_more=not is_whole or self.is_catching_up
+                )
                 # Where it does not come to its end, only the file says how far the tables are.
                 self._is_open = False
-                tables.apply(records)
+                tables.apply(prepared)
                 self._is_open = True
             self._source.applied(tables.position, time.monotonic() - began)
         if not is_whole and tables.position >= self._source.head():
@@ -363,6 +367,7 @@ class Follower(Generic[T]):
                 self._follow(tables)
         except Exception as error:
             _log.error("The last records could not be applied to the %s: %s", self._target.file, error)
+        self._ahead.close()
         with self._lock:
             self._ended = True
             self._rewrites.end()

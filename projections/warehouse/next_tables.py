@@ -81,7 +81,7 @@ class NextTables(Generic[T]):
             return None
         if tables.position < serving.position:
             with without_collecting():
-                tables.apply(self._source.read(tables.position, in_bulk=False))
+                tables.apply(tables.prepare(self._source.read(tables.position, in_bulk=False)))
         if tables.position < serving.position:
             fresh.checkpoint_if_due()
             return None

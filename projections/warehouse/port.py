@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from projections.warehouse.fresh_file import FreshFile
 from projections.warehouse.transaction import File
 
-Record_co = TypeVar("Record_co", covariant=True)
+
+class Positioned(Protocol):
+    @property
+    def position(self) -> int: ...
+
+
+Record_co = TypeVar("Record_co", bound=Positioned, covariant=True)
 Record_contra = TypeVar("Record_contra", contravariant=True)
 T = TypeVar("T")
 
@@ -50,7 +56,12 @@ class Tables(Protocol[Record_contra]):
         """Whether a copy may take their place, so that the log need not be read again."""
         ...
 
-    def apply(self, records: Sequence[Record_contra], /) -> None:
+    def prepare(self, records: Sequence[Record_contra], /) -> Any:
+        """What `apply` takes of the next records. Called in their order, perhaps from another thread while the records
+        before them are being applied."""
+        ...
+
+    def apply(self, prepared: Any, /) -> None:
         """Applies records and stores the position they reach. A record that the database refuses is recorded and passed
         over. Raises StorageFailed; then a first part of the records may have been applied."""
         ...

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar, Protocol
 
-from projections.warehouse.feed import Record
 from projections.warehouse.reader import Row
 
 
@@ -20,6 +19,7 @@ class Resolver(Protocol):
         """Begins with what the tables say."""
         ...
 
-    def resolve(self, record: Record) -> tuple[bool, str | None]:
-        """Whether the record is applied at all, and its value of the column."""
+    def resolve(self, name: str, id: str | None, state: bytes) -> tuple[bool, str | None]:
+        """Whether a record is applied at all, and its value of the column. `name` is without a version; `id` is the last
+        part of its stream, None where that has none."""
         ...

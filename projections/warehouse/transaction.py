@@ -18,7 +18,7 @@ FILES: tuple[File, ...] = ("views", "telemetry")
 
 # The columns of a batch by name, as `load` takes them and the table `batch` holds them, all of one length. Columns and
 # not rows: a tuple per record is one more thing to collect.
-Columns = dict[str, list[Any]]
+Columns = dict[str, Sequence[Any]]
 # As types of the database and of numpy; all other columns are texts.
 _TYPES = {
     "position": ("BIGINT", "int64"),

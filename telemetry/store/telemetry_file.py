@@ -33,6 +33,9 @@ class StoredTables:
     def position(self) -> int:
         return self.build.position
 
+    def prepare(self, records: Sequence[Arrival], /) -> Sequence[Arrival]:
+        return records
+
     def apply(self, records: Sequence[Arrival], /) -> None:
         def pass_over(at: int, refused: StatementRefused) -> None:
             # One request may not hold up all others for ever; it stays in the log.

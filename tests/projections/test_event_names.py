@@ -51,7 +51,7 @@ def test_a_build_of_the_first_release_is_followed_until_it_is_replaced(tmp_path:
     feed.append(h.agent_created("a1"), h.session_created("s1", "a1"), h.agent_created("a2"))
     warehouse = Warehouse.open(tmp_path)
     build = Build.create(warehouse, Plan(now.versions, now.ddl, statements, now.queries), feed.epoch)
-    build.apply(feed.read(0, 10))
+    build.apply(build.prepare(feed.read(0, 10)))
     with warehouse.write() as transaction:
         assert transaction.rows(f"SELECT agent_id FROM {build.schema}.agents ORDER BY ALL") == [
             ("a1",),

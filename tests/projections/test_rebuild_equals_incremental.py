@@ -225,7 +225,7 @@ def _contents(warehouse: Writes, build: Build) -> dict[str, list[Any]]:
 
 def _catch_up(build: Build, feed: Feed, limit: int) -> None:
     while records := feed.read(build.position, limit):
-        build.apply(records)
+        build.apply(build.prepare(records))
 
 
 moves = st.lists(st.tuples(st.sampled_from(MOVES), st.integers(0, 11)), min_size=15, max_size=90)
