@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from projections.warehouse.build import ViewPosition, recorded_position
 from projections.warehouse.files import copies_set_aside, database_path, set_aside
-from projections.warehouse.instance import Warehouse
+from projections.warehouse.instance import MEMORY_BYTES, Warehouse
 from stack.errors import ReplaystackError
 from stack.event_log import log_place, open_store
 from stack.eventstore import EventStore
@@ -80,7 +80,7 @@ def find_loss(folder: Path) -> Loss | None:
 
 
 def open_log_and_views(
-    folder: Path, *, memory_limit: str | None = None, accept_loss: bool = False
+    folder: Path, *, memory_bytes: int = MEMORY_BYTES, accept_loss: bool = False
 ) -> tuple[EventStore, Warehouse]:
     """Raises LogIncomplete where the log lost events, unless that is accepted: then the read models are set aside, and
     the log goes on as another copy, with an epoch of its own. Raises BackupIncomplete, unless that is accepted, and
@@ -95,16 +95,16 @@ def open_log_and_views(
             _accept_or_refuse(loss, accept_loss)
             log.make_another_copy(loss.views or 0)
         # The log first: without it, the files of the read models would prove a loss after a crash.
-        return _open_log(folder), Warehouse.open(folder, memory_limit=memory_limit)
+        return _open_log(folder), Warehouse.open(folder, memory_bytes=memory_bytes)
     log.require_room()
-    warehouse = Warehouse.open(folder, memory_limit=memory_limit)
+    warehouse = Warehouse.open(folder, memory_bytes=memory_bytes)
     try:
         loss = _shorter_log(folder, end, recorded_position(warehouse))
         if loss is not None:
             warehouse.close()
             _accept_or_refuse(loss, accept_loss)
             log.make_another_copy(loss.views or 0)
-            warehouse = Warehouse.open(folder, memory_limit=memory_limit)
+            warehouse = Warehouse.open(folder, memory_bytes=memory_bytes)
         return _open_log(folder), warehouse
     except BaseException:
         warehouse.close()

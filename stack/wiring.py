@@ -77,9 +77,8 @@ class Server(Services):
     ) -> None:
         self.settings = settings
         self.folder = folder
-        memory = f"{settings.database_memory_bytes // 2**20}MiB"
         self.store, self.warehouse = open_log_and_views(
-            folder.path, memory_limit=memory, accept_loss=accept_loss
+            folder.path, memory_bytes=settings.database_memory_bytes, accept_loss=accept_loss
         )
         node, boot = settings.node or folder.node, secrets.token_hex(8)
         self.rates = RateLimits(settings)

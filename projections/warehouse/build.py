@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from projections.warehouse.batch import Batch, Batches
-from projections.warehouse.errors import LogBehindView, StatementRefused
+from projections.warehouse.errors import LogBehindView, OutOfMemory, StatementRefused
 from projections.warehouse.feed import Feed, Record
 from projections.warehouse.halving import apply_in_halves
 from projections.warehouse.instance import Warehouse
@@ -133,7 +133,7 @@ class Build:
         """Applies a batch and the position it reaches in one transaction. Where the database refuses the data,
         halves are tried, down to the single bad event, which is written down and passed by.
 
-        Raises StorageFailed; then nothing, or a first part of the records, has been applied.
+        Raises StorageFailed and OutOfMemory; then nothing, or a first part of the records, has been applied.
         """
         if batch is None:
             return
@@ -143,7 +143,7 @@ class Build:
                 0,
                 len(rows["position"]),
                 lambda first, end: self._apply_at_once(_part(rows, first, end)),
-                lambda at, refused: self._write_down(_part(rows, at, at + 1), str(refused)),
+                lambda at, refused: self._pass_over(_part(rows, at, at + 1), refused),
             )
         self.position = batch.last
         if not rows and self.position - self._stored_position >= FAILED_EVENTS_KEPT:
@@ -167,7 +167,11 @@ class Build:
             self._store(transaction, last)
         self.position = self._stored_position = last
 
-    def _write_down(self, row: Columns, error: str) -> None:
+    def _pass_over(self, row: Columns, refused: StatementRefused) -> None:
+        """Writes a bad event down. Raises OutOfMemory, which is not the event's fault."""
+        if isinstance(refused, OutOfMemory):
+            raise refused
+        error = str(refused)
         if row["state"][0] is None:
             error = "Its content in the log is damaged. `replaystack verify` tells more; restore a backup."
         failed = FailedEvent(row["position"][0], row["stream"][0], row["name"][0], error[:_ERROR_CHARS])

@@ -8,11 +8,11 @@ from __future__ import annotations
 import logging
 from typing import Any, Generic, TypeVar
 
-from projections.warehouse.errors import StatementRefused, StorageFailed, ViewBehind
+from projections.warehouse.errors import OutOfMemory, StatementRefused, StorageFailed, ViewBehind
 from projections.warehouse.file_copy import FileCopy
 from projections.warehouse.fresh_file import SMALL_BYTES, FreshFile
 from projections.warehouse.gc_tuning import without_collecting
-from projections.warehouse.instance import Warehouse
+from projections.warehouse.instance import FRESH_SHARE, Warehouse
 from projections.warehouse.port import Source, Tables, Target
 from projections.warehouse.rewrites import BUILD_AGAIN_S, BUSY_S, REPLACE_AGAIN_S, Rewrites
 
@@ -34,6 +34,7 @@ class NextTables(Generic[T]):
         self._rewrites = rewrites
         self._copy = FileCopy(warehouse, target.file)
         self._fresh: FreshFile | None = None
+        self._share = FRESH_SHARE
         self.tables: T | None = None
         self.is_from_log = True
 
@@ -47,6 +48,8 @@ class NextTables(Generic[T]):
         except (StorageFailed, StatementRefused, ViewBehind, OSError) as failure:
             # The tables that are served have nothing to do with it.
             _log.error("The %s could not be rewritten, which is tried again: %s", self._target.file, failure)
+            if isinstance(failure, OutOfMemory):
+                self._share = 1
             self.give_up()
             self._rewrites.put_off(BUILD_AGAIN_S)
             return None
@@ -96,7 +99,7 @@ class NextTables(Generic[T]):
             if self.is_from_log or not self._copy.is_begun:
                 self._rewrites.begin()
             if self.is_from_log:
-                self._fresh = self._warehouse.fresh(self._target.file)
+                self._fresh = self._warehouse.fresh(self._target.file, share=self._share)
             else:
                 if not self._copy.is_begun:
                     self._copy.begin()
