@@ -1,1 +1,2 @@
-"""Providers: what does the work at the edge. One folder per kind, one module per provider."""
+"""Providers: access to external systems and embedded implementations. One folder per kind, one module per
+provider."""

@@ -1,1 +1,1 @@
-"""Fetching what a caller's URL names, without becoming the caller's hand inside this network."""
+"""Fetches URLs of callers without giving them access to the internal network."""

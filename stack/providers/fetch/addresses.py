@@ -1,4 +1,4 @@
-"""Which IP addresses belong to the public internet: everything else is somebody's inside."""
+"""Determines which IP addresses belong to the public internet; all others are considered internal."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-# IANA's special-purpose registries and multicast, written out: what `is_private` and `is_global` say differs
-# between patch releases of Python, and neither counts carrier-grade NAT or multicast as private.
+# IANA's special-purpose registries and multicast as explicit lists: the results of `is_private` and
+# `is_global` differ between patch releases of Python, and neither counts carrier-grade NAT or multicast as
+# private.
 _SPECIAL_V4 = tuple(
     IPv4Network(text)
     for text in (
@@ -34,7 +35,7 @@ _SPECIAL_V4 = tuple(
     )
 )
 _GLOBAL_V6 = IPv6Network("2000::/3")
-# Within 2000::/3: protocol assignments (Teredo among them), documentation, 6to4, AS112, segment routing tests.
+# Within 2000::/3: protocol assignments (including Teredo), documentation, 6to4, AS112, segment routing tests.
 _SPECIAL_V6 = tuple(
     IPv6Network(text)
     for text in ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20", "3ffe::/16")
@@ -43,8 +44,9 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address can be reached by anybody. An IPv4 address inside a mapped or NAT64 one (RFC 4291,
-    6052) counts as itself; 6to4 and Teredo, which tunnel to an address of the sender's choice, never do."""
+    """Returns whether an address is reachable from the public internet. An IPv4 address inside a mapped or
+    NAT64 address (RFC 4291, 6052) is checked itself; 6to4 and Teredo, which tunnel to an address of the
+    sender's choice, are not public."""
     if isinstance(address, IPv4Address):
         return not any(address in network for network in _SPECIAL_V4)
     if address.scope_id is not None:
@@ -57,7 +59,7 @@ def is_public(address: Address) -> bool:
 
 
 def parse(text: str) -> Address | None:
-    """The address that `text` is, or None for a name."""
+    """Parses an address; returns None for a name."""
     try:
         return ipaddress.ip_address(text)
     except ValueError:

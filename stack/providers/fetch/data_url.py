@@ -1,4 +1,4 @@
-"""`data:` URLs (RFC 2397) to bytes. Pure, and takes the time that decoding takes: use a thread for long ones."""
+"""Decodes `data:` URLs (RFC 2397). Pure; takes as long as the decoding: use a thread for long URLs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from stack.providers.fetch.port import Fetched
 MAX_HEAD_CHARACTERS = 1024
 DEFAULT_MEDIA_TYPE = "text/plain;charset=US-ASCII"
 UNKNOWN_MEDIA_TYPE = "application/octet-stream"
-# What clients write that looked a type up and found none: llama-stack-client sends `data:None;base64,...`.
+# Sent by clients that found no media type: llama-stack-client sends `data:None;base64,...`.
 _NO_MEDIA_TYPE = ("none", "null", "undefined")
 _BASE64_HEAD = re.compile(r"(.*);\s*base64\s*", re.IGNORECASE | re.DOTALL)
 _SPACE = b" \t\r\n\f"
-# `a2b_base64` keeps the interpreter to itself: 1.9 ms per MiB. Slices of 256 KiB let others in between.
+# `a2b_base64` holds the GIL: 1.9 ms per MiB. Slices of 256 KiB let other threads run in between.
 SLICE_CHARACTERS = 256 * 1024
 
 
@@ -25,7 +25,7 @@ def is_data_url(url: str) -> bool:
 
 
 def split(url: str) -> tuple[str, bool, str]:
-    """Media type, whether the rest is base64, and the rest as it stands. Raises Invalid."""
+    """Returns the media type, whether the rest is base64, and the rest, undecoded. Raises Invalid."""
     comma = url.find(",", 5, MAX_HEAD_CHARACTERS)
     if comma < 0:
         raise Invalid("The data: URL has no comma; it is data:<media type>;base64,<data>.")
@@ -40,10 +40,10 @@ def split(url: str) -> tuple[str, bool, str]:
 
 
 def decode(url: str, max_bytes: int) -> Fetched:
-    """Raises Invalid for a malformed URL and for content above `max_bytes`. White space and missing padding
-    in base64 are forgiven, as browsers do."""
+    """Raises Invalid for a malformed URL and for content larger than `max_bytes`. White space and missing
+    padding in base64 are accepted, as in browsers."""
     media_type, base64, rest = split(url)
-    # A byte takes at most three characters, as %XX; of base64 four characters make three bytes.
+    # A byte takes at most three characters (%XX); in base64 four characters make three bytes.
     if len(rest) > 4 * max_bytes + 4096:
         raise _too_large(max_bytes)
     body = _percent_decoded(rest)
@@ -55,7 +55,7 @@ def decode(url: str, max_bytes: int) -> Fetched:
 
 
 def decode_base64(text: str | bytes) -> bytes:
-    """Strict base64 (RFC 4648, standard alphabet, padded). Raises Invalid."""
+    """Decodes strict base64 (RFC 4648, standard alphabet, padded). Raises Invalid."""
     if len(text) % 4:
         raise Invalid("The data is not base64: its length is not a multiple of 4.")
     pieces = []
@@ -73,7 +73,7 @@ def decode_base64(text: str | bytes) -> bytes:
 def _percent_decoded(rest: str) -> bytes:
     if "%" not in rest:
         return rest.encode("utf-8", "replace")
-    # In slices too: it makes an object of every escape.
+    # Also in slices, because an object is created for each escape.
     pieces = []
     start = 0
     while start < len(rest):

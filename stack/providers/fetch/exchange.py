@@ -1,4 +1,4 @@
-"""One GET over one TLS connection to one given address: HTTP/1.1, bounded in every direction."""
+"""One GET over one TLS connection to one given address: HTTP/1.1, with limits on everything received."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stack.errors import Invalid, UpstreamFailed
 from stack.providers.fetch.addresses import Address
 from stack.providers.fetch.target import Target
 
-# Of one address; a name may have others that answer.
+# Time for one address; a name may have others that respond.
 CONNECT_TIMEOUT_S = 5.0
 READ_BYTES = 128 * 1024
 MAX_HEAD_BYTES = 64 * 1024
@@ -21,8 +21,8 @@ _USER_AGENT = b"replaystack"
 
 
 class Answer(Struct, frozen=True):
-    """`body` is empty unless the status is 200. Header names are in lower case; of a header that comes twice
-    the first counts."""
+    """`body` is empty unless the status is 200. Header names are in lower case; of a repeated header the
+    first value is used."""
 
     status: int
     headers: dict[str, str]
@@ -32,8 +32,8 @@ class Answer(Struct, frozen=True):
 async def get(
     target: Target, address: Address, context: ssl.SSLContext, *, max_bytes: int, accept: str
 ) -> Answer:
-    """Raises Invalid for a body above `max_bytes` (also once unpacked), UpstreamFailed for a server that does
-    not speak HTTP, and what connecting raises: ssl.SSLError and OSError."""
+    """Raises Invalid for a body larger than `max_bytes` (also after decompression), UpstreamFailed for a
+    server that does not speak HTTP, and the errors of connecting: ssl.SSLError and OSError."""
     async with asyncio.timeout(CONNECT_TIMEOUT_S):
         reader, writer = await asyncio.open_connection(
             str(address), target.port, ssl=context, server_hostname=target.host, limit=READ_BYTES
@@ -43,7 +43,7 @@ async def get(
     except h11.RemoteProtocolError as error:
         raise UpstreamFailed(f"{target.shown} did not answer in HTTP: {error}.") from None
     finally:
-        # A closing handshake would wait for the remote, which has had its say.
+        # A closing handshake would wait for the server, which has nothing more to send.
         writer.transport.abort()
 
 
@@ -91,7 +91,7 @@ class _Exchange:
         return Answer(200, headers, body)
 
     async def _response(self) -> h11.Response:
-        """The final response: hints that come before it are skipped."""
+        """Returns the final response; informational responses before it are skipped."""
         while True:
             event = await self._event()
             if isinstance(event, h11.Response):
@@ -119,7 +119,7 @@ class _Exchange:
             self._http.receive_data(await self._reader.read(READ_BYTES))
 
     def _unzipped(self, body: bytes) -> bytes:
-        """Unpacks at most `max_bytes`. Raises Invalid above, UpstreamFailed for damaged data."""
+        """Decompresses at most `max_bytes`. Raises Invalid for more, UpstreamFailed for damaged data."""
         left, pieces, size = body, [], 0
         try:
             while left:

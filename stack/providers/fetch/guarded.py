@@ -1,8 +1,8 @@
-"""The one fetcher for URLs that callers give: public https only, checked at every step.
+"""The only fetcher for URLs of callers: public https only, checked at every step.
 
-A name is resolved once and the connection goes to the very address that was checked, so a name server that
-answers differently the second time gains nothing; TLS is verified against the name. Each redirect starts again.
-Proxies of the environment play no part: a proxy would resolve the name again, inside the network.
+A name is resolved once and the connection uses exactly the address that was checked, so a name server that
+later returns another address has no effect; TLS is verified against the name. Each redirect is checked in the
+same way. Proxies of the environment are not used: a proxy would resolve the name again, inside the network.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ logger = logging.getLogger("replaystack.fetch")
 
 MAX_REDIRECTS = 5
 MAX_CONCURRENT = 16
-# One address may be dead while the next one answers (IPv6 without a route is the usual case).
+# One address may be unreachable while the next one responds (commonly IPv6 without a route).
 CONNECT_ADDRESSES = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class GuardedFetcher:
-    """Safe to share. `allow` are networks that are reached in addition to the public ones, `ports` those that a URL
-    may name; `ssl_context` holds the trusted authorities (by default the system's). At most 16 fetches run
-    at once; the wait for a place counts as part of a fetch's time."""
+    """Safe to share. `allow` are networks that are reachable in addition to the public ones, `ports` those
+    that a URL may name; `ssl_context` holds the trusted authorities (by default the system's). At most 16
+    fetches run at once; waiting for one of the 16 counts towards a fetch's time."""
 
     def __init__(
         self,
@@ -83,8 +83,8 @@ class GuardedFetcher:
         raise UpstreamFailed(f"{target.shown} could not be reached: {_reason(failure)}.") from None
 
     async def _addresses(self, target: Target) -> Sequence[Address]:
-        """The addresses to connect to, all of them checked. One that is not public condemns the name: no
-        honest name has both kinds."""
+        """Returns the addresses to connect to, all of them checked. If one is not public, the name is
+        refused: legitimate names do not have both kinds."""
         addresses = await self._resolve(target.host)
         for address in addresses:
             if not is_public(address) and not any(address in network for network in self._allow):
@@ -98,7 +98,7 @@ class GuardedFetcher:
 
     async def _trusted(self) -> ssl.SSLContext:
         if self._context is None:
-            # Reading the system's authorities takes about 20 ms.
+            # Loading the system's authorities takes about 20 ms.
             self._context = await asyncio.to_thread(ssl.create_default_context)
         return self._context
 

@@ -1,4 +1,4 @@
-"""The protocol of a fetcher, and what a fetch gives."""
+"""The protocol of a fetcher, and its result."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from msgspec import Struct
 
 
 class Fetched(Struct, frozen=True):
-    """The body behind a URL. `media_type` is the Content-Type with its parameters, empty where none was
-    said; `url` is where the redirects ended."""
+    """The content of a URL. `media_type` is the Content-Type without its parameters, empty if missing; `url`
+    is the URL after redirects."""
 
     body: bytes
     media_type: str
@@ -18,10 +18,11 @@ class Fetched(Struct, frozen=True):
 
 class Fetcher(Protocol):
     async def fetch(self, url: str, *, max_bytes: int, timeout_s: float, accept: str = "*/*") -> Fetched:
-        """GETs an `https:` URL. `accept` is sent as it is and not enforced: servers name types loosely.
+        """Sends a GET to an `https:` URL. `accept` is sent unchanged and not enforced, because servers label
+        types loosely.
 
-        Raises Invalid (400) for what the caller has to change: a URL that is none or leads where none may, an
-        answer that is no success or larger than `max_bytes`; UpstreamFailed and UpstreamTimeout for what is
-        the remote's fault. Messages name the URL without its query.
+        Raises Invalid (400) for errors of the caller: an invalid or forbidden URL, an unsuccessful response,
+        or one larger than `max_bytes`; UpstreamFailed and UpstreamTimeout for failures of the server.
+        Messages contain the URL without its query.
         """
         ...

@@ -1,4 +1,4 @@
-"""Names to addresses, in threads that no one has to wait for."""
+"""Resolves names to addresses, in threads that are not waited for at exit."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from stack.errors import Invalid, UpstreamFailed
 from stack.providers.fetch.addresses import Address, parse
 
 Resolve = Callable[[str], Awaitable[Sequence[Address]]]
-"""All addresses of a host name, in the order to try. Raises Invalid for a name that does not exist and
-UpstreamFailed when that cannot be found out now. The caller limits the time."""
+"""Returns all addresses of a host name, in the order to try. Raises Invalid for a name that does not exist
+and UpstreamFailed for a temporary failure. The caller limits the time."""
 
-# A look-up cannot be interrupted and may hang for half a minute, so each has a thread of its own (a pool would
-# fill up with them, and is joined at exit), and at most this many hang at once.
+# A look-up cannot be interrupted and may hang for half a minute, so each has a separate thread (a pool would
+# fill up, and would be joined at exit), and the number of hanging ones is limited.
 _MAX_LOOK_UPS = 32
 _slots = BoundedSemaphore(_MAX_LOOK_UPS)
 
 
 async def resolve(host: str) -> Sequence[Address]:
-    """Asks the system's resolver, as it is configured on this machine."""
+    """Uses the system's resolver, as configured on this machine."""
     literal = parse(host)
     if literal is not None:
         return (literal,)
@@ -47,7 +47,7 @@ async def resolve(host: str) -> Sequence[Address]:
             _slots.release()
         try:
             loop.call_soon_threadsafe(settle, addresses, error)
-        except RuntimeError:  # the loop is closed: no one waits any more
+        except RuntimeError:  # the loop is closed: the result is no longer needed
             return
 
     Thread(target=look_up, name="resolve", daemon=True).start()

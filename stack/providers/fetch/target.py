@@ -1,4 +1,4 @@
-"""URLs as the fetcher takes them: https, a host, a port, nothing that tells who asks."""
+"""URLs accepted by the fetcher: https, a host, a port, no credentials."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _CONTROL = re.compile(r"[\x00-\x20\x7f]")
 
 class Target(Struct, frozen=True):
     """`host` is the name for DNS, TLS and `Host` (IPv6 without brackets); `path` begins with a slash and
-    holds the query; `shown` is the URL as it may stand in messages: without its query, which may be a
-    secret, and cut at 200 characters."""
+    includes the query; `shown` is the URL for messages: without its query, which may contain a secret, and at
+    most 200 characters."""
 
     host: str
     port: int
@@ -65,7 +65,7 @@ def parse(url: str, ports: frozenset[int]) -> Target:
 
 
 def redirected(target: Target, location: str, ports: frozenset[int]) -> Target:
-    """Where a redirect leads. Raises Invalid."""
+    """Returns the target of a redirect. Raises Invalid."""
     try:
         url = urljoin(target.url, location)
     except ValueError:
@@ -77,7 +77,7 @@ def redirected(target: Target, location: str, ports: frozenset[int]) -> Target:
 
 
 def shown_url(url: str) -> str:
-    """A URL for messages: without query, fragment and credentials."""
+    """Returns a URL for messages: without query, fragment and credentials."""
     plain = url[:MAX_URL_CHARACTERS].partition("?")[0].partition("#")[0]
     scheme, separator, rest = plain.partition("://")
     if separator:
@@ -88,7 +88,7 @@ def shown_url(url: str) -> str:
 
 
 def _ascii_host(host: str) -> str:
-    """The host as DNS knows it, in lower case; empty for what cannot be one. Raises ValueError."""
+    """Returns the host in its DNS form, in lower case; empty if it is not a host. Raises ValueError."""
     if ":" in host:
         return host if _IPV6.fullmatch(host) else ""
     if not host.isascii():

@@ -1,1 +1,1 @@
-"""Inference providers: what answers `infer`. `port` is the protocol, the other modules implement it."""
+"""Inference providers. `port` is the protocol, the other modules implement it."""

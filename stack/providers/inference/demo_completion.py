@@ -1,4 +1,5 @@
-"""The demo's answers in the OpenAI form, for requests that are passed through: it is its own model server."""
+"""The demo's responses in OpenAI's format, for requests that are passed through: it acts as its own model
+server."""
 
 from __future__ import annotations
 
@@ -39,7 +40,7 @@ class _StreamOptions(Struct):
 
 
 class _Request(Struct):
-    """What the demo understands of a chat completion; it passes over the rest, as it does in a turn."""
+    """The fields of a chat completion that the demo uses; it ignores the others, as in a turn."""
 
     messages: Annotated[list[Raw], Meta(min_length=1)]
     tools: list[Raw] | None = None
@@ -61,7 +62,7 @@ _decode = msgspec.json.Decoder(_Request).decode
 async def completed(
     infer: Infer, request: RelayedRequest, response_model: str
 ) -> AsyncGenerator[RelayedAnswer]:
-    """The answer to a chat completion. Raises Invalid for a body that is not a request for one."""
+    """Responds to a chat completion. Raises Invalid for a body that is not a valid request."""
     try:
         asked = _decode(request.body)
     except msgspec.ValidationError as error:
@@ -69,7 +70,7 @@ async def completed(
     digest = hashlib.sha256(request.body).hexdigest()[:24]
     head = {"id": f"chatcmpl-{digest}", "created": int(time.time()), "model": response_model}
     async with aclosing(infer(_inference(request.model, asked))) as events:
-        # What cannot be answered is refused here, while there is no status yet.
+        # Invalid requests are refused here, before a status has been sent.
         await anext(events)
         if asked.stream:
             with_usage = asked.stream_options is not None and bool(asked.stream_options.include_usage)
@@ -126,7 +127,7 @@ async def _chunks(
 
 
 async def _whole(head: dict[str, Any], events: AsyncGenerator[InferenceEvent]) -> bytes:
-    """The demo makes one call at most."""
+    """Returns the whole response. The demo makes at most one call."""
     *pieces, finished = [event async for event in events]
     assert isinstance(finished, Finished)
     calls = [piece for piece in pieces if isinstance(piece, ToolCallChunk)]

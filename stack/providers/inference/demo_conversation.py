@@ -1,4 +1,5 @@
-"""What the demo model reads out of chat messages: the question, documents, statements and tool results."""
+"""Extracts from chat messages what the demo model uses: the question, documents, statements and tool
+results."""
 
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ _NAMES = ("title", "name", "source", "filename", "id", "document_id")
 
 
 class Source(Struct, frozen=True):
-    """A text that answers may come from. `kind` is document, instructions or user; a document is cited by its
-    `number` and has a `name`."""
+    """A text from which answers may be quoted. `kind` is document, instructions or user; a document is cited
+    by its `number` and has a `name`."""
 
     kind: str
     text: str
@@ -27,8 +28,8 @@ class Source(Struct, frozen=True):
 
 
 class Conversation(Struct, frozen=True):
-    """`question` is the last user message without its documents; `results` are what tools answered since, as
-    (tool name, text). `words` counts everything."""
+    """`question` is the last user message without its documents; `results` are the later results of tools, as
+    (tool name, text). `words` counts all words."""
 
     question: str
     sources: list[Source]
@@ -48,7 +49,7 @@ _decode = msgspec.json.Decoder(_Message).decode
 
 
 def read_conversation(request: InferenceRequest) -> Conversation:
-    """Raises Invalid for a value that is not a chat message."""
+    """Parses the messages. Raises Invalid for a value that is not a chat message."""
     try:
         decoded = [_decode(message) for message in request.each_message()]
     except msgspec.DecodeError as error:
@@ -83,18 +84,18 @@ def _text(content: Any) -> str:
 
 
 def _take_documents(text: str, documents: dict[str, tuple[str, str]]) -> str:
-    """Collects the document blocks of `text` (text -> index, name) and returns what is around them."""
+    """Collects the document blocks of `text` (text -> index, name) and returns the text around them."""
     for match in _DOCUMENT.finditer(text):
         attributes = {m[1].lower(): m[2] or m[3] or m[4] or "" for m in _ATTRIBUTE.finditer(match[1])}
         name = next((attributes[key] for key in _NAMES if attributes.get(key)), "")
         if match[2].strip():
-            # The same document given again in a later turn is one document.
+            # A document that is given again in a later turn is the same document.
             documents.setdefault(match[2].strip(), (attributes.get("index", ""), name))
     return _DOCUMENT.sub(" ", text).strip()
 
 
 def _numbered(documents: dict[str, tuple[str, str]]) -> list[Source]:
-    """Numbers documents as their blocks do, or through, where turns have each begun with 1."""
+    """Numbers the documents as their blocks do, or consecutively if several turns have started with 1."""
     said = [int(index) if index.isdecimal() else 0 for index, _ in documents.values()]
     numbers = said if all(said) and len(set(said)) == len(said) else range(1, len(said) + 1)
     return [
@@ -104,7 +105,7 @@ def _numbered(documents: dict[str, tuple[str, str]]) -> list[Source]:
 
 
 def _calls(tool_calls: Any) -> dict[str, str]:
-    """The names of called tools by the ids of the calls."""
+    """Maps the ids of calls to the names of the called tools."""
     calls = (
         [call for call in tool_calls or () if isinstance(call, dict)] if isinstance(tool_calls, list) else []
     )

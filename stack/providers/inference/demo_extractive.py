@@ -1,8 +1,9 @@
-"""`demo/extractive`: a model without weights, embedded, that answers from what it was given.
+"""`demo/extractive`: an embedded model without weights that quotes from its input.
 
-It quotes the sentences that fit the question best, by lexical retrieval, and names their documents; calls tools
-by their words; fills JSON schemas; says so when it finds nothing. It makes nothing up and understands nothing:
-it is there so that everything else can be tried without a model. The same request has the same answer.
+It quotes the sentences that match the question best, by lexical retrieval, and names their documents; it
+calls tools according to their words; it fills JSON schemas; it reports if it finds nothing. It generates
+nothing and understands nothing: it allows trying everything else without a model. The same request always has
+the same answer.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ class DemoExtractive:
     async def infer(
         self, request: InferenceRequest, *, headers: Mapping[str, str]
     ) -> AsyncGenerator[InferenceEvent]:
-        """Streams an answer word by word. Its tokens are words. Raises Invalid for what is no chat request."""
+        """Streams an answer word by word; words count as tokens. Raises Invalid for an invalid chat
+        request."""
         # In a thread: indexing 200,000 characters takes about 0.2 s.
         words, planned, digest = await asyncio.to_thread(_plan, request)
         yield Opened()
@@ -91,15 +93,15 @@ class DemoExtractive:
     def relay(
         self, request: RelayedRequest, *, headers: Mapping[str, str]
     ) -> AbstractAsyncContextManager[RelayedAnswer]:
-        """An answer in the OpenAI form. Raises Invalid for what is no chat completion."""
+        """Returns an answer in OpenAI's format. Raises Invalid for an invalid chat completion."""
         return completed(lambda asked: self.infer(asked, headers=headers), request, RESPONSE_MODEL)
 
     async def aclose(self) -> None:
-        """Holds nothing."""
+        """Has no effect: there are no resources to release."""
 
 
 def _plan(request: InferenceRequest) -> tuple[int, str | Call, str]:
-    """How many words were read, the text or call to send, and what the request is known by."""
+    """Returns the number of words read, the text or call to send, and a digest of the request."""
     conversation = read_conversation(request)
     schema = None if request.response_format is None else _schema(request.response_format)
     planned: str | Call | None = None
@@ -112,7 +114,7 @@ def _plan(request: InferenceRequest) -> tuple[int, str | Call, str]:
 
 
 def _schema(response_format: Raw) -> Any:
-    """The JSON schema that is asked for, `{}` for any JSON object, None for text."""
+    """Returns the requested JSON schema, `{}` for any JSON object, None for text."""
     said = msgspec.json.decode(response_format)
     kind = said.get("type") if isinstance(said, dict) else None
     if kind == "json_schema":
@@ -129,7 +131,7 @@ def _json(schema: Any, conversation: Conversation) -> str:
     passages = retrieve(conversation.question, conversation.sources)
     found = " ".join(passage.text for passage in passages) or " ".join(t for _, t in conversation.results)
     if not found:
-        # Asked to extract without naming what: the documents themselves are what to fill from.
+        # A request to extract without naming a source: the values are taken from the documents themselves.
         found = "\n".join(source.text for source in conversation.sources if source.kind == "document")
     text = f"{found}\n{conversation.question}".strip()
     value = Filler(schema, text[:20_000], found[:400] or conversation.question[:400]).fill()
@@ -155,7 +157,7 @@ def _answer(conversation: Conversation) -> str:
 
 
 def _quoted(passages: list[Passage]) -> str:
-    """The passages as an answer, each with where it is from."""
+    """Returns the passages as an answer, each with its source."""
     kind = passages[0].source.kind
     if kind != "document":
         start = "You said: " if kind == "user" else "My instructions say: "
@@ -171,6 +173,6 @@ def _bounded(text: str, most: int) -> str:
 
 
 def _stopped(text: str, stop: list[str]) -> str:
-    """`text` up to the first stop sequence."""
+    """Returns `text` up to the first stop sequence."""
     ends = [text.find(sequence) for sequence in stop if sequence and sequence in text]
     return text[: min(ends)] if ends else text

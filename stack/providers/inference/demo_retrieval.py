@@ -16,8 +16,8 @@ from stack.providers.inference.demo_conversation import Source
 MAX_PASSAGE_CHARACTERS = 400
 MAX_PASSAGES = 3
 MIN_COVERAGE = 0.34
-"""The share of the question's words that a passage must have: with less, "capital" alone would answer for
-"the capital of France" from a text on capital expenditure."""
+"""The minimum share of the question's words in a passage: with less, "capital" alone would match a text on
+capital expenditure for the question about "the capital of France"."""
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)?")
 _SENTENCE_END = re.compile(r"(?<=[.!?。])[\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9ÄÖÜ])")
 _STOP_WORDS_TEXT = """
@@ -48,14 +48,15 @@ def _stemmer() -> Any:
 
 
 def terms(text: str) -> list[str]:
-    """The stemmed words of `text` without the ones that say nothing. Words of code (get_weather) come apart."""
+    """Returns the stemmed words of `text` without stop words. Words of code (get_weather) are split."""
     words = [word.lower() for word in _WORD.findall(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text))]
     stems: list[str] = _stemmer().stemWords([word for word in words if word not in _STOP_WORDS])
     return stems
 
 
 def split_passages(sources: Sequence[Source]) -> list[Passage]:
-    """The sentences of all sources. Questions of the user are left out: they answer nothing."""
+    """Returns the sentences of all sources. Questions of the user are left out, because they answer
+    nothing."""
     passages: list[Passage] = []
     for source in sources:
         heading = ""
@@ -82,7 +83,7 @@ def _cut(sentence: str) -> list[str]:
 
 
 class _Index:
-    """The passages of some sources with their BM25 index. Building 100 passages takes about 10 ms."""
+    """The passages of some sources with their BM25 index. Indexing 100 passages takes about 10 ms."""
 
     def __init__(self, sources: Sequence[Source]) -> None:
         import bm25s  # type: ignore[import-untyped]
@@ -94,7 +95,8 @@ class _Index:
             self._bm25.index(self.terms, show_progress=False)
 
     def ranked(self, query: list[str]) -> list[tuple[float, Passage]]:
-        """Passages that hold enough of the query, best first; equal ones in their own order."""
+        """Returns the passages with enough words of the query, best first; equal ones in their original
+        order."""
         known = [term for term in query if any(self.terms) and term in self._bm25.vocab_dict]
         if not known:
             return []
@@ -114,8 +116,8 @@ _indexes: LRUCache[tuple[Source, ...], _Index] = LRUCache(8)
 
 
 def retrieve(question: str, sources: Sequence[Source]) -> list[Passage]:
-    """The passages that answer `question`, in reading order: documents before what the user said before
-    instructions. Empty when nothing fits. Runs for long over large sources: call it in a thread."""
+    """Returns the passages that answer `question`, in reading order: documents, then statements of the user,
+    then instructions. Empty if none match. Takes long for large sources: call it in a thread."""
     query = terms(question)
     if not query or not sources:
         return []

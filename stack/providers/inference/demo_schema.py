@@ -1,7 +1,7 @@
-"""JSON that fits a schema, filled with values from a text. Deterministic.
+"""Generates JSON that matches a schema, with values from a text. Deterministic.
 
-Each value is the first of its candidates that the schema accepts: what the text says for the property's name, what
-the text holds of that kind, the default, and last a value built from the schema's own bounds.
+Each value is the first candidate that the schema accepts: the text's value for the property's name, other
+values of that kind in the text, the default, and finally a value built from the schema's own bounds.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ _A_PLACE = re.compile(r"city|place|location|country|town|address|destination|whe
 _WHOLE_TEXT = re.compile(r"query|question|text|prompt|message|input|search|content|answer|summary")
 
 Candidate = tuple[Any, tuple[int, int]]
-"""A value, and the part of the text that it is from."""
+"""A value, and the part of the text from which it was taken."""
 _NOWHERE = (0, 0)
 
 
 class Filler:
-    """Fills one schema. `text` is searched for values; `answer` is used for free text. A part of the text that gave
-    one property its value is not used for another."""
+    """Fills one schema. `text` is searched for values; `answer` is used for free text. A part of the text
+    that was used for one property is not used for another."""
 
     def __init__(self, root: Any, text: str, answer: str) -> None:
         self._root = root
@@ -56,11 +56,11 @@ class Filler:
         self._values = 0
 
     def fill(self) -> Any:
-        """A value that fits the schema. Raises Invalid if it is not a JSON schema."""
+        """Returns a value that matches the schema. Raises Invalid if it is not a JSON schema."""
         return self.found(self._root, "")[0]
 
     def found(self, schema: Any, name: str) -> tuple[Any, bool]:
-        """A value for the property `name`, and whether the text or a default gave it."""
+        """Returns a value for the property `name`, and whether it is from the text or a default."""
         try:
             return self._value(schema, name, 0)
         except (TypeError, ValueError, AttributeError, KeyError, OverflowError) as error:
@@ -81,7 +81,7 @@ class Filler:
         return _from_bounds(schema, kind, self._answer or self._text), False
 
     def _candidates(self, schema: dict[str, Any], kind: str, name: str) -> Iterator[Candidate]:
-        """Values that the text or the schema gives for a property, the best first."""
+        """Yields values for a property from the text or the schema, best first."""
         spoken = _spoken(name)
         if "const" in schema:
             yield schema["const"], _NOWHERE
@@ -128,7 +128,7 @@ class Filler:
         yield from sorted(names, key=lambda one: one in places)
 
     def _found(self, pattern: str, flags: int = re.IGNORECASE) -> list[Candidate]:
-        """The first groups of the matches, in parts of the text that no property has used yet."""
+        """Returns the first groups of the matches in unused parts of the text."""
         spans = ((match[1], match.span(1)) for match in re.finditer(pattern, self._text, flags))
         return [(text, (a, b)) for text, (a, b) in spans if not any(c < b and a < d for c, d in self._used)]
 
@@ -139,7 +139,7 @@ class Filler:
         return re.search(rf"(?<!\w){spoken}(?!\w)", self._text, re.IGNORECASE) is not None
 
     def _resolved(self, schema: Any, depth: int) -> dict[str, Any]:
-        """The schema with local references followed and one branch of alternatives chosen."""
+        """Returns the schema with local references resolved and one branch of alternatives chosen."""
         for _ in range(MAX_DEPTH):
             if not isinstance(schema, dict):
                 return {}
@@ -150,7 +150,7 @@ class Filler:
             elif schema.get("allOf"):
                 schema = _merged([rest, *(self._resolved(part, depth) for part in schema["allOf"])])
             elif branches := schema.get("anyOf") or schema.get("oneOf"):
-                # Deep in the value, null is the branch that ends a recursion.
+                # Deeply nested, null is the branch that ends a recursion.
                 wants_null = depth > MAX_DEPTH // 2
                 parts = [self._resolved(part, depth) for part in branches]
                 chosen = min(parts, key=lambda part: (_kind(part) == "null") is not wants_null)
@@ -197,7 +197,7 @@ class Filler:
         return values, found
 
     def _listed(self, items: dict[str, Any], kind: str, name: str) -> Iterable[Any]:
-        """The values of the text that could be elements of an array."""
+        """Returns the values of the text that could be elements of an array."""
         said = re.search(rf"\b{_spoken(name)}\b\s*(?:is|are|=|:)\s*([^.\n?!]+)", self._text, re.IGNORECASE)
         if name and said and kind == "string" and not items.get("enum"):
             return [part.strip() for part in re.split(r"\s*(?:,|;|\band\b)\s*", said[1]) if part.strip()]
@@ -227,7 +227,8 @@ def _merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _from_bounds(schema: dict[str, Any], kind: str, text: str) -> Any:
-    """A value that only the keywords of the schema decide, for a property that the text does not mention."""
+    """Returns a value determined only by the schema's keywords, for a property that the text does not
+    mention."""
     if schema.get("enum"):
         return schema["enum"][0]
     if kind in ("integer", "number"):
@@ -241,7 +242,7 @@ def _from_bounds(schema: dict[str, Any], kind: str, text: str) -> Any:
 
 
 def _nearest_number(schema: dict[str, Any], whole: bool) -> int | float:
-    """The number nearest to 0 that the bounds allow."""
+    """Returns the number nearest to 0 within the bounds."""
     step = schema.get("multipleOf") or (1 if whole else 0)
     margin = step or 1e-6
     least = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf) + margin)
@@ -253,7 +254,7 @@ def _nearest_number(schema: dict[str, Any], whole: bool) -> int | float:
 
 
 def _varied(value: Any, number: int) -> Any:
-    """Another value than `value`, for arrays whose elements must differ."""
+    """Returns a value different from `value`, for arrays whose elements must differ."""
     if isinstance(value, bool):
         return not value
     if isinstance(value, int | float):
@@ -266,6 +267,7 @@ def _words(name: str) -> list[str]:
 
 
 def _spoken(name: str) -> str:
-    """A property's name as an expression for how it is spoken: max_days matches max days, maxDays and max day."""
+    """Returns a pattern for the spoken form of a property's name: max_days matches max days, maxDays and max
+    day."""
     spoken = "[ _-]?".join(map(re.escape, _words(name)))
     return f"{spoken[:-1]}s?" if spoken.endswith("s") and len(spoken) > 3 else spoken

@@ -1,4 +1,4 @@
-"""Which tool the demo model calls, and with which arguments: by the words of its name and description."""
+"""Chooses the tool that the demo model calls, and its arguments, by the words of its name and description."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from stack.providers.inference.demo_schema import EXPRESSION, EXPRESSION_WORDS, 
 
 NAME_WEIGHT = 2.0
 CALL_SCORE = 3.0
-"""A tool is called of its own accord with a word of its name and another of its description, with all words of
-its name, or for a calculation if it takes one; and only if the text gives what it requires."""
+"""Minimum score of a call that was not requested explicitly: one word of the tool's name and another of its
+description, or all words of its name, or a calculation for a tool that accepts one; the required arguments
+must be in the text."""
 
 
 class _Function(Struct):
@@ -36,7 +37,8 @@ _decode = msgspec.json.Decoder(_Tool).decode
 
 
 def choose_call(tools: list[Raw], choice: str | None, question: str) -> Call | None:
-    """The call that `question` asks for, or None. `choice` is auto, required, none or a tool's name."""
+    """Returns the call that `question` asks for, or None. `choice` is auto, required, none or a tool's
+    name."""
     if not tools or choice == "none":
         return None
     try:

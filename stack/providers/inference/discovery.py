@@ -1,6 +1,7 @@
 """Finds model servers on the usual loopback ports.
 
-Asks with the standard library, in threads: a machine without a model server must not pay for importing the HTTP client.
+Uses the standard library in threads: a machine without a model server must not pay for importing the HTTP
+client.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ USUAL_PORTS = (
 async def discover(
     taken: Iterable[InferenceSettings], ports: Iterable[UsualPort] = USUAL_PORTS
 ) -> list[InferenceSettings]:
-    """Settings for the servers that answer, but for those whose id or loopback port is among `taken`."""
+    """Returns settings for the servers that respond, except those whose id or loopback port is in `taken`."""
     settings = list(taken)
     ids = {one.id for one in settings}
     addresses = {_loopback_port(one.base_url) for one in settings}
@@ -56,7 +57,7 @@ def _loopback_port(base_url: str) -> int | None:
 
 
 def _answers(port: int) -> bool:
-    """Whether an OpenAI-compatible server that needs no key answers on the port."""
+    """Returns whether an OpenAI-compatible server without a key responds on the port."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PROBE_TIMEOUT_S)
     try:
         connection.request("GET", "/v1/models", headers={"accept": "application/json"})
@@ -68,5 +69,5 @@ def _answers(port: int) -> bool:
         return False
     finally:
         connection.close()
-    # An own server lists its models too; taking it for a provider would send its turns round in circles.
+    # Another server of this project lists models too; using it as a provider could send turns in a circle.
     return is_model_server(body)

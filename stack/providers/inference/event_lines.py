@@ -1,4 +1,4 @@
-"""The lines of an event stream, from bytes that are cut anywhere. No I/O.
+"""Splits an event stream into lines, from bytes that are cut anywhere. No I/O.
 
 Lines end in LF, CRLF or CR, also mixed within one stream (WHATWG HTML, "Server-sent events").
 """
@@ -15,8 +15,8 @@ class LineTooLong(ValueError):
 
 
 class EventLines:
-    """Bytes are fed in, complete lines come out, each with its end. A byte order mark at the start is left out.
-    `continued` says that the bytes fed last began with a LF that belongs to the CR before them."""
+    """Accepts bytes and returns complete lines, each with its end. A byte order mark at the start is removed.
+    `continued` is true if the latest bytes began with a LF that belongs to the previous CR."""
 
     def __init__(self) -> None:
         self.continued = False
@@ -25,8 +25,8 @@ class EventLines:
         self._begun = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The lines that `data` completed. A CR at the end of `data` ends its line at once; a LF that follows it
-        belongs to it and is left out. Raises LineTooLong."""
+        """Returns the lines that `data` completes. A CR at the end of `data` ends its line at once; a LF that
+        follows it is discarded. Raises LineTooLong."""
         self.continued = False
         if self._after_cr and data:
             self._after_cr = False
@@ -34,7 +34,7 @@ class EventLines:
                 self.continued = True
                 data = data[1:]
         if b"\n" not in data and b"\r" not in data:
-            # Grown in place: a long line comes in hundreds of pieces.
+            # Extended in place: a long line arrives in hundreds of parts.
             self._rest += data
             self._check()
             return []
@@ -53,7 +53,7 @@ class EventLines:
         return lines
 
     def end(self) -> bytes:
-        """The last line, where it has no end."""
+        """Returns the last line, if it has no end."""
         rest = bytes(self._rest)
         self._rest.clear()
         return rest if self._begun else rest.removeprefix(_BOM)
@@ -64,8 +64,8 @@ class EventLines:
 
 
 def field_of(line: bytes) -> tuple[bytes, bytes]:
-    """Name and value of a line, both without surrounding whitespace. A comment has the name `:`; a line without
-    a colon is a name alone."""
+    """Returns name and value of a line, both without surrounding white space. A comment has the name `:`; a
+    line without a colon has a name only."""
     if line.startswith(b"data:"):
         return b"data", line[5:].strip()
     name, colon, value = line.partition(b":")
@@ -77,5 +77,5 @@ FIELDS = frozenset((b"data", b"event", b"id", b"retry", b":"))
 
 
 def is_done(payload: bytes) -> bool:
-    """Whether an event's data is the mark after the last event of an answer."""
+    """Returns whether an event's data is the mark after the last event of an answer."""
     return len(payload) < 12 and payload.strip(b"\"' ").upper() == b"[DONE]"

@@ -1,4 +1,4 @@
-"""JSON as model servers write it, and values out of it whose type may differ from what the API says."""
+"""Parses JSON as model servers write it, and values whose type may differ from the API's."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _SHORT = re.compile(
 
 
 class NotJSON(ValueError):
-    """The text is not JSON, not even leniently."""
+    """The text is not JSON, even with the tolerated deviations."""
 
 
 def decode(payload: bytes) -> Any:
-    """The value of a JSON text. Also takes NaN, infinities, control characters in strings, halves of surrogate
-    pairs and bytes that are not UTF-8; `Characters` joins what is left of those. Raises NotJSON."""
+    """Parses a JSON text. Also accepts NaN, infinities, control characters in strings, halves of surrogate
+    pairs and bytes that are not UTF-8; `Characters` joins the latter. Raises NotJSON."""
     try:
         return msgspec.json.decode(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -35,8 +35,8 @@ def decode(payload: bytes) -> Any:
 
 
 class Characters:
-    """Text that comes in pieces, cut anywhere: also between the halves of a surrogate pair, or between the bytes
-    of a character. A half that stays alone becomes U+FFFD."""
+    """Joins text that arrives in parts, cut anywhere: also between the halves of a surrogate pair, or between
+    the bytes of a character. An unpaired half becomes U+FFFD."""
 
     __slots__ = ("_held",)
 
@@ -44,7 +44,7 @@ class Characters:
         self._held = ""
 
     def feed(self, text: str) -> str:
-        """The text as far as it is complete."""
+        """Adds a part and returns the text that is complete."""
         if not self._held and (text.isascii() or _is_clean(text)):
             return text
         text = _paired(self._held + text)
@@ -53,13 +53,13 @@ class Characters:
         return _whole(text[: cut.start()] if cut else text)
 
     def end(self) -> str:
-        """What was held back for its other half."""
+        """Returns the text that was held back because it was incomplete."""
         held, self._held = self._held, ""
         return _whole(held)
 
 
 def clean(text: str) -> str:
-    """A complete text without halves of characters."""
+    """Returns a complete text without halves of characters."""
     return text if text.isascii() or _is_clean(text) else _whole(_paired(text))
 
 
@@ -76,12 +76,14 @@ def _paired(text: str) -> str:
 
 
 def _whole(text: str) -> str:
-    """Bytes that were not UTF-8 stand in the text as U+DC80 to U+DCFF: together they may be characters."""
+    """Decodes bytes that were not UTF-8, represented as U+DC80 to U+DCFF: together they may form
+    characters."""
     return _LONE.sub("\ufffd", text).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def text_in(value: Any) -> str:
-    """The text of a string, of a number, or of a list of parts, of which those that are not text are left out."""
+    """Returns the text of a string, of a number, or of a list of parts; parts that are not text are left
+    out."""
     if isinstance(value, str):
         return value
     if isinstance(value, list):
@@ -97,7 +99,7 @@ def text_in(value: Any) -> str:
 
 
 def reasoning_in(value: Any) -> str:
-    """As `text_in`, of the parts that are the model's reasoning."""
+    """Like `text_in`, for the parts that are the model's reasoning."""
     if isinstance(value, list):
         return "".join(map(reasoning_in, value))
     if not isinstance(value, dict):
@@ -112,7 +114,7 @@ def reasoning_in(value: Any) -> str:
 
 
 def any_text(value: Any) -> str:
-    """All text in a value, whatever the parts say that they are."""
+    """Returns all text in a value, whatever the types of its parts are."""
     if isinstance(value, list):
         return "".join(map(any_text, value))
     if isinstance(value, dict):
@@ -128,7 +130,7 @@ def _number_text(value: Any) -> str:
 
 
 def name_in(value: Any) -> str:
-    """An id or a name: a string, or a number as text; empty for anything else."""
+    """Returns an id or a name: a string, or a number as text; empty for anything else."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, float) and value.is_integer():
@@ -137,7 +139,7 @@ def name_in(value: Any) -> str:
 
 
 def count_in(value: Any) -> int | None:
-    """A whole number from 0 to 2^53, also as a float or as text; None for anything else."""
+    """Returns an integer from 0 to 2^53, also from a float or a text; None for anything else."""
     if isinstance(value, str) and len(value) <= 20:
         try:
             value = float(value) if "." in value or "e" in value.lower() else int(value)

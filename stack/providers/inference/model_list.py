@@ -1,4 +1,4 @@
-"""The answer to `GET /models`, in any of the forms in use."""
+"""Parses the response to `GET /models`, in all common formats."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from msgspec import Struct
 from stack.providers.inference.lenient_json import NotJSON, count_in, decode, name_in
 
 _MILLISECONDS = 10**11
-"""Times from here on are in milliseconds: in seconds this is the year 5138."""
+"""Larger times are in milliseconds: in seconds this is the year 5138."""
 
 
 class ListedModel(Struct, frozen=True):
-    """One model. `created` is in seconds since 1970, 0 where it is unknown. `is_own` says that it was listed by a
-    server of this project's kind."""
+    """One model. `created` is in seconds since 1970, 0 if unknown. `is_own` is true if it was listed by
+    another server of this project."""
 
     id: str
     created: int = 0
@@ -24,8 +24,8 @@ class ListedModel(Struct, frozen=True):
 
 
 def listed_models(body: bytes) -> list[ListedModel] | None:
-    """The models of a list: `{"data": [...]}`, `{"models": [...]}` or a bare array. Entries without an id are left
-    out, and so is an id that comes again. None for what is not a list of models."""
+    """Parses a list of models: `{"data": [...]}`, `{"models": [...]}` or a bare array. Entries without an id
+    and duplicate ids are left out. Returns None if it is not a list of models."""
     try:
         value = decode(body.removeprefix(b"\xef\xbb\xbf"))
     except NotJSON:
@@ -49,8 +49,8 @@ def listed_models(body: bytes) -> list[ListedModel] | None:
 
 
 def is_model_server(body: bytes) -> bool:
-    """Whether a list is surely that of a model server, and not of one of this project's own kind: it names models,
-    or says that it is a list and has none yet."""
+    """Returns whether a list is certainly from a model server, and not from another server of this project:
+    it contains models, or is explicitly a list that is still empty."""
     listed = listed_models(body)
     if listed:
         return not any(model.is_own for model in listed)

@@ -1,6 +1,6 @@
-"""What an OpenAI answer says about itself while it passes: names, finish reasons, tokens. No I/O.
+"""Records metadata of an OpenAI response while it is passed through: names, finish reasons, tokens. No I/O.
 
-Nothing here refuses anything: what is not understood is not noted, and passes all the same.
+Nothing is refused here: data that is not understood is not recorded, and still passed through.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from stack.providers.inference.port import ToolCallChunk
 from stack.providers.inference.tool_calls import ToolCalls, TooManyCalls
 
 MAX_KEPT_CHARACTERS = 256 * 1024
-"""Of an answer's text, where it is kept at all."""
+"""Maximum length of an answer's recorded text, in characters, if it is recorded at all."""
 MAX_CHOICES = 128
-"""Of which something is noted."""
+"""Maximum number of choices that are recorded."""
 
 
 class _Message:
-    """The message of one choice, as far as it is kept."""
+    """The recorded message of one choice."""
 
     def __init__(self) -> None:
         self.content: list[str] = []
@@ -60,8 +60,8 @@ class _Message:
 
 
 class Noted:
-    """What an answer has said so far. `chunks` counts those that came, `error` is the type of a failure in them,
-    `remark` are words that came in place of one."""
+    """The metadata of a response so far. `chunks` counts its chunks, `error` is the type of a failure in
+    them, `remark` is text that was sent instead of a failure."""
 
     def __init__(self, keep_messages: bool = False) -> None:
         self.chunks = 0
@@ -83,8 +83,8 @@ class Noted:
         return self._tokens.output
 
     def note(self, payload: bytes) -> bool | None:
-        """Reads one chunk, or a whole answer. True for a chunk that has tokens and no choice, None for what is not
-        JSON."""
+        """Records one chunk, or a whole response. Returns True for a chunk with tokens and without choices,
+        None for data that is not JSON."""
         if self._room <= 0 and self.model and plain_chunk(payload) is not None:
             self.chunks += 1
             return False
@@ -95,7 +95,7 @@ class Noted:
         return self.note_value(value) if isinstance(value, dict) else False
 
     def note_value(self, chunk: dict[str, Any]) -> bool:
-        """As `note`, of a chunk that is decoded already."""
+        """Like `note`, for a chunk that has been decoded."""
         self.chunks += 1
         if (error := error_in(chunk)) is not None:
             self.error = _kind_of(error)
@@ -109,7 +109,7 @@ class Noted:
         return self._tokens.note(chunk) and not chunk.get("choices")
 
     def said(self) -> list[tuple[dict[str, Any], str]]:
-        """The message of each choice with its finish reason, where messages are kept."""
+        """Returns the message of each choice with its finish reason, if messages are recorded."""
         return [
             (message.shown(), self.finish_reasons.get(index, ""))
             for index, message in sorted(self._messages.items())

@@ -1,5 +1,5 @@
-"""What one object of a chat completion says: a chunk of a stream, or a whole completion. Nothing is refused here:
-what has another type than the API's is read as far as it makes sense, and otherwise is as if it were absent."""
+"""Reads one object of a chat completion: a chunk of a stream, or a whole completion. Nothing is refused here:
+values of unexpected types are interpreted where this makes sense, and otherwise treated as absent."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class _PlainChoice(Struct):
 
 
 class PlainChunk(Struct):
-    """A chunk that adds text and says nothing else: nearly every chunk of nearly every answer. It is decoded at a
-    third of the cost of any other, which is read from the decoded object; see `plain_chunk`."""
+    """A chunk that only adds text, like nearly every chunk. Decoding it takes a third of the time of others,
+    which are read from the decoded object; see `plain_chunk`."""
 
     choices: tuple[_PlainChoice]
     id: str
@@ -51,7 +51,7 @@ _plain = msgspec.json.Decoder(PlainChunk).decode
 
 
 def plain_chunk(payload: bytes) -> PlainChunk | None:
-    """The chunk where it is one that adds text and says nothing else, else None."""
+    """Returns the chunk if it only adds text, otherwise None."""
     try:
         return _plain(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -73,8 +73,8 @@ _GOOD: dict[str, FinishReason] = {
         "length",
     ),
 }  # fmt: skip
-"""The finish reasons of answers that can be used, as servers word them. Any other is a failure: who does not know
-what `insufficient_system_resource` means must not take half an answer for a whole one."""
+"""The finish reasons of usable answers, in the words of different servers. All others are failures: an
+unknown reason such as `insufficient_system_resource` may mean that the answer is incomplete."""
 
 _INPUT = ("prompt_tokens", "input_tokens", "prompt_eval_count", "promptTokenCount", "prompt_token_count")
 _OUTPUT = (
@@ -85,13 +85,13 @@ _SUCCESSES = (None, 0, "0", 200, "200", "")
 
 
 def finish_of(reason: str) -> FinishReason | None:
-    """What a finish reason means; None for one that is not known to be good."""
+    """Returns the meaning of a finish reason; None if it is not known to be good."""
     return _GOOD.get(reason.strip().lower().replace("-", "_"))
 
 
 class Tokens:
-    """The tokens that an answer says it took. Counts that are repeated are cumulative: the highest is kept, so that
-    a null, a part or a zero that comes later takes nothing back."""
+    """The token counts of an answer. Repeated counts are cumulative: the highest is kept, so that a later
+    null, part or zero has no effect."""
 
     __slots__ = ("input", "output")
 
@@ -134,7 +134,7 @@ def _more(known: int | None, said: int | None) -> int | None:
 
 
 def choices_of(chunk: dict[str, Any]) -> list[dict[str, Any]]:
-    """The choices that are objects."""
+    """Returns the choices that are objects."""
     choices = chunk.get("choices")
     if isinstance(choices, dict):
         return [choices]
@@ -142,13 +142,13 @@ def choices_of(chunk: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def index_of(choice: dict[str, Any]) -> int:
-    """The choice's number; 0 where it has none."""
+    """Returns the choice's index; 0 if missing."""
     return count_in(choice.get("index")) or 0
 
 
 def delta_of(choice: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    """What a choice adds to the answer, and whether it came as a `message` (a whole answer, or one that stands
-    where a delta belongs)."""
+    """Returns what a choice adds to the answer, and whether it was a `message` (a whole answer, or one in the
+    place of a delta)."""
     for key in ("delta", "message"):
         if isinstance(said := choice.get(key), dict) and said:
             return said, key == "message"
@@ -158,7 +158,7 @@ def delta_of(choice: dict[str, Any]) -> tuple[dict[str, Any], bool]:
 
 
 def reason_of(choice: dict[str, Any]) -> str:
-    """The finish reason, empty where there is none yet."""
+    """Returns the finish reason, empty if there is none yet."""
     reason = choice.get("finish_reason")
     if reason is None or reason is False:
         return ""
@@ -166,7 +166,7 @@ def reason_of(choice: dict[str, Any]) -> str:
 
 
 def error_in(chunk: dict[str, Any]) -> Any:
-    """The error that an object reports, in any of the forms in use; None where it reports none."""
+    """Returns the error that an object reports, in any common format; None if it reports none."""
     for one in (chunk, *choices_of(chunk)):
         if _says(error := one.get("error")):
             return one if isinstance(error, str | bool) else error
@@ -181,14 +181,15 @@ def error_in(chunk: dict[str, Any]) -> Any:
 
 
 def remark_in(chunk: dict[str, Any]) -> bool:
-    """Whether an object holds words and nothing of an answer: an error, unless the answer goes on to its end."""
+    """Returns whether an object contains text but no part of an answer: an error, unless the answer continues
+    to its end."""
     if choices_of(chunk) or any(key in chunk for key in _USAGES):
         return False
     return any(isinstance(said := chunk.get(key), str | list) and said for key in SAID)
 
 
 def status_in(chunk: dict[str, Any], error: Any) -> int | None:
-    """The HTTP status that an error names, in any of the places in use."""
+    """Returns the HTTP status that an error contains, in any common place."""
     for one in (error, chunk):
         if isinstance(one, dict):
             for key in ("status", "status_code", "code", "http_status"):
@@ -199,5 +200,5 @@ def status_in(chunk: dict[str, Any], error: Any) -> int | None:
 
 
 def _says(error: Any) -> bool:
-    """Whether a value reports an error: some servers send an empty one with each success."""
+    """Returns whether a value reports an error: some servers send an empty one with each success."""
     return any(map(_says, error.values())) if isinstance(error, dict) else bool(error)

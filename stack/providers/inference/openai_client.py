@@ -1,6 +1,6 @@
-"""One OpenAI-compatible server as a connection: requests go out through `httpx2`, raw responses come back.
+"""The connection to one OpenAI-compatible server: sends requests through `httpx2`, returns raw responses.
 
-The HTTP client is imported on first use (0.3 s), in a thread, or before by `warm_up()`.
+The HTTP client is imported on first use (0.3 s), in a thread, or earlier by `warm_up()`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_ERROR_BYTES = 64 * 1024
 
 
 class Refused(Exception):
-    """The server answered with something else than success. `body` holds at most 64 KiB."""
+    """The server responded with an error status. `body` holds at most 64 KiB."""
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         super().__init__(f"status {status}")
@@ -36,7 +36,8 @@ class Refused(Exception):
 
 
 def _load() -> None:
-    """Imports what a client needs. The HTTP client would log each request with its URL at INFO."""
+    """Imports what a client needs, and stops the HTTP client from logging each request with its URL at
+    INFO."""
     for module in ("httpx2", "stack.providers.inference.plain_http"):
         importlib.import_module(module)
     logger = logging.getLogger("httpx2")
@@ -50,13 +51,13 @@ _loaded = threading.Event()
 
 
 async def warm_up() -> None:
-    """Imports the HTTP client in a thread, so that the first turn need not wait for it."""
+    """Imports the HTTP client in a thread, so that the first turn does not have to wait for it."""
     if not _loaded.is_set():
         await asyncio.to_thread(_load)
 
 
 class OpenAIClient:
-    """The connection and what its failures mean. Make it anywhere; use it in one event loop."""
+    """The connection and the interpretation of its failures. Create it anywhere; use it in one event loop."""
 
     def __init__(self, settings: InferenceSettings) -> None:
         self.settings = settings
@@ -67,20 +68,21 @@ class OpenAIClient:
         self._urls: dict[str, httpx2.URL] = {}
 
     async def get(self, path: str) -> httpx2.Response:
-        """The response with its body unread; close it. Raises Refused and what `broken` understands."""
+        """Returns the response with its body unread; close it. Raises Refused and the errors that `broken`
+        converts."""
         client = await self._ready()
         return await client.send(client.build_request("GET", self._url(path)), stream=True)
 
     async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> httpx2.Response:
-        """As `get`; `body` is JSON and is sent as it is."""
+        """Like `get`; `body` is JSON and is sent unchanged."""
         client = await self._ready()
         named = {"content-type": "application/json", **headers}
         request = client.build_request("POST", self._url(path), content=body, headers=named)
         return await client.send(request, stream=True)
 
     def _url(self, path: str) -> httpx2.URL:
-        """The URL of one of a few paths below `base_url`, whose query stays. To take it apart for each request costs as
-        much as all else in building that."""
+        """Returns a URL under `base_url`, whose query is kept. Results are cached: parsing the URL for each
+        request takes as long as everything else in building it."""
         if path not in self._urls:
             import httpx2
 
@@ -120,7 +122,7 @@ class OpenAIClient:
         )
 
     def error(self, refused: Refused, model: str | None) -> ReplaystackError:
-        """What a refusal means here."""
+        """Converts a refusal to an error of this project."""
         error = error_of(
             refused.status,
             refused.headers,
@@ -133,12 +135,12 @@ class OpenAIClient:
         return error
 
     def without_key(self, text: str) -> str:
-        """The text with our key masked: some servers quote it."""
+        """Returns the text with the API key masked: some servers quote it."""
         key = self.settings.api_key
         return text.replace(key, "[api_key]") if key else text
 
     def broken(self, error: Exception) -> ReplaystackError:
-        """What a failure below HTTP means. Raises any other error as it is."""
+        """Converts a failure below HTTP to an error of this project. Raises any other error unchanged."""
         import httpx2
 
         if isinstance(error, httpx2.ConnectTimeout):
@@ -156,27 +158,27 @@ class OpenAIClient:
 
 
 async def _refuse(response: httpx2.Response) -> None:
-    """Ends what did not succeed here, with a bounded body."""
+    """Raises Refused with a bounded body if the status is not a success."""
     if response.status_code != 200:
         body = await read(response, MAX_ERROR_BYTES)
         raise Refused(response.status_code, response.headers, body)
 
 
 def kind_of(response: httpx2.Response) -> str:
-    """Its media type, lower case, without parameters."""
+    """Returns the media type in lower case, without parameters."""
     return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
 
 
 def body_of(response: httpx2.Response) -> AsyncIterator[bytes]:
-    """The pieces of a body as they arrive, decoded where it was encoded."""
-    # Without an encoding, the raw stream spares the layers that decode and count.
+    """Yields the parts of a body as they arrive, decoded if it was encoded."""
+    # Without an encoding, the raw stream avoids the layers that decode and count.
     if "content-encoding" in response.headers:
         return response.aiter_bytes()
     return response.stream.__aiter__()  # type: ignore[union-attr]
 
 
 async def read(response: httpx2.Response, limit: int) -> bytes:
-    """The first `limit` bytes of a body."""
+    """Returns the first `limit` bytes of a body."""
     taken = bytearray()
     async for piece in body_of(response):
         taken += piece
@@ -186,7 +188,7 @@ async def read(response: httpx2.Response, limit: int) -> bytes:
 
 
 async def drain(pieces: AsyncIterator[bytes]) -> None:
-    """Reads what follows [DONE], the end of the transfer encoding, so that the connection can be used again."""
+    """Reads the rest after [DONE], the end of the transfer encoding, so that the connection can be reused."""
     try:
         async with asyncio.timeout(0.2):
             async for _ in pieces:

@@ -1,4 +1,4 @@
-"""Any OpenAI-compatible server (OpenAI, vLLM, Ollama, llama.cpp, LM Studio) as an inference provider."""
+"""An inference provider for any OpenAI-compatible server (OpenAI, vLLM, Ollama, llama.cpp, LM Studio)."""
 
 from __future__ import annotations
 
@@ -39,16 +39,17 @@ if TYPE_CHECKING:
 MODELS_TIMEOUT_S = 5.0
 MAX_MODELS_BYTES = 8 * 2**20
 MAX_RETRY_WAIT_S = 5.0
-"""A server that asks for a longer wait is reported at once, with its wait: the caller knows better."""
+"""If a server asks for a longer wait, in seconds, the error is reported at once with that wait."""
 ENDING_S = 2.0
-"""How long usage and [DONE] may take once the finish reason is there; the answer is whole without them."""
+"""How long to wait for usage and [DONE] after the finish reason, in seconds; the answer is complete without
+them."""
 _RETRIED = frozenset({429, 502, 503, 504, 529})
-"""529 is what several servers and proxies say when they are overloaded."""
+"""529 is used by several servers and proxies for overload."""
 _STREAM_HEADERS = {"Accept": "text/event-stream"}
 
 
 class OpenAICompatible:
-    """An inference provider over HTTP. Make it anywhere; use it in one event loop."""
+    """An inference provider over HTTP. Create it anywhere; use it in one event loop."""
 
     def __init__(self, settings: InferenceSettings) -> None:
         self.settings = settings
@@ -68,7 +69,8 @@ class OpenAICompatible:
         return self._capabilities
 
     async def models(self) -> list[Model]:
-        """What `GET /models` lists. Raises UpstreamFailed, UpstreamTimeout, Unavailable, TooManyRequests."""
+        """Returns the models of `GET /models`. Raises UpstreamFailed, UpstreamTimeout, Unavailable,
+        TooManyRequests."""
         try:
             async with asyncio.timeout(MODELS_TIMEOUT_S):
                 response = await self._client.get("/models")
@@ -94,8 +96,8 @@ class OpenAICompatible:
     async def infer(
         self, request: InferenceRequest, *, headers: Mapping[str, str]
     ) -> AsyncGenerator[InferenceEvent]:
-        """Streams one answer; see the port. Opened comes with the first chunk, so that a server that fails
-        before it is reported with a true status."""
+        """Streams one answer; see the port. Opened is sent with the first chunk, so that an earlier failure
+        of the server is reported with its own status."""
         loop = asyncio.get_running_loop()
         first_token_by = loop.time() + self.settings.first_token_timeout_s
         response: httpx2.Response | None = None
@@ -106,7 +108,7 @@ class OpenAICompatible:
                 else:
                     response = attempt
         assert response is not None
-        # One iterator to the very end: giving up one before it ends closes the connection.
+        # One iterator until the end: abandoning it before it ends closes the connection.
         pieces = body_of(response).__aiter__()
         answer = AnswerStream(self._where, request.tools, self._client.without_key)
         try:
@@ -137,7 +139,7 @@ class OpenAICompatible:
     def relay(
         self, request: RelayedRequest, *, headers: Mapping[str, str]
     ) -> AbstractAsyncContextManager[RelayedAnswer]:
-        """Sends a request on as it is; see the port. Nothing is repeated here: the caller decides."""
+        """Forwards a request unchanged; see the port. Nothing is retried here: the caller decides."""
         return relayed(self._client, request, headers)
 
     async def aclose(self) -> None:
@@ -146,8 +148,8 @@ class OpenAICompatible:
     async def _chunks(
         self, pieces: AsyncIterator[bytes], answer: AnswerStream, first_by: float
     ) -> AsyncGenerator[list[InferenceEvent]]:
-        """The events of each piece that arrives, until the answer is complete or its stream ends. Time runs
-        only while a piece is awaited, and a keep-alive comment does not count as one."""
+        """Yields the events of each part that arrives, until the answer is complete or its stream ends. Time
+        counts only while a part is awaited, and a keep-alive comment does not count as one."""
         now = asyncio.get_running_loop().time
         deadline, begun = first_by, False
         while not answer.done:
@@ -182,8 +184,8 @@ class OpenAICompatible:
     async def _opened(
         self, request: InferenceRequest, headers: Mapping[str, str], deadline: float
     ) -> AsyncGenerator[httpx2.Response | Retrying]:
-        """Sends the request until the server begins an answer, at most `max_retries` times again. The response
-        comes last, before it what is waited for."""
+        """Sends the request until the server starts an answer, with at most `max_retries` retries. Yields
+        each wait, and finally the response."""
         attempt = 0
         known = (self.id, request.model)
         usage = known not in self._options_refused

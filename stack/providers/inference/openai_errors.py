@@ -1,4 +1,4 @@
-"""What a model server's refusals and failures mean here: its status and message as one of our errors."""
+"""Converts refusals and failures of model servers, by status and message, to errors of this project."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_REMEMBERED = 1000
 
 SAID = ("error", "errors", "detail", "details", "message", "msg", "error_message", "error_msg", "status_msg",
         "error_description", "description", "title", "reason", "fault", "faultstring")  # fmt: skip
-"""The keys under which servers put the words of an error, the most telling first."""
+"""The keys under which servers put the text of an error, the most specific first."""
 _DEEPEST = 6
 _UNKNOWN_FIELD = re.compile(
     rb"(unknown|unrecogni[sz]ed|unexpected|unsupported|extra|additional) (request )?"
@@ -39,7 +39,7 @@ _TAG = re.compile(r"<[^>]{0,1000}>")
 
 
 def message_of(body: bytes) -> str:
-    """The human part of an error's body, in any of the forms in use, at most 1,000 characters."""
+    """Returns the text of an error's body, in any common format, at most 1,000 characters."""
     body = body.removeprefix(b"\xef\xbb\xbf").strip()
     try:
         value = decode(body)
@@ -50,7 +50,7 @@ def message_of(body: bytes) -> str:
 
 
 def words_of(value: Any) -> str:
-    """As `message_of`, of a value that is decoded already."""
+    """Like `message_of`, for a value that has been decoded."""
     return bounded(clean(_words_in(value, 0)))
 
 
@@ -71,34 +71,34 @@ def _words_in(value: Any, depth: int) -> str:
 
 
 def _page_text(page: str) -> str:
-    """The words of an HTML page: its title and text."""
+    """Returns the words of an HTML page: its title and text."""
     title = _TITLE.search(page)
     parts = [title.group(1) if title else "", _TAG.sub(" ", _CODE.sub(" ", page))]
     return html.unescape(" ".join(parts))
 
 
 def bounded(text: str) -> str:
-    """The text on one line, at most 1,000 characters."""
+    """Returns the text on one line, at most 1,000 characters."""
     text = " ".join(text[: 16 * MAX_MESSAGE_CHARACTERS].split())
     return text if len(text) <= MAX_MESSAGE_CHARACTERS else text[: MAX_MESSAGE_CHARACTERS - 1] + "…"
 
 
 def may_refuse_options(status: int, body: bytes) -> bool:
-    """Whether a refusal may be about `stream_options`, which several servers do not know: then it is worth asking
-    once without."""
+    """Returns whether a refusal may be caused by `stream_options`, which several servers do not support: then
+    one attempt without it is worthwhile."""
     if b"stream_options" in body or b"include_usage" in body:
         return 400 <= status <= 599 and status not in (401, 403, 407, 429)
     return status in (400, 422) and _UNKNOWN_FIELD.search(body) is not None
 
 
 class OptionsRefused:
-    """For which models servers refused `stream_options`; one server may have several kinds of models."""
+    """The models for which servers refused `stream_options`; one server may have several kinds of models."""
 
     def __init__(self) -> None:
         self._models: set[tuple[str, str]] = set()
 
     def __contains__(self, model: tuple[str, str]) -> bool:
-        """A model is the provider's id and its own name of the model."""
+        """A model is given by the provider's id and its own name of the model."""
         return model in self._models
 
     def remember(self, model: tuple[str, str]) -> None:
@@ -108,8 +108,8 @@ class OptionsRefused:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """The wait that a server asks for, in seconds; None without one that makes sense. Dates are not read: model
-    servers send numbers."""
+    """Returns the wait that a server asks for, in seconds; None without a valid one. Dates are not parsed:
+    model servers send numbers."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
             wait_s = float(headers[name]) * unit
@@ -121,14 +121,14 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 
 
 def quota_is_spent(body: bytes) -> bool:
-    """Whether a 429 means that no credit is left, which no waiting cures."""
+    """Returns whether a 429 means that there is no credit left, so that waiting does not help."""
     return b"insufficient_quota" in body
 
 
 def error_of(
     status: int, headers: Mapping[str, str], body: bytes, *, where: str, provider: str, model: str | None
 ) -> ReplaystackError:
-    """The error that an answer with `status` stands for. `where` names the provider and its URL."""
+    """Returns the error for a response with `status`. `where` names the provider and its URL."""
     said = message_of(body)
     quoted = f": {said}" if said else "."
     wait_s = retry_after_s(headers)

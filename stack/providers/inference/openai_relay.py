@@ -1,6 +1,6 @@
-"""Passes a chat completion through to an OpenAI-compatible server: its answer comes back as it was given.
+"""Passes a chat completion through to an OpenAI-compatible server, and its response back unchanged.
 
-What does not come back: what concerns only the connection to that server, cookies, and whose account we have there.
+Headers that concern only the connection to that server, cookies, and the account there are not passed back.
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ _KEPT_BACK = frozenset(
     )
 )
 _OURS_TO_ANSWER_FOR = frozenset((401, 407))
-"""Statuses about our credentials: a caller who reads them would look for the fault in their own."""
+"""Statuses about this server's credentials: callers would look for the problem in their own."""
 
 
 @asynccontextmanager
 async def relayed(
     client: OpenAIClient, request: RelayedRequest, headers: Mapping[str, str]
 ) -> AsyncGenerator[RelayedAnswer]:
-    """The answer, from its head on; see `relay` of the port.
+    """Returns the response from its head on; see `relay` of the port.
 
-    The head of a streamed answer and its first piece have `first_token_timeout_s`, each next one has
-    `stall_timeout_s`; an answer in one piece has `answer_timeout_s`.
+    The limit is `first_token_timeout_s` for the head and the first part of a streamed response,
+    `stall_timeout_s` for each further part, and `answer_timeout_s` for a response that is not streamed.
     """
     settings = client.settings
     allowed_s = settings.first_token_timeout_s if request.streamed else settings.answer_timeout_s
@@ -88,7 +88,7 @@ async def relayed(
         kind = kind_of(response)
         own = _for_the_caller(response.headers)
         if request.streamed or kind == EVENT_STREAM:
-            # Whatever it is called: a stream is told from its bytes, and goes on as they come.
+            # Whatever its media type is: a stream is recognised by its bytes, and is passed on as it arrives.
             own |= {} if kind == EVENT_STREAM else {"content-type": EVENT_STREAM}
             async with aclosing(_streamed(client, pieces, deadline)) as streamed:
                 yield RelayedAnswer(
@@ -112,7 +112,7 @@ async def relayed(
 async def _streamed(
     client: OpenAIClient, pieces: AsyncIterator[bytes], deadline: float
 ) -> AsyncGenerator[bytes]:
-    """Time runs only while a piece is awaited, not while the caller takes it in."""
+    """Yields the parts. Time counts only while a part is awaited, not while the caller reads it."""
     begun = False
     while True:
         try:
@@ -176,7 +176,8 @@ class _OpenAIShaped(Struct):
 
 
 def _refusal(client: OpenAIClient, model: str, refused: Refused) -> RelayedAnswer:
-    """The server's own words where they have the OpenAI form, else in that form; always under its status."""
+    """Returns the server's own error if it has OpenAI's format, otherwise converted to it; always with its
+    status."""
     if refused.status in _OURS_TO_ANSWER_FOR or refused.status < 400:
         raise client.error(refused, model)
     body = client.without_key(refused.body.decode("utf-8", "replace")).encode()
@@ -189,7 +190,8 @@ def _refusal(client: OpenAIClient, model: str, refused: Refused) -> RelayedAnswe
 
 
 def _status_of_error(body: bytes) -> int | None:
-    """The status of an error that came with status 200; None for an answer. What is not JSON is no answer."""
+    """Returns the status of an error that was sent with status 200; None for an answer. Text that is not JSON
+    is an error."""
     if (b'"choices"' in body and b'"error"' not in body) or len(body) > MAX_ERROR_BYTES:
         return None
     try:

@@ -1,6 +1,6 @@
-"""The body of an OpenAI chat completion request, built from an `InferenceRequest`.
+"""Builds the body of an OpenAI chat completion request from an `InferenceRequest`.
 
-Messages, tools and the response format are already JSON and are copied through unread.
+Messages, tools and the response format are already JSON and are copied without decoding.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ _tool_name = msgspec.json.Decoder(_ToolName).decode
 
 
 def encode_request(request: InferenceRequest, flavour: Flavour, *, usage: bool = True) -> bytes:
-    """The request's JSON in the dialect of a server; `usage` asks for the tokens. Raises Invalid for a grammar that has no text and for a
-    `tool_choice` that names no tool."""
+    """Returns the request's JSON in the dialect of a server; `usage` requests the token counts. Raises
+    Invalid for a grammar without text and for a `tool_choice` that names no tool."""
     body = _Body(
         model=request.model,
         messages=request.messages,
@@ -95,7 +95,8 @@ def _set_tools(body: _Body, request: InferenceRequest, flavour: Flavour) -> None
     if flavour in ("openai", "vllm"):
         body.tool_choice = Raw(_encode({"type": "function", "function": {"name": choice}}))
     else:
-        # llama.cpp and LM Studio know no named choice: a required call with one tool to call is the same.
+        # llama.cpp and LM Studio do not support a named choice: a required call with only one tool is
+        # equivalent.
         body.tools, body.tool_choice = named, "required"
 
 

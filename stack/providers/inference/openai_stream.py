@@ -1,7 +1,7 @@
-"""An OpenAI chat completion stream, from bytes to events. No I/O: bytes are fed in, events come out.
+"""Converts an OpenAI chat completion stream from bytes to events. No I/O.
 
-Also takes what is not quite such a stream: a whole completion or an error as plain JSON, one JSON object per line,
-and words. The content type is not looked at: servers label all of these as they like.
+Also accepts similar responses: a whole completion or an error as plain JSON, one JSON object per line, and
+plain text. The content type is ignored: servers label all of these in different ways.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ from stack.providers.inference.tool_calls import MAX_CALLS, ToolCalls, TooManyCa
 
 MAX_ANSWER_BYTES = 32 * 2**20
 MAX_WORDS_BYTES = 16 * 1024
-"""Of a body that is not an answer, for the error that quotes it."""
+"""Maximum size of a body that is not an answer, in bytes, for the error that quotes it."""
 
 
 class _Tool(Struct):
@@ -71,9 +71,9 @@ _tool = msgspec.json.Decoder(_Tool).decode
 class AnswerStream:
     """One streamed answer as it arrives.
 
-    `done` once its last event was seen, `ending` once a finish reason was given; `failure` is what followed the
-    events that `feed` returned last. `where` names the server in errors, `masked` takes secrets out of what is
-    quoted of it, and `tools` are the tools that the model was offered.
+    `done` is set after its last event, `ending` after a finish reason; `failure` is an error that followed
+    the events last returned by `feed`. `where` names the server in errors, `masked` removes secrets from
+    quoted text, and `tools` are the tools that the model was offered.
     """
 
     def __init__(
@@ -107,10 +107,11 @@ class AnswerStream:
         return bool(self._reason)
 
     def feed(self, data: bytes) -> tuple[int, list[InferenceEvent]]:
-        """How many chunks of the answer `data` completed, and the events they hold (a chunk may hold none).
+        """Returns the number of chunks that `data` completes, and their events (a chunk may have none).
 
-        Raises UpstreamFailed for a body that is not an answer, for an error inside it, and for one that is too
-        long; where events came before it, it is kept as `failure` instead, since they were sent.
+        Raises UpstreamFailed for a body that is not an answer, for an error inside it, and for one that is
+        too long. If events preceded the error, it is stored in `failure` instead, so that they are still
+        sent.
         """
         self._received += len(data)
         if self._received > MAX_ANSWER_BYTES:
@@ -122,7 +123,7 @@ class AnswerStream:
         return self._taken(lines)
 
     def end(self) -> list[InferenceEvent]:
-        """The last events, once the stream has ended or nothing more is waited for."""
+        """Returns the last events, once the stream has ended or is no longer waited for."""
         if self.failure is not None:
             raise self.failure
         try:
@@ -139,8 +140,8 @@ class AnswerStream:
         return events
 
     def finished(self) -> Finished:
-        """The last event, after `end`. Raises UpstreamFailed for an answer that was cut off, or that ended for a
-        reason that is not known to be good."""
+        """Returns the last event, after `end`. Raises UpstreamFailed for an answer that was cut off, or that
+        ended for a reason that is not known to be good."""
         if not self._chunks:
             page = " Check base_url." if self._words.lstrip().startswith(b"<") else ""
             failure = self._failed(f"it answered with something else than an event stream{self._quoted()}")
@@ -158,7 +159,7 @@ class AnswerStream:
             if self._calls.nameless:
                 raise self._failed("a tool call of the answer has no name")
             if len(self._calls):
-                # Said so by OpenAI itself when a tool was named, and by several servers always.
+                # Sent by OpenAI itself if a tool was named, and by several servers always.
                 reason = "tool_calls"
             elif reason == "tool_calls" and not self._said:
                 raise self._failed("the answer says that it calls tools and names none")
@@ -198,8 +199,8 @@ class AnswerStream:
             self._plain(line.strip(), events)
 
     def _take_data(self, value: bytes, events: list[InferenceEvent]) -> None:
-        """An event is read with its first line of data where that is complete: nearly always, and a server that
-        forgets the blank line behind it holds nothing up."""
+        """An event is read with its first line of data if that is complete, which is nearly always: a server
+        that omits the blank line after it causes no delay."""
         if self._data or not value:
             if self._data:
                 self._data.append(value)
@@ -219,7 +220,7 @@ class AnswerStream:
         self._chunk(chunk, events)
 
     def _plain(self, line: bytes, events: list[InferenceEvent]) -> None:
-        """A line that is no field: JSON without an event around it, or words."""
+        """Handles a line that is not a field: JSON without an event around it, or plain text."""
         if is_done(line):
             self.done = True
         elif line.startswith((b"{", b"[")):
@@ -272,11 +273,11 @@ class AnswerStream:
         if said:
             self._add(said, is_message, events)
         reason = reason_of(choice)
-        # A limit or a failure is not taken back by a later word of success.
+        # A limit or a failure is not overridden by a later success.
         if reason and finish_of(self._reason or "stop") not in (None, "length"):
             self._reason = reason
         if is_message and self._is_plain and choice.get("message") is said:
-            # A completion in one piece: it is whole, with or without a reason.
+            # A completion in one part is complete, with or without a reason.
             self.done = self.done or not self._reason
 
     def _add(self, said: dict[str, Any], is_message: bool, events: list[InferenceEvent]) -> None:
@@ -304,14 +305,15 @@ class AnswerStream:
             events.append(TextChunk(text))
 
     def _not_said_yet(self, text: str) -> str:
-        """What a message adds to the deltas before it: several servers close a stream with the whole answer."""
+        """Returns what a message adds to the previous deltas: several servers end a stream with the whole
+        answer."""
         said = "".join(self._said)
         if text.strip() == said.strip():
             return ""
         return text[len(said) :] if said and text.startswith(said) else text
 
     def _reported(self, error: Any, status: int | None = None) -> ReplaystackError:
-        """The failure that the server reports inside its answer, with its words."""
+        """Returns the failure that the server reports inside its answer, with its text."""
         said = self._masked(message_of(error) if isinstance(error, bytes) else words_of(error))
         if not self._chunks and status == 429:
             return TooManyRequests(

@@ -1,10 +1,11 @@
-"""Plain HTTP/1.1 for model servers in the same machine or network, as a transport of the HTTP client.
+"""A transport of the HTTP client for plain HTTP/1.1 to model servers on the same machine or network.
 
-The client's own transport spends about 70 us of CPU on each chunk of a stream (tasks, cancel scopes and a parser
-in Python), which is most of what a streamed answer costs. This one is an asyncio protocol over httptools: about
-5 us. It speaks to `http://` origins without a proxy; TLS and proxies stay with the client's own transport.
+The client's own transport takes about 70 us of CPU for each chunk of a stream (tasks, cancel scopes and a
+parser in Python), which is most of the cost of a streamed answer. This one is an asyncio protocol based on
+httptools: about 5 us. It supports `http://` origins without a proxy; TLS and proxies use the client's own
+transport.
 
-Imports the HTTP client, which costs 0.3 s: import this module only where a client is about to be made.
+Imports the HTTP client, which takes 0.3 s: import this module only when a client is about to be created.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ from stack.providers.inference.settings import is_loopback
 
 MAX_HEADERS_BYTES = 64 * 1024
 HIGH_WATER_BYTES = 256 * 1024
-# Copying a larger one behind its head costs more than a second write: images make 20 MB and more.
+# For larger bodies, copying them after the head costs more than a second write: images have 20 MB and more.
 LARGE_BODY_BYTES = 64 * 1024
 IDLE_S = 30.0
-"""Idle connections are used again for so long; servers close theirs after 5 s (uvicorn) to minutes."""
+"""How long idle connections are kept, in seconds; servers close theirs after 5 s (uvicorn) to minutes."""
 
 
 def transport_for(base_url: str) -> PlainHTTP | None:
-    """This transport where it can be used, None where the client's own is needed: TLS, credentials in the URL,
-    and a proxy of the environment, which loopback never goes through."""
+    """Returns this transport if it can be used. Returns None if the client's own is needed: for TLS,
+    credentials in the URL, and a proxy of the environment, which is never used for loopback."""
     url = urlsplit(base_url)
     host = url.hostname or ""
     if url.scheme != "http" or url.username is not None:
@@ -44,7 +45,7 @@ def transport_for(base_url: str) -> PlainHTTP | None:
 
 class PlainHTTP(httpx2.AsyncBaseTransport):
     """Keeps connections alive per origin. Timeouts are those of the request (`connect`, `read`), in seconds;
-    `read` bounds the wait for the head of the answer only: the reader of the body keeps time for it."""
+    `read` limits only the wait for the head of the response: the reader of the body measures time for it."""
 
     def __init__(self) -> None:
         self._idle: dict[tuple[str, int], list[_Connection]] = {}
@@ -64,7 +65,7 @@ class PlainHTTP(httpx2.AsyncBaseTransport):
                 await connection.send(head, body, timeouts.get("read"))
                 break
             except httpx2.RemoteProtocolError:
-                # A kept connection may have been closed by the server just now; nothing was answered on it.
+                # The server may just have closed a kept connection; it has not responded to anything on it.
                 if not reused:
                     raise
                 connection, reused = None, False
@@ -83,7 +84,7 @@ class PlainHTTP(httpx2.AsyncBaseTransport):
         return None
 
     def keep(self, origin: tuple[str, int], connection: _Connection) -> None:
-        """Takes back a connection whose answer was read to its end; closes any other."""
+        """Keeps a connection whose response was read completely; closes any other."""
         if connection.reusable:
             connection.idle_since = now = asyncio.get_running_loop().time()
             idle = self._idle.setdefault(origin, [])
@@ -98,7 +99,7 @@ class PlainHTTP(httpx2.AsyncBaseTransport):
             for connection in connections:
                 connection.abort()
         self._idle.clear()
-        # The loop closes an aborted socket in its next round.
+        # The loop closes an aborted socket in its next iteration.
         await asyncio.sleep(0)
 
     async def __aenter__(self) -> PlainHTTP:
@@ -132,7 +133,7 @@ async def _connect(origin: tuple[str, int], timeout_s: float | None) -> _Connect
 
 
 class _Body(httpx2.AsyncByteStream):
-    """The body of one answer. Closing it before its end closes the connection, which stops the model."""
+    """The body of one response. Closing it before its end closes the connection, which stops the model."""
 
     def __init__(self, transport: PlainHTTP, origin: tuple[str, int], connection: _Connection) -> None:
         self._transport = transport
@@ -158,7 +159,8 @@ class _Body(httpx2.AsyncByteStream):
 
 
 class _Connection(asyncio.Protocol):
-    """One connection, one exchange at a time. `pieces` is what arrived of the body and was not read yet."""
+    """One connection, one exchange at a time. `pieces` holds received parts of the body that were not read
+    yet."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport
@@ -190,7 +192,7 @@ class _Connection(asyncio.Protocol):
         self.transport.abort()
 
     async def send(self, head: bytes, body: bytes, timeout_s: float | None) -> None:
-        """Sends a request and waits for the head of its answer. Closes the connection if that fails."""
+        """Sends a request and waits for the head of its response. Closes the connection on failure."""
         self._begin()
         try:
             async with asyncio.timeout(timeout_s):
@@ -213,7 +215,7 @@ class _Connection(asyncio.Protocol):
             raise
 
     async def changed(self) -> None:
-        """Waits until something arrived, or the connection ended."""
+        """Waits until data arrives, or the connection ends."""
         if self._paused and self._buffered < HIGH_WATER_BYTES:
             self._paused = False
             self.transport.resume_reading()
@@ -224,7 +226,7 @@ class _Connection(asyncio.Protocol):
             self._waiter = None
 
     def take(self) -> bytes:
-        """All that arrived of the body so far, in one piece."""
+        """Returns all data of the body received so far, in one part."""
         pieces = self.pieces
         taken = pieces.popleft() if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
@@ -240,7 +242,7 @@ class _Connection(asyncio.Protocol):
             self.failure = httpx2.RemoteProtocolError(detail)
         self._wake()
 
-    # asyncio calls these.
+    # Called by asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -278,7 +280,7 @@ class _Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._writable.set()
 
-    # httptools calls these.
+    # Called by httptools.
 
     def on_message_begin(self) -> None:
         if self.complete:

@@ -1,7 +1,7 @@
 """The protocol of an inference provider.
 
-Messages travel in the OpenAI chat form, each already encoded as JSON, so that a long history is encoded once
-and copied ever after.
+Messages are in OpenAI's chat format, each already encoded as JSON, so that a long history is encoded only
+once and then copied.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from schemas.api.model import Model
 from schemas.events.payload import TurnUsage
 
 FinishReason = Literal["stop", "length", "tool_calls"]
-"""How an answer ended that is whole, or that a limit of tokens cut off. Any other end is a failure."""
+"""How a complete answer, or one that reached a token limit, ended. Any other end is a failure."""
 
 
 class InferenceRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One chat completion to run. `model` is the provider's own name of the model (no provider prefix).
 
-    `messages` and `tools` are JSON objects in the OpenAI chat form; `response_format` likewise. An element of
-    `messages` may hold several, with commas between: see `each_message`.
-    `tool_choice` is auto, required, none, or the name of one tool. `None` leaves a parameter to the server.
+    `messages` and `tools` are JSON objects in OpenAI's chat format, as is `response_format`. An element of
+    `messages` may hold several messages, separated by commas: see `each_message`. `tool_choice` is auto,
+    required, none, or the name of one tool. `None` leaves a parameter to the server.
     """
 
     model: str
@@ -41,7 +41,7 @@ class InferenceRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
     stop: list[str] = []
 
     def each_message(self) -> list[Raw]:
-        """The messages one by one. Raises msgspec.DecodeError."""
+        """Returns the individual messages. Raises msgspec.DecodeError."""
         return _messages(b"[%b]" % b",".join(self.messages))
 
 
@@ -49,30 +49,31 @@ _messages = msgspec.json.Decoder(list[Raw]).decode
 
 
 class Retrying(Struct, frozen=True):
-    """The request failed in a way that may pass and is repeated in `wait_s` seconds. Nothing was answered yet."""
+    """The request failed temporarily and is retried in `wait_s` seconds. No part of an answer was received
+    yet."""
 
     wait_s: float
 
 
 class Opened(Struct, frozen=True):
-    """The upstream accepted the request: its answer has begun. The first event, but for `Retrying`."""
+    """The upstream accepted the request: its answer has started. The first event, except for `Retrying`."""
 
 
 class TextChunk(Struct, frozen=True):
-    """A non-empty piece of the answer's text."""
+    """A non-empty part of the answer's text."""
 
     text: str
 
 
 class ReasoningChunk(Struct, frozen=True):
-    """A non-empty piece of what the model thought before it answered. It is no part of the answer."""
+    """A non-empty part of the model's reasoning before its answer. It is not part of the answer."""
 
     text: str
 
 
 class ToolCallChunk(Struct, frozen=True):
-    """A piece of a tool call. `call_id` and `name` come with the first piece of a call (else empty);
-    `arguments` is the next fragment of its JSON text. Calls come one after the other, never interleaved."""
+    """A part of a tool call. `call_id` and `name` are set on the first part of a call (otherwise empty);
+    `arguments` is the next fragment of its JSON text. Calls follow each other and are never interleaved."""
 
     index: int
     call_id: str = ""
@@ -81,7 +82,7 @@ class ToolCallChunk(Struct, frozen=True):
 
 
 class Finished(Struct, frozen=True):
-    """Always the last event of an answer that ended as it should. `usage` has what the server said about it."""
+    """Always the last event of an answer that ended properly. `usage` holds what the server reported."""
 
     reason: FinishReason
     usage: TurnUsage
@@ -93,8 +94,8 @@ InferenceEvent = Retrying | Opened | TextChunk | ReasoningChunk | ToolCallChunk 
 
 
 class RelayedRequest(Struct, frozen=True, kw_only=True):
-    """A chat completion as its caller wrote it: `body` is a JSON object in the OpenAI form, of which nothing is
-    known but `model`, the provider's own name. `streamed` says what it asks for."""
+    """A chat completion as its caller wrote it: `body` is a JSON object in OpenAI's format, of which only
+    `model` is known, the provider's own name. `streamed` is whether it requests a stream."""
 
     body: bytes
     model: str
@@ -102,9 +103,10 @@ class RelayedRequest(Struct, frozen=True, kw_only=True):
 
 
 class RelayedAnswer(Struct, frozen=True, kw_only=True):
-    """What the server answered, failures too. `headers` are those that concern the caller, in lower case. The
-    pieces of a `streamed` answer come as they arrive; any other has one piece, the whole body. Reading them
-    raises UpstreamFailed and UpstreamTimeout. `quote` takes secrets out of words of the server."""
+    """The server's response, including failures. `headers` are those that concern the caller, in lower case.
+    The parts of a `streamed` response are yielded as they arrive; any other has one part, the whole body.
+    Reading them raises UpstreamFailed and UpstreamTimeout. `quote` removes secrets from text of the
+    server."""
 
     status: int
     headers: dict[str, str]
@@ -114,7 +116,8 @@ class RelayedAnswer(Struct, frozen=True, kw_only=True):
 
 
 class Capabilities(Struct, frozen=True):
-    """What a provider can do beyond text; what it cannot is refused with 400 before a turn starts."""
+    """What a provider supports beyond text; unsupported requests are refused with 400 before a turn
+    starts."""
 
     top_k: bool = False
     repetition_penalty: bool = False
@@ -125,34 +128,36 @@ class Capabilities(Struct, frozen=True):
 class InferenceProvider(Protocol):
     @property
     def id(self) -> str:
-        """The prefix of its models: `<id>/<model>`."""
+        """The prefix of its models' names: `<id>/<model>`."""
         ...
 
     @property
     def base_url(self) -> str:
-        """Where its server is, as it may be shown; empty for an embedded one."""
+        """The URL of its server, without secrets; empty for an embedded provider."""
         ...
 
     @property
     def capabilities(self) -> Capabilities: ...
 
     async def models(self) -> list[Model]:
-        """Its models. Raises UpstreamFailed, UpstreamTimeout or Unavailable when it cannot be asked."""
+        """Returns its models. Raises UpstreamFailed, UpstreamTimeout or Unavailable if it cannot be
+        reached."""
         ...
 
     def infer(
         self, request: InferenceRequest, *, headers: Mapping[str, str]
     ) -> AsyncGenerator[InferenceEvent, None]:
-        """Streams one answer; `headers` (traceparent) go upstream. Closing the iterator cancels the request
-        at the upstream. Raises Invalid (400), TooManyRequests, Unavailable, UpstreamFailed, UpstreamTimeout."""
+        """Streams one answer; `headers` (traceparent) are sent upstream. Closing the iterator cancels the
+        request at the upstream. Raises Invalid (400), TooManyRequests, Unavailable, UpstreamFailed,
+        UpstreamTimeout."""
         ...
 
     def relay(
         self, request: RelayedRequest, *, headers: Mapping[str, str]
     ) -> AbstractAsyncContextManager[RelayedAnswer]:
-        """Sends a request on as it is and gives back the answer as it is, an error in the OpenAI form whatever
-        the server wrote. Leaving the context cancels what is still under way. Raises Invalid, Unavailable,
-        UpstreamFailed (no answer, or one that is not for the caller: of redirects and credentials) and
+        """Forwards a request unchanged and returns the response unchanged, an error in OpenAI's format
+        whatever the server sent. Leaving the context cancels a running request. Raises Invalid, Unavailable,
+        UpstreamFailed (no response, or one that is not for the caller, about redirects or credentials) and
         UpstreamTimeout."""
         ...
 

@@ -1,4 +1,4 @@
-"""All inference providers of this server, and which of them a model's name means."""
+"""All inference providers of this server, and the resolution of model names to providers."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ from stack.providers.inference.settings import OPENAI_URL, InferenceSettings
 
 LIST_TTL_S = 10.0
 EMPTY_TTL_S = 1.0
-"""Of a list that is empty or could not be had: a server that is just starting is asked again soon."""
+"""How long an empty or failed list is used, in seconds: a server that is just starting is asked again
+soon."""
 LIST_TIMEOUT_S = 2.0
 DISCOVERY_EVERY_S = 30.0
 LONELY_DISCOVERY_EVERY_S = 2.0
-"""While no model server is known at all."""
+"""Interval of discovery in seconds while no model server is known."""
 
 
 class UnknownModel(Invalid):
-    """No provider has the model. As part of a larger request that is a wrong value in it."""
+    """No provider has the model. In a larger request this is an invalid value."""
 
 
 class ProviderState(Struct, frozen=True, kw_only=True):
-    """How one provider is. `detail` says what is wrong and what to do, and is empty when nothing is;
-    `origin` is where it comes from: settings, environment, discovered or built in."""
+    """The health of one provider. `detail` names the problem and the remedy, and is empty without a problem;
+    `origin` is settings, environment, discovered or built in."""
 
     id: str
     base_url: str
@@ -45,7 +46,7 @@ class ProviderState(Struct, frozen=True, kw_only=True):
 
 
 class _Entry:
-    """A provider with what it last listed. `asked_at` is -inf before the first time."""
+    """A provider with its last list of models. `asked_at` is -inf before the first request."""
 
     def __init__(self, provider: InferenceProvider, base_url: str, origin: str) -> None:
         self.provider = provider
@@ -57,7 +58,7 @@ class _Entry:
         self._asking = asyncio.Lock()
 
     async def refresh(self) -> None:
-        """Lists again if the list is older than 10 s, an empty one after 1 s. Never raises: what went wrong is kept
+        """Updates the list if it is older than 10 s, an empty one after 1 s. Never raises: an error is stored
         in `failure`."""
         async with self._asking:
             if time.monotonic() - self.asked_at < (LIST_TTL_S if self.models else EMPTY_TTL_S):
@@ -81,8 +82,9 @@ class _Entry:
 class Models:
     """The providers: configured ones, `openai` from its two variables, discovered ones, and always `demo`.
 
-    Raises ValueError when two have the same id. Discovery begins with `discover_now()` and repeats by itself,
-    at most every 30 s (2 s while no server is known), while models are listed or an unknown one is asked for.
+    Raises ValueError if two have the same id. Discovery starts with `discover_now()` and is repeated
+    automatically, at most every 30 s (2 s while no server is known), when models are listed or an unknown one
+    is requested.
     """
 
     def __init__(
@@ -116,8 +118,8 @@ class Models:
         self._discovering = asyncio.Lock()
 
     async def discover_now(self) -> None:
-        """Asks the usual ports, unless that was done within 30 s (2 s while no server is known) or is switched off.
-        Takes 0.5 s at most."""
+        """Checks the usual ports, unless this was done within 30 s (2 s while no server is known) or is
+        disabled. Takes at most 0.5 s."""
         async with self._discovering:
             every_s = DISCOVERY_EVERY_S if len(self._entries) > 1 else LONELY_DISCOVERY_EVERY_S
             if not self._discovery or time.monotonic() - self._discovered_at < every_s:
@@ -128,17 +130,18 @@ class Models:
                     self._entries[found.id] = _Entry(OpenAICompatible(found), found.base_url, "discovered")
 
     async def prepare(self) -> None:
-        """What a server does in the background of its start: looks for model servers, and where there is any
-        imports what talks to them."""
+        """Runs in the background of the server's start: looks for model servers, and imports their client if
+        there are any."""
         await self.discover_now()
         if len(self._entries) > 1:
             await warm_up()
 
     async def resolve(self, model: str) -> tuple[InferenceProvider, str]:
-        """The provider of `model` and the provider's own name of it.
+        """Returns the provider of `model` and the provider's own name of it.
 
-        `<provider>/<model>` needs no look at any list: a server may serve what it does not list, and says so
-        itself if it does not. A bare name must be unique over the listed models. Raises Invalid, UnknownModel.
+        `<provider>/<model>` is resolved without a list: a server may serve models that it does not list, and
+        reports an error itself for unknown ones. A bare name must be unique among the listed models. Raises
+        Invalid, UnknownModel.
         """
         found = self._known(model)
         if found is None:
@@ -177,12 +180,13 @@ class Models:
         )
 
     async def list(self) -> list[Model]:
-        """All models of the providers that answer, in the order of providers. Takes about 2 s at most."""
+        """Returns all models of the providers that respond, in the order of providers. Takes at most about 2
+        s."""
         await self._refresh()
         return [listed for one in self._entries.values() for listed in one.models]
 
     async def state(self) -> Sequence[ProviderState]:
-        """How each provider is, for health and doctor. Takes about 2 s at most."""
+        """Returns the health of each provider, for health and doctor. Takes at most about 2 s."""
         await self._refresh()
         return [
             ProviderState(

@@ -1,4 +1,5 @@
-"""A chat completion request that is passed through: only its top level is read, every value stays as it came."""
+"""A chat completion request that is passed through: only its top level is parsed, all values are kept
+unchanged."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ class ReadRequest(Struct, frozen=True):
     streamed: bool
 
     def value(self, name: str, kind: type[T]) -> T | None:
-        """A member's value where it has this type; None otherwise: the server decides what is wrong with it."""
+        """Returns a member's value if it has this type, otherwise None: the server reports invalid values."""
         given = self.fields.get(name)
         if given is None:
             return None
@@ -35,11 +36,12 @@ class ReadRequest(Struct, frozen=True):
             return None
 
     def body(self, model: str) -> bytes:
-        """The request for the server that calls the model `model`."""
+        """Returns the request for the server, which calls the model `model`."""
         return _encode(self.fields | {"model": Raw(_encode(model))})
 
     def asking_for_usage(self) -> ReadRequest | None:
-        """The same request with a last event about its tokens; None where it has one or takes none."""
+        """Returns the request with a final event for token counts; None if it already has one or does not
+        allow it."""
         options = self.value("stream_options", dict[str, Raw])
         taken = options is not None or bytes(self.fields.get("stream_options", _NULL)) == b"null"
         if not self.streamed or not taken or bytes((options or {}).get(_USAGE, _NULL)) == b"true":
@@ -49,7 +51,7 @@ class ReadRequest(Struct, frozen=True):
 
 
 def read_request(body: bytes) -> ReadRequest:
-    """Raises Invalid for what is no JSON object with a `model`."""
+    """Parses a request. Raises Invalid unless it is a JSON object with a `model`."""
     try:
         fields = _fields(body)
     except msgspec.ValidationError:

@@ -1,4 +1,5 @@
-"""A streamed OpenAI answer while it passes: a legal event stream comes out of whatever the server sent. No I/O."""
+"""Converts a streamed OpenAI response, whatever the server sends, to a valid event stream while it passes. No
+I/O."""
 
 from __future__ import annotations
 
@@ -27,12 +28,13 @@ _DONE = b"data: [DONE]\n\n"
 
 
 class RelayedStream:
-    """A stream of events. They come out whole and as they were, but for the one about tokens with
-    `without_usage`: a caller that did not ask for it does not expect an event without choices; and for the last one with
-    `without_done`, for clients that take every event for JSON.
+    """A stream of events, passed on completely and unchanged, with two exceptions: with `without_usage` the
+    event with token counts is removed, because a caller that did not request it does not expect an event
+    without choices; and with `without_done` the last event is removed, for clients that parse every event as
+    JSON.
 
-    JSON that is not in an event becomes one; a whole completion becomes a chunk. `where` names the server in
-    errors, `quote` takes secrets out of its words.
+    JSON outside of events is converted to events; a whole completion is converted to a chunk. `where` names
+    the server in errors, `quote` removes secrets from its text.
     """
 
     def __init__(
@@ -59,8 +61,8 @@ class RelayedStream:
         self._plain: list[bytes] = []
 
     def feed(self, piece: bytes) -> bytes:
-        """The events that `piece` completed. Raises UpstreamFailed for one that is too long, and what `ended`
-        raises."""
+        """Returns the events that `piece` completes. Raises UpstreamFailed for one that is too long, and the
+        errors of `ended`."""
         out: list[bytes] = []
         try:
             lines = self._lines.feed(piece)
@@ -75,8 +77,8 @@ class RelayedStream:
         return b"".join(out)
 
     def ended(self) -> bytes:
-        """What came after the last whole event, as one. Raises UpstreamFailed, TooManyRequests or Unavailable with
-        the server's words where nothing was an event."""
+        """Returns the rest after the last complete event, as one event. Raises UpstreamFailed,
+        TooManyRequests or Unavailable with the server's text if there was no event."""
         out: list[bytes] = []
         if rest := self._lines.end():
             self._line(rest, out)
@@ -92,8 +94,8 @@ class RelayedStream:
         return b"".join(out + self._remarked())
 
     def _remarked(self) -> list[bytes]:
-        """The error for an answer that did not get to its end and has words in place of one: clients take an event
-        for an error by its key `error` only."""
+        """Returns an error event for an answer that did not reach its end and contained text instead: clients
+        recognise an error only by the key `error`."""
         if not self._noted.remark or self._noted.finish_reasons:
             return []
         self._noted.error = self._noted.error or "error"
@@ -134,7 +136,7 @@ class RelayedStream:
             self._data.append(value)
         elif is_done(value):
             if self._noted.chunks > 1:
-                # After text, [DONE] says that the answer is whole.
+                # After text, [DONE] means that the answer is complete.
                 self._noted.remark = ""
             elif not self._without_done:
                 self._held[:0] = self._remarked()
@@ -157,7 +159,8 @@ class RelayedStream:
             out.append(line)
 
     def _note_event(self) -> bool:
-        """As `_note`, of an event that has ended: what is not JSON, nor begins like it, are words."""
+        """Like `_note`, for an event that has ended: data that is not JSON, and does not begin like it, is
+        plain text."""
         payload = b"\n".join(self._data)
         dropped = self._note(payload)
         if dropped is None and not payload.startswith((b"{", b"[")):
@@ -165,12 +168,12 @@ class RelayedStream:
         return bool(dropped)
 
     def _note(self, payload: bytes) -> bool | None:
-        """Whether the event is left out; None where it is not JSON."""
+        """Returns whether the event is left out; None if it is not JSON."""
         noted = self._noted.note(payload)
         return None if noted is None else noted and self._without_usage
 
     def _decide(self, dropped: bool) -> None:
-        """The event that is held is known by its data: it goes on once it has ended, or is left out."""
+        """Decides about the held event by its data: it is passed on once it has ended, or left out."""
         self._data.clear()
         self._whole = not dropped
         self._dropping = dropped
@@ -194,7 +197,7 @@ class RelayedStream:
         self._whole = False
 
     def _json(self, text: bytes, out: list[bytes]) -> None:
-        """JSON without an event around it: a chunk, a whole completion, or an error."""
+        """Handles JSON without an event around it: a chunk, a whole completion, or an error."""
         try:
             value = decode(text)
         except NotJSON:
@@ -219,7 +222,7 @@ class RelayedStream:
                 out.append(_DONE)
 
     def _fail(self, body: bytes) -> None:
-        """Raises the failure that a body stands for which is not an answer."""
+        """Raises the failure that a body without an answer represents."""
         said = self._quote(message_of(body))
         quoted = f": {said}" if said else "."
         status = _status_in(body)
@@ -247,7 +250,7 @@ def _status_in(body: bytes) -> int | None:
 
 
 def _as_chunk(whole: dict[str, Any], without_usage: bool) -> dict[str, Any]:
-    """A whole completion as the one chunk of a stream."""
+    """Converts a whole completion to a single chunk of a stream."""
     choices = []
     for choice in choices_of(whole):
         delta = choice.get("message")

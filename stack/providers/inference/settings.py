@@ -1,4 +1,4 @@
-"""The settings of one inference provider, as a `[[inference]]` table of the settings file gives them."""
+"""The settings of one inference provider, from a `[[inference]]` table of the settings file."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ _CAPABILITIES: dict[Flavour, Capabilities] = {
     "vllm": Capabilities(top_k=True, repetition_penalty=True, grammar=True),
     "llama.cpp": Capabilities(top_k=True, repetition_penalty=True, grammar=True),
     "lmstudio": Capabilities(top_k=True, repetition_penalty=True),
-    # Ollama's OpenAI endpoint drops both silently, which is worse than a refusal.
+    # Ollama's OpenAI endpoint silently ignores both, which is worse than a refusal.
     "ollama": Capabilities(),
     "generic": Capabilities(top_k=True, repetition_penalty=True),
 }
 
 
 class InferenceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One OpenAI-compatible server. `base_url` is what comes before `/chat/completions`, usually ending in `/v1`.
+    """One OpenAI-compatible server. `base_url` is the part before `/chat/completions`, usually ending in
+    `/v1`.
 
-    `flavour` decides the names of parameters and what is offered beyond text; without it, it is told from the
-    host, the id or the usual loopback port. `top_k`, `repetition_penalty`, `grammar` and `images` overrule it.
-    `first_token_timeout_s` runs from the request to the first event of the answer, `stall_timeout_s` from one
-    event to the next; `answer_timeout_s` is for an answer that is not streamed. `max_retries` counts repetitions
-    before anything was received; a request that is only passed through is never repeated. `headers` are sent along.
+    `flavour` determines the names of parameters and the supported features; by default it is derived from the
+    host, the id or the usual loopback port. `top_k`, `repetition_penalty`, `grammar` and `images` override
+    it. `first_token_timeout_s` is the limit from the request to the first event of the answer,
+    `stall_timeout_s` from one event to the next; `answer_timeout_s` is that of an answer that is not
+    streamed. `max_retries` counts retries before anything was received; a request that is only passed through
+    is never retried. `headers` are added to all requests.
     """
 
     id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -52,7 +54,7 @@ class InferenceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 def flavour_of(settings: InferenceSettings) -> Flavour:
-    """What kind of server this is: as said, or told from its host, its id or its port."""
+    """Returns the kind of server: as configured, or derived from its host, its id or its port."""
     if settings.flavour is not None:
         return settings.flavour
     url = urlsplit(settings.base_url)
@@ -74,7 +76,7 @@ def flavour_of(settings: InferenceSettings) -> Flavour:
 
 
 def capabilities_of(settings: InferenceSettings) -> Capabilities:
-    """What the provider offers: by its flavour, overruled by its settings."""
+    """Returns the provider's capabilities: by its flavour, overridden by its settings."""
     base = _CAPABILITIES[flavour_of(settings)]
 
     def chosen(said: bool | None, otherwise: bool) -> bool:
@@ -89,12 +91,12 @@ def capabilities_of(settings: InferenceSettings) -> Capabilities:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the name or address of a host means this machine."""
+    """Returns whether a host name or address means this machine."""
     return host in ("localhost", "::1") or host.endswith(".localhost") or host.startswith("127.")
 
 
 def shown_url(base_url: str) -> str:
-    """A URL as it may be shown: without user, password, query or fragment."""
+    """Returns a URL for display: without user, password, query or fragment."""
     url = urlsplit(base_url)
     host = f"[{url.hostname}]" if url.hostname and ":" in url.hostname else url.hostname or ""
     port = f":{url.port}" if url.port else ""

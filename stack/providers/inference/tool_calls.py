@@ -1,10 +1,10 @@
-"""Puts the tool calls of an answer together from their pieces, however a server tells the calls apart.
+"""Assembles the tool calls of an answer from their parts, however a server identifies the calls.
 
-Known to happen: pieces that interleave by index; an index that is always 0 or missing; an id that is missing, new
-in each piece, or the same for several calls; a name that comes after the id, in each piece or in pieces itself;
-arguments as an object, as a growing prefix, as `{}` before the real ones, or not at all. A piece belongs to the
-call of its id, else of its index, else of its place in the order; it begins another call where it cannot go on
-with that one.
+Observed variants: parts that are interleaved by index; an index that is always 0 or missing; an id that is
+missing, new in each part, or the same for several calls; a name that arrives after the id, in each part, or
+in parts itself; arguments as an object, as a growing prefix, as `{}` before the actual ones, or missing. A
+part belongs to the call of its id, otherwise of its index, otherwise of its position; it starts another call
+if it cannot continue that one.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ class _Piece(Struct, frozen=True):
 
     @property
     def goes_on(self) -> bool:
-        """Whether the arguments can only be the rest of others."""
+        """Whether the arguments can only continue earlier ones."""
         return isinstance(self.arguments, str) and bool(self.arguments) and not self.begins_arguments
 
 
 class _Call:
-    """One call so far. `text` are its arguments as they came, `fields` those that came as an object. `complete`
-    once the arguments are a whole JSON object."""
+    """One call so far. `text` holds the arguments received as text, `fields` those received as an object.
+    `complete` is set once the arguments are a whole JSON object."""
 
     def __init__(self, number: int, piece: _Piece) -> None:
         self.number = number
@@ -61,7 +61,7 @@ class _Call:
         self.fields: dict[str, Any] | None = None
         self.complete = False
         self.given = -1
-        """How many characters of `text` were given out; -1 before the call itself was."""
+        """The number of characters of `text` that were passed on; -1 before the call itself was."""
         self._cumulative = False
         self._characters = Characters()
         self._depth = 0
@@ -93,14 +93,14 @@ class _Call:
         self._scan(arguments)
 
     def _repeats(self, arguments: str) -> bool:
-        """Whether a piece holds all arguments so far and more. After `:`, `[` and `,` an object may follow that
-        begins like the outer one."""
+        """Returns whether a part repeats all arguments so far and adds more. After `:`, `[` and `,` an object
+        may follow that begins like the outer one."""
         if not self.text.startswith("{") or not arguments.startswith(self.text):
             return False
         return self._cumulative or self.text[-1] not in ":[,"
 
     def _scan(self, text: str) -> None:
-        """Follows the nesting, so that the end of the object is seen without decoding it again and again."""
+        """Tracks the nesting, so that the end of the object is found without decoding it repeatedly."""
         if not text:
             return
         start = 1 if self._escaped else 0
@@ -136,11 +136,11 @@ class _Call:
 
 
 class ToolCalls:
-    """The calls of one answer. They are given out one after the other: the pieces of a call follow each other,
+    """The calls of one answer. They are passed on one after the other: the parts of a call follow each other,
     and its id and name are in the first of them."""
 
     def __init__(self, tools: Callable[[], Collection[str]]) -> None:
-        """`tools` gives the names of the tools that the model was offered."""
+        """`tools` returns the names of the tools that the model was offered."""
         self._tools = tools
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
@@ -152,7 +152,8 @@ class ToolCalls:
         return sum(1 for call in self._calls if not call.is_empty)
 
     def add(self, pieces: Any) -> list[ToolCallChunk]:
-        """Takes the `tool_calls` of one delta; returns what can be given out. Raises TooManyCalls."""
+        """Adds the `tool_calls` of one delta; returns the parts that can be passed on. Raises
+        TooManyCalls."""
         read = [_read(piece) for piece in (pieces if isinstance(pieces, list) else [pieces])]
         present = [piece for piece in read if piece is not None]
         begun: list[_Call] = []
@@ -173,12 +174,12 @@ class ToolCalls:
         return self._given()
 
     def end(self) -> list[ToolCallChunk]:
-        """The rest, once nothing more comes. A call without a name is left out; see `nameless`."""
+        """Returns the rest, after the last delta. A call without a name is left out; see `nameless`."""
         return self._given(at_end=True)
 
     @property
     def nameless(self) -> bool:
-        """Whether there is a call of which no name was said."""
+        """Whether there is a call without a name."""
         return any(not call.name and not call.is_empty for call in self._calls)
 
     def _begin(self, piece: _Piece) -> _Call:
@@ -193,7 +194,7 @@ class ToolCalls:
         return call
 
     def _of(self, piece: _Piece, position: int, several: bool, begun: Sequence[_Call]) -> _Call | None:
-        """The call that a piece goes on with; None where it begins one."""
+        """Returns the call that a part continues; None if it starts one."""
         if piece.id:
             known = self._of_id(piece)
         elif piece.index is not None:
@@ -216,16 +217,16 @@ class ToolCalls:
         if call is None:
             return None
         if not call.id:
-            # Its id comes late.
+            # Its id arrives late.
             return call if piece.index is not None or not (piece.name and call.name) else None
         if piece.index is not None and piece.goes_on and not piece.name and call.text and not call.complete:
-            # A new id in each piece.
+            # A new id in each part.
             return call
         return None
 
     def _without_index(self, piece: _Piece) -> _Call | None:
-        """The call of a piece that has neither id nor name and an index that is new: the call's own first piece
-        had none, or the pieces are numbered one by one."""
+        """Returns the call of a part with neither id nor name and with a new index: the first part of the
+        call had no index, or the parts are numbered individually."""
         if piece.name or piece.index is None or not self._calls:
             return None
         if piece.index < len(self._calls) and self._calls[piece.index].index is None:
@@ -253,7 +254,7 @@ class ToolCalls:
         return not (same_id and (isinstance(piece.arguments, dict) or call.same_arguments(piece)))
 
     def _name_goes_on(self, known: str, more: str) -> bool:
-        """Whether two names are pieces of one."""
+        """Returns whether two names are parts of one."""
         tools = self._tools()
         if known in tools and more in tools:
             return False
@@ -266,7 +267,7 @@ class ToolCalls:
         while self._at < len(self._calls):
             call = self._calls[self._at]
             last = self._at == len(self._calls) - 1
-            # What came as an object may grow until the next call begins.
+            # Arguments that arrive as an object may grow until the next call starts.
             settled = at_end or (call.complete and not last and bool(call.name))
             if settled:
                 call.end()

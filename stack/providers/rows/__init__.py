@@ -1,1 +1,1 @@
-"""Where the rows of datasets come from."""
+"""The sources of dataset rows."""

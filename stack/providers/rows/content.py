@@ -1,4 +1,4 @@
-"""The content behind an open descriptor, as a stream from its start: plain or gzip, never more than allowed."""
+"""The content of an open descriptor, as a stream from its start: plain or gzip, with limits on its size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _GZIP = b"\x1f\x8b"
 
 
 class Content:
-    """`shown` names it in messages. The file must stay as it is while it is read: see `check_unchanged`."""
+    """`shown` names it in messages. The file must not change while it is read: see `check_unchanged`."""
 
     def __init__(self, fd: int, shown: str, limits: ReadLimits) -> None:
         self.fd = fd
@@ -33,14 +33,15 @@ class Content:
         return self._state[0]
 
     def open(self) -> BinaryIO:
-        """A new stream from the start, unpacked. Reading it raises Invalid for damaged data, TooLarge."""
+        """Returns a new stream from the start, decompressed. Reading it raises Invalid for damaged data,
+        TooLarge."""
         source: io.RawIOBase = _Plain(self.fd)
         if self.is_packed:
             source = _Unpacked(io.BufferedReader(_Plain(self.fd), _BUFFER_BYTES), self.shown)
         return cast(BinaryIO, io.BufferedReader(_Bounded(source, self), _BUFFER_BYTES))
 
     def head(self, count: int) -> bytes:
-        """At most the first `count` bytes."""
+        """Returns at most the first `count` bytes."""
         with self.open() as stream:
             return stream.read(count)
 
@@ -49,8 +50,8 @@ class Content:
             return stream.read()
 
     def lines(self) -> Iterator[bytes]:
-        """Its lines with their ends, without a byte order mark. Raises TooLarge for one that is longer than a row may
-        be."""
+        """Yields its lines with their ends, without a byte order mark. Raises TooLarge for a line that is
+        longer than the limit of a row."""
         limit = self.limits.max_row_bytes
         with self.open() as stream:
             line = stream.readline(limit + 1).removeprefix(b"\xef\xbb\xbf")
@@ -63,7 +64,7 @@ class Content:
                 line = stream.readline(limit + 1)
 
     def check_unchanged(self) -> None:
-        """Raises Invalid where the file was written to meanwhile: what was read may be of two times."""
+        """Raises Invalid if the file was changed while it was read: the content may be a mixture."""
         if _state(self.fd) != self._state:
             raise Invalid(f"{self.shown} was changed while it was read. Try again when it is complete.")
 
@@ -75,7 +76,7 @@ class Content:
 
 
 class _Plain(io.RawIOBase):
-    """Reads at an offset of its own: streams of one descriptor do not disturb each other."""
+    """Reads at its own offset: streams of one descriptor do not affect each other."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd

@@ -1,15 +1,13 @@
-"""Rows of CSV files: exact, or refused with the line that is wrong.
+"""Rows of CSV files: converted exactly, or refused with the number of the invalid line.
 
-- The first line names the columns. A name that is empty becomes `column_<position>`; one that is there twice is
-  refused.
-- The separator is a comma, a semicolon, a tab or a bar: the one that gives the lines as many cells as the first
-  line (or what `sep=` in the first line says). Quotes are as in RFC 4180; lines end in LF, CRLF or CR; a byte order
-  mark is no part of the first name. A blank line is no row. A line with more or less cells than there are names is
-  refused.
-- A cell that is empty and not quoted is null; `""` is the empty string.
-- A column holds integers, numbers or booleans only if each of its cells comes back as the same text when it is read
-  and written as such: 12, -3.5, 1e-07, true. All others are strings: 007, 1.10, +1, 1e5, TRUE, NaN, and integers
-  beyond 64 bits stay what they are.
+- The first line names the columns. An empty name becomes `column_<position>`; a duplicate name is refused.
+- The separator is a comma, a semicolon, a tab or a bar: the one with which most lines have as many cells as the first
+  line (or that of `sep=` in the first line). Quotes are as in RFC 4180; lines end in LF, CRLF or CR; a byte order mark
+  is not part of the first name. Blank lines are skipped. A line with more or fewer cells than names is refused.
+- An empty cell without quotes is null; `""` is the empty string.
+- A column contains integers, numbers or booleans only if each of its cells has the same text after being parsed and
+  written again: 12, -3.5, 1e-07, true. All other columns are strings: 007, 1.10, +1, 1e5, TRUE, NaN, and integers
+  larger than 64 bits are kept unchanged.
 """
 
 from __future__ import annotations
@@ -32,10 +30,10 @@ from stack.providers.rows.row_text import packed
 SEPARATORS = (",", ";", "\t", "|")
 _SAMPLE_BYTES = 256 * 1024
 _SAMPLE_RECORDS = 50
-# A batch of rows is looked at column by column.
+# Types are determined for batches of rows, column by column.
 _BATCH_CHARACTERS = 2**20
 _BATCH_CELLS = 50_000
-# The cells of smaller content are kept, so that they need not be read again.
+# The cells of smaller content are kept in memory, so that they are read only once.
 _KEPT_BYTES = 96 * 2**20
 _ROW_BYTES, _CELL_BYTES = 64, 58
 
@@ -47,8 +45,8 @@ _SEP_LINE = re.compile(r'sep=([^"\r\n])(?:\r?\n|\r|$)')
 
 
 def csv_rows(content: Content, separator: str | None = None) -> Iterator[RowBlock]:
-    """`separator` is known for TSV. Reads large content twice: what a column is shows at its end. Raises Invalid,
-    TooLarge."""
+    """`separator` is known for TSV. Large content is read twice, because the type of a column is only known
+    at its end. Raises Invalid, TooLarge."""
     csv.field_size_limit(content.limits.max_row_bytes)
     separator = separator or _separator_of(content)
     records = _Records(content, separator)
@@ -77,7 +75,8 @@ def csv_rows(content: Content, separator: str | None = None) -> Iterator[RowBloc
 
 
 class _Records:
-    """One pass over the records. Raises Invalid with the number of the line where the wrong record begins."""
+    """One pass over the records. Raises Invalid with the number of the line in which the invalid record
+    begins."""
 
     def __init__(self, content: Content, separator: str) -> None:
         self._content = content
@@ -104,17 +103,18 @@ class _Records:
 
     @property
     def kept_bytes(self) -> int:
-        """What the rows so far take in memory, about."""
+        """The approximate memory of the rows so far, in bytes."""
         return self.characters + self.count * (_ROW_BYTES + _CELL_BYTES * len(self.header))
 
     def batches(self) -> Iterator[Batch]:
-        """The rows, some at a time."""
+        """Yields the rows in batches."""
         width = len(self.header)
         most = max(1, _BATCH_CELLS // width)
         batch: list[Sequence[Cell]] = []
         limit = self._content.limits.max_rows
         while (cells := self._next()) is not None:
-            # Here, because the types of columns may be found out from all of them before the first row is given out.
+            # Checked here, because all rows may be read for the types of columns before the first one is
+            # returned.
             self.count += 1
             if self.count > limit:
                 raise Invalid(
@@ -181,7 +181,7 @@ def _reason(error: csv.Error) -> str:
 
 
 class _Quoting:
-    """Which cells of a record are quoted: the csv module does not tell."""
+    """Finds out which cells of a record are quoted, which the csv module does not report."""
 
     def __init__(self, separator: str) -> None:
         sep = re.escape(separator)
@@ -190,7 +190,7 @@ class _Quoting:
         self._empty = f'{separator}""{separator}'
 
     def quoted_cells(self, raw: str) -> frozenset[int]:
-        """The indexes of those that are, if any of them may be empty."""
+        """Returns the indexes of quoted cells, if any of them may be empty."""
         sep = self._separator
         if self._empty not in sep + raw.rstrip("\r\n") + sep:
             return frozenset()
@@ -216,7 +216,8 @@ def _names(header: list[str], shown: str) -> list[str]:
 
 
 def _separator_of(content: Content) -> str:
-    """The one that gives most of the first records as many cells as the first; of several, the one with most."""
+    """Returns the separator with which most of the first records have as many cells as the first; if several
+    do, the one with most cells."""
     sample = content.head(_SAMPLE_BYTES)
     if len(sample) == _SAMPLE_BYTES:
         sample = sample[: max(sample.rfind(b"\n"), sample.rfind(b"\r")) + 1] or sample
@@ -229,7 +230,7 @@ def _separator_of(content: Content) -> str:
 
 
 def _agreement(text: str, separator: str) -> tuple[float, int]:
-    """Which part of the records has as many cells as the first, and how many those are."""
+    """Returns the share of records with as many cells as the first, and that number of cells."""
     counts: list[int] = []
     try:
         for record in csv.reader(io.StringIO(text, newline=""), delimiter=separator):

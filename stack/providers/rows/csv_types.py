@@ -1,4 +1,5 @@
-"""Which columns of a CSV file hold numbers or booleans: those whose every cell comes back as the same text."""
+"""Determines which columns of a CSV file are numbers or booleans: every cell must have the same text after
+conversion."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from msgspec import Raw
 Kind = Literal["integer", "number", "boolean", "string"]
 
 Cell = str | None
-"""None for a cell that is empty and not quoted."""
+"""None for an empty cell without quotes."""
 
 _INT64 = range(-(2**63), 2**63)
 _KINDS: tuple[Kind, ...] = ("integer", "number", "boolean")
@@ -48,16 +49,16 @@ _WIDER: dict[Kind, tuple[Kind, ...]] = {
 
 
 class ColumnKinds:
-    """Looks at rows and narrows down what their columns can be."""
+    """Narrows down the types of columns while rows are read."""
 
     def __init__(self, width: int) -> None:
-        # Columns that are no strings so far; None has shown nothing yet.
+        # Columns that may still be something other than strings; None means that no cell has been seen.
         self._open: dict[int, Kind | None] = dict.fromkeys(range(width))
         self._width = width
 
     @property
     def decided(self) -> bool:
-        """Whether all columns are strings: more rows change nothing."""
+        """Returns whether all columns are strings, so that further rows change nothing."""
         return not self._open
 
     def look_at(self, rows: Sequence[Sequence[Cell]]) -> None:
@@ -77,7 +78,7 @@ class ColumnKinds:
 
 
 def values(cells: Iterable[Cell], kind: Kind) -> Iterable[object]:
-    """The cells of a column as JSON values. Numbers keep their text."""
+    """Returns the cells of a column as JSON values. Numbers keep their text."""
     if kind == "string":
         return cells
     if kind == "boolean":

@@ -1,4 +1,4 @@
-"""Which format a content has: told by its name, its media type, or how it begins."""
+"""Determines the format of a content by its name, its media type, or its beginning."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _EXTENSIONS: dict[str, Format] = {
     "parquet": "parquet",
     "pq": "parquet",
 }
-# `data:` URLs name a format where others have a media type.
+# In `data:` URLs a format name takes the place of the media type.
 _MEDIA_TYPES: dict[str, Format] = _EXTENSIONS | {
     "text/csv": "csv",
     "application/csv": "csv",
@@ -56,8 +56,8 @@ _SPACE = b" \t\r\n\xef\xbb\xbf"
 
 
 def format_of(content: Content, name: str, media_type: str) -> Format:
-    """Raises Invalid for what is none of the known formats. The beginning overrules the rest where it cannot be
-    mistaken; then the extension counts: servers name types loosely."""
+    """Raises Invalid for an unknown format. An unambiguous beginning takes precedence; then the extension,
+    because servers label types loosely."""
     head = content.head(_HEAD_BYTES)
     if head.startswith(PARQUET):
         if content.is_packed:
@@ -70,11 +70,11 @@ def format_of(content: Content, name: str, media_type: str) -> Format:
             raise Invalid(f"{content.shown} is {kind}; {KNOWN} in UTF-8 are read, plain or with gzip.")
     plain_type = media_type.partition(";")[0].strip().lower()
     stem = name.lower().removesuffix(".gz")
-    told = _EXTENSIONS.get(stem.rpartition(".")[2]) if "." in stem else None
+    by_name = _EXTENSIONS.get(stem.rpartition(".")[2]) if "." in stem else None
     start = head.lstrip(_SPACE)
     if plain_type in ("text/html", "application/xhtml+xml") and start.startswith(b"<"):
         raise Invalid(f"{content.shown} is a web page; a URL must lead to the content itself.")
-    found = told or _MEDIA_TYPES.get(plain_type) or _by_content(head, start)
+    found = by_name or _MEDIA_TYPES.get(plain_type) or _by_content(head, start)
     if found is None:
         raise Invalid(
             f"{content.shown} is none of {KNOWN}, as far as it shows. Name the format by the extension or the media "

@@ -1,4 +1,5 @@
-"""What a server and the processes that read rows for it say to each other: tasks, and the frames of their answers."""
+"""The messages between a server and its processes that read rows: tasks, and the frames of their
+responses."""
 
 from __future__ import annotations
 
@@ -13,15 +14,15 @@ from stack.providers.rows.settings import ReadLimits
 from stack.workers.framing import OWN
 
 ENVELOPE, BLOCK, LISTING, FILE, REFUSED = range(OWN, OWN + 5)
-"""ENVELOPE and BLOCK carry JSON text, the number of rows in a block with it; LISTING a Listing; FILE a path in the task's
-folder; REFUSED a Refusal."""
+"""ENVELOPE and BLOCK carry JSON text, BLOCK also the number of rows; LISTING a Listing; FILE a path in the
+task's folder; REFUSED a Refusal."""
 
 Frames = Iterator[tuple[int, int, bytes]]
 
 
 class Job(Struct, frozen=True, kw_only=True):
-    """The task of `worker`. `content` is an open file descriptor. `shown` names the content in messages; `name` (its
-    last path segment) and `media_type` tell its format. A `body` is split at `path`.
+    """The task of `worker`. `content` is an open file descriptor. `shown` names the content in messages;
+    `name` (its last path segment) and `media_type` determine its format. A `body` is split at `path`.
     """
 
     task: Literal["body", "file"]
@@ -34,8 +35,8 @@ class Job(Struct, frozen=True, kw_only=True):
 
 
 class HubJob(Struct, frozen=True, kw_only=True):
-    """The task of `hub_worker`: to list the files of a dataset on the hub, or to put its file `path` into `folder`; ""
-    is what was not said."""
+    """The task of `hub_worker`: to list the files of a dataset on the hub, or to download its file `path`
+    into `folder`. "" means not specified."""
 
     repository: str
     shown: str
@@ -48,14 +49,14 @@ class HubJob(Struct, frozen=True, kw_only=True):
 
 
 class Listing(Struct, frozen=True):
-    """The files that hold a split, in order, at a commit."""
+    """The files of a split, in order, at a commit."""
 
     commit: str
     paths: list[str]
 
 
 class Refusal(Struct, frozen=True):
-    """An error for the caller, and what caused it for the server's log."""
+    """An error for the caller, and its cause for the server's log."""
 
     status: int
     detail: str
@@ -63,7 +64,7 @@ class Refusal(Struct, frozen=True):
 
 
 def refusing(frames: Frames) -> Frames:
-    """`frames`, ended by REFUSED if an error for the caller is raised."""
+    """Yields `frames`, and ends with REFUSED if an error for the caller is raised."""
     try:
         yield from frames
     except ReplaystackError as error:

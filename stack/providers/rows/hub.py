@@ -25,7 +25,7 @@ from stack.workers.process import Spec
 MODULE = "stack.providers.rows.hub_worker"
 _REPOSITORY = re.compile(r"(?:[\w.-]{1,96}/)?[\w.-]{1,96}", re.ASCII)
 _PARAMETERS = {"split": "split", "config": "config", "name": "config", "revision": "revision"}
-# What the hub's library and its HTTP client look at.
+# Variables that the hub's library and its HTTP client read.
 _VARIABLE = re.compile(
     r"HF_\w+|HUGGING\w+|HOME|XDG_CACHE_HOME|(?:HTTPS?|ALL|NO)_PROXY|SSL_CERT_\w+|REQUESTS_CA_BUNDLE",
     re.IGNORECASE,
@@ -34,7 +34,7 @@ _ALWAYS = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_UPDATE_CHECK": "1",
-    # It keeps what it downloads in a cache of its own.
+    # The library keeps downloads in its own cache.
     "HF_HUB_DISABLE_XET": "1",
 }
 
@@ -42,8 +42,8 @@ _ALWAYS = {
 async def files(
     workers: Workers, uri: str, limits: ReadLimits
 ) -> AsyncGenerator[tuple[Descriptor, str], None]:
-    """The files of a split one after the other, with what to call them. One is on the disk at a time. Raises Invalid,
-    UpstreamFailed, UpstreamTimeout."""
+    """Yields the files of a split one after the other, with their names. Only one is on the disk at a time.
+    Raises Invalid, UpstreamFailed, UpstreamTimeout."""
     job = parsed(uri, limits)
     _require_library(job.shown)
     folder = Path(tempfile.mkdtemp(prefix="replaystack-rows-"))
@@ -64,7 +64,7 @@ async def files(
 
 
 def parsed(uri: str, limits: ReadLimits) -> HubJob:
-    """What a URI asks for. Raises Invalid; what it says in its query is not repeated."""
+    """Parses a URI. Raises Invalid; the URI's query is not included in messages."""
     try:
         parts = urlsplit(uri)
     except ValueError:
@@ -101,7 +101,7 @@ def _require_library(shown: str) -> None:
 
 
 def _taken(path: Path) -> Descriptor:
-    """The file, which has no name any more: it goes with its last reader."""
+    """Opens the file and removes its name: it is deleted when its last reader closes it."""
     file = Descriptor(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
     path.unlink()
     return file

@@ -1,4 +1,4 @@
-"""Which Parquet files of a dataset on the Hugging Face hub hold a split of it. Pure."""
+"""Determines which Parquet files of a dataset on the Hugging Face hub contain a split. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ _KEYWORD = re.compile(
 
 
 def converted_files(paths: Iterable[str]) -> Files:
-    """Of the branch `CONVERTED`. Splits that the hub converted in part only are left out."""
+    """Returns the files of the branch `CONVERTED`. Splits that the hub converted only partially are left
+    out."""
     files: Files = {}
     for path in sorted(paths):
         parts = path.split("/")
@@ -34,8 +35,9 @@ def converted_files(paths: Iterable[str]) -> Files:
 
 
 def own_files(paths: Iterable[str]) -> Files:
-    """Of a repository without a description of its files: told by their names, as `data/train-00000-of-00001.parquet`,
-    `<config>/test-00000-of-00003.parquet`, `<config>/validation/0.parquet` or `train.parquet`."""
+    """Returns the files of a repository without a description of its files, by their names:
+    `data/train-00000-of-00001.parquet`, `<config>/test-00000-of-00003.parquet`,
+    `<config>/validation/0.parquet` or `train.parquet`."""
     files: Files = {}
     for path in sorted(paths):
         if not path.endswith(".parquet"):
@@ -54,7 +56,8 @@ def own_files(paths: Iterable[str]) -> Files:
 
 
 def described_files(paths: Sequence[str], configs: Any) -> Files:
-    """As the `configs` of the dataset card say. Raises Invalid where they are no such description."""
+    """Returns the files described by the `configs` of the dataset card. Raises Invalid if the description is
+    invalid."""
     files: Files = {}
     try:
         for config in configs:
@@ -76,8 +79,8 @@ def described_files(paths: Sequence[str], configs: Any) -> Files:
 
 
 def chosen(files: Files, config: str, split: str, shown: str) -> list[str]:
-    """The files of a split, in order; what is not named ("") must be the only one, or `default`. Raises Invalid that
-    names what there is."""
+    """Returns the files of a split, in order. A config or split that is not specified ("") must be the only
+    one, or `default`. Raises Invalid that lists what exists."""
     if not files:
         raise Invalid(f"{shown} has no Parquet files; datasets of the hub are read from those.")
     if not config:

@@ -1,8 +1,8 @@
 """Finds and downloads the files of a dataset on the Hugging Face hub, with the hub's own library, in a worker process
 (see `stack.workers.child`).
 
-The files go into a folder that the server named and removes; the worker does so if the server has ended. The token,
-endpoint and certificates are those of the server's environment.
+The files are written to a folder that the server names and removes; the worker removes it if the server has
+ended. The token, endpoint and certificates are those of the server's environment.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class _Hub:
     """One dataset on the hub."""
 
     def __init__(self, job: HubJob) -> None:
-        # 0.8 s.
+        # Importing it takes 0.8 s.
         import huggingface_hub
 
         self._library = huggingface_hub
@@ -64,7 +64,7 @@ class _Hub:
         self.sizes: dict[str, int] = {}
 
     def files(self) -> tuple[str, hub_files.Files]:
-        """The commit that is read from, and its Parquet files. Raises Invalid, UpstreamFailed."""
+        """Returns the commit to read from, and its Parquet files. Raises Invalid, UpstreamFailed."""
         named = self._job.revision
         if named in ("", hub_files.CONVERTED):
             commit = self._commit(hub_files.CONVERTED, optional=not named)
@@ -89,7 +89,8 @@ class _Hub:
         return str(Path(found).relative_to(self._job.folder))
 
     def _commit(self, revision: str, optional: bool = False) -> str:
-        """The hash of a revision, so that all that follows is of one commit; "" for an optional one that is not there."""
+        """Returns the hash of a revision, so that everything is read from one commit; "" for an optional
+        missing one."""
         try:
             info = self._asked(lambda: self._api.dataset_info(self._job.repository, revision=revision))
         except _NoRevision:
@@ -153,5 +154,5 @@ class _NoRevision(Invalid):
     pass
 
 
-# The hub's library has changed it more than once, and does not wrap what it raises.
+# The hub's library has changed this class more than once, and does not wrap the client's errors.
 _HTTP_LIBRARIES = ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3")

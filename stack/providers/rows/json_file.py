@@ -1,4 +1,4 @@
-"""Rows of JSON and JSONL files, with the text they have there."""
+"""Rows of JSON and JSONL files, with their original text."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _MARK = b"\xef\xbb\xbf"
 
 
 def json_rows(content: Content, *, lines: bool) -> Iterator[RowBlock]:
-    """Of an array of objects, or of one object a line (`lines`, or found out: files of lines are often named
-    `.json`). Raises Invalid, TooLarge."""
+    """Reads an array of objects, or one object per line (if `lines`, or if detected: files of lines are often
+    named `.json`). Raises Invalid, TooLarge."""
     start = content.head(4096).removeprefix(_MARK).lstrip(_SPACE)
     if start.startswith(b"["):
         first = start[1:].lstrip(_SPACE)[:1]
         if first != b"[":
-            # Of many numbers none is decoded; nesting that is too deep is noticed by itself.
+            # Numbers are not decoded; nesting that is too deep is detected by the decoder.
             check_kind(first, f"{content.shown}: element 0")
         return _of_array(content)
     if not lines:
@@ -48,7 +48,7 @@ def _of_lines(content: Content) -> Iterator[RowBlock]:
 
 
 def _require_lines(content: Content, start: bytes) -> None:
-    """Raises Invalid where the content is JSON, but neither an array nor an object a line."""
+    """Raises Invalid if the content is JSON, but neither an array nor one object per line."""
     if not start:
         raise Invalid(f"{content.shown} is empty; it needs a JSON array of objects, [] for none.")
     filled = (line for line in content.lines() if not line.isspace())

@@ -1,4 +1,4 @@
-"""Rows of a file on the machine of a command: any file that its user can read, by the same worker as the server's."""
+"""Rows of a local file for a command: any file that the user can read, by the same worker as the server's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stack.workers.descriptor import Descriptor
 
 
 async def local_rows(path: Path, limits: ReadLimits | None = None) -> AsyncGenerator[RowBlock, None]:
-    """CSV, JSON, JSONL or Parquet, told as those of a URI are. Raises Invalid, TooLarge, UpstreamFailed."""
+    """Reads CSV, JSON, JSONL or Parquet, detected as for URIs. Raises Invalid, TooLarge, UpstreamFailed."""
     limits = limits or ReadLimits()
     content = await asyncio.to_thread(_opened, path)
     job = Job(task="file", content=content.number, limits=limits, shown=str(path), name=path.name)

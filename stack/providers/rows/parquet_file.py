@@ -1,10 +1,10 @@
-"""Rows of Parquet files, written as JSON by DuckDB: exact where JSON has the type, as text where it has not.
+"""Rows of Parquet files, converted to JSON by DuckDB: exact if JSON has the type, otherwise as text.
 
-Integers and decimals of any width keep all their digits; NaN and the infinities are the strings "NaN", "Infinity"
-and "-Infinity"; a timestamp is RFC 3339 in UTC with up to nine digits of a second (one without a time zone is taken
-as UTC), a date or a time its ISO 8601 text, binary is base64. Lists, structs and maps are nested; the key of a map
-is text. Whatever else there may be is its text. A null is null, not a missing key. A column whose name another one has
-before it, in whatever case, gets a number at its end.
+Integers and decimals of any width keep all their digits; NaN and the infinities are the strings "NaN",
+"Infinity" and "-Infinity"; a timestamp is RFC 3339 in UTC with up to nine fractional digits (one without a
+time zone is assumed to be UTC), a date or a time is its ISO 8601 text, binary is base64. Lists, structs and
+maps are nested; the key of a map is text. All other types become text. A null is null, not a missing key. A
+column whose name equals that of an earlier one, ignoring case, gets a numeric suffix.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from stack.providers.rows.port import RowBlock
 from stack.providers.rows.row_text import packed
 
 _FETCH_ROWS = 2048
-# Of the address space that the process may have; the rest is for what DuckDB does not count.
+# Share of the process's address space; the rest is for memory that DuckDB does not count.
 _MEMORY_SHARE = 0.5
 _MAX_NESTING = 100
 
 
 def parquet_rows(content: Content) -> Iterator[RowBlock]:
-    """Raises Invalid for what is no Parquet file or takes too much memory to read, TooLarge."""
-    # The data are read through the descriptor, at offsets; the database may open nothing else.
+    """Raises Invalid for content that is not a Parquet file or takes too much memory to read, TooLarge."""
+    # The data are read through the descriptor, at offsets; the database must not open anything else.
     path = f"/dev/fd/{content.fd}"
     try:
         with _database(path, content.limits.memory_bytes) as database:
@@ -75,7 +75,7 @@ def _texts(database: duckdb.DuckDBPyConnection, path: str) -> Iterator[bytes]:
         ],
         0,
     )
-    # One thread keeps the order of the file.
+    # A single thread keeps the order of the file.
     found = database.execute(f"SELECT concat('{{', {fields}, '}}') FROM {source} t")
     while rows := found.fetchmany(_FETCH_ROWS):
         for (text,) in rows:
@@ -83,7 +83,7 @@ def _texts(database: duckdb.DuckDBPyConnection, path: str) -> Iterator[bytes]:
 
 
 def _members(members: list[tuple[str, str, Any]], depth: int) -> str:
-    """Arguments of `concat` that make the inside of an object."""
+    """Returns the arguments of `concat` that produce the members of an object."""
     parts = []
     for index, (name, value, type) in enumerate(members):
         key = ("," if index else "") + json.dumps(name, ensure_ascii=False) + ":"
@@ -92,7 +92,7 @@ def _members(members: list[tuple[str, str, Any]], depth: int) -> str:
 
 
 def _json(value: str, type: Any, depth: int) -> str:
-    """SQL for the JSON text of `value`, itself SQL that is named more than once."""
+    """Returns SQL for the JSON text of `value`, which is SQL that occurs more than once in it."""
     if depth > _MAX_NESTING:
         raise Invalid(f"The Parquet schema is nested deeper than {_MAX_NESTING} levels.")
     write = _WRITERS.get(type.id)
@@ -120,7 +120,7 @@ def _as_base64(value: str, type: Any, depth: int) -> str:
 
 
 def _as_timestamp(value: str, type: Any, depth: int) -> str:
-    # Years that RFC 3339 cannot say keep DuckDB's text.
+    # Years outside of RFC 3339's range keep DuckDB's text.
     plain = f"CAST({value} AS VARCHAR)"
     return (
         f"CASE WHEN isfinite({value}) AND {plain} SIMILAR TO '\\d{{4}}-\\d\\d-\\d\\d [0-9:.]+' "
@@ -129,7 +129,7 @@ def _as_timestamp(value: str, type: Any, depth: int) -> str:
 
 
 def _as_utc(value: str, type: Any, depth: int) -> str:
-    # By way of the number: a cast would need the time zone database.
+    # Computed from the number: a cast would need the time zone database.
     return _as_timestamp(f"make_timestamp(epoch_us({value}))", type, depth)
 
 

@@ -1,4 +1,4 @@
-"""The protocol of a reader of rows, and what it gives."""
+"""The protocol of a reader of rows, and its results."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from msgspec import Struct
 
 
 class RowBlock(Struct, frozen=True):
-    """Rows as compact JSON text, one object a line, without a line break at the end; `count` of them, never none.
+    """Rows as compact JSON text, one object per line, without a final line break; `count` of them, at least
+    one.
 
-    A block has about 1 MiB; one larger row is a block of its own.
+    A block has about 1 MiB; a single larger row is a block of its own.
     """
 
     count: int
@@ -27,15 +28,16 @@ class SplitBody(Struct, frozen=True):
 
 class RowReading(Protocol):
     def read(self, uri: str) -> AsyncGenerator[RowBlock, None]:
-        """The rows behind a URI. Raises Invalid (400) for what the caller has to change, TooLarge, UpstreamFailed and
-        UpstreamTimeout for a remote's fault, Unavailable."""
+        """Yields the rows of a URI. Raises Invalid (400) for errors of the caller, TooLarge, UpstreamFailed
+        and UpstreamTimeout for failures of a remote server, Unavailable."""
         ...
 
     async def split(self, body: bytes, path: tuple[str, ...]) -> SplitBody:
-        """Takes the array of rows at `path` out of a JSON body. A body without an array there comes back as it is, for
-        the caller's decoding to refuse. Raises Invalid for what is no row."""
+        """Extracts the array of rows at `path` from a JSON body. A body without an array there is returned
+        unchanged, so that the caller's decoding refuses it. Raises Invalid for elements that are not rows."""
         ...
 
     async def aclose(self, grace_s: float = 0.0) -> None:
-        """What is being read gets `grace_s` to finish; then its callers, and those that wait, get Unavailable."""
+        """Waits `grace_s` seconds for running reads to finish; then their callers, and waiting ones, receive
+        Unavailable."""
         ...

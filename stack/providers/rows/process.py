@@ -1,4 +1,4 @@
-"""Worker processes that read rows: each is started for one source of them, and ended with it."""
+"""Worker processes that read rows: each is started for one source, and ended after it."""
 
 from __future__ import annotations
 
@@ -27,23 +27,25 @@ logger = logging.getLogger("replaystack.rows")
 MODULE = "stack.providers.rows.worker"
 NICE = 5
 LEAST_CPU_S = 20
-"""Computing time of the smallest content; each MiB gives a second more. Reading a MiB of CSV takes 0.1 s."""
+"""CPU time for the smallest content, in seconds; each MiB adds one second. Reading a MiB of CSV takes 0.1
+s."""
 
 Ask = Callable[[bytes], AsyncGenerator[Frame, None]]
 
 
 class Workers:
-    """Of one event loop. Its user bounds how many there are at a time."""
+    """The workers of one event loop. The caller limits their number."""
 
     def __init__(self) -> None:
         self._starter = Starter("rows")
 
     @asynccontextmanager
     async def worker(self, spec: Spec, shown: str) -> AsyncIterator[Ask]:
-        """Gives what yields the frames of the answer to a task. `shown` names in messages what is read.
+        """Yields a function that sends a task and yields the frames of the response. `shown` names the source
+        in messages.
 
-        Raises what the worker refuses with; Invalid for work that takes more than its limits, UpstreamFailed for a
-        worker that crashes, UpstreamTimeout, Unavailable for one that cannot be started.
+        Raises the worker's refusals; Invalid for work that exceeds its limits, UpstreamFailed for a worker
+        that crashes, UpstreamTimeout, Unavailable for a worker that cannot be started.
         """
         try:
             worker = await self._starter.start(spec)
@@ -59,7 +61,7 @@ class Workers:
             await self._starter.end(worker)
 
     async def read(self, content: Descriptor, job: Job) -> AsyncGenerator[Frame, None]:
-        """The frames of `stack.providers.rows.worker`. Raises as `worker` does."""
+        """Yields the frames of `stack.providers.rows.worker`. Raises the same errors as `worker`."""
         limits = process_limits(job.limits, content_bytes=os.fstat(content.number).st_size)
         spec = Spec(module=MODULE, limits=limits, descriptors=(content,))
         async with self.worker(spec, job.shown) as ask, aclosing(ask(msgspec.json.encode(job))) as found:
@@ -67,11 +69,11 @@ class Workers:
                 yield frame
 
     async def aclose(self) -> None:
-        """Ends all workers; a caller that waits for one gets Unavailable."""
+        """Ends all workers; waiting callers receive Unavailable."""
         await self._starter.aclose()
 
     async def _frames(self, worker: Worker, task: bytes, shown: str) -> AsyncGenerator[Frame, None]:
-        with _told(worker.spec, shown):
+        with _explaining_failures(worker.spec, shown):
             async with aclosing(self._starter.frames(worker, task)) as found:
                 async for frame in found:
                     if frame.kind == frames.REFUSED:
@@ -81,8 +83,8 @@ class Workers:
 
 
 def process_limits(limits: ReadLimits, *, content_bytes: int = 2**30, file_bytes: int = 0) -> Limits:
-    """Of a process that reads so much, packed or not, and may write files up to `file_bytes`. Small content that takes
-    long to read is not what it seems."""
+    """Returns the limits of a process that reads content of this size, compressed or not, and may write files
+    up to `file_bytes`. Small content that takes long to read is suspicious."""
     return Limits(
         memory_bytes=limits.memory_bytes,
         wait_s=limits.wait_s,
@@ -93,8 +95,8 @@ def process_limits(limits: ReadLimits, *, content_bytes: int = 2**30, file_bytes
 
 
 @contextmanager
-def _told(spec: Spec, shown: str) -> Iterator[None]:
-    """Says what a worker did not survive."""
+def _explaining_failures(spec: Spec, shown: str) -> Iterator[None]:
+    """Converts the failures of a worker to errors that name their cause."""
     try:
         yield
     except Closed:

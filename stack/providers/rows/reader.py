@@ -1,4 +1,4 @@
-"""Reads rows: from the URIs of datasets, and out of request bodies."""
+"""Reads rows from the URIs of datasets, and from request bodies."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ from stack.workers.framing import Frame
 
 IN_PLACE_BYTES = 256 * 1024
 IN_THREAD_BYTES = 4 * 2**20
-"""A body above this is split in a process: one of 20 MB would keep the interpreter from all others for 75 ms."""
+"""Larger bodies, in bytes, are split in a process: in a thread, one of 20 MB would hold the GIL for 75 ms."""
 
 PLACES = 2
-"""URIs that are read at once, and bodies that are split: a body does not wait for somebody's gigabyte."""
+"""Number of URIs that are read at once, and of bodies that are split: a body does not wait for a large
+URI."""
 
 SCHEMES = "data:, lsfs:, file:, https: and huggingface:"
 _ACCEPT = "text/csv,application/json,application/x-ndjson,application/vnd.apache.parquet,*/*;q=0.5"
 
 
 class RowReader:
-    """`RowReading` over worker processes. `roots` are the folders that files are read from, `forbidden` is the data
-    folder. Of one event loop."""
+    """Implements `RowReading` with worker processes. `roots` are the folders from which files are read,
+    `forbidden` is the data folder. Used on one event loop."""
 
     def __init__(
         self, fetcher: Fetcher, roots: Sequence[Path], forbidden: Path, limits: ReadLimits | None = None
@@ -65,7 +66,7 @@ class RowReader:
             content = await asyncio.to_thread(of_bytes, body)
             job = Job(task="body", content=content.number, limits=self._limits, shown="The body", path=path)
             found = [frame async for frame in self._workers.read(content, job)]
-        # All but the first are blocks.
+        # All but the first frame are blocks.
         return SplitBody(found[0].payload, [_block(frame) for frame in found[1:]])
 
     async def read(self, uri: str) -> AsyncGenerator[RowBlock, None]:
@@ -79,7 +80,7 @@ class RowReader:
                     self._check_sums(count, size)
                     yield _block(frame)
         except TooLarge as error:
-            # It is not the request that is too large, but what it names.
+            # Not the request is too large, but the content of its URI.
             raise Invalid(error.detail) from None
 
     async def _frames(self, uri: str) -> AsyncGenerator[Frame, None]:
@@ -90,7 +91,7 @@ class RowReader:
                         yield frame
 
     async def _contents(self, uri: str) -> AsyncGenerator[tuple[Descriptor, Job], None]:
-        """The files behind a URI: one, but for datasets of the hub."""
+        """Yields the files of a URI: only one, except for datasets of the hub."""
         limits = self._limits
         match uri.partition(":")[0].lower():
             case "data":
@@ -106,7 +107,7 @@ class RowReader:
                 )
                 content = await asyncio.to_thread(of_bytes, fetched.body)
                 job = self._job(content, shown_url(uri), fetched.url, fetched.media_type)
-                # Its body is not needed twice while the rows are read.
+                # The body is not kept in memory twice while the rows are read.
                 del fetched
                 yield content, job
             case "huggingface":

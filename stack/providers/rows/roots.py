@@ -1,8 +1,8 @@
-"""Opens files in the folders that the operator named: nothing else, whatever a path looks like.
+"""Opens files in the folders that the operator configured, and nothing else, for any path.
 
-Each folder on the way and the file itself are opened by descriptor from the one before, never through a symbolic
-link, so that nothing that is checked can be exchanged behind the check. The data folder is known by its inode: it is
-refused under any of its names, and so is a second name (hard link) of a file in it.
+Each folder of the path and the file itself are opened relative to the descriptor of the previous one, never
+through a symbolic link, so that nothing can be exchanged after it was checked. The data folder is recognised
+by its inode: it is refused under any of its names, as is another name (hard link) of a file in it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from stack.errors import Invalid
 from stack.workers.descriptor import Descriptor
 
-# Of a folder on the way only the name is used, where the system can say so.
+# Intermediate folders are opened for path resolution only, if the system supports it.
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Opening a FIFO would wait for its other end.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -34,7 +34,8 @@ class Roots:
         self._forbidden = forbidden
 
     def open(self, uri: str) -> Descriptor:
-        """The regular file behind an `lsfs:` or `file:` URI, open for reading. Blocks on the disk. Raises Invalid."""
+        """Opens the regular file of an `lsfs:` or `file:` URI for reading. Blocks on the disk. Raises
+        Invalid."""
         shown = shown_file(uri)
         if not self._roots:
             raise Invalid(
@@ -69,7 +70,7 @@ class Roots:
 
 
 class _Walk:
-    """One way down to a file; closes what it opened."""
+    """Opens the folders of one path down to the file; closes its descriptors."""
 
     def __init__(self, forbidden: Path, shown: str) -> None:
         self._shown = shown
@@ -90,8 +91,8 @@ class _Walk:
             at = self._enter(self._open(part, _FOLDER, at))
         name = parts[-1]
         before = os.stat(name, dir_fd=at, follow_symlinks=False)
-        # Before it is opened: opening a device may do something, and closing a file of the event log would take
-        # SQLite's locks from this process.
+        # Checked before it is opened: opening a device may have effects, and closing a file of the event log
+        # would release SQLite's locks of this process.
         self._check_file(before)
         file = Descriptor(self._open(name, _FILE, at))
         after = os.fstat(file.number)
@@ -115,7 +116,7 @@ class _Walk:
             raise
 
     def _check_above(self, root: int) -> None:
-        """A root may itself lie in the data folder."""
+        """Raises Invalid if the root itself is in the data folder."""
         at, last = root, None
         while (inode := _inode(os.fstat(at))) != last:
             last = inode
@@ -137,14 +138,14 @@ class _Walk:
 
 
 def shown_file(uri: str) -> str:
-    """The URI for messages: without query and fragment, cut at 200 characters."""
+    """Returns the URI for messages: without query and fragment, at most 200 characters."""
     plain = uri[:8192].partition("?")[0].partition("#")[0]
     cut = plain[:200] + ("..." if len(plain) > 200 else "")
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in cut)
 
 
 def _path_of(uri: str, shown: str) -> tuple[str, list[bytes]]:
-    """Scheme and decoded path segments. Raises Invalid for anything that is not a plain path."""
+    """Returns scheme and decoded path segments. Raises Invalid for anything that is not a plain path."""
     try:
         parts = urlsplit(uri)
     except ValueError:
@@ -177,11 +178,11 @@ def _is_link(name: bytes, folder: int) -> bool:
 
 
 def _holds(folder: Path, inode: _Inode) -> bool:
-    """Whether a file is in a folder, at any depth, under whatever name."""
+    """Returns whether a file is in a folder, at any depth, under any name."""
     device, number = inode
     pending = [os.fspath(folder)]
     while pending:
-        # What goes meanwhile was not it.
+        # A file that is removed meanwhile is not the one.
         with suppress(FileNotFoundError), os.scandir(pending.pop()) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):

@@ -1,4 +1,4 @@
-"""Rows as JSON texts: checked, brought into compact form, and put together in blocks of about 1 MiB."""
+"""Rows as JSON texts: validated, made compact, and combined into blocks of about 1 MiB."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from stack.providers.rows.settings import ReadLimits
 
 BLOCK_BYTES = 2**20
 MAX_DEPTH = 128
-"""Levels of arrays and objects in a row, itself included: what JSON parsers in other languages take."""
+"""Maximum nesting of arrays and objects in a row, including the row: what JSON parsers in other languages
+support."""
 
 Where = Callable[[int], str]
-"""Names the row of a number, for messages."""
+"""Returns the name of a row by its number, for messages."""
 
 _KINDS = {b"[": "a list", b'"': "a string", b"n": "null", b"t": "true", b"f": "false"} | dict.fromkeys(
     [b"%d" % digit for digit in range(10)] + [b"-"], "a number"
@@ -31,23 +32,24 @@ _NOT_OPENING = bytes(set(range(256)) - set(b"[{\n"))
 _NOT_NESTING = bytes(set(range(256)) - set(b"[]{}"))
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 
-# It takes whatever has a buffer, `Raw` among them.
+# It accepts any buffer, including `Raw`.
 _format: Any = msgspec.json.format
 
 
 def blocks(rows: Iterable[tuple[int, Any]], where: Where, limits: ReadLimits) -> Iterator[RowBlock]:
-    """Blocks of rows that are numbered texts of JSON values (bytes or Raw). Raises Invalid for what is no object, is
-    not JSON or UTF-8, or is nested too deeply, TooLarge for a row above its limit."""
+    """Yields blocks of rows, given as numbered texts of JSON values (bytes or Raw). Raises Invalid for values
+    that are not objects, not JSON, not UTF-8 or nested too deeply; TooLarge for a row larger than the
+    limit."""
     numbers: list[int] = []
     for block in packed(_compact(rows, where, numbers), lambda index: where(numbers[index]), limits):
         _check(block, numbers, where)
-        # The row behind the block has been taken already.
+        # The row after the block has been taken already.
         del numbers[: block.count]
         yield block
 
 
 def packed(texts: Iterable[bytes], where: Where, limits: ReadLimits) -> Iterator[RowBlock]:
-    """Blocks of texts that are compact already; `where` takes the index within the block. Raises TooLarge."""
+    """Yields blocks of compact texts; `where` is called with the index within the block. Raises TooLarge."""
     held: list[bytes] = []
     size = 0
     for text in texts:
@@ -64,13 +66,13 @@ def packed(texts: Iterable[bytes], where: Where, limits: ReadLimits) -> Iterator
 
 
 def malformed(where: str, error: Exception, text: Any) -> ReplaystackError:
-    """What is wrong with a JSON text that msgspec did not take."""
+    """Returns the error for a JSON text that msgspec refused."""
     if isinstance(error, RecursionError):
         return _too_deep(where)
     if isinstance(error, UnicodeDecodeError):
         return Invalid(f"{where} is not valid UTF-8 at byte {error.start}.")
     if _HALF_PAIR.search(text):
-        # msgspec says of some that the data are truncated.
+        # msgspec reports some of them as truncated.
         return Invalid(f"{where} is not valid JSON: a \\u escape is half of a surrogate pair.")
     return Invalid(f"{where} is not valid JSON: {error}.")
 
@@ -88,13 +90,13 @@ def _compact(rows: Iterable[tuple[int, Any]], where: Where, numbers: list[int]) 
 
 
 def check_kind(first: bytes, where: str) -> None:
-    """Raises Invalid if a JSON value that begins so is no object."""
+    """Raises Invalid if a JSON value with this first byte is not an object."""
     if first in _KINDS:
         raise Invalid(f"{where} is {_KINDS[first]}; a row is a JSON object.")
 
 
 def _check(block: RowBlock, numbers: list[int], where: Where) -> None:
-    """What msgspec does not look at, for a whole block at once: 2 ms."""
+    """Checks what msgspec does not check, for a whole block at once: 2 ms."""
     lines = block.lines
     try:
         lines.decode()
@@ -113,7 +115,7 @@ def _is_too_deep(text: bytes) -> bool:
     for _ in range(MAX_DEPTH):
         if not nesting:
             return False
-        # Each time the innermost level goes.
+        # Each iteration removes the innermost level.
         nesting = nesting.replace(b"[]", b"")
     return bool(nesting)
 

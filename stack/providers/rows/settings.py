@@ -1,4 +1,4 @@
-"""How much one source of rows may hold, and what reading it may cost."""
+"""Limits on the size of one source of rows, and on the resources for reading it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from msgspec import Struct
 
 
 class ReadLimits(Struct, frozen=True, kw_only=True):
-    """`max_bytes` is of the content behind a URI, packed and unpacked, and of its rows as text; `max_fetch_bytes` of
-    what is fetched over the network and held in memory. `max_columns` is of CSV, which names each in every row.
-    `cpu_s`, `wait_s` and `memory_bytes` are of the process that parses; the time in which no one asks for its rows
-    does not count. Content of a few MiB gets less than `cpu_s`: see `process_limits`.
+    """`max_bytes` limits the content of a URI, both compressed and decompressed, and its rows as text;
+    `max_fetch_bytes` limits what is fetched over the network and held in memory. `max_columns` limits CSV,
+    where each row repeats all names. `cpu_s`, `wait_s` and `memory_bytes` limit the process that parses; time
+    in which its rows are not requested does not count. Content of a few MiB gets less than `cpu_s`: see
+    `process_limits`.
     """
 
     max_bytes: int = 2**30

@@ -1,4 +1,4 @@
-"""Reads rows in a worker process (see `stack.workers.child`), because they may take long or much memory."""
+"""Reads rows in a worker process (see `stack.workers.child`), because it may take much time or memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stack.providers.rows.port import RowBlock
 
 
 def answer(task: bytes) -> Frames:
-    # Rows are trees, and their process is short.
+    # Rows contain no cycles, and the process is short-lived.
     gc.disable()
     return frames.refusing(_answer(msgspec.json.decode(task, type=Job)))
 
@@ -36,7 +36,7 @@ def _rows(job: Job) -> Iterator[RowBlock]:
 
     content = Content(job.content, job.shown, job.limits)
     form = format_of(content, job.name, job.media_type)
-    # Each imports what only it needs; DuckDB takes 0.1 s.
+    # Each format imports what only it needs; DuckDB takes 0.1 s.
     match form:
         case "csv" | "tsv":
             from stack.providers.rows.csv_file import csv_rows

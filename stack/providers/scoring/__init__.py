@@ -1,1 +1,1 @@
-"""Scoring functions: one module per family, behind the types of `port.py`."""
+"""Scoring functions: one module per family, using the types of `port.py`."""

@@ -1,8 +1,9 @@
 """Aggregates the scores of rows.
 
-A failed row has `error` and the score 0: it counts in the total, so that failing never raises an average, and in
-`num_failed`, which is there when it is above 0. Over no rows, a mean is null. Scores that are not numbers (the
-grades A, B, C of a judge) can be counted only: any other aggregate of them is null with an `error` that says so.
+A failed row has `error` and the score 0: it counts in the total, so that failures never raise an average, and
+in `num_failed`, which is present if it is greater than 0. Over no rows, a mean is null. Scores that are not
+numbers (the grades A, B, C of a judge) can only be counted: any other aggregate of them is null with an
+`error` that explains this.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ Scores = Sequence[Mapping[str, Any]]
 
 
 def aggregate(functions: Iterable[str], rows: Scores) -> dict[str, Any]:
-    """The result of each function under its own name."""
+    """Returns the result of each function by its name."""
     failed = sum("error" in row for row in rows)
     counted = {"num_failed": failed} if failed else {}
     return {name: FUNCTIONS[name](rows) | counted for name in functions}
 
 
 def accuracy(rows: Scores) -> dict[str, Any]:
-    """The sum of scores from 0 to 1 over their number: a row that is partly right counts in part."""
+    """The sum of scores from 0 to 1 divided by their number: a partially correct row counts in part."""
     counts = {"num_total": len(rows)}
     problem = _problem(rows) or _beyond(rows)
     if problem:
@@ -46,7 +47,7 @@ def median(rows: Scores) -> dict[str, Any]:
 
 
 def weighted_average(rows: Scores) -> dict[str, Any]:
-    """The mean of the scores by the `weight` of their rows, 1 where a row has none."""
+    """The mean of the scores weighted by the `weight` of their rows, 1 for a row without one."""
     weights = [row.get("weight", 1.0) for row in rows]
     total = sum(weights)
     if not total:
@@ -59,7 +60,7 @@ def weighted_average(rows: Scores) -> dict[str, Any]:
 
 
 def categorical_count(rows: Scores) -> dict[str, Any]:
-    """How often each score was given, the scores as text. A failed row was given none."""
+    """Counts the rows for each score, with scores as text. A failed row has none."""
     counts = Counter(str(row["score"]) for row in rows if "error" not in row)
     return {"categorical_count": dict(sorted(counts.items()))}
 

@@ -1,4 +1,4 @@
-"""`basic::bfcl`: whether the generated answer calls the right functions with the right arguments."""
+"""`basic::bfcl`: checks whether the generated answer calls the right functions with the right arguments."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _RELEVANCE = frozenset(("irrelevance", "live_relevance", "live_irrelevance"))
 
 
 def bfcl(params: ScoringFnParams, row: Row) -> ScoreRow:
-    """1 for the right calls; of a row about relevance, 1 where a function is called, or where none is. A `reason`
-    says what is wrong."""
+    """Returns 1 for the right calls; for a row about relevance, 1 if a function is called, or if none is.
+    `reason` names the error."""
     category = _NUMBER_OF_ROW.sub("", text(row, "id"))
     language = text(row, "language") if "language" in row else "Python"
     if language not in TYPES:
@@ -52,7 +52,7 @@ def _scored(right: bool, problem: str) -> ScoreRow:
 
 
 def _list(row: Row, name: str) -> list[dict[str, Any]]:
-    """A field that is a list of objects, or the JSON text of one; a single object is a list of one."""
+    """Returns a field that is a list of objects, or its JSON text; a single object becomes a list of one."""
     value = field(row, name)
     if isinstance(value, str):
         try:

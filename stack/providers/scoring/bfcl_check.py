@@ -1,7 +1,8 @@
-"""Whether the calls that a model made are those that were asked for, by the rules of BFCL.
+"""Compares the calls of a model with the expected ones, by the rules of BFCL.
 
-The expected calls are `{name: {argument: [value, ...]}}` with all values that are right; `""` among them marks an
-argument that may be left out. What is wrong is returned in words; empty text means that nothing is.
+The expected calls are `{name: {argument: [value, ...]}}` with all correct values; `""` among them means that
+the argument may be omitted. The functions return a description of the error; an empty text means that there
+is none.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _IGNORED = re.compile(r"[ ,./\-_*^]")
 
 
 class Asked(Struct, frozen=True):
-    """What one argument should be: its type, that of its elements, and the right values."""
+    """The expectation for one argument: its type, the type of its elements, and the correct values."""
 
     kind: type
     nested: type | None
@@ -48,7 +49,7 @@ def wrong_calls(
     category: str,
     language: str,
 ) -> str:
-    """What is wrong with the calls. In a parallel category their order is free."""
+    """Returns the error in the calls, if any. In a parallel category their order is free."""
     if not expected:
         raise RowFault("'ground_truth' holds no call.")
     if len(calls) != (len(expected) if "parallel" in category or "multiple" in category else 1):
@@ -137,8 +138,8 @@ def _wrong_value(given: Any, asked: Asked) -> str:
 
 
 def _is_variable(given: Any, asked: Asked) -> bool | None:
-    """Whether a variable stands for the value; None where the type is wrong. A value of another type than the
-    parameter's is one when the right values are of that type too."""
+    """Returns whether a variable is given instead of the value; None if the type is wrong. A value whose type
+    differs from the parameter's is a variable if the correct values have that type too."""
     usual = _usual_type(asked.values)
     if type(given) is asked.kind:
         if asked.nested is None or _elements_fit(given, asked):
@@ -148,7 +149,7 @@ def _is_variable(given: Any, asked: Asked) -> bool | None:
 
 
 def _elements_fit(given: Any, asked: Asked) -> bool:
-    """Whether all elements have the type of those of one of the right lists."""
+    """Returns whether all elements have the element type of one of the correct lists."""
     assert asked.nested is not None
     for value in asked.values:
         if not isinstance(value, list):
@@ -178,5 +179,5 @@ def _same_dicts(given: Sequence[Any], wanted: Sequence[Any]) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """Text without case, spaces and the marks that dates and names are written with or without."""
+    """Returns a text in lower case, without spaces and optional punctuation of dates and names."""
     return _IGNORED.sub("", value).lower().replace("'", '"') if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""Reads the function calls that a model wrote as Python, without running any of it."""
+"""Parses function calls that a model wrote in Python, without executing them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 from msgspec import Struct
 
 MAX_DIGITS = 40
-"""Of a number that an expression gives; a larger one is no argument that anybody expects."""
+"""Maximum number of digits of a computed number; larger ones are not plausible arguments."""
 
 
 class NoCall(ValueError):
-    """What the model wrote is not a list of calls."""
+    """The model's text is not a list of calls."""
 
 
 class Call(Struct, frozen=True):
-    """`arguments` by name; one that has no name is kept under ''."""
+    """`arguments` maps names to values; a positional argument has the name ''."""
 
     name: str
     arguments: dict[str, Any]
@@ -36,8 +36,8 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 
 
 def python_calls(written: str) -> list[Call]:
-    """The calls in `[f(a=1), g(b="x")]`, with or without the brackets. Raises NoCall."""
-    # Quotes around it are taken off, as some models write it as a string.
+    """Parses the calls in `[f(a=1), g(b="x")]`, with or without the brackets. Raises NoCall."""
+    # Enclosing quotes are removed, because some models write the list as a string.
     parsed = _parsed(written.replace("\n", "").strip().strip("[]'"))
     if not isinstance(parsed, ast.List):
         raise NoCall("it is not a list of calls")
@@ -56,7 +56,7 @@ def _parsed(plain: str) -> ast.expr:
     except (SyntaxError, ValueError) as error:
         raise NoCall(f"it is not valid Python: {error.args[0]}") from None
     except (RecursionError, MemoryError):
-        # The parser says so of what is nested more deeply than its own stack, whatever memory there is.
+        # Raised by the parser for nesting deeper than its own stack, regardless of available memory.
         raise NoCall("it is nested too deeply") from None
 
 
@@ -65,7 +65,7 @@ def _call(node: ast.expr) -> Call:
         raise NoCall(f"it has {ast.unparse(node)[:80]!r} where a call should be")
     arguments: dict[str, Any] = {}
     for given in node.args:
-        # A model may give all arguments as one dictionary.
+        # A model may pass all arguments as one dictionary.
         if isinstance(given, ast.Dict):
             for key, value in zip(given.keys, given.values, strict=True):
                 if not isinstance(key, ast.Constant):
@@ -89,7 +89,7 @@ def _name(node: ast.expr) -> str:
 
 
 def _value(node: ast.expr) -> Any:
-    """An argument as JSON would have it; names and expressions as their source text."""
+    """Returns an argument as a JSON value; names and expressions become their source text."""
     match node:
         case ast.Constant(value=value):
             return "..." if value is Ellipsis else value
@@ -121,7 +121,7 @@ def _key(node: ast.expr | None) -> Any:
 
 
 def _computed(node: ast.expr) -> Any:
-    """What an expression of numbers gives; one that cannot be computed is its source text."""
+    """Returns the value of an expression of numbers; one that cannot be computed becomes its source text."""
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
         left, right = _computed(node.left), _computed(node.right)
         if isinstance(left, int | float) and isinstance(right, int | float):

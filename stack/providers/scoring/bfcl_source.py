@@ -1,7 +1,7 @@
-"""Reads the function call that a model wrote as Java or JavaScript.
+"""Parses a function call that a model wrote in Java or JavaScript.
 
-Its arguments stay source text until the type that each should have is known. What is no literal of its type stays
-text: a variable.
+Its arguments stay source text until their expected type is known. Text that is not a literal of that type
+stays text: a variable.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 GRAMMARS = {"Java": "tree_sitter_java", "JavaScript": "tree_sitter_javascript"}
 
 _INTEGER = re.compile(r"-?\d+")
-# How a literal of a type is written. What follows the number is cut off before it is read.
+# The literals of each type. Suffixes of numbers are removed before parsing.
 _NUMBERS = {
     "byte": (_INTEGER, int),
     "short": (_INTEGER, int),
@@ -37,7 +37,7 @@ _MAX_DIGITS = 300
 
 
 class Source:
-    """An argument as it is written."""
+    """An argument in its source form."""
 
     def __init__(self, node: Node, language: str) -> None:
         self._node = node
@@ -45,12 +45,12 @@ class Source:
 
     @property
     def text(self) -> str:
-        """The source text; of a literal text, what is between its quotes."""
+        """The source text; for a string literal, the text between its quotes."""
         text = (self._node.text or b"").decode()
         return text[1:-1] if self._node.type in _TEXTS else text
 
     def value(self, kind: str, nested: str | None) -> Any:
-        """The value as JSON would have it, read as the type `kind` with elements of the type `nested`."""
+        """Returns the value as JSON, parsed as the type `kind` with elements of the type `nested`."""
         if kind in _NUMBERS:
             return self._number(kind)
         if kind in ("boolean", "Boolean"):
@@ -72,7 +72,7 @@ class Source:
         return convert(text.rstrip("lLnfF"))
 
     def _as(self, kind: str | None) -> Any:
-        """An element of a list or a dictionary; without a known type, as it looks."""
+        """Returns an element of a list or a dictionary; without a known type, by its form."""
         if kind is not None:
             return self.value(kind, None)
         if self._node.type in _TEXTS:
@@ -88,8 +88,8 @@ class Source:
         return self.text
 
     def _elements(self) -> list[Source] | None:
-        """The elements of a list, None for what is none: `{1, 2}`, `[1, 2]`, `Arrays.asList(1, 2)`,
-        `new ArrayList<>() {{ add(1); }}`."""
+        """Returns the elements of a list, None if it is not a list: `{1, 2}`, `[1, 2]`, `Arrays.asList(1,
+        2)`, `new ArrayList<>() {{ add(1); }}`."""
         node = self._node
         if node.type == "array_creation_expression":
             initializer = node.child_by_field_name("value")
@@ -107,8 +107,8 @@ class Source:
         return None
 
     def _pairs(self) -> list[tuple[str, Source]] | None:
-        """The pairs of a dictionary, None for what is none: `{a: 1}`, `Map.of("a", 1)`, `new HashMap<>() {{ put("a",
-        1); }}`."""
+        """Returns the pairs of a dictionary, None if it is not a dictionary: `{a: 1}`, `Map.of("a", 1)`,
+        `new HashMap<>() {{ put("a", 1); }}`."""
         node = self._node
         if node.type == "object":
             pairs = [child for child in node.named_children if child.type == "pair"]
@@ -129,7 +129,7 @@ class Source:
         return [Source(child, self._language) for child in node.named_children] if node is not None else []
 
     def _inner_calls(self, name: str) -> Iterator[list[Source]]:
-        """The arguments of the calls of `name` in a `{{ ... }}` behind a constructor."""
+        """Yields the arguments of the calls of `name` in a `{{ ... }}` after a constructor."""
         waiting = [child for child in self._node.named_children if child.type == "class_body"]
         while waiting:
             node = waiting.pop(0)
@@ -140,7 +140,7 @@ class Source:
 
 
 def source_calls(written: str, language: str) -> list[Call]:
-    """The call in `[f(a=1)]`, with or without the brackets. Raises NoCall."""
+    """Parses the call in `[f(a=1)]`, with or without the brackets. Raises NoCall."""
     plain = written.replace("\n", " ").strip().removeprefix("[").removesuffix("]").rstrip(";") + ";"
     root = _parsed(plain, language)
     if root.has_error:

@@ -1,10 +1,11 @@
-"""The letter that a text chooses: the grammar of answers to multiple-choice questions.
+"""Finds the letter that a text chooses as the answer to a multiple-choice question.
 
-A text is first made plain: one form of each character, no emphasis, no LaTeX commands, boxes as the word `Answer:`.
-In it a choice is a letter that stands alone, perhaps in brackets, followed by nothing that makes a word or a statement
-of it ("Answer: Because", "Answer: I think so", "Answer: A is wrong", "Answer: A or B"). The choice of the text is that
-of its last announcement ("The answer is B", in many languages). Without one it is a line that is nothing but a choice,
-else a statement ("B is correct", "I choose B"), else the one line that begins with a marked letter ("B) Paris").
+A text is normalised first: one form of each character, no emphasis, no LaTeX commands, boxes as the word
+`Answer:`. In it a choice is a separate letter, possibly in brackets, that is not followed by text which makes
+it part of a word or a statement ("Answer: Because", "Answer: I think so", "Answer: A is wrong", "Answer: A or
+B"). The choice of the text is that of its last announcement ("The answer is B", in many languages). Without
+one it is a line that contains only a choice, otherwise a statement ("B is correct", "I choose B"), otherwise
+the only line that starts with a marked letter ("B) Paris").
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ MAX_HEAD = 1_000
 MAX_TAIL = 8_000
 MAX_ANNOUNCEMENTS = 200
 
-# Nouns that announce an answer, and words that may stand between them and the letter.
+# Nouns that announce an answer, and words that may be between them and the letter.
 _NOUNS = (
     "answers?", "(?:correct|right|best|final|chosen|my|selected) (?:option|choice|letter|response|alternative|selection)",
     "(?:option|choice) correcta?",
@@ -57,13 +58,13 @@ _DENIED = re.compile(
     re.IGNORECASE,
 )
 
-# A letter of an option. Those of other scripts stand for the first four.
+# The letter of an option. Letters of other scripts represent the first four.
 _SAME = dict(zip("أبجدঅবডঢ", "ABCDABCD", strict=True))
 _LETTER = r"(?P<letter>[A-Za-zأبجدঅবডঢ])"
 _OPEN = r"[\s,、(\[{\"'“‘«„「『【《<:=#>-]{0,24}"  # noqa: RUF001
 _CLOSE = r"(?P<close>[)\]}\"'”’»“」』】》>]*)"  # noqa: RUF001
 _ALONE = (
-    # Nothing that continues a word, a name (A-ha, B12, C#, A.M.) or a formula follows.
+    # It is not followed by the rest of a word, a name (A-ha, B12, C#, A.M.) or a formula.
     r"(?![^\W_\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])(?![\u0300-\u036f\u064b-\u0652\u0981-\u0983\u09bc-\u09cd])"
     r"(?!['’][A-Za-z])(?![+#])(?![-^%@\\][^\s])(?!\.[A-Za-z](?:\.|\b))(?!\s*[=^+])"  # noqa: RUF001
 )
@@ -115,9 +116,9 @@ _EMPHASIS = re.compile(r"(?<![^\W_])_+|_+(?![^\W_])")
 
 
 def chosen_letter(said: str) -> str | None:
-    """The chosen letter, in upper case and in Latin script. Returns None if the text chooses none.
+    """Returns the chosen letter, in upper case and in Latin script. Returns None if the text chooses none.
 
-    Of a long text only the beginning and the end are read, so that it takes at most some milliseconds.
+    Only the beginning and the end of a long text are read, so that it takes at most some milliseconds.
     """
     if len(said) > MAX_HEAD + MAX_TAIL:
         said = f"{said[:MAX_HEAD]}\n{said[-MAX_TAIL:]}"
@@ -131,7 +132,8 @@ def chosen_letter(said: str) -> str | None:
 
 
 def letter_of(expected: str) -> str | None:
-    """The letter of an expected answer ("B", "b", "(B)", "B. Paris"). Returns None if it is not that of an option."""
+    """Returns the letter of an expected answer ("B", "b", "(B)", "B. Paris"), or None if it does not name an
+    option."""
     text = _plain(expected[:MAX_HEAD]).strip()
     return _choice_at(text, 0) or _marked(text)
 
@@ -159,7 +161,7 @@ def _choice_at(text: str, start: int) -> str | None:
 
 
 def _stands(text: str, choice: re.Match[str]) -> bool:
-    """Whether what follows leaves the letter the choice."""
+    """Returns whether the letter is still the choice, given the text after it."""
     end = choice.end()
     if _DOUBTED.match(text, end) or _ANOTHER.match(text, end):
         return False
@@ -184,7 +186,8 @@ def _statement(text: str) -> str | None:
 
 
 def _marked(text: str) -> str | None:
-    """The letter of the one line that begins with a marked letter; several are the options themselves."""
+    """Returns the letter of the only line that starts with a marked letter; several lines are the options
+    themselves."""
     lines = _MARKED.findall(text)
     return _latin(lines[0]) if len(lines) == 1 else None
 

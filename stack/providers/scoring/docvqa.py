@@ -1,7 +1,8 @@
-"""`basic::docvqa`: short answers to questions about documents, compared without regard to their form.
+"""`basic::docvqa`: short answers to questions about documents, compared in a normal form.
 
-`score` is 1 where the generated answer, in a normal form, is one of the expected ones. `anls` is the
-measure of the DocVQA benchmark: 1 less the edit distance as a part of the longer length, 0 where that is below 0.5.
+`score` is 1 if the generated answer equals one of the expected ones in normal form. `anls` is the measure of
+the DocVQA benchmark: 1 minus the edit distance divided by the greater length, 0 if the result is less than
+0.5.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from stack.providers.scoring.fields import field, kind, text
 from stack.providers.scoring.port import Definition, Row, RowFault, ScoreRow
 
 MAX_CHARACTERS = 20_000
-"""Of an answer. An edit distance takes time with the product of both lengths: 5 ms at this size."""
+"""Maximum length of an answer. An edit distance takes time proportional to the product of both lengths: 5 ms
+here."""
 MAX_ANSWERS = 256
 
 _NUMBER_WORDS = "zero one two three four five six seven eight nine ten"
 NUMBERS = {word: str(number) for number, word in enumerate(_NUMBER_WORDS.split())} | {"none": "0"}
 ORDINALS = {"1st": "first", "2nd": "second", "3rd": "third"}
 SMALL_WORDS = frozenset(("a", "an", "the", "to", "in", "from", "by"))
-# Their apostrophe is often left out. Words that are others without it (its, were, well) stay apart.
+# Words whose apostrophe is often omitted. Those that would become other words (its, were, well) are not
+# included.
 _CONTRACTIONS = (
     "ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't haven't "
     "he'd've how'd how'll how's i'd've i'm i've isn't it'd it'd've it'll ma'am mightn't mightn't've might've "
@@ -48,7 +51,8 @@ def docvqa(params: ScoringFnParams, row: Row) -> ScoreRow:
 
 
 def expected_answers(row: Row) -> list[str]:
-    """The accepted answers: `expected_answer` is a list of texts, the JSON text of one, or one plain text."""
+    """Returns the accepted answers: `expected_answer` is a list of texts, the JSON text of a list, or one
+    plain text."""
     given = field(row, "expected_answer")
     if isinstance(given, str):
         try:
@@ -66,7 +70,7 @@ def expected_answers(row: Row) -> list[str]:
 
 
 def anls(generated: str, answers: Sequence[str]) -> float:
-    """The best normalized Levenshtein similarity over the answers; below one half it is 0."""
+    """Returns the best normalised Levenshtein similarity over the answers; 0 if it is less than one half."""
     from rapidfuzz.distance import Levenshtein
 
     said = " ".join(generated.lower().split())
@@ -80,7 +84,7 @@ def anls(generated: str, answers: Sequence[str]) -> float:
 
 
 def normalized(answer: str) -> str:
-    """An answer without what differs between people who mean the same: case, marks, small words, number words."""
+    """Returns an answer without irrelevant differences: case, punctuation, articles, number words."""
     for mark in _MARKS:
         if mark in answer:
             next_to_space = mark + " " in answer or " " + mark in answer

@@ -1,4 +1,4 @@
-"""Reads the fields of a row, and says what is wrong with those that cannot be used."""
+"""Reads the fields of a row, and reports those that cannot be used."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ KINDS = {
 
 
 def field(row: Row, name: str) -> Any:
-    """The value of a field. Raises RowFault where the row has none."""
+    """Returns the value of a field. Raises RowFault if the row does not have it."""
     if name not in row:
         raise RowFault(f"The row has no {name!r}.")
     return row[name]
 
 
 def text(row: Row, name: str, limit: int | None = None) -> str:
-    """The value of a field that is text of at most `limit` characters. Raises RowFault."""
+    """Returns the value of a field that must be text of at most `limit` characters. Raises RowFault."""
     value = field(row, name)
     if not isinstance(value, str):
         raise RowFault(f"{name!r} is {kind(value)}; it must be text.")
@@ -35,5 +35,5 @@ def text(row: Row, name: str, limit: int | None = None) -> str:
 
 
 def kind(value: Any) -> str:
-    """What a JSON value is, in words."""
+    """Returns the type of a JSON value in words."""
     return KINDS.get(type(value), type(value).__name__)

@@ -1,4 +1,4 @@
-"""`basic::ifeval`: the part of its instructions that an answer follows."""
+"""`basic::ifeval`: the share of its instructions that an answer follows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_INSTRUCTIONS = 100
 
 
 def ifeval(params: ScoringFnParams, row: Row) -> ScoreRow:
-    """`score` is the part that was followed, `weight` the number of instructions. An empty answer follows none."""
+    """`score` is the share of followed instructions, `weight` their number. An empty answer follows none."""
     ids = _ids(row)
     try:
         answer = text(row, "generated_answer", MAX_CHARACTERS).strip()
@@ -46,7 +46,7 @@ def _ids(row: Row) -> Sequence[str]:
 
 
 def _arguments(row: Row, ids: Sequence[str]) -> list[Arguments]:
-    """What `kwargs` says of each instruction, in the same order. null stands for no arguments."""
+    """Returns the arguments of each instruction from `kwargs`, in the same order. null means no arguments."""
     given = row.get("kwargs")
     given = [None] * len(ids) if given is None else given
     if not isinstance(given, list) or len(given) != len(ids):

@@ -1,6 +1,7 @@
-"""The instructions of IFEval: whether an answer follows one can be told from its text alone.
+"""The instructions of IFEval, which can be checked by the answer's text alone.
 
-Each takes the answer, which is not empty, and the arguments of its instruction. The names are those of the data set.
+Each function is given the answer, which is not empty, and the arguments of its instruction. The names are
+those of the data set.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _POSTSCRIPTS = {"P.P.S": re.compile(r"p\.\s?p\.\s?s"), "P.S.": re.compile(r"p\.\
 
 
 class Arguments:
-    """The arguments of one instruction. Reading one that is missing or of another kind raises RowFault."""
+    """The arguments of one instruction. Reading one that is missing or has the wrong type raises RowFault."""
 
     def __init__(self, instruction: str, given: Mapping[str, Any]) -> None:
         self._instruction = instruction
@@ -52,7 +53,7 @@ class Arguments:
         return list(values)
 
     def holds(self, count: int, frequency: str, relation: str) -> bool:
-        """Whether a count is `less than` or `at least` what is asked for."""
+        """Returns whether a count is `less than` or `at least` the requested frequency."""
         wanted, asked = self.number(frequency), self.text(relation)
         if asked not in ("less than", "at least"):
             raise RowFault(
@@ -89,7 +90,7 @@ def letter_frequency(answer: str, given: Arguments) -> bool:
 
 
 def response_language(answer: str, given: Arguments) -> bool:
-    """An answer whose language cannot be told (one of digits, say) follows."""
+    """An answer whose language cannot be detected (only digits, for example) is accepted."""
     asked, found = given.text("language").lower(), language.detect(answer)
     return found in ("", asked) or found.partition("-")[0] == asked
 
@@ -103,7 +104,7 @@ def number_words(answer: str, given: Arguments) -> bool:
 
 
 def number_paragraphs(answer: str, given: Arguments) -> bool:
-    """Paragraphs are set apart by `***`; only the first and the last may be empty."""
+    """Paragraphs are separated by `***`; only the first and the last may be empty."""
     parts = [part.strip() for part in _DIVIDER.split(answer)]
     inner = parts[1:-1]
     filled = sum(bool(part) for part in parts)
@@ -111,7 +112,7 @@ def number_paragraphs(answer: str, given: Arguments) -> bool:
 
 
 def nth_paragraph_first_word(answer: str, given: Arguments) -> bool:
-    """Paragraphs are set apart by an empty line; the nth begins with the word."""
+    """Paragraphs are separated by empty lines; the nth must start with the word."""
     parts = [part.strip() for part in answer.split("\n\n")]
     filled = sum(bool(part) for part in parts)
     nth = int(given.number("nth_paragraph"))
@@ -153,7 +154,7 @@ def multiple_sections(answer: str, given: Arguments) -> bool:
 
 
 def json_format(answer: str, given: Arguments) -> bool:
-    """The whole answer is JSON, in a code fence or not."""
+    """The whole answer must be JSON, optionally in a code fence."""
     try:
         json.loads(_FENCE.sub("", answer.strip()).strip())
     except (ValueError, RecursionError):
@@ -162,7 +163,7 @@ def json_format(answer: str, given: Arguments) -> bool:
 
 
 def title(answer: str, given: Arguments) -> bool:
-    """A line has something between `<<` and `>>`."""
+    """A line must contain text between `<<` and `>>`."""
     for line in answer.split("\n"):
         begin, end = line.find("<<"), line.rfind(">>")
         if 0 <= begin < end and line[begin:end].strip("<> \t"):

@@ -1,4 +1,5 @@
-"""`llm-as-judge::base` and `llm-as-judge::405b-simpleqa`: what a judge is asked, and how its answer is read."""
+"""`llm-as-judge::base` and `llm-as-judge::405b-simpleqa`: the judge's prompt, and the parsing of its
+answer."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from stack.providers.scoring.port import FEEDBACK, Definition, Row, RowFault, Sc
 
 PLACEHOLDERS = ("input_query", "expected_answer", "generated_answer")
 MAX_CHARACTERS = 200_000
-"""Of each text that is put into a prompt."""
+"""Maximum length of each text that is inserted into a prompt, in characters."""
 MAX_TEMPLATE = 100_000
 
 BASE_TEMPLATE = """\
@@ -66,16 +67,16 @@ Answer to grade: {generated_answer}
 
 Grade (A, B or C):"""
 
-# A range that is repeated from the prompt, as in "Score (0-10): 7", is passed over.
+# A range that is repeated from the prompt, as in "Score (0-10): 7", is skipped.
 _RANGE = r"(?:\s*[(\[]\d+\s*(?:-|\x{2013}|to|\.\.)\s*\d+[)\]])?"
 _GRADE = rf"(?:score|grade|rating){_RANGE}(?:\s+(?:is|of|would be))?(?:\W|\\(?:boxed|text|textbf|mathbf)\b){{0,24}}?"
 _NUMBER_SAID = r"(-?\d+(?:\.\d+)?)"
-# A line that announces the grade, else the last mention of one; of several the last counts.
+# A line that announces the grade, otherwise the last mention of one; if there are several, the last is used.
 BASE_PATTERNS = [
     rf"(?im)^\W*(?:(?:the|my|final|overall|total)\s+)*{_GRADE}{_NUMBER_SAID}",
     rf"(?i){_GRADE}{_NUMBER_SAID}",
 ]
-# A letter that stands alone on a line, or with the name of its grade. An A within a sentence is none.
+# A letter on a line of its own, or with the name of its grade. An A within a sentence is not a grade.
 SIMPLEQA_PATTERNS = [
     r"(?m)^\W*(?:(?i:(?:(?:the|my|final)\s+)*(?:grade|answer|verdict|score)\b"
     r"(?:\s*\(A\W+B\W+(?:or\W+)?C\))?(?:\s+is\b)?)(?:\W|\\(?:boxed|text)\b)*)?"
@@ -90,8 +91,8 @@ _NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?")
 
 
 def check(params: LLMAsJudgeScoringFnParams, where: str) -> None:
-    """Raises Invalid for parameters that a judge cannot work with; `where` names what holds them. Logs a warning for
-    a prompt that does not show the answer."""
+    """Raises Invalid for parameters that cannot be used for a judge; `where` names their container. Logs a
+    warning for a prompt that does not include the answer."""
     if not params.judge_model.strip():
         raise Invalid(
             f"{where}: judge_model is empty. Name the model that judges; GET /v1/models lists them."
@@ -115,9 +116,9 @@ def check(params: LLMAsJudgeScoringFnParams, where: str) -> None:
 
 
 def prompt(template: str, row: Row) -> str:
-    """The template with the row's texts in it, exactly as they are. Raises RowFault.
+    """Returns the template with the row's texts inserted unchanged. Raises RowFault.
 
-    Where its other braces are doubled, as `str.format` has it, they become single ones.
+    If all its other braces are doubled, as for `str.format`, they become single ones.
     """
     rest = _TOKEN.sub("", template)
     doubled = "{" not in rest and "}" not in rest
@@ -141,7 +142,8 @@ def _shown(row: Row, name: str) -> str:
 
 
 def grade(params: ScoringFnParams, row: Row) -> ScoreRow:
-    """The score row of a judge's text: the last grade that the patterns find, as a number if it is one."""
+    """Returns the score row for a judge's text: the last grade that the patterns find, as a number if it is
+    one."""
     assert isinstance(params, LLMAsJudgeScoringFnParams)
     found = patterns.last_match(params.judge_score_regexes, text(row, FEEDBACK))
     if not found:

@@ -1,4 +1,4 @@
-"""The language of a text, and its sentences and words: what instructions about length count."""
+"""Detects the language of a text, and counts its sentences and words, for instructions about length."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from collections import Counter
 from stack.providers.scoring.port import RowFault
 
 MAX_LINES = 200
-"""Lines that are looked at for the language of a text; each takes a millisecond or two."""
+"""Maximum number of lines that are read to detect the language of a text; each takes one or two
+milliseconds."""
 SHORTEST_LINE = 4
 MAX_DETECTED = 10_000
-"""Characters that a language is told from: as many as the library looks at itself, after slower work on all."""
+"""Maximum number of characters for detecting a language: the library uses no more, after slower work on
+all."""
 
 _CJK_SENTENCES = frozenset(("zh", "zh-cn", "zh-tw", "ja", "hi"))
 _CJK_WORDS = frozenset(("zh", "zh-cn", "zh-tw", "ja", "ko"))
@@ -27,8 +29,8 @@ _CJK_CHARACTER = re.compile(
 _WORD = re.compile(r"\w+")
 _MARK = re.compile(r"[^\w\s]+")
 _COMPOUND = re.compile(r"[^\W_]+(?:[-\u2010\u2011'\u2019.&][^\W_]+)*")
-# Marks that may end a sentence, what may close behind them, and the space before the next one. Where marks begin is
-# said first, so that a long row of them is looked at once.
+# Marks that may end a sentence, closing characters after them, and the space before the next sentence. The
+# start of the marks is matched first, so that a long sequence of them is scanned only once.
 _END = re.compile(r"(?<![.!?\u2026])([.!?\u2026]++)[\"'\u2019\u201d)\]*_]*+\s++(?=\S)")
 _LAST_WORD = re.compile(r"\S*$")
 _SHORTENED = (
@@ -39,7 +41,8 @@ _ABBREVIATIONS = frozenset(_SHORTENED.split())
 
 
 def detect(text: str) -> str:
-    """The code of a text's language (`en`, `zh-cn`), empty where it cannot be told. The same for the same text."""
+    """Returns the code of a text's language (`en`, `zh-cn`), empty if it cannot be detected.
+    Deterministic."""
     import langdetect  # type: ignore[import-untyped]
 
     langdetect.DetectorFactory.seed = 0
@@ -50,7 +53,7 @@ def detect(text: str) -> str:
 
 
 def language_of_lines(text: str) -> str:
-    """The language that most lines are in; English where none can be told."""
+    """Returns the language of most lines; English if none can be detected."""
     lines = [line.strip() for line in text.splitlines() if len(line.strip()) >= SHORTEST_LINE]
     counts = Counter(found for line in lines[:MAX_LINES] if (found := detect(line)))
     return counts.most_common(1)[0][0] if counts else "en"
@@ -59,7 +62,7 @@ def language_of_lines(text: str) -> str:
 def count_sentences(text: str) -> int:
     language = language_of_lines(text)
     if language == "th":
-        # Thai sets sentences apart by spaces, and has no mark that ends them.
+        # Thai separates sentences by spaces, and has no mark that ends them.
         return len(text.split())
     if language in _CJK_SENTENCES:
         return sum(bool(part.strip()) for part in _CJK_SENTENCE.findall(text))
@@ -67,8 +70,9 @@ def count_sentences(text: str) -> int:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text in a script with capitals: a mark ends one, unless it belongs to an abbreviation, an
-    initial or the number of a list's entry, or a small letter follows. A line break alone ends none."""
+    """Returns the sentences of a text in a script with capitals: a mark ends a sentence, unless it belongs to
+    an abbreviation, an initial or a list number, or a lower-case letter follows. A line break alone ends
+    none."""
     found, start = [], 0
     for end in _END.finditer(text):
         dots = not set(end.group(1)) & {"!", "?"}
@@ -89,7 +93,8 @@ def _ends_sentence(text: str, start: int, end: re.Match[str]) -> bool:
 
 
 def count_words(text: str) -> int:
-    """Words; in Chinese, Japanese and Korean characters. Raises RowFault for Thai, which writes no word breaks."""
+    """Counts words; in Chinese, Japanese and Korean characters. Raises RowFault for Thai, which has no word
+    breaks."""
     language = language_of_lines(text)
     if language == "th":
         raise RowFault("'generated_answer' is in Thai, whose words are not set apart and cannot be counted.")
@@ -101,5 +106,5 @@ def count_words(text: str) -> int:
 
 
 def capital_words(text: str) -> int:
-    """Words all in capitals; hyphenated ones count as one."""
+    """Counts words in capitals; hyphenated ones count as one."""
     return sum(word.isupper() for word in _COMPOUND.findall(text))

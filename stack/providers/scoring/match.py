@@ -10,14 +10,15 @@ ACCURACY = BasicScoringFnParams(aggregation_functions=["accuracy"])
 
 
 def equality(params: ScoringFnParams, row: Row) -> ScoreRow:
-    """1 where the two answers are the same JSON value."""
+    """Returns 1 if the two answers are the same JSON value."""
     expected, generated = field(row, "expected_answer"), field(row, "generated_answer")
     same = kind(expected) == kind(generated) and expected == generated
     return {"score": 1.0 if same else 0.0}
 
 
 def subset_of(params: ScoringFnParams, row: Row) -> ScoreRow:
-    """1 where the expected text is a part of the generated one, or the expected value one of a generated list."""
+    """Returns 1 if the expected text is part of the generated one, or the expected value is in a generated
+    list."""
     expected, generated = field(row, "expected_answer"), field(row, "generated_answer")
     if isinstance(generated, str) and not isinstance(expected, str):
         raise RowFault(f"'expected_answer' is {kind(expected)}; it must be text, as 'generated_answer' is.")

@@ -1,7 +1,7 @@
-"""`basic::regex_parser_math_response`: whether two mathematical answers mean the same.
+"""`basic::regex_parser_math_response`: compares the meaning of two mathematical answers.
 
-The answer is taken from where a pattern finds it, else from the last \\boxed{...}, else from the whole text. Two
-answers are the same if their texts are, in a normal form, or if math-verify finds them equal.
+The answer is the match of a pattern, otherwise the last \\boxed{...}, otherwise the whole text. Two answers
+are the same if their texts are equal in normal form, or if math-verify finds them equal.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from stack.providers.scoring.port import Definition, Row, RowFault, ScoreRow
 
 MAX_CHARACTERS = 200_000
 MAX_EXPRESSION = 4_000
-"""Characters of an answer that is given to math-verify; a longer one is compared as text."""
+"""Maximum length of an answer for math-verify, in characters; longer ones are compared as text."""
 
 _BOX = re.compile(r"\\f?boxed\s*")
 _ANNOUNCED = re.compile(r"(?:\banswer\b[^\S\n]*(?:is\b|:|=)[^\S\n]*:?|####)[^\S\n]*(\S[^\n]*)", re.IGNORECASE)
@@ -42,7 +42,7 @@ _ROOT = re.compile(r"(?<![A-Za-z\\])sqrt\s*\(([^()]*)\)")
 _SIGNS = str.maketrans({
     "\u2212": "-", "π": r"\pi ", "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "\u222a": r"\cup ", "÷": "/", "·": r"\cdot ",
 })  # fmt: skip
-# A dollar that closes nothing and is not closed is a sign of currency.
+# An unpaired dollar is a sign of currency.
 _DOLLARS = re.compile(r"(\$\$.*?\$\$|\$(?!\s)[^$\n]*[^\s$]\$(?!\d))|\$", re.DOTALL)
 
 
@@ -63,8 +63,8 @@ def _expected(row: Row) -> str:
 
 
 def answer_in(said: str, patterns: list[str]) -> str:
-    """The answer that a text ends in: what a pattern finds, else the last box, else a number that is announced as the
-    answer, else the whole text."""
+    """Returns the final answer of a text: the match of a pattern, otherwise the last box, otherwise a number
+    announced as the answer, otherwise the whole text."""
     found = first_match(patterns, said)
     if found is None:
         found = last_boxed(said)
@@ -75,7 +75,7 @@ def answer_in(said: str, patterns: list[str]) -> str:
 
 
 def last_boxed(said: str) -> str | None:
-    """What the last \\boxed{...} holds, with its braces balanced, or the rest of `\\boxed x$`."""
+    """Returns the content of the last \\boxed{...}, with balanced braces, or the rest of `\\boxed x$`."""
     boxes = list(_BOX.finditer(said))
     if not boxes:
         return None
@@ -91,9 +91,9 @@ def last_boxed(said: str) -> str | None:
 
 
 def same(expected: str, generated: str) -> bool:
-    """Whether two answers mean the same. Numbers are compared exactly, other expressions by math-verify, whose
-    agreement counts if the values of the two do not contradict it. That may take long: call it where it can be
-    ended."""
+    """Returns whether two answers mean the same. Numbers are compared exactly, other expressions by
+    math-verify, whose result is accepted unless the values of the two contradict it. This may take long: call
+    it where it can be terminated."""
     if normal(expected) == normal(generated):
         return True
     numbers = number(expected), number(generated)
@@ -105,15 +105,15 @@ def same(expected: str, generated: str) -> bool:
 
 
 def normal(answer: str) -> str:
-    """An answer as text, without markup that changes no meaning. Braces are meaning: \\frac{1}{23} is not
-    \\frac{12}{3}."""
+    """Returns an answer as text, without markup that does not affect its meaning. Braces do: \\frac{1}{23} is
+    not \\frac{12}{3}."""
     plain = _TEXT.sub(r"\1", answer.replace("dfrac", "frac").replace("tfrac", "frac"))
     plain = _SPACE.sub(" ", _MARKUP.sub("", plain.replace("\\$", ""))).strip()
     return _SPACES_OF_MARKS.sub("", plain).rstrip(".")
 
 
 def _other_base(expected: str, generated: str) -> bool:
-    """Whether one answer has a base or an index where the other has another: math-verify reads 12_8 as 12."""
+    """Returns whether the answers differ in a base or an index: math-verify parses 12_8 as 12."""
     one, other = (
         [brace or digit for brace, digit in _BASE.findall(answer)] for answer in (expected, generated)
     )
@@ -121,7 +121,7 @@ def _other_base(expected: str, generated: str) -> bool:
 
 
 def equal(expected: str, generated: str) -> bool:
-    """Whether math-verify can tell that the two are equal, and their values do not differ."""
+    """Returns whether math-verify finds the two equal, and their values do not differ."""
     from math_verify import verify  # type: ignore[import-untyped]
 
     from stack.providers.scoring.math_values import contradict
@@ -134,8 +134,8 @@ def equal(expected: str, generated: str) -> bool:
 
 
 def _parsed(answer: str) -> list[Any]:
-    """What math-verify reads in an answer. Where there is mathematics in it, numbers in the text around it and
-    fragments of it are not taken instead."""
+    """Returns what math-verify finds in an answer. If it contains mathematics, numbers in the surrounding
+    text and fragments are not used instead."""
     from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
 
     written = _as_maths(answer)
@@ -145,8 +145,8 @@ def _parsed(answer: str) -> list[Any]:
 
 
 def _as_maths(answer: str) -> str:
-    """The answer as LaTeX that math-verify reads. Prose is left for it to find an expression in: as LaTeX, words are
-    products of their letters, and `listen` equals `silent`."""
+    """Returns the answer as LaTeX for math-verify. Prose is passed unchanged: as LaTeX, words would be
+    products of their letters, and `listen` would equal `silent`."""
     plain = _CONSTANT.sub(lambda found: found[1] or found[2], answer.replace("\\$", ""))
     plain = _PI.sub(r"\\pi ", _DOLLARS.sub(lambda found: found[1] or "", plain.translate(_SIGNS)))
     plain = _ROOT.sub(r"\\sqrt{\1}", plain)

@@ -1,4 +1,5 @@
-"""Checks by numbers what math-verify takes for equal: it rounds to six decimal places and chops small differences."""
+"""Checks results of math-verify numerically: it rounds to six decimal places and ignores small
+differences."""
 
 from __future__ import annotations
 
@@ -24,12 +25,12 @@ EXACT = Rational(1, 10**40)
 PLACES = Rational(1, 2 * 10**6)
 RELATIVE = Rational(2, 10**6)
 POINTS = (Rational(13, 10), Rational(27, 11), Rational(5, 13))
-"""Values for variables: the first for one, those after it for the next, in turn."""
+"""Values for variables: the first one is used for the first variable, and so on, cyclically."""
 MAX_ELEMENTS = 64
 
 
 def contradict(gold: Any, target: Any) -> bool:
-    """Whether the values of two expressions differ. False if they cannot be told."""
+    """Returns whether the values of two expressions differ. False if this cannot be determined."""
     gold, target = _unwrapped(gold, target)
     one, other = _elements(gold), _elements(target)
     if one is not None and other is not None:
@@ -40,7 +41,7 @@ def contradict(gold: Any, target: Any) -> bool:
 
 
 def _unwrapped(gold: Any, target: Any) -> tuple[Any, Any]:
-    """The right sides of two assignments of one variable, or of one assignment and a value."""
+    """Returns the right sides of two assignments to one variable, or of one assignment and a value."""
     if isinstance(gold, Eq) and isinstance(target, Eq):
         return (gold.rhs, target.rhs) if gold.lhs == target.lhs and gold.lhs.is_Symbol else (gold, target)
     if isinstance(gold, Eq) and gold.lhs.is_Symbol:
@@ -69,7 +70,7 @@ def _elements_contradict(gold: Any, one: list[Any], target: Any, other: list[Any
 
 
 def _factors(gold: Basic, target: Basic) -> tuple[Rational, ...]:
-    """math-verify takes 9 % for 0.09 and for 9."""
+    """math-verify accepts both 0.09 and 9 for 9 %."""
     percent = any("UnevaluatedExpr" in type(part).__name__ for one in (gold, target) for part in one.args)
     return (Rational(1), Rational(100), Rational(1, 100)) if percent else (Rational(1),)
 

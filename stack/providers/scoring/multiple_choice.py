@@ -1,4 +1,4 @@
-"""`basic::regex_parser_multiple_choice_answer`: whether the chosen letter is the expected one."""
+"""`basic::regex_parser_multiple_choice_answer`: checks whether the chosen letter is the expected one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from stack.providers.scoring.port import Definition, Row, ScoreRow
 
 
 def multiple_choice(params: ScoringFnParams, row: Row) -> ScoreRow:
-    """1 if the answer chooses the expected letter, in either case. Patterns of the caller replace the grammar of
-    `choice.py`: what they find must then equal the expected answer, or be the same letter."""
+    """Returns 1 if the answer chooses the expected letter, ignoring case. Patterns of the caller replace the
+    rules of `choice.py`: their match must equal the expected answer, or be the same letter."""
     assert isinstance(params, RegexParserScoringFnParams)
     expected, generated = field(row, "expected_answer"), text(row, "generated_answer")
     letter = letter_of(expected) if isinstance(expected, str) else None

@@ -14,12 +14,12 @@ MAX_CHARACTERS = 1_000
 MAX_EXPONENT = 5_000
 PLACES = Fraction(1, 2 * 10**6)
 RELATIVE = Fraction(2, 10**6)
-"""A number that is written as a decimal equals another if they differ by less than both: half of the sixth decimal
-place, and two millionths of the value. So 0.333333 is 1/3, and 0.0000001 is not 0.0000002."""
+"""Relative tolerance: a decimal number equals another if they differ by less than half of the sixth decimal
+place and less than two millionths of the value. So 0.333333 is 1/3, and 0.0000001 is not 0.0000002."""
 
 _CURRENCY = "$€£¥₹₽₩₪₫₺₴₦฿"
 _ESCAPED = "\ufdd0"
-"""Stands for an escaped dollar, a sign of currency, while those around mathematics are removed."""
+"""Replaces an escaped dollar, a sign of currency, while dollars around mathematics are removed."""
 _SPACE = re.compile(r"\\[,;:! ]|\\q?quad\b|~|[\u00a0\u2009\u202f]")
 _WRAPPED = re.compile(r"\\(?:text|mbox|mathrm|textbf|mathbf|operatorname)\s*\{([^{}]*)\}")
 _DIGITS = r"(?:\d{1,3}(?:(?:,|\{,\}|(?<=\d)\ (?=\d{3}(?:\ \d{3})*(?:\D|$)))\d{3})+|\d+)(?:\.\d*)?|\.\d+"
@@ -53,7 +53,8 @@ _UNITS = {name: unit for unit, names in _ALIASES.items() for name in names.split
 
 
 class Written(NamedTuple):
-    """`decimal` is true for a number that may have been rounded. `unit` is empty if it has none that is known."""
+    """`decimal` is true for a number that may have been rounded. `unit` is empty if there is no known
+    unit."""
 
     value: Fraction
     decimal: bool
@@ -62,7 +63,7 @@ class Written(NamedTuple):
 
 
 def number(answer: str) -> Written | None:
-    """The number that an answer is. Returns None if it is anything else."""
+    """Parses an answer as a number. Returns None if it is anything else."""
     if len(answer) > MAX_CHARACTERS:
         return None
     quoted = _WRAPPED.search(answer) is not None
@@ -82,7 +83,7 @@ def number(answer: str) -> Written | None:
 
 
 def same(one: Written, other: Written) -> bool:
-    """Whether two numbers are equal. 50 % is 0.5, and 50 as well."""
+    """Returns whether two numbers are equal. 50 % equals both 0.5 and 50."""
     if one.unit and other.unit and one.unit != other.unit:
         return False
     if one.percent != other.percent:
@@ -99,20 +100,20 @@ def _close(one: Written, other: Written, factor: Fraction) -> bool:
 
 
 def near(a: Fraction, b: Fraction) -> bool:
-    """Whether one may be the other, rounded."""
+    """Returns whether one may be the rounded other."""
     return abs(a - b) <= PLACES and abs(a - b) <= RELATIVE * max(abs(a), abs(b))
 
 
 def _bare(plain: str) -> str:
-    """Without braces or bold marks around all of it."""
+    """Returns the text without braces or bold marks around all of it."""
     while len(plain) > 1 and (plain[0], plain[-1]) in (("{", "}"), ("*", "*")) and "}" not in plain[1:-1]:
         plain = plain[1:-1].strip()
     return plain
 
 
 def _is_unit(found: re.Match[str], quoted: bool) -> bool:
-    """Whether the rest is a unit: a known one, or a word. Other letters that are not quoted as text, as in `5m` and
-    `3 xy`, may be variables."""
+    """Returns whether the rest is a unit: a known one, or a word. Other letters that are not quoted as text,
+    as in `5m` and `3 xy`, may be variables."""
     unit = found["unit"].strip()
     if not _UNIT.fullmatch(unit):
         return False
@@ -133,7 +134,7 @@ def _unit(plain: str, said: str) -> str:
 
 
 def _value(found: re.Match[str]) -> tuple[Fraction, bool]:
-    """Raises ZeroDivisionError, and OverflowError for an exponent that is too large to be exact."""
+    """Raises ZeroDivisionError, and OverflowError for an exponent that is too large for exact arithmetic."""
     if found["digits"] is not None:
         digits = re.sub(r"[^\d.]", "", found["digits"])
         exponent = int(found["exponent"] or 0)

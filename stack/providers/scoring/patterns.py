@@ -1,4 +1,5 @@
-"""Patterns of users, matched by RE2: in linear time whatever the pattern, so without look-around and back-references."""
+"""Patterns of users, matched by RE2: in linear time, and therefore without look-around and
+back-references."""
 
 from __future__ import annotations
 
@@ -12,16 +13,16 @@ from stack.errors import Invalid
 MAX_PATTERNS = 256
 MAX_CHARACTERS = 65_536
 MAX_STEPS = 50_000
-"""Of the programs that all patterns of one function become; one that matches in the worst way takes a time that grows
-with their number times the length of the text (measured: 211 s for 400,000 steps and 200 kB)."""
+"""Maximum size of the compiled programs of one function's patterns; in the worst case, matching takes time
+proportional to this size times the length of the text (measured: 211 s for 400,000 steps and 200 kB)."""
 CHECK_BYTES = 1 << 20
 MATCH_BYTES = 8 << 20
-"""What RE2 may use for one pattern. With less, checking ends early for a pattern that is too large; with more, matching
-is 100 times faster for one that is only large."""
+"""Memory limit of RE2 for one pattern, in bytes. A smaller limit refuses large patterns early; a larger one
+makes matching of large patterns 100 times faster."""
 
 
 def check(patterns: Sequence[str], where: str) -> None:
-    """Raises Invalid for a pattern that RE2 refuses; `where` names the field that holds them."""
+    """Raises Invalid for a pattern that RE2 refuses; `where` names the field that contains them."""
     if len(patterns) > MAX_PATTERNS or sum(map(len, patterns)) > MAX_CHARACTERS:
         raise Invalid(
             f"{where} holds {len(patterns)} patterns of {sum(map(len, patterns)):,} characters; at most "
@@ -40,18 +41,20 @@ def check(patterns: Sequence[str], where: str) -> None:
 
 
 def first_match(patterns: Sequence[str], text: str) -> str | None:
-    """The first match of the first pattern that matches: its first group, or all of it if it has no group."""
+    """Returns the first match of the first pattern that matches: its first group, or the whole match without
+    a group."""
     return next(_found(patterns, text), None)
 
 
 def last_match(patterns: Sequence[str], text: str) -> str | None:
-    """The last match of the first pattern that matches: its first group, or all of it if it has no group."""
+    """Returns the last match of the first pattern that matches: its first group, or the whole match without a
+    group."""
     found = deque(_found(patterns, text), maxlen=1)
     return found[0] if found else None
 
 
 def _found(patterns: Sequence[str], text: str) -> Iterator[str]:
-    # Encoded once: given a str, RE2 would do that for each pattern.
+    # Encoded once: RE2 would encode a str for each pattern.
     encoded = text.encode()
     for pattern in patterns:
         program = compiled(pattern)
@@ -66,7 +69,7 @@ def _found(patterns: Sequence[str], text: str) -> Iterator[str]:
 
 
 def spans(pattern: str, text: str) -> Iterator[tuple[int, int]]:
-    """Start and end of each match, in characters."""
+    """Yields start and end of each match, in characters."""
     encoded = text.encode()
     characters = position = 0
     for found in compiled(pattern).finditer(encoded):
@@ -76,13 +79,13 @@ def spans(pattern: str, text: str) -> Iterator[tuple[int, int]]:
 
 
 def compiled(pattern: str) -> Any:
-    """The pattern as RE2 has it, to be matched against UTF-8. Raises ValueError."""
+    """Returns the compiled pattern, for matching against UTF-8. Raises ValueError."""
     return _compiled(pattern, MATCH_BYTES)
 
 
 @functools.lru_cache(1024)
 def _compiled(pattern: str, memory_bytes: int) -> Any:
-    """Raises ValueError, with what to do instead."""
+    """Raises ValueError, whose text contains the remedy."""
     import re2  # type: ignore[import-untyped]
 
     options = re2.Options()

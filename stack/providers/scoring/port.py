@@ -1,4 +1,4 @@
-"""What a scoring function is, to those that list, check and call it."""
+"""The interface of scoring functions."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from schemas.api.scoring_function import ScoringFnParams
 
 Row = Mapping[str, Any]
 ScoreRow = dict[str, Any]
-"""`{score, ...}`; of a row that failed `{score: 0, error}`."""
+"""`{score, ...}`, or `{score: 0, error}` for a failed row."""
 
 FEEDBACK = "judge_feedback"
-"""The judge's text: a field of the row that the grade is read from, and of the score row."""
+"""The judge's text: a field of the row from which the grade is read, and of the score row."""
 GENERATED = ("generated_answer", FEEDBACK)
-"""Fields whose text a model has written."""
+"""Fields whose text was written by a model."""
 
 Place = Literal["here", "worker", "judge"]
 
 
 class RowFault(Exception):
-    """The row cannot be scored: what it lacks, or what is wrong with it. Becomes the `error` of its score row.
+    """The row cannot be scored: something is missing or invalid. The text becomes the `error` of its score
+    row.
 
-    `weight` is what the row counts in a weighted average, 1 where it is not known.
+    `weight` is the row's weight in a weighted average, 1 if it is unknown.
     """
 
     def __init__(self, detail: str, weight: float | None = None) -> None:
@@ -34,11 +35,12 @@ class RowFault(Exception):
 
 
 class Definition(Struct, frozen=True, kw_only=True):
-    """A scoring function. `params` are its own parameters; what a request gives counts for that request only.
+    """A scoring function. `params` are its own parameters; those of a request apply to that request only.
 
-    `place` is where a row is scored: `here` in a few microseconds, in the `worker` process where it may take long
-    or hang, or by a `judge` model. `score_row` does it, a judge's from the row's `judge_feedback`; it raises
-    RowFault. `libraries` are the modules that it needs: the worker imports them before it begins to count time.
+    `place` determines where a row is scored: `here` in a few microseconds, in the `worker` process if it may
+    take long or hang, or by a `judge` model. `score_row` computes the score, for a judge from the row's
+    `judge_feedback`; it raises RowFault. `libraries` are the modules that it needs: the worker imports them
+    before it starts to measure time.
     """
 
     id: str

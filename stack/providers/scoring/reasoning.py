@@ -1,4 +1,4 @@
-"""Leaves a model's reasoning out of a text: what stands in `<think>` blocks and in their relatives."""
+"""Removes a model's reasoning from a text: the content of `<think>` blocks and similar ones."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ from itertools import islice
 from stack.providers.scoring.patterns import compiled
 
 MAX_TAGS = 10_000
-"""Tags of a text that are read; finding one takes up to 20 us."""
+"""Maximum number of tags that are read in a text; finding one takes up to 20 us."""
 
 _NAMES = r"(?:seed:)?(?:think|thinking|thoughts?|reasoning)"
-# Matched by RE2, which passes over 10 MB without a tag in some milliseconds; `re` would hold the server up for seconds.
+# Matched by RE2, which scans 10 MB without a tag in some milliseconds; `re` would block the server for
+# seconds.
 _OPENING = rf"<{_NAMES}(?:\s[^<>]*)?>|\[THINK\]|\x{{25C1}}think\x{{25B7}}|<\|begin_of_thought\|>|<\|channel\|>analysis<\|message\|>"
 _CLOSING = rf"</{_NAMES}\s*>|\[/THINK\]|\x{{25C1}}/think\x{{25B7}}|<\|end_of_thought\|>|<\|channel\|>final<\|message\|>"
 _TAG = f"(?i)({_OPENING})|{_CLOSING}"
 
 
 def without_reasoning(text: str) -> str:
-    """The text outside of reasoning blocks, without surrounding space; the same text if it has no such block.
+    """Returns the text outside of reasoning blocks, without surrounding space; the same text if it has no
+    such block.
 
-    Blocks may be nested. A block that is not closed was cut off: it reaches to the end of the text. A closing tag
-    without an opening one ends reasoning that began before the text, because some chat templates open the block
-    themselves. A tag that the reasoning only mentions, so that one closing tag is missing, does not hide the answer:
-    the text after the last tag counts if that is a closing one.
+    Blocks may be nested. A block that is not closed was cut off: it extends to the end of the text. A closing
+    tag without an opening one ends reasoning that started before the text, because some chat templates open
+    the block themselves. A tag that the reasoning only mentions, so that one closing tag is missing, does not
+    hide the answer: the text after the last tag is used if that is a closing one.
     """
     encoded = text.encode(errors="surrogatepass")
     kept: list[bytes] = []

@@ -1,4 +1,4 @@
-"""All scoring functions, and which one a name means."""
+"""All scoring functions, by name."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ DEFINITIONS = {
 
 
 def has_own_patterns(function: Definition, params: ScoringFnParams) -> bool:
-    """Whether the patterns are the function's, known to be quick. Those of a caller may take long over a long text:
-    they are matched in the worker."""
+    """Returns whether the patterns are the function's own, which are fast. Those of a caller may take long
+    for a long text: they are matched in the worker."""
     return _patterns(params) == _patterns(function.params)
 
 
@@ -47,7 +47,7 @@ def _patterns(params: ScoringFnParams) -> Sequence[str]:
 
 @functools.cache
 def unavailable(function_id: str) -> str:
-    """Why the function cannot be used on this server, with the remedy; empty if it can."""
+    """Returns why the function cannot be used on this server, with the remedy; empty if it can."""
     libraries = {library.partition(".")[0] for library in DEFINITIONS[function_id].libraries}
     missing = sorted(library for library in libraries if find_spec(library) is None)
     if not missing:
@@ -59,7 +59,7 @@ def unavailable(function_id: str) -> str:
 
 
 def definition(name: str) -> Definition:
-    """The function of that name. Raises Invalid, with the nearest name and all known ones."""
+    """Returns the function with this name. Raises Invalid, with the most similar name and all known ones."""
     found = DEFINITIONS.get(name)
     if found is None:
         near = nearest(name, DEFINITIONS)
@@ -69,7 +69,8 @@ def definition(name: str) -> Definition:
 
 
 def usable(name: str) -> Definition:
-    """The function of that name. Raises Invalid for one that is unknown, or whose libraries are not installed."""
+    """Returns the function with this name. Raises Invalid if it is unknown, or its libraries are not
+    installed."""
     found = definition(name)
     if problem := unavailable(name):
         raise Invalid(problem)

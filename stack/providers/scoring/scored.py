@@ -1,4 +1,4 @@
-"""Scores one row, whatever is wrong with it."""
+"""Scores one row, and converts all failures to a failed score row."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from stack.providers.scoring.reasoning import without_reasoning
 
 
 def scored(function: Definition, params: ScoringFnParams, row: Row) -> ScoreRow:
-    """The score row; `{score: 0, error}` for a row that cannot be scored. Raises MemoryError only."""
+    """Returns the score row; `{score: 0, error}` for a row that cannot be scored. Raises MemoryError only."""
     try:
         return function.score_row(params, read_row(params, row))
     except RowFault as fault:
@@ -18,12 +18,14 @@ def scored(function: Definition, params: ScoringFnParams, row: Row) -> ScoreRow:
     except MemoryError:
         raise
     except Exception as error:
-        # Libraries for mathematics and languages fail in many ways on strange text; one row must not end a job.
+        # Libraries for mathematics and languages fail in many ways on unusual text; one row must not end a
+        # job.
         return failed(f"The row cannot be scored: {type(error).__name__}: {str(error)[:200]}")
 
 
 def read_row(params: ScoringFnParams, row: Row) -> Row:
-    """The row as functions and judges read it: without the model's reasoning, unless the parameters keep it."""
+    """Returns the row for functions and judges: without the model's reasoning, unless the parameters keep
+    it."""
     if params.keep_reasoning:
         return row
     said = {name: without_reasoning(value) for name in GENERATED if isinstance(value := row.get(name), str)}

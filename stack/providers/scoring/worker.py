@@ -1,4 +1,4 @@
-"""Scores rows in a worker process, because they may take long, hang or crash (see `stack.workers.child`)."""
+"""Scores rows in a worker process, because this may take long, hang or crash (see `stack.workers.child`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stack.workers.limits import grant_cpu
 
 
 class Task(Struct, frozen=True):
-    """One row to be scored, in at most `cpu_s` seconds of computing."""
+    """One row to be scored, in at most `cpu_s` seconds of CPU time."""
 
     function: str
     params: ScoringFnParams
@@ -28,13 +28,13 @@ _tasks = msgspec.json.Decoder(Task)
 
 
 def answer(body: bytes) -> bytes:
-    """The score row of a task; both in JSON."""
+    """Returns the score row of a task; both are JSON."""
     if not logging.root.manager.disable:
         logging.disable(logging.CRITICAL)
     task = _tasks.decode(body)
     function = DEFINITIONS[task.function]
     for library in function.libraries:
         importlib.import_module(library)
-    # Importing takes as long as it takes.
+    # The time for imports does not count.
     grant_cpu(task.cpu_s)
     return msgspec.json.encode(scored(function, task.params, task.row))

@@ -21,19 +21,20 @@ logger = logging.getLogger("replaystack.scoring")
 
 SIZE = 2
 CPU_S = 5
-"""Computing time of one row."""
+"""CPU time for one row, in seconds."""
 MEMORY_BYTES = 1 << 30
 IDLE_S = 60.0
 ANSWER_S = 120.0
-"""A row whose answer is not there after this long is given up. Its computing time is bounded in the worker; this is
-for a machine that does not get to it."""
+"""Time limit for the score of a row, in seconds. The worker limits its CPU time; this limit is for an
+overloaded machine."""
 MAX_CHARACTERS = 1_000_000
 LARGE_CHARACTERS = 65_536
-"""A row above this is encoded outside of the event loop's thread."""
+"""Larger rows, in characters, are encoded outside of the event loop's thread."""
 
 
 class WorkerPool:
-    """At most `size` workers of one event loop, each with one row at a time; who waits is served in turn."""
+    """At most `size` workers of one event loop, each with one row at a time; waiting rows are processed in
+    order."""
 
     def __init__(self, size: int = SIZE, cpu_s: int = CPU_S) -> None:
         self._cpu_s = cpu_s
@@ -42,7 +43,8 @@ class WorkerPool:
         self._pool = Pool(spec, size, IDLE_S)
 
     async def score(self, function: Definition, params: ScoringFnParams, row: Row) -> ScoreRow:
-        """The score row of a function whose place is the worker. A row that a worker does not survive has failed."""
+        """Returns the score row of a function that runs in the worker. If the worker does not survive a row,
+        the row fails."""
         size = sum(len(value) for value in row.values() if isinstance(value, str))
         if size > MAX_CHARACTERS:
             return failed(
@@ -67,7 +69,7 @@ class WorkerPool:
         await self._pool.aclose()
 
     def _reason(self, error: NoAnswer) -> str:
-        """Why trying again would not help; empty if it might."""
+        """Returns why another attempt would not help; empty if it might."""
         if isinstance(error, Closed):
             return "The server is shutting down."
         if isinstance(error, Exhausted):
