@@ -11,14 +11,11 @@ from litestar import Request
 
 from stack.domain.near import nearest
 from stack.errors import Invalid, UnsupportedMediaType
-from stack.off_loop import off_loop_if
+from stack.off_loop import LARGE_JSON_BYTES, off_loop_if
 from stack.services.requests.caller import Caller
 from stack.services.requests.once import Post
 
 T = TypeVar("T")
-
-# Larger bodies, in bytes, are decoded outside of the event loop's thread.
-LARGE_BODY_BYTES = 256 * 1024
 
 HINTS = {
     "tools": "use `toolgroups` for tools that the server runs and `client_tools` for tools that you run",
@@ -36,7 +33,7 @@ async def read_json(request: Request[Any, Any, Any], type: type[T]) -> tuple[T, 
 
 async def decoded(body: bytes, type: type[T]) -> T:
     """Decodes the body; a large one is decoded in a thread. Raises Invalid."""
-    return await off_loop_if(len(body) > LARGE_BODY_BYTES, decode, body, type)
+    return await off_loop_if(len(body) > LARGE_JSON_BYTES, decode, body, type)
 
 
 async def read_optional(request: Request[Any, Any, Any], type: type[T]) -> tuple[T | None, bytes]:

@@ -13,11 +13,8 @@ from schemas.events.evaljob import EvalJobScheduled
 from stack.domain.evaljob import EvalJobState
 from stack.errors import RowsDamaged
 from stack.eventstore import is_damaged_text
-from stack.off_loop import off_loop_if
+from stack.off_loop import LARGE_JSON_BYTES, off_loop_if
 from stack.services.datasets.dataset import DatasetService
-
-# An array of rows above this is taken apart in a thread.
-LARGE_BYTES = 256 * 1024
 
 _rows = msgspec.json.Decoder(list[Raw])
 
@@ -90,4 +87,4 @@ class MissingRows:
 
 async def _taken_apart(rows: str) -> Sequence[bytes]:
     text = rows.encode()
-    return await off_loop_if(len(text) > LARGE_BYTES, lambda: [bytes(row) for row in _rows.decode(text)])
+    return await off_loop_if(len(text) > LARGE_JSON_BYTES, lambda: [bytes(row) for row in _rows.decode(text)])

@@ -26,7 +26,7 @@ from stack.domain.eval_row import read_row
 from stack.domain.stream_position import StreamPosition
 from stack.errors import Conflict, Invalid, NotFound, TooLarge, Unavailable, VersionConflict
 from stack.eventstore import Append, EventStore, StreamWrite, stream_name
-from stack.off_loop import off_loop_if
+from stack.off_loop import LARGE_JSON_BYTES, off_loop_if
 from stack.runs.live import END, Follower, LiveFrames
 from stack.services.datasets.dataset import DatasetService
 from stack.services.effects import new_id
@@ -42,8 +42,6 @@ ATTEMPTS = 10
 READ = ("benchmark", "evaljob")
 MAX_ROWS_BYTES = 4 * 2**20
 """Of the rows that one request may bring to be evaluated: they are recorded in one event."""
-# Checking rows that are longer than this together goes to a thread.
-LARGE_BYTES = 128 * 1024
 
 
 class EvalJobService:
@@ -234,7 +232,7 @@ async def _packed(rows: Sequence[bytes], count: int, answered: bool) -> str:
             f"input_rows has {size} bytes; at most {MAX_ROWS_BYTES} are evaluated at once. Register the rows as a "
             "dataset and run a job."
         )
-    await off_loop_if(size > LARGE_BYTES, _check_rows, rows, answered)
+    await off_loop_if(size > LARGE_JSON_BYTES, _check_rows, rows, answered)
     return (b"[%b]" % b",".join(rows[:count])).decode()
 
 

@@ -26,9 +26,9 @@ from stack.errors import (
     UpstreamFailed,
     UpstreamTimeout,
 )
-from stack.off_loop import off_loop_if
+from stack.off_loop import LARGE_JSON_BYTES, off_loop_if
 from stack.services.evals.candidate import Answer, Candidate, RowFailed
-from stack.services.evals.eval_rows import LARGE_BYTES, RowText
+from stack.services.evals.eval_rows import RowText
 from stack.services.requests.caller import Caller
 from stack.services.scoring.scoring import Scoring
 from telemetry.own.tracing import Tracing
@@ -85,13 +85,13 @@ class RowEvaluator:
             answer = Answer("", TurnUsage())
             scores: dict[str, dict[str, Any]] = {}
             digest = await off_loop_if(
-                len(row.text) > LARGE_BYTES, lambda: hashlib.sha256(row.text).hexdigest()[:16]
+                len(row.text) > LARGE_JSON_BYTES, lambda: hashlib.sha256(row.text).hexdigest()[:16]
             )
             try:
                 if row.error:
                     raise InternalError(row.error)
                 read = await off_loop_if(
-                    len(row.text) > LARGE_BYTES, lambda: read_row(row.text, self._answered)
+                    len(row.text) > LARGE_JSON_BYTES, lambda: read_row(row.text, self._answered)
                 )
                 answer = await self._answer(row.number, read, asked, caller)
                 scores = await self._scored(read, answer)

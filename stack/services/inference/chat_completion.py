@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from typing import TypeVar
 
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 from opentelemetry.util.types import AttributeValue
 
 from stack.errors import NotFound, ReplaystackError, Unavailable
-from stack.off_loop import off_loop_if
+from stack.off_loop import LARGE_JSON_BYTES, off_loop_if
 from stack.providers.inference.noted_answer import Noted
 from stack.providers.inference.openai_errors import OptionsRefused, may_refuse_options
 from stack.providers.inference.port import InferenceProvider, RelayedAnswer, RelayedRequest
@@ -24,12 +23,6 @@ from stack.providers.inference.relayed_stream import RelayedStream
 from telemetry.own import conventions as names
 from telemetry.own.model_call import ModelCall, ModelCalls
 from telemetry.own.tracing import upstream_headers
-
-A = TypeVar("A")
-T = TypeVar("T")
-
-LARGE_BYTES = 256 * 1024
-"""JSON above this is read outside of the event loop's thread."""
 
 _NUMBERS = {
     "temperature": names.GEN_AI_REQUEST_TEMPERATURE,
@@ -84,7 +77,7 @@ class ChatCompletions:
             raise Unavailable(f"{self._running} chat completions are under way; try again.", retry_after=1)
         self._running += 1
         try:
-            read = await off_loop_if(len(body) > LARGE_BYTES, read_request, body)
+            read = await off_loop_if(len(body) > LARGE_JSON_BYTES, read_request, body)
             try:
                 provider, model = await self._models.resolve(read.model)
             except UnknownModel as error:
@@ -122,7 +115,7 @@ class ChatCompletions:
         unasked = asking is not None
         if known in self._options_refused:
             asking = None
-        body = await off_loop_if(size > LARGE_BYTES, (asking or read).body, model)
+        body = await off_loop_if(size > LARGE_JSON_BYTES, (asking or read).body, model)
         request = RelayedRequest(body=body, model=model, streamed=read.streamed)
         async with provider.relay(request, headers=headers) as answer:
             if asking is None or answer.status < 400:
@@ -132,7 +125,7 @@ class ChatCompletions:
         if not may_refuse_options(answer.status, refusal):
             yield replace(answer, pieces=_one(refusal)), False
             return
-        body = await off_loop_if(size > LARGE_BYTES, read.body, model)
+        body = await off_loop_if(size > LARGE_JSON_BYTES, read.body, model)
         async with provider.relay(replace(request, body=body), headers=headers) as answer:
             if answer.status < 400:
                 self._options_refused.remember(known)
@@ -148,7 +141,7 @@ class ChatCompletions:
             pieces = self._streamed(answer, stream, noted, read, call)
             return PassedAnswer(answer.status, answer.headers, pieces, True)
         body = b"".join([piece async for piece in answer.pieces])
-        await off_loop_if(len(body) > LARGE_BYTES, noted.note, body)
+        await off_loop_if(len(body) > LARGE_JSON_BYTES, noted.note, body)
         self._describe(call, noted, read, ended=True)
         return PassedAnswer(answer.status, answer.headers, _one(body), False)
 
