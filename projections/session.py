@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
+from msgspec.json import Encoder
 
-from projections.turn import fold_turns
+from projections.turn import TurnView, fold_turns
 from projections.warehouse.plan import ReadModel
 from projections.warehouse.reader import NOW, PAGE_BYTES, Reader, Row, page_of, rfc3339
 from schemas.api.session import Session
+from schemas.api.turn import Turn
 
 # Runs after the turns' statements: a deletion must also cover what the same batch has just written.
 READ_MODEL = ReadModel(
@@ -31,6 +33,7 @@ READ_MODEL = ReadModel(
     ),
 )
 
+_encode = Encoder().encode
 _SESSION_BYTES = 128
 """Estimated size of a listed session without its name, in bytes."""
 
@@ -47,6 +50,22 @@ def get(
 
     Returns None if the session is unknown, deleted, or not one of `agent_id`, or if that agent was deleted.
     """
+    found = part(reader, agent_id, session_id, turn_ids, as_of=as_of)
+    return None if found is None else found[0]
+
+
+def part(
+    reader: Reader,
+    agent_id: str,
+    session_id: str,
+    turn_ids: Sequence[str] | None = None,
+    start_index: int = 0,
+    limit: int | None = None,
+    max_bytes: int = NOW,
+    as_of: int | None = None,
+) -> tuple[Session, bool] | None:
+    """As `get`, with the turns from `start_index` on, at most `limit` (None: all) and about `max_bytes` of JSON, at least
+    one; and whether more follow."""
     rows = reader.read(
         "session_with_turns",
         {
@@ -60,8 +79,25 @@ def get(
     if not rows or rows[0][0] != "session":
         return None
     started_us, session_name = rows[0][4], rows[0][6]
-    turns = [view.turn for view in fold_turns(reader, session_id, rows[1:])]
-    return Session(session_id, session_name, turns, rfc3339(started_us))
+    views = fold_turns(reader, session_id, rows[1:], start_index)
+    turns, has_more = _fitting(views, limit, max_bytes)
+    return Session(session_id, session_name, turns, rfc3339(started_us)), has_more
+
+
+def _fitting(views: Iterable[TurnView], limit: int | None, max_bytes: int) -> tuple[list[Turn], bool]:
+    turns: list[Turn] = []
+    size, is_exact = 0, False
+    for view in views:
+        if limit is not None and len(turns) >= limit:
+            return turns, True
+        size += len(_encode(view.turn)) if is_exact else view.stored_bytes
+        if size > max_bytes and not is_exact:
+            # Events also hold what is not shown, such as documents.
+            size, is_exact = sum(len(_encode(turn)) for turn in (*turns, view.turn)), True
+        if turns and size > max_bytes:
+            return turns, True
+        turns.append(view.turn)
+    return turns, False
 
 
 class Remains(Struct, frozen=True):

@@ -9,6 +9,7 @@ instead of 2.3 ms from one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from msgspec import Struct
 from msgspec.json import Decoder
@@ -80,10 +81,11 @@ _NOTHING_YET = CompletionMessage(content="", stop_reason="end_of_message")
 
 
 class TurnView(Struct, frozen=True):
-    """A turn and its status or end."""
+    """A turn and its status or end. `stored_bytes` is the size of the events that it was made from."""
 
     turn: Turn
     outcome: TurnOutcome
+    stored_bytes: int = 0
 
 
 class OpenTurn(Struct, frozen=True, kw_only=True):
@@ -150,15 +152,18 @@ def open_turns(reader: Reader) -> list[OpenTurn]:
     ]
 
 
-def fold_turns(reader: Reader, session_id: str, rows: Iterable[Row]) -> Iterator[TurnView]:
-    """Returns turns in the order of opening, from rows of `turn_rows` in the order of the log."""
+def fold_turns(
+    reader: Reader, session_id: str, rows: Iterable[Row], start_index: int = 0
+) -> Iterator[TurnView]:
+    """Returns turns in the order of opening, without the first `start_index`, from rows of `turn_rows` in the order of
+    the log."""
     rows_of_turn: dict[str, list[Row]] = {}
     for row in rows:
         rows_of_turn.setdefault(row[1], []).append(row)
-    for turn_rows in rows_of_turn.values():
-        # Without its first event, these are late events of a turn whose content was redacted.
-        if turn_rows[0][0] == "started":
-            yield _fold(reader, session_id, turn_rows)
+    # Without its first event, these are late events of a turn whose content was redacted.
+    whole = (turn_rows for turn_rows in rows_of_turn.values() if turn_rows[0][0] == "started")
+    for turn_rows in islice(whole, start_index, None):
+        yield _fold(reader, session_id, turn_rows)
 
 
 def _fold(reader: Reader, session_id: str, rows: list[Row]) -> TurnView:
@@ -170,32 +175,41 @@ def _fold(reader: Reader, session_id: str, rows: list[Row]) -> TurnView:
     error: TurnError | None = None
     output_message = _NOTHING_YET
     completed_at: str | None = None
+    size = 0
+
+    def hydrated(event: str) -> bytes:
+        nonlocal size
+        state = reader.hydrate(event.encode())
+        size += len(state)
+        return state
+
     for change, _, step_id, step_type, at_us, _, event, tokens_in, tokens_out, _, _ in rows:
         status = _STATUS.get(change, status)
         if change == "step_started":
             steps_started_us[step_id] = at_us
         elif change == "step_completed":
             usage = usage.plus(TurnUsage(tokens_in, tokens_out))
-            done = _step_completed.decode(reader.hydrate(event.encode()))
+            done = _step_completed.decode(hydrated(event))
             began_us = steps_started_us.setdefault(step_id, at_us)
             if (completed := _step(turn_id, step_id, step_type, began_us, at_us, done)) is not None:
                 steps.append(completed)
         elif change == "resumed":
             output_message = _NOTHING_YET
         elif change == "awaiting_input" or change in _ENDS:
-            ended = _ended.decode(reader.hydrate(event.encode()))
+            ended = _ended.decode(hydrated(event))
             output_message, error = ended.output_message, ended.error
             completed_at = rfc3339(at_us) if change in _ENDS else None
     turn = Turn(
         turn_id=turn_id,
         session_id=session_id,
-        input_messages=wire.input_messages(_started.decode(reader.hydrate(start.encode())).input_messages),
+        input_messages=wire.input_messages(_started.decode(hydrated(start)).input_messages),
         steps=steps,
         output_message=wire.completion(output_message),
         started_at=rfc3339(started_us),
         completed_at=completed_at,
     )
-    return TurnView(turn, TurnOutcome(status=status, usage=wire.usage(usage), error=wire.error(error)))
+    outcome = TurnOutcome(status=status, usage=wire.usage(usage), error=wire.error(error))
+    return TurnView(turn, outcome, size)
 
 
 def _step(

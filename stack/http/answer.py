@@ -9,6 +9,9 @@ from litestar.response.base import ASGIResponse
 
 _encode = msgspec.json.Encoder().encode
 
+TRUNCATED_HEADER = "x-truncated"
+"""`true` where more follows than was returned and the body cannot say so."""
+
 
 def json_answer(value: Any, headers: dict[str, str] | None = None) -> ASGIResponse:
     return ASGIResponse(body=_encode(value), media_type="application/json", headers=headers)

@@ -11,7 +11,7 @@ from litestar.response.base import ASGIResponse
 from projections import session as session_views
 from schemas.api.page import PaginatedResponse
 from schemas.api.session import AgentSessionCreateResponse, CreateAgentSessionRequest
-from stack.http.answer import empty_answer, json_answer
+from stack.http.answer import TRUNCATED_HEADER, empty_answer, json_answer
 from stack.http.body import caller_of, page_of, post_of, read_json
 from stack.http.endpoint import serves
 from stack.http.services import Services
@@ -58,7 +58,11 @@ class SessionController(Controller):
         # The Python clients join a list with commas; generated ids contain none.
         given = request.query_params.getall("turn_ids", [])
         turn_ids = [turn_id for value in given for turn_id in value.split(",")] or None
-        return json_answer(await services.sessions.show(agent_id, session_id, turn_ids))
+        start, limit = page_of(request)
+        session, has_more = await services.sessions.show(
+            agent_id, session_id, turn_ids, start, limit, services.settings.max_page_bytes
+        )
+        return json_answer(session, {TRUNCATED_HEADER: "true"} if has_more else None)
 
     @serves("delete_session")
     async def remove(

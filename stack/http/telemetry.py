@@ -17,14 +17,12 @@ from schemas.api.telemetry import (
     SaveSpansToDatasetRequest,
 )
 from stack.errors import Invalid
-from stack.http.answer import empty_answer
+from stack.http.answer import TRUNCATED_HEADER, empty_answer
 from stack.http.body import caller_of, post_of, read_json, read_optional
 from stack.http.endpoint import serves
 from stack.http.path import id_of
 from stack.http.services import Services
 from stack.services.telemetry.telemetry import Answer
-
-TRUNCATED_HEADER = "x-truncated"
 
 
 class TelemetryController(Controller):

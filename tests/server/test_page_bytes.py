@@ -121,3 +121,37 @@ def test_a_large_agent_is_refused(http: httpx.Client, more: dict[str, Any]) -> N
     assert "agent_config" in answer.json()["detail"]
     assert "max_agent_bytes" in answer.json()["detail"]
     assert answer.headers["x-should-retry"] == "false"
+
+
+def test_a_session_with_large_turns_comes_in_parts(http: httpx.Client) -> None:
+    agent_id = create(http, 10)
+    made = http.post(f"{AGENTS}/{agent_id}/session", json={"session_name": "s"}).json()["session_id"]
+    path = f"{AGENTS}/{agent_id}/session/{made}"
+    turn_ids = []
+    for length in (10, 10, 1500, 1500, 6000, 10):
+        document = {"content": "d" * 5000, "mime_type": "text/plain"}  # recorded, and not shown
+        body = {"messages": [{"role": "user", "content": "m" * length}], "documents": [document]}
+        turn_ids.append(http.post(f"{path}/turn", json=body).raise_for_status().json()["turn_id"])
+    found: list[str] = []
+    sizes = []
+    while True:
+        answer = http.get(path, params={"start_index": len(found)}).raise_for_status()
+        turns = answer.json()["turns"]
+        sizes.append(len(turns))
+        assert len(turns) == 1 or len(answer.content) < PAGE_BYTES + 500
+        found += [turn["turn_id"] for turn in turns]
+        if answer.headers.get("x-truncated") != "true":
+            break
+    assert found == turn_ids
+    assert sizes[0] > 1 and len(sizes) > 2
+    for query, expected, more in (
+        ({"limit": 1}, turn_ids[:1], True),
+        ({"limit": 0}, [], True),
+        ({"start_index": 5, "limit": 1}, turn_ids[5:], False),
+        ({"start_index": 6}, [], False),
+        ({"turn_ids": turn_ids[5]}, turn_ids[5:], False),
+        ({"turn_ids": [turn_ids[0], turn_ids[5]], "start_index": 1}, turn_ids[5:], False),
+    ):
+        answer = http.get(path, params=query)
+        assert [turn["turn_id"] for turn in answer.json()["turns"]] == expected, query
+        assert ("x-truncated" in answer.headers) == more, query

@@ -212,7 +212,21 @@ OPERATIONS = (
                 kind=list[str],
                 description="Only these turns, as a repeated parameter; all where absent.",
             ),
+            Parameter(
+                name="start_index",
+                kind=int,
+                description="How many turns to pass over, 0 or more; 0 where absent.",
+                extension=True,
+            ),
+            Parameter(
+                name="limit",
+                kind=int,
+                description="How many turns to return; all where absent or -1.",
+                extension=True,
+            ),
         ),
+        description="A session with very many or very large turns is returned in parts (`max_page_bytes`): the header "
+        "`x-truncated: true` says that more turns follow, which `start_index` continues with.",
         answer=Session,
         says="The session.",
     ),

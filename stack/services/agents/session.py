@@ -54,29 +54,37 @@ class SessionService:
             raise
         return session_id
 
-    async def show(self, agent_id: str, session_id: str, turn_ids: Sequence[str] | None) -> Session:
-        """The session with its turns, or those of `turn_ids`. What the read models could not apply, because it is damaged
-        in the log, is shown as far as its other events go. Raises NotFound, and ContentDamaged where it is not known
-        whose session it is."""
-        session = await self._views.read(READ, session_views.get, agent_id, session_id, turn_ids)
-        failed = self._views.failed_streams()
-        if failed:
+    async def show(
+        self,
+        agent_id: str,
+        session_id: str,
+        turn_ids: Sequence[str] | None,
+        start_index: int,
+        limit: int | None,
+        max_bytes: int,
+    ) -> tuple[Session, bool]:
+        """The session with its turns, or those of `turn_ids`: from `start_index` on, at most `limit` (None: all) and about
+        `max_bytes`, at least one; and whether more follow. What the read models could not apply, because it is damaged in
+        the log, is shown as far as its other events go. Raises NotFound, and ContentDamaged where it is not known whose
+        session it is."""
+        found = await self._views.read(
+            READ, session_views.part, agent_id, session_id, turn_ids, start_index, limit, max_bytes
+        )
+        if failed := self._views.failed_streams():
             state, _ = await self._states.session(agent_id, session_id)
             wanted = [turn for turn in state.turns if turn_ids is None or turn in turn_ids]
-            damaged = {turn for turn in wanted if stream_name("turn", turn) in failed}
-            if session is None or damaged:
-                whole = (
-                    {turn.turn_id: turn for turn in session.turns if turn.turn_id not in damaged}
-                    if session
-                    else {}
-                )
+            if found is None or any(stream_name("turn", turn) in failed for turn in wanted):
+                end = len(wanted) if limit is None else start_index + limit
                 shown = [
-                    whole.get(id) or (await self._turns.show(agent_id, session_id, id)).turn for id in wanted
+                    (await self._turns.show(agent_id, session_id, turn)).turn
+                    for turn in wanted[start_index:end]
                 ]
-                return Session(session_id, state.session_name, shown, rfc3339(state.created_at))
-        if session is None:
+                return Session(session_id, state.session_name, shown, rfc3339(state.created_at)), end < len(
+                    wanted
+                )
+        if found is None:
             raise NotFound(f"There is no session {session_id!r} of agent {agent_id!r}.")
-        return session
+        return found
 
     async def delete(self, agent_id: str, session_id: str, caller: Caller) -> None:
         """Ends the session's open turn, then deletes the session and redacts the content of all of it."""
