@@ -150,7 +150,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_dataset_memory_bytes: Annotated[
         int,
         Meta(ge=256 * 2**20),
-        _field("Maximum memory of the process that reads a dataset source."),
+        _field(
+            "Maximum memory of the process that reads a dataset source; 1.5 GiB and 16 times its size if that is less."
+        ),
     ] = 4 * 2**30
     turn_deadline_s: Annotated[
         float, Meta(gt=0), _field("Maximum duration of a turn or of one evaluation row; then it fails.")

@@ -150,7 +150,7 @@ def test_the_beginning_of_an_id_will_do(data: Path) -> None:
     said = refused(data, "trace", f"{SHOP:032x}"[:12])
     assert "Several traces" in said and f"{SHOP:032x}" in said and f"{TWIN:032x}" in said
     assert "No trace begins with" in refused(data, "trace", "ffffffffff")
-    assert "no trace id" in refused(data, "trace", "'; DROP TABLE traces")
+    assert "is not a trace id" in refused(data, "trace", "'; DROP TABLE traces")
     assert "There is no trace" in refused(data, "trace", "f" * 32)
 
 

@@ -49,9 +49,7 @@ async def files(
     folder = Path(tempfile.mkdtemp(prefix="replaystack-rows-"))
     job = msgspec.structs.replace(job, folder=str(folder))
     variables = {name: value for name, value in os.environ.items() if _VARIABLE.fullmatch(name)} | _ALWAYS
-    spec = Spec(
-        module=MODULE, limits=process_limits(limits, file_bytes=limits.max_bytes), variables=variables
-    )
+    spec = Spec(module=MODULE, limits=process_limits(limits, limits.max_bytes), variables=variables)
     try:
         async with workers.worker(spec, job.shown) as ask:
             listing = msgspec.json.decode(await _answer(ask, job), type=Listing)

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 
 import msgspec
+from msgspec.structs import replace
 
 from stack.errors import Invalid, ReplaystackError, Unavailable, UpstreamFailed, UpstreamTimeout, of_status
 from stack.providers.rows import frames
@@ -27,8 +28,8 @@ logger = logging.getLogger("replaystack.rows")
 MODULE = "stack.providers.rows.worker"
 NICE = 5
 LEAST_CPU_S = 20
-"""CPU time for the smallest content, in seconds; each MiB adds one second. Reading a MiB of CSV takes 0.1
-s."""
+LEAST_MEMORY_BYTES = 3 * 2**29
+"""Limits for the smallest content. Each MiB adds 1 s and 16 MiB. Reading a MiB of CSV takes 0.1 s."""
 
 Ask = Callable[[bytes], AsyncGenerator[Frame, None]]
 
@@ -62,9 +63,10 @@ class Workers:
 
     async def read(self, content: Descriptor, job: Job) -> AsyncGenerator[Frame, None]:
         """Yields the frames of `stack.providers.rows.worker`. Raises the same errors as `worker`."""
-        limits = process_limits(job.limits, content_bytes=os.fstat(content.number).st_size)
-        spec = Spec(module=MODULE, limits=limits, descriptors=(content,))
-        async with self.worker(spec, job.shown) as ask, aclosing(ask(msgspec.json.encode(job))) as found:
+        limits = _limits_for(os.fstat(content.number).st_size, job.limits)
+        spec = Spec(module=MODULE, limits=process_limits(limits), descriptors=(content,))
+        task = msgspec.json.encode(replace(job, limits=limits))
+        async with self.worker(spec, job.shown) as ask, aclosing(ask(task)) as found:
             async for frame in found:
                 yield frame
 
@@ -82,13 +84,22 @@ class Workers:
                         yield frame
 
 
-def process_limits(limits: ReadLimits, *, content_bytes: int = 2**30, file_bytes: int = 0) -> Limits:
-    """Returns the limits of a process that reads content of this size, compressed or not, and may write files
-    up to `file_bytes`. Small content that takes long to read is suspicious."""
+def _limits_for(size: int, limits: ReadLimits) -> ReadLimits:
+    """Returns the limits for content of `size` bytes, compressed or not. Small content that takes much to read is
+    suspicious."""
+    return replace(
+        limits,
+        cpu_s=min(limits.cpu_s, LEAST_CPU_S + (size >> 20)),
+        memory_bytes=min(limits.memory_bytes, LEAST_MEMORY_BYTES + 16 * size),
+    )
+
+
+def process_limits(limits: ReadLimits, file_bytes: int = 0) -> Limits:
+    """Returns the limits of a process that may write files up to `file_bytes`."""
     return Limits(
         memory_bytes=limits.memory_bytes,
         wait_s=limits.wait_s,
-        cpu_s=min(limits.cpu_s, LEAST_CPU_S + (content_bytes >> 20)),
+        cpu_s=limits.cpu_s,
         nice=NICE,
         file_bytes=file_bytes,
     )

@@ -9,8 +9,8 @@ class ReadLimits(Struct, frozen=True, kw_only=True):
     """`max_bytes` limits the content of a URI, both compressed and decompressed, and its rows as text;
     `max_fetch_bytes` limits what is fetched over the network and held in memory. `max_columns` limits CSV,
     where each row repeats all names. `cpu_s`, `wait_s` and `memory_bytes` limit the process that parses; time
-    in which its rows are not requested does not count. Content of a few MiB gets less than `cpu_s`: see
-    `process_limits`.
+    in which its rows are not requested does not count. Content of a few MiB gets less than `cpu_s`
+    and `memory_bytes`: see `process`.
     """
 
     max_bytes: int = 2**30
