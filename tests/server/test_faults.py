@@ -101,7 +101,7 @@ def test_no_room_for_the_views(fresh_server: FreshServer) -> None:
                 answer = api.agents()
                 if answer.status_code == 503:
                     check_error(answer, 503, "read models")
-            wait_until(lambda: "views' file failed" in server.log)
+            wait_until(lambda: "The file of the views failed" in server.log)
         wait_until(lambda: api.agents().status_code == 200)
         assert {agent["agent_id"] for agent in api.agents().json()["data"]} == {*ids, gone.agent_id}
     server.check_healthy()
