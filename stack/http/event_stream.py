@@ -12,6 +12,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from stack.http.leaving import left
 from stack.runs.live import Follower, Frame
 
+FRAMES_OF_A_PIECE = 256
 KEEP_ALIVE = b": \n"
 UNBUFFERED = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
 """Headers of every event stream. Compressing proxies delay frames without `no-transform`, and nginx does
@@ -45,12 +46,20 @@ class EventStream:
                 if frames and self._speed:
                     await self._send_paced(frames, send)
                 elif frames:
-                    await _send(send, b"".join([frame.body for frame in frames]))
+                    await self._send_at_once(frames, send)
                 elif not follower.ended:
                     await _send(send, KEEP_ALIVE)
         finally:
             watch.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_at_once(self, frames: Sequence[Frame], send: Send) -> None:
+        """Sends many frames in pieces: a client that does not read costs the memory of one."""
+        for start in range(0, len(frames), FRAMES_OF_A_PIECE):
+            if self._gone.is_set():
+                return
+            piece = frames[start : start + FRAMES_OF_A_PIECE]
+            await _send(send, b"".join([frame.body for frame in piece]))
 
     async def _send_paced(self, frames: Sequence[Frame], send: Send) -> None:
         for frame in frames:
