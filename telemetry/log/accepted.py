@@ -1,4 +1,4 @@
-"""Losses of a telemetry log that the operator has accepted: they are told, and are no problem any more."""
+"""Losses of a telemetry log that the operator has accepted: they are reported, but no longer as problems."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def not_accepted(damages: Iterable[Damage], accepted: Sequence[Accepted]) -> lis
 
 
 def descriptions(accepted: Iterable[Accepted]) -> list[str]:
-    """What was accepted, and when, in at most 20 lines."""
+    """Describes what was accepted, and when, in at most 20 lines."""
     lines = [f"{damage} (accepted {one.at})" for one in accepted for damage in one.damages]
     more = len(lines) - _MAX_TOLD
     return lines if more <= 0 else [*lines[: _MAX_TOLD - 1], f"and {more + 1} more"]
 
 
 def read_accepted(folder: Path) -> tuple[Accepted, ...]:
-    """None are accepted where the file cannot be read."""
+    """Reads the accepted losses; returns none if the file cannot be read."""
     try:
         return msgspec.json.decode((folder / ACCEPTED).read_bytes(), type=tuple[Accepted, ...])
     except FileNotFoundError:
@@ -40,5 +40,5 @@ def read_accepted(folder: Path) -> tuple[Accepted, ...]:
 
 
 def write_accepted(folder: Path, accepted: Sequence[Accepted]) -> None:
-    """Durable on return. Raises OSError."""
+    """Writes the accepted losses; durable on return. Raises OSError."""
     write_synced(folder / ACCEPTED, msgspec.json.encode(accepted).decode())

@@ -1,4 +1,5 @@
-"""Damage of a telemetry log: what is known of it, copies of the damaged bytes, and their removal after a deletion."""
+"""Damage of a telemetry log: known damage, copies of the damaged bytes, and their removal after a
+deletion."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ ENDING = ".damaged"
 
 
 class KnownDamage:
-    """What was found so far to be damaged or missing in the log of `folder`, and what of it was accepted. Any thread."""
+    """The known damage and losses of the log in `folder`, and what of it was accepted. Thread-safe."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -27,7 +28,7 @@ class KnownDamage:
         self._accepted = read_accepted(folder)
 
     def note(self, path: Path, gaps: Iterable[Gap], trimmed: int) -> None:
-        """Positions up to `trimmed` are no longer part of the log."""
+        """Records damage. Positions up to `trimmed` are no longer part of the log."""
         for gap in gaps:
             damage = damage_of(path, gap)
             with self._lock:
@@ -42,7 +43,7 @@ class KnownDamage:
             set_aside(self._folder, damage)
 
     def all(self) -> list[Damage]:
-        """In the order of positions."""
+        """Returns all damage in the order of positions."""
         with self._lock:
             return sorted(self._found.values(), key=lambda damage: (damage.first, damage.offset))
 
@@ -50,7 +51,7 @@ class KnownDamage:
         return self._accepted
 
     def accept(self) -> None:
-        """Accepts all that was found. Durable on return. Raises OSError."""
+        """Accepts all known damage. Durable on return. Raises OSError."""
         fresh = not_accepted(self.all(), self._accepted)
         if not fresh:
             return
@@ -62,7 +63,8 @@ class KnownDamage:
             logger.warning("the loss in the telemetry log was accepted: %s", damage)
 
     def forget(self, until: int) -> None:
-        """Requests up to this position were removed from the log, and their damage with them. Raises OSError."""
+        """Must be called after requests up to this position were removed, with their damage. Raises
+        OSError."""
         with self._lock:
             self._found = {
                 key: damage for key, damage in self._found.items() if max(damage.first, damage.last) > until
@@ -83,12 +85,12 @@ def damage_of(path: Path, gap: Gap) -> Damage:
 
 
 def aside(folder: Path, damage: Damage) -> Path:
-    """Where the damaged bytes are kept."""
+    """Returns the path at which the damaged bytes are kept."""
     return folder / f"{damage.first:020d}-{max(damage.first, damage.last):020d}-{damage.offset}{ENDING}"
 
 
 def set_aside(folder: Path, damage: Damage) -> None:
-    """Copies the damaged bytes to a file of their own; their segment stays as it is."""
+    """Copies the damaged bytes to a separate file; their segment is not changed."""
     target = aside(folder, damage)
     if not damage.size or target.exists():
         return
@@ -109,8 +111,8 @@ def set_aside(folder: Path, damage: Damage) -> None:
 
 
 def erase(folder: Path, damages: Iterable[Damage]) -> list[str]:
-    """Overwrites the damaged bytes in their segments and deletes all copies; returns what was removed, as texts. No one
-    can say whose content damaged bytes hold. Raises OSError."""
+    """Overwrites the damaged bytes in their segments and deletes all copies, because their owner is unknown;
+    returns texts that name what was removed. Raises OSError."""
     removed = []
     for damage in damages:
         path = folder / damage.file
@@ -136,7 +138,8 @@ def _overwritten(path: Path, damage: Damage) -> bool:
 
 
 def _blank(size: int) -> bytes:
-    """Bytes that are no frame, and at the end of a file not taken for what an unfinished write has left."""
+    """Returns bytes that are not a frame, and are not mistaken for an unfinished write at the end of a
+    file."""
     if size < FRAME_BYTES:
         return b"\xff" * size
     return (size - FRAME_BYTES).to_bytes(4, "little") + b"\xff" * (size - 4)

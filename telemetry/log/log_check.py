@@ -1,4 +1,5 @@
-"""Reads a telemetry log from its beginning to its end, and copies it; changes nothing, also while a server writes it."""
+"""Checks a telemetry log from its beginning to its end, and copies it, without changes; a server may be
+writing it."""
 
 from __future__ import annotations
 
@@ -16,13 +17,13 @@ from telemetry.log.port import Accepted, Damage
 from telemetry.log.segment import ENDING, Segment, first_of
 from telemetry.log.segment_scan import Gap, scan
 
-# Retention may remove files while they are read; then it is begun again.
+# Retention may remove files while they are read; then the check is restarted.
 _ATTEMPTS = 5
 
 
 class LogReport(Struct, frozen=True):
-    """The requests that are whole, in how many files and bytes, and what is damaged or missing, in order; `accepted` is
-    what of that was accepted earlier, and is not among `damages`."""
+    """The number of intact requests, of files and of bytes, and the damage or losses, in order; `accepted` is
+    the damage that was accepted earlier, which is not in `damages`."""
 
     requests: int
     files: int
@@ -33,7 +34,7 @@ class LogReport(Struct, frozen=True):
 
 
 def check(folder: Path, acknowledged: int = 0) -> LogReport:
-    """The state of the log in `folder`; requests up to position `acknowledged` were in it. Raises OSError."""
+    """Checks the log in `folder`; requests up to position `acknowledged` were in it. Raises OSError."""
     for _ in range(_ATTEMPTS - 1):
         try:
             return _check(folder, acknowledged)
@@ -64,8 +65,8 @@ def _check(folder: Path, acknowledged: int) -> LogReport:
 
 
 def copy(source: Path, target: Path) -> list[Path]:
-    """Copies a log into the new folder `target`, under an id of its own; returns the files. Its end may be torn where a
-    server writes it meanwhile, which its next start takes care of. Raises OSError."""
+    """Copies a log into the new folder `target`, with a new id; returns the files. The end may be incomplete
+    if a server is writing it, which the next start repairs. Raises OSError."""
     if not source.is_dir():
         return []
     target.mkdir(mode=0o700, exist_ok=True)

@@ -1,4 +1,5 @@
-"""The small files of a telemetry log next to its segments: its id, and up to where it was trimmed."""
+"""The small files of a telemetry log next to its segments: its id, and the position up to which it was
+trimmed."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ EPOCH, TRIMMED = "epoch", "trimmed"
 
 
 def epoch_of(folder: Path, adopted: str = "") -> str:
-    """The id of the log in `folder`, made once. Where it is missing or empty, `adopted` becomes it if there is one."""
+    """Returns the id of the log in `folder`, created once. If it is missing or empty, `adopted` is used, if
+    given."""
     file = folder / EPOCH
     found = file.read_text(errors="replace").strip() if file.exists() else ""
     if not found:
@@ -21,7 +23,7 @@ def epoch_of(folder: Path, adopted: str = "") -> str:
 
 
 def read_trimmed(folder: Path) -> int | None:
-    """The last position that retention has removed, 0 for none; None where it is not known."""
+    """Returns the last position that retention has removed, 0 for none; None if it is unknown."""
     with suppress(FileNotFoundError, ValueError):
         return int((folder / TRIMMED).read_text(errors="replace"))
     return None
@@ -32,13 +34,14 @@ def write_trimmed(folder: Path, position: int) -> None:
 
 
 def write_synced(file: Path, text: str) -> None:
-    """Replaces a file in one step, durably; only its owner may read it."""
+    """Replaces a file atomically and durably; only its owner may read it."""
     replace(file, text, sync=True)
     sync_folder(file.parent)
 
 
 def replace(file: Path, text: str, *, sync: bool = False) -> None:
-    """Replaces a file in one step. Without `sync` a crash of the machine may leave the old file or an empty one."""
+    """Replaces a file atomically. Without `sync` a crash of the machine may leave the old file or an empty
+    one."""
     fresh = file.with_name(f"{file.name}.{uuid4().hex}")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
         opened.write(text)

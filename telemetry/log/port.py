@@ -1,4 +1,5 @@
-"""The protocol of the telemetry log: whatever was received, in the order of receipt, until its retention is over."""
+"""The protocol of the telemetry log: all received requests, in the order of receipt, until their retention
+ends."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ Compression = Literal["identity", "gzip", "deflate"]
 
 
 class Content(NamedTuple):
-    """What a request is, as it came."""
+    """The kind of a request as it was received."""
 
     signal: Signal
     encoding: Encoding = "protobuf"
@@ -24,24 +25,24 @@ class Content(NamedTuple):
 
 
 CONTENTS = tuple([Content(*held) for held in product(*map(get_args, (Signal, Encoding, Compression)))])
-"""In the order of the numbers on disk, which are for ever."""
+"""In the order of the numbers on disk, which are permanent."""
 
 
 class TelemetryLogError(Exception):
-    """The log cannot take or give requests."""
+    """The log cannot store or return requests."""
 
 
 class LogFull(TelemetryLogError):
-    """Too much waits to be written; come back in a second."""
+    """Too much data is waiting to be written; retry in a second."""
 
 
 class LogFailed(TelemetryLogError):
-    """The disk refused, or the log is closed; nothing of the request was kept."""
+    """Writing failed, or the log is closed; nothing of the request was kept."""
 
 
 class Entry(NamedTuple):
-    """One request. `position` rises by one; `recorded_at` is microseconds since 1970 and never falls; `body` is the
-    request as it came, compressed or not."""
+    """One request. `position` increases by one; `recorded_at` is microseconds since 1970 and never decreases;
+    `body` is the request as it was received, compressed or not."""
 
     position: int
     recorded_at: int
@@ -50,8 +51,9 @@ class Entry(NamedTuple):
 
 
 class Damage(Struct, frozen=True):
-    """`size` bytes at `offset` of `file` cannot be read; the requests at positions `first` to `last` are not in the log.
-    No request is affected if `last` is below `first`, and no bytes are there if `size` is 0."""
+    """`size` bytes at `offset` of `file` cannot be read; the requests at positions `first` to `last` are not
+    in the log. No request is affected if `last` is less than `first`, and no bytes are present if `size` is
+    0."""
 
     file: str
     offset: int
@@ -69,7 +71,7 @@ class Damage(Struct, frozen=True):
 
 
 class Accepted(Struct, frozen=True):
-    """What was accepted together, and when (RFC 3339, UTC)."""
+    """Damages that were accepted together, and when (RFC 3339, UTC)."""
 
     at: str
     damages: tuple[Damage, ...]
@@ -79,7 +81,7 @@ class Accepted(Struct, frozen=True):
         return cls(strftime("%Y-%m-%dT%H:%M:%SZ", gmtime()), tuple(damages))
 
     def covers(self, damage: Damage) -> bool:
-        """Whether all bytes and positions of `damage` were accepted."""
+        """Returns whether all bytes and positions of `damage` were accepted."""
         return any(
             one.file == damage.file
             and one.offset <= damage.offset
@@ -89,67 +91,70 @@ class Accepted(Struct, frozen=True):
         )
 
     def without(self, until: int) -> Accepted:
-        """Only what affects positions after `until`."""
+        """Returns only what affects positions after `until`."""
         return Accepted(self.at, tuple(one for one in self.damages if max(one.first, one.last) > until))
 
 
 class TelemetryLog(Protocol):
     @property
     def epoch(self) -> str:
-        """The id of this copy of the log. Another id: what was built from the log is rebuilt."""
+        """The id of this copy of the log. If it changes, what was built from the log is rebuilt."""
         ...
 
     def first(self) -> int:
-        """The oldest position that is still there; one behind the head where none is."""
+        """Returns the oldest position that still exists; the head plus one if there is none."""
         ...
 
     def head(self) -> int:
-        """The last position that is on disk, 0 when nothing ever was. No I/O."""
+        """Returns the last position that is on disk, 0 if there never was one. No I/O."""
         ...
 
     def append(self, content: Content, body: bytes) -> Future[int]:
-        """Hands a request to the writer; the future has its position once it is on disk, or raises LogFailed.
-        Any thread; never blocks. Raises LogFull."""
+        """Passes a request to the writer; the future returns its position once it is on disk, or raises
+        LogFailed. Thread-safe; never blocks. Raises LogFull."""
         ...
 
     def read(self, after: int, max_bytes: int) -> Sequence[Entry]:
-        """The requests behind `after` in order: at least one if there is one, and then up to `max_bytes`. What is no
-        longer there is passed over. Blocks. Raises LogFailed."""
+        """Returns the requests after `after` in order: at least one if there is one, and then up to
+        `max_bytes`. Removed and damaged requests are skipped. Blocks. Raises LogFailed."""
         ...
 
     def size(self) -> int:
-        """Bytes on disk. No I/O."""
+        """Returns the number of bytes on disk. No I/O."""
         ...
 
     def damages(self) -> Sequence[Damage]:
-        """What is known to be damaged or missing, in the order of positions. No I/O."""
+        """Returns the known damage and losses, in the order of positions. No I/O."""
         ...
 
     def accepted(self) -> Sequence[Accepted]:
-        """Which damages were accepted, and when. No I/O."""
+        """Returns which damages were accepted, and when. No I/O."""
         ...
 
     def accept_loss(self) -> None:
-        """Reads what was written before the last start, and accepts all damage. Blocks. Raises OSError."""
+        """Checks everything written before the last start, and accepts all damage. Blocks. Raises OSError."""
         ...
 
     def check(self) -> Iterator[None]:
-        """Looks for damage in what was written before the last start, a part at each step. Blocks. Raises OSError."""
+        """Checks everything written before the last start for damage, a part at each step. Blocks. Raises
+        OSError."""
         ...
 
     def subscribe(self, wake: Callable[[int], None]) -> Callable[[], None]:
-        """Calls `wake(head)` after each write, from the writer's thread; returns a function that ends it."""
+        """Calls `wake(head)` after each write, from the writer's thread; returns a function that ends
+        this."""
         ...
 
     def trim(self, before_us: int, max_bytes: int, until: int) -> None:
-        """Removes the oldest requests: those recorded before `before_us`, and what is above `max_bytes` altogether;
-        never one behind position `until`, and never the newest ones."""
+        """Removes the oldest requests: those recorded before `before_us`, and those that exceed a total of
+        `max_bytes`; never requests after position `until`, and never the newest ones."""
         ...
 
     def erase(self, edit: Callable[[Entry], bytes | None], *, everywhere: bool) -> list[str]:
-        """Removes damaged bytes and their copies, after having looked for damage in all that was written before the last
-        start. With `everywhere`, replaces bodies of requests first, by what `edit` returns for them, of the same length;
-        None leaves one as it is. Returns texts that name what damage was removed. Blocks. Raises LogFailed."""
+        """Removes damaged bytes and their copies, after checking everything written before the last start for
+        damage. With `everywhere`, bodies of requests are replaced first by the result of `edit`, which has
+        the same length; None leaves a body unchanged. Returns texts that name the removed damage. Blocks.
+        Raises LogFailed."""
         ...
 
     def close(self) -> None:

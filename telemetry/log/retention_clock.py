@@ -1,9 +1,9 @@
-"""The time that retention goes by: the wall clock, unless it has jumped.
+"""The time used for retention: the wall clock, unless it has jumped.
 
-A wall clock that is set wrong would make all telemetry look too old. So this clock advances with monotonic time, and
-follows the wall clock by small steps only. A larger difference has two causes that cannot be told apart, a clock that
-was set and a server that was down: it is taken over once the server has run with it for a while. The time is kept in
-the log's folder, so that a restart does not confirm a wrong clock.
+A wrong wall clock could make all telemetry appear too old. Therefore this clock advances with monotonic time,
+and follows the wall clock only in small steps. A larger difference has two causes that cannot be
+distinguished, a changed clock and a server that was down: it is adopted after the server has run with it for
+a while. The time is stored in the log's folder, so that a restart does not confirm a wrong clock.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ logger = logging.getLogger("replaystack.telemetry")
 
 FILE = "clock"
 CONFIRMED_AFTER_S = 86_400.0
-"""How long the server has to run before a clock that has jumped is believed; less if less is kept anyway."""
+"""How long the server must run before a jump of the clock is accepted, in seconds; less for a shorter
+retention."""
 MAX_STEP_S = 3 * 86_400.0
-"""A step of the wall clock that is followed at once; at most a tenth of what is kept."""
+"""A step of the wall clock that is followed at once, in seconds; at most a tenth of the retention."""
 _STEADY_S = 3_600.0
-"""A wall clock that goes on jumping by more than this is not confirmed."""
+"""A wall clock that continues to jump by more than this, in seconds, is not confirmed."""
 
 
 class Clocks(NamedTuple):
@@ -40,7 +41,8 @@ SYSTEM_CLOCKS = Clocks(lambda: time.time_ns() // 1_000, time.monotonic)
 
 
 class _State(Struct):
-    """`now_us` is what the clock shows. The wall clock has been `ahead_us` from it for `steady_s` of running."""
+    """`now_us` is the time of this clock. The wall clock has differed from it by `ahead_us` for `steady_s` of
+    running."""
 
     now_us: int
     ahead_us: int = 0
@@ -48,8 +50,8 @@ class _State(Struct):
 
 
 class RetentionClock:
-    """Of one log. `kept_s` is how long telemetry is kept, `newest_us` when its newest request was recorded, 0 if there
-    is none. One thread."""
+    """The clock of one log. `kept_s` is the retention, `newest_us` the time at which the newest request was
+    recorded, 0 if there is none. Not thread-safe."""
 
     def __init__(self, folder: Path, kept_s: float, newest_us: int, clocks: Clocks) -> None:
         self._file = folder / FILE
@@ -61,7 +63,7 @@ class RetentionClock:
         self._state = self._read() or _State(newest_us or clocks.wall_us())
 
     def now_us(self) -> int:
-        """The time by which telemetry may be removed, in microseconds since 1970."""
+        """Returns the time by which telemetry may be removed, in microseconds since 1970."""
         state, wall_us, monotonic_s = self._state, self._clocks.wall_us(), self._clocks.monotonic_s()
         passed_s, self._seen_s = max(0.0, monotonic_s - self._seen_s), monotonic_s
         state.now_us += int(passed_s * 1_000_000)
@@ -82,7 +84,7 @@ class RetentionClock:
 
     @property
     def waits(self) -> str:
-        """Why telemetry is not removed for its age; empty while the wall clock is followed."""
+        """Returns why telemetry is not removed for its age; empty while the wall clock is followed."""
         ahead_s = self._state.ahead_us / 1_000_000
         if not ahead_s:
             return ""
@@ -94,7 +96,7 @@ class RetentionClock:
         )
 
     def save(self) -> None:
-        """Keeps the time for the next start. Raises OSError."""
+        """Stores the time for the next start. Raises OSError."""
         replace(self._file, msgspec.json.encode(self._state).decode())
 
     def _read(self) -> _State | None:

@@ -1,4 +1,4 @@
-"""One file of the telemetry log: frames one after the other, each with its length and a checksum."""
+"""One file of the telemetry log: consecutive frames, each with its length and a checksum."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ ENDING = ".otlp"
 
 
 class Segment:
-    """A file, named by its first position; `end` is the position that follows its last. `size` is in bytes, `first_at`
-    and `last_at` are when its first and its last request were recorded. `offsets[i]`, once known, is where the frame of
-    `positions[i]` begins; positions that are missing were lost to damage."""
+    """A file, named by its first position; `end` is the position after its last. `size` is in bytes;
+    `first_at` and `last_at` are the times at which its first and last request were recorded. `offsets[i]`,
+    once known, is the offset of the frame of `positions[i]`; missing positions were lost to damage."""
 
     def __init__(self, path: Path, first: int) -> None:
         self.path = path
@@ -38,8 +38,9 @@ class Segment:
 
     @classmethod
     def opened(cls, path: Path, acknowledged: int = 0) -> Segment:
-        """The newest file: what an unfinished write has left at its end is cut off. A damaged file takes no more.
-        Requests up to position `acknowledged` are known to have been in the log. Raises OSError."""
+        """Opens the newest file, and cuts off an unfinished write at its end. A damaged file is not written
+        any further. Requests up to position `acknowledged` are known to have been in the log. Raises
+        OSError."""
         segment = cls(path, first_of(path))
         found = scan(path, segment.first, None, acknowledged)
         segment._take(found)
@@ -55,20 +56,20 @@ class Segment:
 
     @classmethod
     def sealed(cls, path: Path, following: Path) -> Segment:
-        """A file that another one follows, unread: a start does not read gigabytes. `last_at` is when the first request
-        of `following` was recorded: a time of the file system would be that of the clock when it was written. Raises
-        OSError."""
+        """Opens a file that is followed by another one, without reading it, so that a start does not read
+        gigabytes. `last_at` is the time at which the first request of `following` was recorded: a time of the
+        file system would depend on the clock at that moment. Raises OSError."""
         segment = cls(path, first_of(path))
         segment.end, segment.positions, segment.is_sealed = first_of(following), None, True
         segment.size = path.stat().st_size
-        # Of two, one that damage has made earlier does not count.
+        # Of two times, one that is earlier because of damage is ignored.
         segment.last_at = (
             max(first_recorded_at(following), first_recorded_at(path)) or path.stat().st_mtime_ns // 1_000
         )
         return segment
 
     def added(self, entry: Entry) -> None:
-        """Takes note of a frame that was written after the last one."""
+        """Must be called after a frame was written after the last one."""
         assert self.positions is not None
         self.positions.append(entry.position)
         self.offsets.append(self.size)
@@ -78,19 +79,19 @@ class Segment:
         self.last_at = entry.recorded_at
 
     def read(self, after: int, max_bytes: int) -> list[Entry]:
-        """At least one entry if there is one after `after`. Entries that are damaged are left out, and are in `gaps`
-        then. Raises OSError."""
+        """Returns at least one entry if there is one after `after`. Damaged entries are skipped, and added to
+        `gaps`. Raises OSError."""
         if self.positions is None:
             self._take(self.checked())
         entries = self._read(after, max_bytes)
         if entries is None:
-            # Damaged since it was looked at.
+            # Damaged after it was checked.
             self._take(self.checked())
             entries = self._read(after, max_bytes)
         return entries or []
 
     def offset_of(self, position: int) -> int:
-        """Where the frame of a position begins that was read from this file."""
+        """Returns the offset of the frame of a position that was read from this file."""
         assert self.positions is not None
         return self.offsets[bisect_left(self.positions, position)]
 
@@ -98,7 +99,7 @@ class Segment:
         """Reads the file from its beginning to its end. Raises OSError."""
         found = scan(self.path, self.first, self.end)
         if not self.is_sealed:
-            # After its end is what is being written just now.
+            # After its end are bytes that are currently being written.
             found.gaps = [gap for gap in found.gaps if gap.offset < self.size]
         return found
 
@@ -106,7 +107,7 @@ class Segment:
         self.positions, self.offsets, self.gaps = found.positions, found.offsets, found.gaps
 
     def _read(self, after: int, max_bytes: int) -> list[Entry] | None:
-        """None where a frame is not where it was."""
+        """Returns None if a frame is not at its previous offset."""
         positions, offsets = self.positions, self.offsets
         assert positions is not None
         start, count = bisect_left(positions, after + 1), len(offsets)
@@ -132,19 +133,19 @@ class Segment:
         return entries
 
     def cut(self, size: int) -> None:
-        """Cuts the file to `size` bytes, durably. Raises OSError."""
+        """Truncates the file to `size` bytes, durably. Raises OSError."""
         with self.path.open("r+b") as file:
             file.truncate(size)
             os.fsync(file.fileno())
 
 
 def first_of(path: Path) -> int:
-    """The first position of a segment's file. Raises ValueError for any other file."""
+    """Returns the first position of a segment's file. Raises ValueError for any other file."""
     return int(path.name.removesuffix(ENDING))
 
 
 def contents(segments: Sequence[Segment]) -> int:
-    """Bytes of all segments together."""
+    """Returns the total number of bytes of all segments."""
     return sum(segment.size for segment in segments)
 
 

@@ -1,8 +1,9 @@
-"""The telemetry log in segment files: one writer, which puts everything that waits on disk with one sync.
+"""The telemetry log in segment files: one writer, which writes all waiting requests to disk with one sync.
 
-A request is acknowledged once the sync that covers it has returned. A crash can leave a torn frame at the end of the
-last file; it was never acknowledged, and is cut off at the next start. Any other damage is kept and reported: whole
-frames are served, the damaged bytes are copied to a file of their own, and lost positions are never given out again.
+A request is acknowledged after the sync that covers it. A crash can leave an incomplete frame at the end of
+the last file; it was never acknowledged, and is cut off at the next start. Any other damage is kept and
+reported: intact frames are served, the damaged bytes are copied to a separate file, and lost positions are
+never used again.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ logger = logging.getLogger("replaystack.telemetry")
 
 SEGMENT_BYTES = 64 * 2**20
 SEGMENT_US = 86_400_000_000
-"""A file takes no more after a day: files are what is removed, and nothing in one is much older than the rest."""
+"""A file is closed after a day: whole files are removed, so the requests in a file must have similar ages."""
 MAX_WAITING_BYTES = 64 * 2**20
 MAX_WAITING = 10_000
-# Of one write: what comes meanwhile shares the next sync.
+# Maximum size of one write; later requests share the next sync.
 _BATCH_BYTES = 8 * 2**20
 
 
@@ -45,10 +46,10 @@ class _Waiting(NamedTuple):
 
 
 class SegmentLog:
-    """Implements `telemetry.log.port.TelemetryLog`. One per folder and process. `tables` are the epoch and the position of
-    the tables that were made from it: requests up to there were in the log, whatever is left of it, and a log without
-    an epoch is theirs. `refuses` says why nothing is taken at the
-    moment. Raises OSError when it cannot be opened."""
+    """Implements `telemetry.log.port.TelemetryLog`. One per folder and process. `tables` are the epoch and
+    the position of the tables that were built from it: requests up to this position were in the log, even if
+    they are lost, and a log without an epoch adopts that of the tables. `refuses` returns why no requests are
+    accepted at the moment, empty if they are. Raises OSError if the log cannot be opened."""
 
     def __init__(
         self,
@@ -97,7 +98,8 @@ class SegmentLog:
         return self._head
 
     def recorded_at(self) -> int:
-        """When the newest request was recorded, in microseconds since 1970; 0 if there is none."""
+        """The time at which the newest request was recorded, in microseconds since 1970; 0 if there is
+        none."""
         return self._recorded_at
 
     def append(self, content: Content, body: bytes) -> Future[int]:
@@ -134,7 +136,7 @@ class SegmentLog:
             with self._lock:
                 is_lost = segment in self._segments
                 if is_lost:
-                    # Removed by someone else while the log is open.
+                    # Removed by another process while the log is open.
                     self._segments.remove(segment)
             if is_lost:
                 logger.error("%s is gone: %s", segment.path.name, error)
@@ -142,7 +144,7 @@ class SegmentLog:
             return self.read(max(after, self.first() - 1), max_bytes)
         except OSError as error:
             raise LogFailed(f"The telemetry log could not be read: {error}.") from error
-        # What a write that is going on has already put there is no one's yet.
+        # Entries of a running write are not visible yet.
         return [entry for entry in found if entry.position <= head]
 
     def damages(self) -> list[Damage]:
@@ -157,7 +159,7 @@ class SegmentLog:
         self._damage.accept()
 
     def check(self) -> Iterator[None]:
-        """Reads each sealed file once while the log is open, a file at each step, and takes note of damage. Raises
+        """Reads each sealed file once while the log is open, one file per step, and records damage. Raises
         OSError."""
         with self._lock:
             segments = [
@@ -178,7 +180,7 @@ class SegmentLog:
 
     def _trimmed_until(self) -> int:
         found = read_trimmed(self._folder)
-        # A file that retention could not remove any more is still part of the log.
+        # A file that retention failed to remove is still part of the log.
         possible = self._segments[0].first - 1 if self._segments else found
         if found is None:
             found = possible or 0
@@ -186,7 +188,8 @@ class SegmentLog:
         return found if possible is None else min(found, possible)
 
     def _note_lost_files(self, acknowledged: int) -> None:
-        """Takes note of what the newest file and the names of the files tell; the rest is found when it is read."""
+        """Records losses that the newest file and the names of the files reveal; others are found when the
+        files are read."""
         for segment in self._segments:
             self._note(segment.path, segment.gaps)
         first = self._segments[0].first if self._segments else acknowledged + 1
@@ -210,7 +213,7 @@ class SegmentLog:
         return end
 
     def trim(self, before_us: int, max_bytes: int, until: int) -> None:
-        """Whole segments at a time, never the one that is written."""
+        """Removes whole segments, never the one that is being written."""
         removed: list[Segment] = []
         with self._lock:
             while len(self._segments) > 1:
@@ -222,7 +225,7 @@ class SegmentLog:
             if not removed:
                 return
             self._trimmed = trimmed = removed[-1].end - 1
-        # First: a file that is still there is removed later, but one that is missing would be damage.
+        # Recorded first: a file that still exists is removed later, but a missing file would be damage.
         write_trimmed(self._folder, trimmed)
         for segment in removed:
             segment.path.unlink(missing_ok=True)
@@ -241,7 +244,7 @@ class SegmentLog:
     def _rewrite(self, edit: Edit) -> None:
         """Replaces bodies of requests, each by one of the same length. Raises LogFailed."""
         with self._writing:
-            # What is written from now on goes to a new file, so that no one appends to one that is replaced.
+            # Further writes use a new file, so that none is appended to a file that is being replaced.
             self._sealed_until = self._head
         with self._lock:
             segments = [segment for segment in self._segments if segment.end <= self._sealed_until + 1]
@@ -249,7 +252,7 @@ class SegmentLog:
             try:
                 segment_rewrite.rewrite(segment, edit)
             except FileNotFoundError:
-                continue  # its time was over
+                continue  # its retention has ended
             except (OSError, ValueError) as error:
                 raise LogFailed(f"The telemetry log could not be rewritten: {error}.") from error
             self._note(segment.path, segment.gaps)
@@ -271,7 +274,7 @@ class SegmentLog:
             try:
                 with self._writing:
                     self._write(batch)
-            except Exception as error:  # no one may wait for ever, and this thread may not end
+            except Exception as error:  # no caller may wait forever, and this thread must not end
                 logger.error("the telemetry log could not be written: %s", error)
                 refusal = LogFailed(f"The telemetry log could not be written ({error}); nothing was kept.")
                 for waiting in batch:
@@ -279,7 +282,7 @@ class SegmentLog:
                         waiting.written.set_exception(refusal)
 
     def _taken(self) -> list[_Waiting] | None:
-        """Everything that waits, within bounds; None at the end."""
+        """Returns everything that is waiting, within bounds; None at the end."""
         batch: list[_Waiting] = []
         size = 0
         try:
@@ -331,7 +334,7 @@ class SegmentLog:
         os.fdatasync(self._file)
 
     def _take_back(self, segment: Segment) -> None:
-        """Removes what a failed write has left: it was refused, so it may not be there after the next start."""
+        """Removes the data of a failed write: it was refused, so it must not exist after the next start."""
         self._close_file()
         segment.cut(segment.size)
 
@@ -365,8 +368,8 @@ class SegmentLog:
 
 
 def _opened(folder: Path, acknowledged: int) -> list[Segment]:
-    """The segments in order, the newest one checked and without a torn end. Earlier ones are read when they are asked
-    for. Requests up to position `acknowledged` were in the log."""
+    """Returns the segments in order, the newest one checked and without an incomplete end. Earlier ones are
+    read on demand. Requests up to position `acknowledged` were in the log."""
     paths = sorted(folder.glob(f"*{ENDING}"), key=first_of)
     segments = [Segment.sealed(path, following) for path, following in pairwise(paths)]
     if paths:

@@ -1,4 +1,5 @@
-"""Replaces bodies of requests in a segment's file, each by one of the same length: positions and offsets stay."""
+"""Replaces bodies of requests in a segment's file by others of the same length, so that positions and offsets
+stay."""
 
 from __future__ import annotations
 
@@ -14,13 +15,13 @@ READ_BYTES = 8 * 2**20
 _UNFINISHED = ".new"
 
 Edit = Callable[[Entry], bytes | None]
-"""The new body of a request, as long as the old one; None where it stays."""
+"""Returns the new body of a request, as long as the old one; None to keep it."""
 
 
 def rewrite(segment: Segment, edit: Edit) -> int:
-    """How many requests were changed. A file that no one appends to is copied, and the copy takes its place once it is
-    on disk: a crash leaves the one or the other. Readers of the old file go on. Damaged requests are passed over.
-    Raises OSError, and ValueError for a body of another length."""
+    """Returns the number of changed requests. The file, to which nothing is appended, is copied, and the copy
+    replaces it once it is on disk: after a crash exactly one of them exists. Readers of the old file
+    continue. Damaged requests are skipped. Raises OSError, and ValueError for a body of another length."""
     copy = segment.path.with_name(segment.path.name + _UNFINISHED)
     changed = 0
     after = segment.first - 1
@@ -44,7 +45,7 @@ def rewrite(segment: Segment, edit: Edit) -> int:
             file.flush()
             os.fsync(file.fileno())
             stat = segment.path.stat()
-            # The time of the last request, as long as the file is not read; see `Segment.sealed`.
+            # The time of the last request, used until the file is read; see `Segment.sealed`.
             os.utime(copy, ns=(stat.st_atime_ns, stat.st_mtime_ns))
             copy.replace(segment.path)
     finally:
@@ -55,6 +56,6 @@ def rewrite(segment: Segment, edit: Edit) -> int:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Removes copies that a crash has left behind."""
+    """Removes unfinished copies after a crash."""
     for copy in folder.glob(f"*{_UNFINISHED}"):
         copy.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""Reads a segment file frame by frame, and goes on after damage at the next frame that is whole.
+"""Reads a segment file frame by frame, and continues after damage at the next intact frame.
 
-A frame is whole when its checksum fits its content and its position can follow those before it. A length that is
-wrong therefore costs no more than the frame itself.
+A frame is intact if its checksum matches its content and its position is consistent with those before it. A
+wrong length therefore only loses the frame itself.
 """
 
 from __future__ import annotations
@@ -19,21 +19,23 @@ from telemetry.log.port import CONTENTS, Entry
 _HEAD = struct.Struct("<II")
 _META = struct.Struct("<QQB")
 FRAME_BYTES = _HEAD.size + _META.size
-"""Bytes of a frame without its body."""
+"""The size of a frame without its body, in bytes."""
 _POSITION_AT = _HEAD.size
-# Positions that may follow each other agree in all but these lowest bytes of the number, or differ by one above them.
+# Positions of consecutive frames are equal in all but these lowest bytes, or differ by one in the bytes above
+# them.
 _LOW_BYTES = 3
 
 
 def frame(entry: Entry) -> bytes:
-    """length of the body (4), CRC-32 of all that follows (4), position (8), microseconds (8), content (1), body"""
+    """Encodes: length of the body (4), CRC-32 of the rest (4), position (8), microseconds (8), content (1),
+    body."""
     meta = _META.pack(entry.position, entry.recorded_at, CONTENTS.index(entry.content))
     checksum = zlib.crc32(entry.body, zlib.crc32(meta))
     return b"".join((_HEAD.pack(len(entry.body), checksum), meta, entry.body))
 
 
 class Gap(Struct, frozen=True):
-    """Bytes at `offset` that are no frame, and the positions `first` to `last` that are missing there. Either may be
+    """Bytes at `offset` that are not a frame, and the missing positions `first` to `last`. Either may be
     empty: `size` is 0, or `last` is `first - 1`."""
 
     offset: int
@@ -43,9 +45,9 @@ class Gap(Struct, frozen=True):
 
 
 class Scan(Struct):
-    """The whole frames of a file: their positions and offsets, and when the first and the last one were recorded.
-    `size` is where the last one ends, `end` the position after it. `torn` is the number of bytes after it that an
-    unfinished write may have left."""
+    """The intact frames of a file: their positions and offsets, and the times at which the first and the last
+    one were recorded. `size` is the end of the last one, `end` the position after it. `torn` is the number of
+    bytes after it that may belong to an unfinished write."""
 
     size: int
     end: int
@@ -58,9 +60,9 @@ class Scan(Struct):
 
 
 def scan(path: Path, first: int, end: int | None, acknowledged: int = 0) -> Scan:
-    """All whole frames from position `first` on; `end` is the position with which the next file begins, None for the
-    newest file. There, bytes at the end are torn if they cannot be acknowledged ones: if they are too short for a frame,
-    or zeros, and not up to position `acknowledged`. Raises OSError."""
+    """Returns all intact frames from position `first` on; `end` is the first position of the next file, None
+    for the newest file. There, bytes at the end belong to an unfinished write if they cannot be acknowledged:
+    if they are too short for a frame, or zeros, and not up to position `acknowledged`. Raises OSError."""
     found = Scan(0, first)
     with path.open("rb") as file:
         size = file.seek(0, 2)
@@ -78,7 +80,7 @@ def scan(path: Path, first: int, end: int | None, acknowledged: int = 0) -> Scan
 
 
 def entry_at(content: mmap.mmap | bytes, offset: int, first: int, last: int) -> Entry | None:
-    """The whole frame at `offset` with a position from `first` to `last`; None if there is none."""
+    """Returns the intact frame at `offset` with a position from `first` to `last`; None if there is none."""
     if offset + FRAME_BYTES > len(content):
         return None
     length, checksum = _HEAD.unpack_from(content, offset)
@@ -92,7 +94,8 @@ def entry_at(content: mmap.mmap | bytes, offset: int, first: int, last: int) -> 
 
 
 def first_recorded_at(path: Path) -> int:
-    """When the first frame of a file was recorded, unchecked; 0 if the file begins with something else."""
+    """Returns when the first frame of a file was recorded, unchecked; 0 if the file does not begin with a
+    frame."""
     with path.open("rb") as file:
         head = file.read(FRAME_BYTES)
     if len(head) < FRAME_BYTES:
@@ -123,9 +126,9 @@ def _scan(content: mmap.mmap, found: Scan, end: int | None) -> None:
 
 
 def _next_frame(content: mmap.mmap, damaged: int, first: int, last: int) -> tuple[int, Entry] | None:
-    """The first whole frame after the one that begins at `damaged`."""
+    """Returns the first intact frame after the one that begins at `damaged`."""
     if damaged + FRAME_BYTES <= len(content):
-        # Most likely its length is right.
+        # Most likely its length is correct.
         after = damaged + FRAME_BYTES + _HEAD.unpack_from(content, damaged)[0]
         entry = entry_at(content, after, first, last)
         if entry is not None:
@@ -147,7 +150,7 @@ def _next_frame(content: mmap.mmap, damaged: int, first: int, last: int) -> tupl
 
 
 def _take_tail(content: mmap.mmap, found: Scan, end: int | None, acknowledged: int) -> None:
-    """Decides about the bytes after the last whole frame."""
+    """Classifies the bytes after the last intact frame."""
     rest = len(content) - found.size
     if not rest:
         return
@@ -160,7 +163,8 @@ def _take_tail(content: mmap.mmap, found: Scan, end: int | None, acknowledged: i
 
 
 def _is_unfinished(content: mmap.mmap, at: int) -> bool:
-    """Whether the bytes from `at` on are zeros, or less than the frame that begins there, zeros at the end aside."""
+    """Returns whether the bytes from `at` on are zeros, or less than the frame that begins there, ignoring
+    final zeros."""
     last = len(content)
     while last > at and content[last - 1] == 0:
         last -= 1

@@ -1,1 +1,1 @@
-"""From the telemetry log to tables: intake, decoding processes, projector, upkeep."""
+"""Stores telemetry from the log in tables: intake, decoding processes, projector, maintenance."""

@@ -1,5 +1,5 @@
-"""The telemetry log as a follower reads it: requests that were decoded when they came are kept for a while, and what is
-not kept is read from the log and decoded again."""
+"""The telemetry log as a source for a follower: recently decoded requests are kept in memory, others are read
+from the log and decoded again."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ logger = logging.getLogger("replaystack.telemetry")
 MAX_KEPT_BYTES = 96 * 2**20
 """Upper bound on decoded requests held in memory; beyond it a request is decoded again from the log."""
 BATCH_BYTES = 16 * 2**20
-"""Of one transaction, about: 20,000 spans, a fifth of a second."""
+"""Approximate size of one transaction in bytes: 20,000 spans, a fifth of a second."""
 READ_BYTES = 8 * 2**20
 LINGER_S = 2.0
-"""How long requests wait for others while no one asks for them: a transaction takes 10 to 20 ms, whatever it holds."""
+"""How long requests wait for others while no reader waits, in seconds: a transaction takes 10 to 20 ms at any
+size."""
 LINGER_BYTES = 4 * 2**20
-"""With so many bytes, 5,000 spans, they wait no longer: a reader of one waits for all of them."""
+"""Number of bytes (5,000 spans) at which requests are no longer delayed: a reader of one waits for all of
+them."""
 _OFFER_S = 0.05
 ACCEPTED_BYTES = 2**31
-"""What is in the log was checked against a limit when it came."""
+"""Limit for requests in the log; they were checked against the actual limit on arrival."""
 
 
 class _Kept(Struct):
@@ -38,7 +40,7 @@ class _Kept(Struct):
 
 
 class Arrivals:
-    """A source in the sense of `projections.warehouse.port`. Any thread."""
+    """Implements `projections.warehouse.port.Source`. Thread-safe."""
 
     def __init__(self, log: TelemetryLog, decoder: Decoder) -> None:
         self._log = log
@@ -52,8 +54,8 @@ class Arrivals:
         self._wake: Callable[[int], None] = lambda head: None
 
     def offer(self, position: int, decoded: Decoded, applied: Callable[[], None]) -> None:
-        """What the request at `position`, which is durable, was decoded to; `applied` is called once it is in the
-        tables, or at once where it is too much to keep."""
+        """Keeps the decoded request at `position`, which is durable, if there is room. `applied` is called
+        once it is in the tables, or at once if it is not kept."""
         size = decoded.size()
         with self._lock:
             fits = self._kept_bytes + size <= MAX_KEPT_BYTES and self._position >= self._catches_up_to
@@ -69,7 +71,7 @@ class Arrivals:
             applied()
 
     def last_with(self, scope: ReadScope | None) -> int:
-        """The position that a reader of what is in the log by now has to wait for, if it wants that of it."""
+        """Returns the position for which a reader of `scope` must wait to read everything in the log now."""
         head = self._log.head()
         if scope is None:
             return head
@@ -84,8 +86,8 @@ class Arrivals:
             return last
 
     def begin(self, position: int) -> None:
-        """The tables were opened and hold everything up to `position`. What is in the log after it is read from there,
-        and nothing is kept until that is done."""
+        """Called when the tables were opened and contain everything up to `position`. Later requests are read
+        from the log, and nothing is kept until that is done."""
         with self._lock:
             self._position = position
             self._left_out = self._catches_up_to = self._log.head()
@@ -104,14 +106,14 @@ class Arrivals:
             if position < self._left_out:
                 return 0.0
             if position + 1 not in self._kept:
-                # What is durable is offered a moment later.
+                # A durable request is offered a moment later.
                 return since + _OFFER_S
             if is_awaited or self._kept_bytes >= LINGER_BYTES:
                 return 0.0
             return since + LINGER_S
 
     def read(self, after: int, *, in_bulk: bool) -> Sequence[Arrival]:
-        """Raises TelemetryLogError."""
+        """See `Source`. Raises TelemetryLogError."""
         if kept := self._kept_after(after):
             return kept
         head = self._log.head()
@@ -143,12 +145,12 @@ class Arrivals:
         return found
 
     def _decoded(self, entry: Entry) -> Arrival:
-        """Raises TelemetryLogError for what can be tried again."""
+        """Raises TelemetryLogError for errors after which a retry may succeed."""
         try:
             decoded = self._decoder.decode(entry.content, entry.body, ACCEPTED_BYTES).result()
             return Arrival(entry.position, decoded.batches)
         except Refused as refusal:
-            # It was taken once, by another version.
+            # It was accepted by another version.
             logger.error("position %d of the telemetry log is passed over: %s", entry.position, refusal)
             return Arrival(entry.position, {})
         except RuntimeError as error:

@@ -1,4 +1,5 @@
-"""Decodes requests one after the other, outside of the caller: small ones in a thread, others in a process."""
+"""Decodes requests one after the other, outside of the caller's thread: small ones in a thread, others in a
+process."""
 
 from __future__ import annotations
 
@@ -14,15 +15,15 @@ from telemetry.wire.refusals import Malformed, TooLarge
 logger = logging.getLogger("replaystack.telemetry")
 
 SMALL_BYTES = 16_384
-"""Up to here decoding takes less time than what the process adds."""
+"""Up to this size in bytes decoding takes less time than the overhead of the process."""
 
 
 class DecodingProcess(Protocol):
-    """A process with `decoding_worker.answer`, started when it is needed for the first time, and again when it has
-    ended. Of one thread."""
+    """A process with `decoding_worker.answer`, started on first use, and restarted after it has ended. Used
+    by one thread."""
 
     def ask(self, task: bytes, /) -> bytes:
-        """Blocks. Raises OSError if the process has not answered in time, or has ended."""
+        """Blocks. Raises OSError if the process has not responded in time, or has ended."""
 
     def close(self) -> None:
         """Ends the process."""
@@ -34,7 +35,7 @@ class Decoder:
         self._process = process
 
     def decode(self, content: Content, body: bytes, max_bytes: int) -> Future[Decoded]:
-        """As `receive`; any thread. Raises RuntimeError once it is closed."""
+        """Like `receive`; thread-safe. Raises RuntimeError after `close`."""
         return self._thread.submit(self._decode, content, body, max_bytes)
 
     def _decode(self, content: Content, body: bytes, max_bytes: int) -> Decoded:
@@ -52,7 +53,7 @@ class Decoder:
         return answered.decoded
 
     def _ask(self, question: bytes) -> Answer:
-        """A process that is gone is replaced once; a request that a second one does not survive is refused."""
+        """A process that has ended is replaced once; a request that ends a second one too is refused."""
         for is_last in (False, True):
             try:
                 return answer_of(self._process.ask(question))

@@ -1,6 +1,6 @@
-"""Decodes requests in a process of its own.
+"""Decodes requests in a separate process.
 
-Decoding 512 spans holds the interpreter for 4 ms, which everything in the server's process would wait for.
+Decoding 512 spans holds the GIL for 4 ms, for which the whole server would have to wait.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from telemetry.wire.receive import receive
 from telemetry.wire.refusals import Malformed, TooLarge
 
 MEMORY_BYTES = 2**30
-"""Of the process. A request of 20 MiB takes 200 MB; one of ten million nothings would take several times as much."""
+"""Memory limit of the process. A request of 20 MiB takes 200 MB; ten million empty values would take much
+more."""
 ANSWER_S = 60.0
-"""A request of 20 MiB takes half a second."""
+"""Time limit in seconds; a request of 20 MiB takes half a second."""
 
 
 class Question(Struct, array_like=True):
-    """As the arguments of `receive`."""
+    """The arguments of `receive`."""
 
     signal: Signal
     encoding: Encoding
@@ -32,7 +33,7 @@ class Question(Struct, array_like=True):
 
 
 class Answer(Struct, array_like=True):
-    """What was decoded, or why nothing was."""
+    """The decoded request, or the error."""
 
     decoded: Decoded | None = None
     refused: Literal["malformed", "too large", ""] = ""
@@ -64,5 +65,5 @@ def _bounded(question: Question) -> Answer:
 
 
 def answer(task: bytes) -> bytes:
-    """What the process does with each request; both encoded."""
+    """Processes one request; both values are encoded."""
     return encode(_bounded(_question_of(task)))

@@ -1,6 +1,8 @@
-"""Takes requests of senders: decoded, checked, durable in the log, on their way into the tables.
+"""Accepts requests of senders: decodes and validates them, makes them durable in the log, and passes them to
+the tables.
 
-What is on the way is bounded: who comes while too much is, waits for room, and is refused when there is none in time.
+The memory of these requests is limited: when the limit is reached, requests wait, and are refused after a
+timeout.
 """
 
 from __future__ import annotations
@@ -19,15 +21,16 @@ from telemetry.wire.decoded import Decoded
 from telemetry.wire.refusals import IntakeFull
 
 MAX_BYTES = 32 * 2**20
-"""Of the bodies that are on the way: 55,000 spans, of which the tables take as many in a second."""
+"""Maximum total size of the bodies in progress, in bytes: 55,000 spans, about what the tables store in a
+second."""
 ROOM_WAIT_S = 5.0
 MAX_WAITING = 1024
 _UNPACKED = 8
-"""What is compressed counts for so many times its bytes."""
+"""Factor by which the size of compressed bodies is multiplied."""
 
 
-class Room:
-    """A share of what may be on the way. Belongs to its request until that is durable, then to the projector."""
+class Reservation:
+    """A share of the memory limit. It belongs to its request until that is durable, then to the projector."""
 
     __slots__ = ("_intake", "size")
 
@@ -36,13 +39,13 @@ class Room:
         self.size = size
 
     def give_back(self) -> None:
-        """In the event loop's thread; once is enough, twice does no harm."""
+        """Releases the share, in the event loop's thread. Further calls have no effect."""
         size, self.size = self.size, 0
         self._intake.give_back(size)
 
 
 class Intake:
-    """Of one event loop. All but `take_from_thread` is called there."""
+    """Used on one event loop, except for `take_from_thread`."""
 
     def __init__(
         self, log: TelemetryLog, decoder: Decoder, projector: Projector, max_bytes: int = MAX_BYTES
@@ -55,12 +58,12 @@ class Intake:
         self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
         self._loop = asyncio.get_running_loop()
 
-    async def room(self, size: int, compressed: bool = False) -> Room:
-        """Room for a body of so many bytes, as soon as there is some. Raises IntakeFull after `ROOM_WAIT_S`."""
+    async def room(self, size: int, compressed: bool = False) -> Reservation:
+        """Waits for memory for a body of this size. Raises IntakeFull after `ROOM_WAIT_S`."""
         size = max(1, size * _UNPACKED if compressed else size)
         if not self._waiting and self._fits(size):
             self._held += size
-            return Room(self, size)
+            return Reservation(self, size)
         if len(self._waiting) >= MAX_WAITING:
             raise _full()
         turn: asyncio.Future[None] = self._loop.create_future()
@@ -77,13 +80,13 @@ class Intake:
             if isinstance(error, TimeoutError):
                 raise _full() from None
             raise
-        return Room(self, size)
+        return Reservation(self, size)
 
-    async def take(self, content: Content, body: bytes, max_bytes: int, room: Room) -> Decoded:
-        """Returns once the request is durable; a reader that begins then finds it. `max_bytes` bounds the body once it
-        is unpacked; `room` is given back when it is in the tables, or not taken.
+    async def take(self, content: Content, body: bytes, max_bytes: int, room: Reservation) -> Decoded:
+        """Returns once the request is durable; a reader that starts afterwards finds it. `max_bytes` limits
+        the decompressed body; `room` is released when the request is in the tables, or refused.
 
-        Raises Malformed, TooLarge, IntakeFull, and LogFailed when the disk does not take it.
+        Raises Malformed, TooLarge, IntakeFull, and LogFailed if writing fails.
         """
         try:
             decoded = await asyncio.wrap_future(self._decoder.decode(content, body, max_bytes))
@@ -94,13 +97,13 @@ class Intake:
         except BaseException:
             room.give_back()
             raise
-        # Whether or not somebody still waits: it is in the log then.
+        # Even if the caller no longer waits, because the request is in the log.
         appended.add_done_callback(partial(self._appended, decoded, room))
         await asyncio.shield(asyncio.wrap_future(appended))
         return decoded
 
-    def _appended(self, decoded: Decoded, room: Room, appended: Future[int]) -> None:
-        """In the log's thread."""
+    def _appended(self, decoded: Decoded, room: Reservation, appended: Future[int]) -> None:
+        """Called in the log's thread."""
         give_back = partial(_call_in, self._loop, room)
         if appended.exception() is None:
             self._projector.offer(appended.result(), decoded, give_back)
@@ -108,13 +111,13 @@ class Intake:
             give_back()
 
     def take_from_thread(self, content: Content, body: bytes) -> None:
-        """As `take`, in another thread, for what is made here: there is always room for it, and no limit. Blocks until
+        """Like `take` in another thread, for the server's own telemetry, which is not limited. Blocks until
         it is durable."""
-        taking = self.take(content, body, ACCEPTED_BYTES, Room(self, 0))
+        taking = self.take(content, body, ACCEPTED_BYTES, Reservation(self, 0))
         asyncio.run_coroutine_threadsafe(taking, self._loop).result(30.0)
 
     def give_back(self, size: int) -> None:
-        """A waiter gets it in turn."""
+        """Releases memory, which is given to waiting requests in order."""
         self._held -= size
         while self._waiting:
             turn, wanted = self._waiting[0]
@@ -126,12 +129,12 @@ class Intake:
                 turn.set_result(None)
 
     def _fits(self, size: int) -> bool:
-        """One request is let in however large it is."""
+        """Returns whether the request fits. A single request is accepted at any size."""
         return self._held == 0 or self._held + size <= self._max_bytes
 
 
-def _call_in(loop: asyncio.AbstractEventLoop, room: Room) -> None:
-    # A loop that has ended has no one left who waits.
+def _call_in(loop: asyncio.AbstractEventLoop, room: Reservation) -> None:
+    # If the loop has ended, there are no waiting callers left.
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(room.give_back)
 

@@ -1,4 +1,4 @@
-"""Follows the telemetry log into the tables of telemetry."""
+"""Follows the telemetry log and writes it to the tables of telemetry."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from telemetry.wire.decoded import Decoded, ReadScope
 
 
 class Projector:
-    """`start` once, `stop` once; the rest from any thread."""
+    """Call `start` once and `stop` once; the other methods are thread-safe."""
 
     def __init__(self, warehouse: Warehouse, log: TelemetryLog, decoder: Decoder) -> None:
         self._arrivals = Arrivals(log, decoder)
@@ -23,23 +23,24 @@ class Projector:
         self._follower = Follower(warehouse, self._arrivals, self._file)
 
     def start(self, applied_spans: Callable[[int], None] | None = None) -> None:
-        """`applied_spans` is called after each transaction with how many spans it took."""
+        """`applied_spans` is called after each transaction with its number of spans."""
         self._file.on_spans = applied_spans or self._file.on_spans
         self._follower.start()
 
     def stop(self, timeout_s: float = 10.0) -> None:
-        """Applies what is in the log by now, within `timeout_s`; the rest is applied after the next start."""
+        """Applies what is in the log now, within `timeout_s` seconds; the rest is applied after the next
+        start."""
         self._follower.stop(timeout_s)
 
     @property
     def build(self) -> TelemetryBuild | None:
-        """The tables that are followed into; None while they are not open."""
+        """The tables that are being written; None while they are not open."""
         tables = self._follower.tables
         return tables.build if tables is not None else None
 
     @property
     def trouble(self) -> str:
-        """Why the tables do not follow the log; empty when they do."""
+        """Why the tables do not follow the log; empty if they do."""
         error = self._follower.follower_state().last_error
         return f"Its tables have failed and are being repaired ({error.partition(':')[0]})." if error else ""
 
@@ -49,14 +50,14 @@ class Projector:
         return self._follower.position()
 
     def offer(self, position: int, decoded: Decoded, applied: Callable[[], None]) -> None:
-        """Hands over a request that is durable, as `Arrivals.offer`."""
+        """Passes on a durable request, like `Arrivals.offer`."""
         self._arrivals.offer(position, decoded, applied)
 
     async def reached(self, scope: ReadScope | None = None, timeout_s: float = 30.0) -> None:
-        """Returns once everything that is in the log by now is in the tables, or everything that is wanted of it.
-        Raises ViewBehind."""
+        """Returns once everything in the log now, or everything in `scope`, is in the tables. Raises
+        ViewBehind."""
         await self._follower.reached(self._arrivals.last_with(scope), timeout_s)
 
     async def rewritten(self) -> None:
-        """As `Follower.rewritten`."""
+        """Like `Follower.rewritten`."""
         await self._follower.rewritten()

@@ -1,4 +1,4 @@
-"""The store of telemetry: its log, its tables, and what keeps them together."""
+"""The store of telemetry: its log, its tables, and their coordination."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _MAX_LISTED = 20
 
 
 class Retention(Struct, frozen=True):
-    """How long telemetry is kept: so many days after its receipt, and so many bytes of it as it came. It is removed in
-    segments of `segment_bytes`."""
+    """How long telemetry is kept: the number of days after its receipt, and the number of bytes as received.
+    It is removed in segments of `segment_bytes`."""
 
     max_age_days: float
     max_bytes: int
@@ -42,7 +42,7 @@ class Retention(Struct, frozen=True):
 
 
 class OnDamage(Struct, frozen=True):
-    """What a start does about what was lost: `accept_loss` accepts all damage of the log, `drop_kept_tables` drops
+    """How a start handles losses: `accept_loss` accepts all damage of the log, `drop_kept_tables` drops
     tables that were kept from a damaged log."""
 
     accept_loss: bool = False
@@ -53,11 +53,11 @@ NOTHING_ACCEPTED = OnDamage()
 
 
 class StoreState(Struct, frozen=True):
-    """The positions of the first and the last request in the log, its bytes, and the position that the tables have
-    reached; `trouble` says why they do not get further. `damage` says what is damaged or missing in the log: at most
-    20 texts, `damage_count` in all; `accepted` says what of that was accepted earlier, and is not in `damage`.
-    `kept_tables` names old tables that hold what the log has lost. `retention` says why nothing is removed for its age;
-    empty if it is."""
+    """The positions of the first and the last request in the log, its bytes, and the position that the tables
+    have reached; `trouble` is why they do not advance. `damage` describes damage or losses of the log: at
+    most 20 texts, `damage_count` in total; `accepted` describes those that were accepted earlier, which are
+    not in `damage`. `kept_tables` names old tables that hold data which the log has lost. `retention` is why
+    nothing is removed for its age; empty if it is."""
 
     first: int
     head: int
@@ -72,7 +72,7 @@ class StoreState(Struct, frozen=True):
 
 
 class TelemetryStore:
-    """Made in the event loop that its intake belongs to. Raises OSError when the log cannot be opened, and
+    """Must be created in the event loop of its intake. Raises OSError if the log cannot be opened, and
     StorageFailed."""
 
     def __init__(
@@ -114,18 +114,19 @@ class TelemetryStore:
         self._upkeep.start()
 
     def submit(self, signal: Literal["traces", "metrics"], request: bytes) -> None:
-        """Takes a request in protobuf that was made here; another thread than the loop's. Blocks until it is durable."""
+        """Stores a request in protobuf of the server itself, called in another thread than the loop's. Blocks
+        until durable."""
         self.intake.take_from_thread(Content(signal), request)
 
     async def reached(self, scope: ReadScope | None = None) -> None:
-        """Returns once everything that is durable by now can be read, or everything that is wanted of it. Raises
+        """Returns once everything that is durable now, or everything in `scope`, can be read. Raises
         ViewBehind."""
         await self._projector.reached(scope)
 
     async def erase(self, deleted: Sequence[Erasable]) -> Erased:
-        """Removes from log and tables what the server captured on spans of `deleted` things, and what a damaged log has
-        left aside, of which no one can say whose content it holds: damaged bytes, their copies, and tables that were
-        kept. Nothing is rewritten where there is none of it. Raises ViewBehind, LogFailed, and other ProjectionErrors."""
+        """Removes from log and tables what the server captured on spans of `deleted` things, and the remains
+        of a damaged log, whose owner is unknown: damaged bytes, their copies, and kept tables. Nothing is
+        rewritten if there is none of these. Raises ViewBehind, LogFailed, and other ProjectionErrors."""
         await self.reached()
         cleaned = await asyncio.to_thread(self._clean, deleted)
         removed = await asyncio.to_thread(
@@ -162,7 +163,8 @@ class TelemetryStore:
         )
 
     async def stop(self) -> None:
-        """Everything that was acknowledged is in the log; most of it reaches the tables first."""
+        """Stops. Everything that was acknowledged is in the log; most of it is applied to the tables
+        first."""
         await asyncio.to_thread(self._stop)
 
     def _stop(self) -> None:
@@ -176,7 +178,7 @@ def _tables_state(warehouse: Warehouse) -> TablesState:
     try:
         return TelemetryBuild.state(warehouse)
     except (ProjectionError, OSError) as error:
-        # The projector mends them, and says so if it cannot.
+        # The projector repairs them, and reports an error if it cannot.
         logger.warning("the tables of telemetry do not say how far they are: %s", error)
         return TablesState()
 

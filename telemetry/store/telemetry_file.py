@@ -1,4 +1,5 @@
-"""The file of telemetry as a follower's target: its tables, and how those in a copy of the file take over."""
+"""The file of telemetry as a follower's target: its tables, and their replacement by those in a copy of the
+file."""
 
 from __future__ import annotations
 
@@ -20,8 +21,8 @@ logger = logging.getLogger("replaystack.telemetry")
 
 
 class StoredTables:
-    """A build that arrivals are applied to. While it is served, `on_spans` is called with how many spans each call took,
-    and its recent spans are moved elsewhere; else they are moved here."""
+    """A build to which arrivals are applied. While it is served, `on_spans` is called with the number of
+    spans of each call, and its recent spans are moved by the maintenance; otherwise they are moved here."""
 
     can_be_copied = True
 
@@ -38,7 +39,7 @@ class StoredTables:
 
     def apply(self, records: Sequence[Arrival], /) -> None:
         def pass_over(at: int, refused: StatementRefused) -> None:
-            # One request may not hold up all others for ever; it stays in the log.
+            # A single request must not block all others forever; it stays in the log.
             position = records[at].position
             logger.error("position %d of the telemetry log is passed over: %s", position, refused)
             self.build.apply([Arrival(position, {})])
@@ -51,12 +52,12 @@ class StoredTables:
             pass
 
     def store_position(self) -> None:
-        """It is stored with each transaction."""
+        """Does nothing: the position is stored with each transaction."""
 
 
 class TelemetryFile:
-    """A target in the sense of `projections.warehouse.port`. Tables that are recreated are served while they catch up:
-    a reader waits for what it wants. `on_open` is called with the position of tables that were opened."""
+    """Implements `projections.warehouse.port.Target`. Recreated tables are served while they catch up: a
+    reader waits for what it needs. `on_open` is called with the position of tables that were opened."""
 
     file: File = "telemetry"
 
@@ -85,10 +86,10 @@ class TelemetryFile:
         self._warehouse.serve("telemetry", Served(tables.build.schema))
 
     def tidy(self, *, in_bulk: bool) -> None:
-        """Done by the upkeep while nothing comes in."""
+        """Done by the maintenance while nothing arrives."""
 
     def _first_lost(self) -> int:
-        """The first position that the log does not have any more, 0 if it has all. Reads the whole log."""
+        """Returns the first position that the log has lost, 0 if none. Reads the whole log."""
         for _ in self._log.check():
             pass
         return min((damage.first for damage in self._log.damages() if damage.last >= damage.first), default=0)

@@ -1,7 +1,8 @@
-"""Keeps the store of telemetry fast and bounded: recent spans are moved in chunks, and what is too old is removed.
+"""Maintains the store of telemetry: moves recent spans in chunks, and removes old data.
 
-The log is what is trimmed, a file at a time; the tables lose what it has lost, so that they are what a rebuild from it
-would make. By and by the files of the log are read to find damage while there is a copy of what they held.
+The log is trimmed a file at a time; the tables lose what the log has lost, so that they equal the result of a
+rebuild. The files of the log are gradually read to find damage while the tables still hold a copy of their
+data.
 """
 
 from __future__ import annotations
@@ -23,16 +24,18 @@ logger = logging.getLogger("replaystack.telemetry")
 
 TRIM_EVERY_S = 60.0
 OPENING_S = 0.1
-"""How often it is looked whether the tables are open."""
+"""Interval in seconds at which it is checked whether the tables are open."""
 CHECKPOINT_BYTES = 16 << 20
-"""While nothing comes in: until then the newest rows take memory that old ones could be read from."""
+"""While nothing arrives, the log of the file is written back from this size on, in bytes: its rows occupy
+memory."""
 QUIET_S = 2.0
-"""When nothing has come in for so long, the tables' file is put in order."""
+"""After this time without arrivals, in seconds, the tables' file is maintained."""
 _DAY_US = 86_400_000_000
 
 
 class Upkeep:
-    """`start` once, `stop` once. `max_age_days` counts from the receipt, `max_bytes` is of the log."""
+    """Call `start` once and `stop` once. `max_age_days` counts from the receipt, `max_bytes` is the size of
+    the log."""
 
     def __init__(
         self,
@@ -61,21 +64,21 @@ class Upkeep:
         self._thread.start()
 
     def arrived(self, spans: int) -> None:
-        """So many spans more are in the tables."""
+        """Must be called with the number of spans added to the tables."""
         self._since_move += spans
         self._arrived_at = time.monotonic()
         if self._since_move >= CHUNK // 4:
             self._work.set()
 
     def stop(self) -> None:
-        """Waits for what is going on: a second or two."""
+        """Waits for running work: a second or two."""
         self._stopping.set()
         self._work.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def _run(self) -> None:
-        # What a crash has left to be moved is moved once the tables are open: nothing need ever arrive again.
+        # What a crash has left to be moved is moved once the tables are open, even if nothing arrives.
         while self._projector.build is None and not self._stopping.is_set():
             self._work.wait(OPENING_S)
         trim_at = check_at = time.monotonic()
@@ -93,7 +96,7 @@ class Upkeep:
                 if self._check is not None and time.monotonic() >= check_at:
                     check_at = self._checked()
             except (StatementRefused, StorageFailed, ViewBehind, OSError) as error:
-                # The projector mends what is broken; here it is tried again later.
+                # The projector repairs the file; here the work is retried later.
                 logger.warning("upkeep of telemetry is put off: %s", error)
             except WarehouseClosed:
                 return
@@ -106,7 +109,8 @@ class Upkeep:
             self._work.clear()
 
     def _checked(self) -> float:
-        """Looks at one more file; returns when to look at the next one, so that this takes a fifth of one core."""
+        """Checks one more file; returns when to check the next one, so that this takes a fifth of one
+        core."""
         began = time.monotonic()
         assert self._check is not None
         try:
@@ -121,7 +125,7 @@ class Upkeep:
 
     @property
     def retention_waits(self) -> str:
-        """Why nothing is removed for its age; empty if it is."""
+        """Returns why nothing is removed for its age; empty if it is."""
         return self._clock.waits
 
     def _move(self) -> None:
@@ -130,7 +134,7 @@ class Upkeep:
             pass
 
     def trim(self) -> None:
-        """Removes from log and tables what is beyond the limits."""
+        """Removes data beyond the limits from log and tables."""
         build = self._projector.build
         if build is None:
             return
@@ -138,7 +142,7 @@ class Upkeep:
         self._clock.save()
         self._log.trim(before_us, self._max_bytes, self._projector.position)
         first = self._log.first()
-        # Tables that were rebuilt may hold what was removed from the log meanwhile.
+        # Rebuilt tables may contain data that was removed from the log meanwhile.
         if first > 1 and self._forgotten != (build, first):
             build.forget_before(first)
             self._forgotten = build, first
