@@ -1,4 +1,4 @@
-"""Makes a batch of records: the columns that the statements of a plan read, without the records that none looks at."""
+"""Converts records to a batch: the columns that the statements of a plan read, without irrelevant records."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from projections.warehouse.plan import Plan
 from projections.warehouse.resolver import Resolver
 from projections.warehouse.transaction import Columns
 
-# A redacted event carries at most an actor and a trace id.
+# A redacted event has at most an actor and a trace id.
 _REDACTED_BYTES = 512
 _COLUMNS = ("position", "stream", "id", "version", "name", "recorded_at", "state")
 
 
 class Batch(NamedTuple):
-    """What is applied of records up to `last`; `columns` are empty where no statement looks at any of them."""
+    """The relevant columns of records up to `last`; `columns` is empty if no statement reads any of the
+    records."""
 
     last: int
     columns: Columns
@@ -29,7 +30,7 @@ class _Bare(Struct):
 
 
 class Batches:
-    """One thread at a time, with all records of a build in order."""
+    """Used by one thread at a time, with all records of a build in order."""
 
     def __init__(self, plan: Plan, resolver: Resolver | None) -> None:
         self._known = plan.events
@@ -38,8 +39,8 @@ class Batches:
         self._columns = _COLUMNS if resolver is None else (*_COLUMNS, resolver.column)
 
     def of(self, records: Sequence[Record]) -> Batch:
-        """The records that any statement looks at, without the redacted ones and those that the resolver leaves out.
-        What cannot be taken apart or read is null, which the tables refuse."""
+        """Returns the records that any statement reads, without the redacted ones and those that the resolver
+        leaves out. Values that cannot be parsed or read are null, which the tables refuse."""
         rows: list[tuple[Any, ...]] = []
         names = self._names
         resolve = self._resolver.resolve if self._resolver is not None else None
@@ -52,7 +53,7 @@ class Batches:
                 continue
             name, plain = known
             parts = stream.split("/", 2)
-            id = parts[2] if len(parts) == 3 else None  # It may hold slashes.
+            id = parts[2] if len(parts) == 3 else None  # It may contain slashes.
             try:
                 text = state.decode()
             except UnicodeDecodeError:
@@ -71,16 +72,17 @@ class Batches:
         )
 
     def _known_names(self, stored: str) -> tuple[str, str] | None:
-        """The name by which the plan knows an event, and its name without a version; None if it does not know it."""
+        """Returns the plan's name of an event, and its name without a version; None if the plan does not use
+        it."""
         plain = unversioned(stored)
         if plain in self._known:
             return plain, plain
-        # A plan of version 0.1.0, whose SQL has versions in its names, is followed until it is replaced.
+        # A plan of version 0.1.0, whose SQL contains versioned names, is followed until it is replaced.
         return (stored, plain) if stored in self._known else None
 
 
 def _is_redacted(state: bytes) -> bool:
-    # The word first: decoding each event would double the cost of following.
+    # The text is searched first: decoding each event would double the cost of following.
     if b'"redacted"' not in state:
         return False
     try:

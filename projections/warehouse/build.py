@@ -1,7 +1,7 @@
-"""One build of the view: a schema with the tables of a plan, and how far it has followed which log.
+"""One build of the view: a schema with the tables of a plan, and its position in the log that it follows.
 
-`views.main.served` names the build that answers reads. A build that replaces a served one is made in a new file, which
-then takes the place of the other (`fresh_file.py`): a crash leaves one of the two files.
+`views.main.served` names the build that serves reads. A build that replaces it is made in a new file, which
+then replaces the old one (`fresh_file.py`): after a crash exactly one of the two files exists.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from projections.warehouse.readers import Served
 from projections.warehouse.state import FailedEvent
 from projections.warehouse.transaction import Columns, Transaction, Writes
 
-# A log may hold any number of bad events; a view keeps this many of them to show.
+# A log may contain any number of invalid events; a view keeps this many of them for display.
 FAILED_EVENTS_KEPT = 1000
 _ERROR_CHARS = 500
 
@@ -29,7 +29,7 @@ _SERVED = """CREATE TABLE IF NOT EXISTS views.main.served (
 
 
 class ViewPosition(Struct, frozen=True):
-    """Up to where the read models on disk hold the log, and of which copy of it."""
+    """The position of the read models on disk, and the copy of the log to which it belongs."""
 
     position: int
     epoch: str
@@ -37,8 +37,8 @@ class ViewPosition(Struct, frozen=True):
 
 
 class Build:
-    """Applies records to its own schema. Used by the follower's thread alone. Where `apply` did not come to its end,
-    only a fresh build on the same schema knows where it stands."""
+    """Applies records to its own schema. Used by the follower's thread only. After `apply` has failed, only a
+    new instance on the same schema knows its position."""
 
     def __init__(self, target: Writes, number: int, plan: Plan, epoch: str) -> None:
         self.number = number
@@ -58,7 +58,7 @@ class Build:
 
     @classmethod
     def create(cls, target: Writes, plan: Plan, epoch: str) -> Build:
-        """A new, empty build; all others in the file go first."""
+        """Creates an empty build; all others in the file are dropped first."""
         _drop_all(target)
         build = cls(target, 1, plan, epoch)
         with target.write() as transaction:
@@ -70,8 +70,8 @@ class Build:
 
     @classmethod
     def served(cls, target: Writes, current: Plan) -> Build | None:
-        """The build that the file says is served, or None: a new file, or one whose pointer was lost. It goes by the plan
-        that is stored with it, and by the resolver of the `current` one."""
+        """Returns the build that the file serves, or None for a new file, or one whose pointer was lost. It
+        uses the plan that is stored with it, and the resolver of the `current` one."""
         with target.write() as transaction:
             transaction.run(_SERVED)
             found = transaction.rows("SELECT schema_name, epoch, plan FROM views.main.served")
@@ -93,18 +93,19 @@ class Build:
         return build
 
     def is_of(self, feed: Feed) -> bool:
-        """Whether it was built from this copy of the log. Raises LogBehindView where that has lost what it holds."""
+        """Returns whether it was built from this copy of the log. Raises LogBehindView if the log has lost
+        its events."""
         if self.epoch == feed.epoch and self.position > feed.head():
             raise LogBehindView(feed.head(), self.position)
         return self.epoch == feed.epoch
 
     @property
     def can_be_copied(self) -> bool:
-        # What a failed event says may be content, which is not there any more when the log is read again.
+        # The record of a failed event may contain content that is gone when the log is read again.
         return not self.failed
 
     def become_served(self) -> None:
-        """Makes this the build that the file says is served."""
+        """Makes this the build that the file serves."""
         with self._target.write() as transaction:
             transaction.run(_SERVED)
             transaction.run("DELETE FROM views.main.served")
@@ -114,8 +115,8 @@ class Build:
             )
 
     def answer_reads(self, warehouse: Warehouse, current: Plan) -> None:
-        """Lets reads go here, now that the build is in a file of the warehouse. Of a build that was made for another
-        plan only the queries that are the same, word for word, can be trusted to give the rows that this version of the
+        """Directs reads to this build, which is now in a file of the warehouse. For a build of another plan
+        only identical queries are allowed, because others might not return the rows that this version of the
         code expects."""
         self._target = warehouse
         queries = {
@@ -126,14 +127,15 @@ class Build:
         warehouse.serve("views", Served(self.schema, queries, outdated=self.plan.hash != current.hash))
 
     def prepare(self, records: Sequence[Record]) -> Batch | None:
-        """What `apply` takes of records that follow those of the last call; any thread. None of none."""
+        """Prepares records that follow those of the last call for `apply`; any thread. Returns None for no
+        records."""
         return self._batches.of(records) if records else None
 
     def apply(self, batch: Batch | None) -> None:
-        """Applies a batch and the position it reaches in one transaction. Where the database refuses the data,
-        halves are tried, down to the single bad event, which is written down and passed by.
+        """Applies a batch and its position in one transaction. If the database refuses the data, halves are
+        tried, down to the single invalid event, which is recorded and skipped.
 
-        Raises StorageFailed and OutOfMemory; then nothing, or a first part of the records, has been applied.
+        Raises StorageFailed and OutOfMemory; then none, or a first part of the records, has been applied.
         """
         if batch is None:
             return
@@ -150,8 +152,8 @@ class Build:
             self.store_position()
 
     def store_position(self) -> None:
-        """Writes down the position where events that no one looks at have moved it on. Those alone are not worth
-        a transaction each; after a crash they are read once more."""
+        """Stores the position if only irrelevant events have advanced it. These alone do not justify a
+        transaction each; after a crash they are read again."""
         if self._stored_position != self.position:
             with self._target.write() as transaction:
                 self._store(transaction, self.position)
@@ -168,7 +170,7 @@ class Build:
         self.position = self._stored_position = last
 
     def _pass_over(self, row: Columns, refused: StatementRefused) -> None:
-        """Writes a bad event down. Raises OutOfMemory, which is not the event's fault."""
+        """Records an invalid event. Raises OutOfMemory, which is not caused by the event."""
         if isinstance(refused, OutOfMemory):
             raise refused
         error = str(refused)
@@ -197,7 +199,7 @@ def _part(rows: Columns, first: int, end: int) -> Columns:
 
 
 def _drop_all(target: Writes) -> None:
-    """Drops every build of the file, and the pointer to the one that is served."""
+    """Drops every build of the file, and the pointer to the served one."""
     with target.write() as transaction:
         transaction.run("DROP TABLE IF EXISTS views.main.served")
         builds = transaction.rows(
@@ -209,8 +211,8 @@ def _drop_all(target: Writes) -> None:
 
 
 def recorded_position(warehouse: Warehouse) -> ViewPosition | None:
-    """What the file says of the build that it serves, of whichever plan; None if it says nothing that can be read.
-    Raises StorageFailed."""
+    """Returns the position stored for the served build, of any plan; None if the file contains none that can
+    be read. Raises StorageFailed."""
     try:
         with warehouse.write() as transaction:
             transaction.run(_SERVED)

@@ -1,4 +1,4 @@
-"""The engine: follows the event log into the views."""
+"""The engine: applies the event log to the views."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from projections.warehouse.view_file import ViewFile
 
 
 class Engine(Follower[Build]):
-    """Follows `feed` into the views of `warehouse`, which `plan` makes.
+    """Applies `feed` to the views of `warehouse`, which are defined by `plan`.
 
-    `batch_serving` and `batch_offline` are the most records in a transaction while reads are served and while
-    nothing is. Offline, 50,000 take 8 % less CPU than 20,000 and 35 MB more memory.
+    `batch_serving` and `batch_offline` are the maximum numbers of records in a transaction while reads are
+    served and while they are not. Offline, 50,000 take 8 % less CPU than 20,000 and 35 MB more memory.
     """
 
     def __init__(
@@ -40,18 +40,19 @@ class Engine(Follower[Build]):
         self._plan = plan
 
     def start(self) -> None:
-        """Opens the view and begins to follow. Returns when reads are served, or when it is known that they
-        are not yet: a long log is being rebuilt, or the file is in trouble."""
+        """Opens the view and starts to follow. Returns when reads are served, or when it is known that they
+        are not yet: a long log is being rebuilt, or the file cannot be used."""
         super().start()
         self.opened()
 
     def failed_streams(self) -> frozenset[str]:
-        """Streams with events that could not be applied: what is served of them is not whole. Cheap."""
+        """Returns the streams with events that could not be applied: what is served of them is incomplete.
+        Cheap."""
         build = self.tables
         return frozenset([event.stream for event in build.failed] if build is not None else ())
 
     def state(self) -> EngineState:
-        """The state of the engine, for health and doctor. Cheap."""
+        """Returns the state of the engine, for health and doctor. Cheap."""
         state, build = self.follower_state(), self.tables
         failed = list(build.failed) if build is not None else []
         return EngineState(

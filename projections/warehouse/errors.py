@@ -1,14 +1,14 @@
-"""What can go wrong on the read side.
+"""Errors of the read side.
 
 ProjectionError
-├── ViewBehind          the view does not hold what was asked for, yet; ask again after `retry_after_s`
-├── PositionNotAhead    a tracked position that is not greater than the recorded one
+├── ViewBehind          the view does not contain the requested data yet; retry after `retry_after_s`
+├── PositionNotAhead    a tracked position is not greater than the recorded one
 ├── StatementRefused    the database refused a statement or its data; the transaction is rolled back
-│   └── OutOfMemory         the statement takes more memory than the database may have
-├── StorageFailed       the file or the instance failed: disk, damage, memory; open it again
+│   └── OutOfMemory         the statement takes more memory than the database may use
+├── StorageFailed       the file or the instance failed (disk, damage, memory); open it again
 │   ├── FileDamaged         the file cannot be read as a database
-│   └── FileInUse           another process holds the file
-├── LogBehindView       the log ends before a view that was built from it: it lost events
+│   └── FileInUse           another process uses the file
+├── LogBehindView       the log ends before the position of a view that was built from it: it lost events
 └── WarehouseClosed     the warehouse was closed
 """
 
@@ -20,7 +20,7 @@ class ProjectionError(Exception):
 
 
 class ViewBehind(ProjectionError):
-    """The view has not reached what was asked for. `retry_after_s` is a guess, at least 1."""
+    """The view has not reached the requested position. `retry_after_s` is an estimate, at least 1."""
 
     def __init__(self, reason: str, *, retry_after_s: int = 1) -> None:
         super().__init__(reason)
@@ -29,7 +29,7 @@ class ViewBehind(ProjectionError):
 
 
 class PositionNotAhead(ProjectionError):
-    """`position` of `name` is not greater than the one that is recorded."""
+    """`position` of `name` is not greater than the recorded one."""
 
     def __init__(self, name: str, position: int) -> None:
         super().__init__(f"{name}: position {position} is not ahead of the recorded one")
@@ -42,7 +42,7 @@ class StatementRefused(ProjectionError):
 
 
 class OutOfMemory(StatementRefused):
-    """The statement takes more memory than the database may have."""
+    """The statement takes more memory than the database may use."""
 
 
 class StorageFailed(ProjectionError):
@@ -54,11 +54,11 @@ class FileDamaged(StorageFailed):
 
 
 class FileInUse(StorageFailed):
-    """Another process holds the file."""
+    """Another process uses the file."""
 
 
 class LogBehindView(ProjectionError):
-    """The log lost events, and the view may be the only copy of them."""
+    """The log lost events, and the view may be their only copy."""
 
     def __init__(self, head: int, position: int) -> None:
         super().__init__(

@@ -1,6 +1,7 @@
-"""A copy of a file of the warehouse, made in a thread of its own while the file is used.
+"""Copies a file of the warehouse in a separate thread while the file is used.
 
-The copy holds what the tables hold and nothing of what was deleted from them. Five seconds for a million rows.
+The copy contains the rows of the tables and nothing that was deleted from them. It takes five seconds for a
+million rows.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from projections.warehouse.transaction import File
 
 
 class FileCopy:
-    """`take` until it is there; one thread."""
+    """Call `take` until it returns the copy. Not thread-safe."""
 
     def __init__(self, warehouse: Warehouse, file: File) -> None:
         self._warehouse = warehouse
@@ -29,7 +30,8 @@ class FileCopy:
         self._copying = self._thread.submit(self._warehouse.copied, self._file)
 
     def take(self) -> FreshFile | None:
-        """The copy that was begun; None while it is being made. Raises what `Warehouse.copied` raises."""
+        """Returns the copy that was started; None while it is being made. Raises the errors of
+        `Warehouse.copied`."""
         copying = self._copying
         if copying is None or not copying.done():
             return None
@@ -37,13 +39,13 @@ class FileCopy:
         return copying.result()
 
     def give_up(self) -> None:
-        """Does not wait for a copy that is being made: it is removed once it is there."""
+        """Abandons a running copy without waiting for it: it is removed once it is complete."""
         if self._copying is not None:
             self._copying.add_done_callback(_discard)
         self._copying = None
 
     def close(self) -> None:
-        """Closing the warehouse interrupts a copy that is being made."""
+        """Waits; closing the warehouse interrupts a running copy."""
         self.give_up()
         self._thread.shutdown(wait=False, cancel_futures=True)
 

@@ -1,4 +1,4 @@
-"""The files of the warehouse on disk: where they are, and how a damaged one is set aside."""
+"""The files of the warehouse on disk: their paths, and setting damaged ones aside."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 from typing import Literal
 
-# Enough to look into a fault that repeats, and a bound on the disk that it takes.
+# Enough to analyse a recurring fault, and a limit on the disk space.
 DAMAGED_COPIES_KEPT = 2
 
 Why = Literal["damaged", "lost"]
-"""Of a file that was set aside: it cannot be used, or it holds events that the log has lost."""
+"""Why a file was set aside: it cannot be used, or it contains events that the log has lost."""
 WHYS: tuple[Why, ...] = ("damaged", "lost")
 
 
@@ -20,19 +20,21 @@ def database_path(folder: Path, name: str) -> Path:
 
 
 def next_path(folder: Path, name: str) -> Path:
-    """Where the database file is built that will take the place of `database_path`."""
+    """Returns the path of the database file that is built to replace `database_path`."""
     return folder / f"{name}.next.duckdb"
 
 
 def remove(path: Path) -> None:
-    """Deletes a database file that is not open, and what belongs to it."""
+    """Deletes a database file that is not open, and its related files."""
     for part in _parts(path):
         part.unlink(missing_ok=True)
 
 
 def replace(path: Path, new: Path) -> None:
-    """Puts the closed database file `new` in the place of `path`, which is closed too. A crash leaves one or the other."""
-    # Without its log the old file is behind, which its follower makes up for. The new one cannot be read with it.
+    """Replaces `path` by the database file `new`; both are closed. After a crash exactly one of them
+    exists."""
+    # Without its log the old file has an earlier position, from which its follower continues. The new file
+    # must not be opened with the old log.
     _wal(path).unlink(missing_ok=True)
     new.replace(path)
     descriptor = os.open(path.parent, os.O_RDONLY)
@@ -43,8 +45,8 @@ def replace(path: Path, new: Path) -> None:
 
 
 def remove_copies_set_aside(folder: Path) -> list[str]:
-    """Deletes all copies that were set aside; returns the names of the files. They hold content that was deleted since,
-    and nothing removes it from them. Raises OSError."""
+    """Deletes all copies that were set aside, because they contain content that was deleted since; returns
+    the names of the files. Raises OSError."""
     copies = [copy for why in WHYS for copy in folder.glob(f"*.{why}-*") if copy.is_file()]
     for copy in copies:
         copy.unlink(missing_ok=True)
@@ -52,7 +54,7 @@ def remove_copies_set_aside(folder: Path) -> list[str]:
 
 
 def wal_bytes(path: Path) -> int:
-    """Size of the write-ahead log next to the database file, 0 when there is none."""
+    """Returns the size of the write-ahead log next to the database file, 0 if it does not exist."""
     try:
         return _wal(path).stat().st_size
     except FileNotFoundError:
@@ -60,13 +62,13 @@ def wal_bytes(path: Path) -> int:
 
 
 def free_bytes(folder: Path) -> int:
-    """Bytes that this user may still write below `folder`."""
+    """Returns the number of bytes that this user may still write under `folder`."""
     found = os.statvfs(folder)
     return found.f_bavail * found.f_frsize
 
 
 def is_incomplete(path: Path) -> bool:
-    """Whether a write-ahead log lies there without the database it belongs to: the file was lost or emptied."""
+    """Returns whether a write-ahead log exists without its database: the file was lost or emptied."""
     try:
         lost = path.stat().st_size == 0
     except FileNotFoundError:
@@ -75,9 +77,9 @@ def is_incomplete(path: Path) -> bool:
 
 
 def set_aside(path: Path, why: Why = "damaged") -> Path:
-    """Moves the database file and what belongs to it out of the way, as `<name>.<why>-<time>`, readable by its owner
-    alone; returns the new path of the file. Never overwrites an earlier copy. Keeps the latest damaged copies only,
-    and all that are the last copy of lost events."""
+    """Renames the database file and its related files to `<name>.<why>-<time>`, readable by the owner only;
+    returns the new path of the file. Never overwrites an earlier copy. Keeps the latest damaged copies only,
+    and all copies that are the last copy of lost events."""
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + f"-{time.time_ns() % 1_000_000_000:09d}"
     aside = path.with_name(f"{path.name}.{why}-{stamp}")
     for part in _parts(path):
@@ -90,8 +92,8 @@ def set_aside(path: Path, why: Why = "damaged") -> Path:
 
 
 def copies_set_aside(path: Path, *whys: Why) -> list[Path]:
-    """Copies set aside earlier for one of these reasons (none named: for any), oldest first; one path per copy,
-    whatever parts of it there are."""
+    """Returns the copies that were set aside for one of these reasons (for any if none is given), oldest
+    first; one path per copy, whichever parts of it exist."""
     found = set()
     for why in whys or WHYS:
         mark = f"{path.name}.{why}-"

@@ -1,8 +1,8 @@
 """The follower: one thread that keeps the tables of one file of the warehouse up to date with one log.
 
-It applies at once when a reader waits for a position and otherwise lets records gather, so that a burst shares a
-transaction. It opens failed files again, builds new tables next to those that are served, and retries for as long as it
-takes.
+It applies records at once if a reader waits for a position, and otherwise collects them, so that a burst
+shares a transaction. It reopens failed files, builds new tables next to those that are served, and retries
+without a limit.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from projections.warehouse.waiters import Waiters
 
 _log = logging.getLogger(__name__)
 
-# Wake-ups come from the log; this only bounds the harm of a lost one.
+# The log wakes the thread; this only limits the effect of a lost wake-up.
 _IDLE_S = 1.0
 _ENDED = "The log is no longer being followed."
 _IN_TROUBLE = "The tables are unavailable and being repaired."
@@ -38,7 +38,8 @@ T = TypeVar("T", bound=Tables[Any])
 
 
 class Follower(Generic[T]):
-    """Follows `source` into the tables of `target`. `start` once, `stop` once; the rest from any thread."""
+    """Applies `source` to the tables of `target`. Call `start` once and `stop` once; other methods are
+    thread-safe."""
 
     def __init__(self, warehouse: Warehouse, source: Source[Any], target: Target[T]) -> None:
         self._warehouse = warehouse
@@ -48,7 +49,7 @@ class Follower(Generic[T]):
         self._is_open = False
         self._failures = 0
         self._generation = 0
-        # All that follows is shared with other threads, under the lock.
+        # Everything below is shared with other threads, under the lock.
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         self._moved = threading.Condition(self._lock)
@@ -72,17 +73,17 @@ class Follower(Generic[T]):
     # --- life --------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begins to open the tables and to follow."""
+        """Starts to open the tables and to follow."""
         self._unsubscribe = self._source.subscribe(self._wake)
         self._thread.start()
 
     def opened(self) -> None:
-        """Blocks until reads are served, or until it is known that they are not yet: a long log is read from its
-        beginning, or the file is in trouble."""
+        """Blocks until reads are served, or until it is known that they are not yet: a long log is read from
+        its beginning, or the file cannot be used."""
         self._opened.wait()
 
     def stop(self, timeout_s: float = 10.0) -> None:
-        """Applies what is in the log, as far as it gets in the time, and ends the thread. Idempotent."""
+        """Applies what is in the log, as far as possible within the time, and ends the thread. Idempotent."""
         unsubscribe, self._unsubscribe = self._unsubscribe, lambda: None
         unsubscribe()
         with self._lock:
@@ -95,8 +96,8 @@ class Follower(Generic[T]):
     # --- reading your own writes -------------------------------------------------------------------------
 
     async def reached(self, position: int, timeout_s: float = 30.0) -> None:
-        """Returns when the tables hold everything up to `position`. Raises ViewBehind after `timeout_s`, and at once when
-        the follower has ended, is in trouble, or has no tables to serve."""
+        """Returns when the tables contain everything up to `position`. Raises ViewBehind after `timeout_s`,
+        and at once if the follower has ended, has failed, or has no tables to serve."""
         if position <= self._position and self._is_whole:
             return
         with self._lock:
@@ -114,7 +115,7 @@ class Follower(Generic[T]):
                 self._waiters.discard(future)
 
     def reached_blocking(self, position: int, timeout_s: float = 30.0) -> None:
-        """`reached` for threads."""
+        """Like `reached`, for threads."""
         with self._lock:
             if not self._must_wait(position):
                 return
@@ -129,31 +130,31 @@ class Follower(Generic[T]):
                 self._waiters.discard(future)
 
     def position(self) -> int:
-        """The position up to which the served tables hold everything."""
+        """The position up to which the served tables are complete."""
         return self._position
 
     @property
     def tables(self) -> T | None:
-        """The tables that are followed into; None while they are not open."""
+        """The tables that are being written; None while they are not open."""
         return self._tables
 
     @property
     def is_catching_up(self) -> bool:
-        """Whether what was in the log when the tables were opened is not in them yet."""
+        """Whether records that were in the log when the tables were opened are still missing from them."""
         return self._position < self._catches_up_to
 
     # --- rebuilding --------------------------------------------------------------------------------------
 
     def rebuild(self) -> None:
-        """Asks for new tables from the log, next to those that are served. Returns at once; asking again meanwhile adds
-        nothing."""
+        """Requests new tables from the log, built next to those that are served. Returns at once; further
+        requests in the meantime have no effect."""
         with self._lock:
             self._rebuild_wanted = self._rebuilding = True
             self._work.notify()
 
     def rebuilt_blocking(self, timeout_s: float = 600.0) -> None:
-        """Returns when tables are served and no rebuild is asked for or under way. Raises ViewBehind after
-        `timeout_s`, and when the follower ends."""
+        """Returns when tables are served and no rebuild is requested or running. Raises ViewBehind after
+        `timeout_s`, and if the follower ends."""
         with self._lock:
             self._moved.wait_for(lambda: self._is_rebuilt() or self._ended, timeout_s)
             done = self._is_rebuilt()
@@ -161,12 +162,12 @@ class Follower(Generic[T]):
             raise ViewBehind("The tables are still being rebuilt.", retry_after_s=10)
 
     async def rebuilt(self, timeout_s: float = 600.0) -> None:
-        """`rebuilt_blocking` without blocking the event loop."""
+        """Like `rebuilt_blocking`, without blocking the event loop."""
         await asyncio.to_thread(self.rebuilt_blocking, timeout_s)
 
     async def rewritten(self) -> None:
-        """Returns once the tables are in a file that was begun after this call, so that it holds nothing that was removed
-        from them before. Raises ViewBehind when the follower ends."""
+        """Returns once the tables are in a file that was started after this call, so that it contains nothing
+        that was removed from them before. Raises ViewBehind if the follower ends."""
         number = self._rewrites.ask()
         with self._lock:
             self._rebuilding = True
@@ -175,7 +176,7 @@ class Follower(Generic[T]):
             raise ViewBehind(_ENDED)
 
     def follower_state(self) -> FollowerState:
-        """Cheap."""
+        """Returns the state. Cheap."""
         head = self._source.head()
         with self._lock:
             made = self._next.tables if self._is_whole else self._tables
@@ -196,7 +197,7 @@ class Follower(Generic[T]):
             if head <= self._position:
                 return
             is_first = self._pending_since is None
-            # While records gather, only what makes them due is worth waking it.
+            # While records are collected, the thread is woken only when they become due.
             if is_first or self._due() <= time.monotonic():
                 self._pending_since = self._pending_since or time.monotonic()
                 self._work.notify()
@@ -225,7 +226,7 @@ class Follower(Generic[T]):
         )
 
     def _publish(self, tables: T, *, is_whole: bool) -> None:
-        """Tells everyone where the tables stand now."""
+        """Publishes the state of the tables to all waiting readers."""
         with self._lock:
             self._is_whole = is_whole
             self._position = tables.position if is_whole else 0
@@ -269,12 +270,12 @@ class Follower(Generic[T]):
         self._catches_up_to = self._source.head()
         if not opened.is_whole:
             self._is_whole = False
-            self._follow(opened.tables)  # A log of one batch is served at once.
+            self._follow(opened.tables)  # A log of a single batch is served at once.
         else:
             self._publish(opened.tables, is_whole=True)
 
     def _wait_for_work(self) -> None:
-        """Returns when there is something to do: a rebuild, or records that are due; at the latest after a second."""
+        """Returns when there is work: a rebuild, or records that are due; at the latest after a second."""
         with self._lock:
             idle_until = time.monotonic() + _IDLE_S
             while self._stop_at is None and self._is_whole:
@@ -300,7 +301,7 @@ class Follower(Generic[T]):
         self._target.tidy(in_bulk=not self._is_whole)
 
     def _follow(self, tables: T) -> None:
-        """One batch into the tables. New ones are served once they have caught up."""
+        """Applies one batch to the tables. New ones are served once they have caught up."""
         is_whole = self._is_whole
         if tables.position < self._source.head():
             began = time.monotonic()
@@ -308,7 +309,7 @@ class Follower(Generic[T]):
                 prepared = self._ahead.take(
                     tables, in_bulk=not is_whole, has_more=not is_whole or self.is_catching_up
                 )
-                # Where it does not come to its end, only the file says how far the tables are.
+                # If it fails, only the file contains the position of the tables.
                 self._is_open = False
                 tables.apply(prepared)
                 self._is_open = True
@@ -321,7 +322,7 @@ class Follower(Generic[T]):
         self._publish(tables, is_whole=is_whole)
 
     def _advance_next(self, serving: T) -> None:
-        """One batch into the tables that are to take over."""
+        """Applies one batch to the tables that are being built."""
         made = self._next.advance(serving, from_log=self._rebuild_wanted)
         if made is not None:
             self._tables = made
@@ -333,7 +334,7 @@ class Follower(Generic[T]):
         return self._next.tables is not None or self._rebuild_wanted or self._rewrites.wanted
 
     def _repair(self, failure: StorageFailed) -> None:
-        """Opens the files again; a damaged one is set aside and built again."""
+        """Reopens the files; a damaged one is set aside and rebuilt."""
         _log.error("The file of the %s failed: %s", self._target.file, failure)
         self._in_trouble(failure)
         self._is_open = False
@@ -346,7 +347,7 @@ class Follower(Generic[T]):
             self._in_trouble(error)
 
     def _in_trouble(self, error: Exception) -> None:
-        """Says so, and pauses."""
+        """Publishes the error, and pauses."""
         self._failures += 1
         with self._lock:
             self._trouble = error
@@ -356,7 +357,7 @@ class Follower(Generic[T]):
             self._work.wait_for(lambda: self._stop_at is not None, pause_s(self._failures))
 
     def _end(self) -> None:
-        """Applies what is in the log, then ends all waiting."""
+        """Applies what is in the log, then ends all waits."""
         self._next.close()
         try:
             tables = self._tables

@@ -1,7 +1,8 @@
-"""A new database file that is filled next to the one in use and then takes its place.
+"""A new database file that is filled next to the current one and then replaces it.
 
-Deleted rows stay in the blocks of a DuckDB file, free or not, so content is only gone once the file is. The new file is
-written by a database instance of its own, under the name that the file will have, until `Warehouse.replace`.
+Deleted rows stay in the blocks of a DuckDB file, even in free ones, so content is only removed with the file.
+The new file is written by a separate database instance, under the name that the file will have, until
+`Warehouse.replace`.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from projections.warehouse.transaction import File, Transaction, Writer, transla
 
 CHECKPOINT_BYTES = 32 << 20
 SMALL_BYTES = 1 << 20
-"""What may be left for the last checkpoint, which the follower of the log waits for."""
+"""Maximum number of bytes left for the last checkpoint, for which the follower of the log waits."""
 
 
 class FreshFile:
-    """Has the parts of a `Warehouse` that write. One thread. It begins empty, or with what was copied to its path.
-    Raises StorageFailed."""
+    """Provides the writing methods of `Warehouse`. Not thread-safe. Starts empty, or with the data copied to
+    its path. Raises StorageFailed."""
 
     def __init__(
         self, folder: Path, file: File, options: str, settings: dict[str, Any], *, is_copied: bool = False
@@ -46,7 +47,7 @@ class FreshFile:
 
     @staticmethod
     def remove_leftovers(folder: Path, file: File) -> None:
-        """Removes what a build that was not finished has left behind."""
+        """Removes the files of an unfinished build."""
         files.remove(files.next_path(folder, file))
         shutil.rmtree(folder / f"spill.next.{file}", ignore_errors=True)
 
@@ -59,7 +60,8 @@ class FreshFile:
         return self._writer.transaction()
 
     def is_busy(self) -> bool:
-        """Whether a checkpoint is under way; a write would wait for it. Raises StorageFailed where the last one failed."""
+        """Returns whether a checkpoint is running, for which a write would wait. Raises StorageFailed if the
+        last one failed."""
         checkpoint = self._checkpoint
         if checkpoint is not None and checkpoint.done():
             self._checkpoint = None
@@ -67,14 +69,15 @@ class FreshFile:
         return self._checkpoint is not None
 
     def checkpoint_if_due(self, due_bytes: int = CHECKPOINT_BYTES) -> bool:
-        """Begins to write the log of the file back, in a thread of its own, where it has so many bytes."""
+        """Starts a checkpoint in a separate thread if the log of the file has at least this many bytes."""
         if files.wal_bytes(self.path) < due_bytes:
             return False
         self._checkpoint = self._thread.submit(self._writer.checkpoint)
         return True
 
     def close(self) -> None:
-        """Writes everything into the file and releases it. Raises StorageFailed; then the file is not to be used."""
+        """Writes everything to the file and closes it. Raises StorageFailed; then the file must not be
+        used."""
         try:
             self._thread.shutdown()
             self._writer.checkpoint()
@@ -84,7 +87,7 @@ class FreshFile:
             shutil.rmtree(self._spill, ignore_errors=True)
 
     def discard(self) -> None:
-        """Gives the build up. Never raises."""
+        """Abandons the build. Never raises."""
         self._thread.shutdown()
         with suppress(duckdb.Error):
             self._writer.close()

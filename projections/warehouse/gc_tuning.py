@@ -1,4 +1,4 @@
-"""Work in bulk without the garbage collector's walks."""
+"""Bulk work without garbage collection."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_collecting() -> Iterator[None]:
-    """A batch makes tens of thousands of records and drops them, without a cycle among them; having them walked
-    by the collector takes 5 % of a rebuild."""
+    """A batch creates and releases tens of thousands of records without reference cycles; traversing them in
+    the garbage collector would take 5 % of a rebuild."""
     if not gc.isenabled():
         yield
         return

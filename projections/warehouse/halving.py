@@ -1,4 +1,4 @@
-"""Finds the single records that the database refuses, so that they hold up no others."""
+"""Finds the single records that the database refuses, so that they do not block others."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def apply_in_halves(
     apply: Callable[[int, int], None],
     pass_over: Callable[[int, StatementRefused], None],
 ) -> None:
-    """Applies the records from `first` to before `end` at once. Where the database refuses that, applies one half after
-    the other, down to a single record, which is passed over."""
+    """Applies the records from `first` to before `end` at once. If the database refuses that, applies each
+    half separately, down to a single record, which is skipped."""
     try:
         apply(first, end)
     except StatementRefused as refused:

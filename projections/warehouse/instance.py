@@ -1,7 +1,7 @@
-"""The only owner of DuckDB handles: one locked instance over two files, `views` and `telemetry`.
+"""The only owner of DuckDB handles: one locked instance with two files, `views` and `telemetry`.
 
-Reads run named queries against the build that is served; writes are transactions of one file. The handle
-itself never leaves this module.
+Reads run named queries on the served build; writes are transactions of one file. The handle itself never
+leaves this module.
 """
 
 from __future__ import annotations
@@ -26,23 +26,25 @@ from projections.warehouse.transaction import FILES, File, Transaction, Writer, 
 
 _log = logging.getLogger(__name__)
 
-# Automatic checkpoints are one setting for all files of an instance; telemetry wants few, large ones.
+# Automatic checkpoints are configured for all files of an instance together; telemetry needs few, large ones.
 CHECKPOINT_BYTES = "256MB"
-# Bounds DuckDB's buffers, so that a rebuild of any length stays small. Not a bound on all memory. Servers have a setting.
+# Limits DuckDB's buffers, so that any rebuild uses little memory. It is not a limit on all memory. Servers
+# have a setting.
 MEMORY_BYTES = 192_000_000
-# The share of a new file that is filled from the log next to the one in use: a process that serves a million events takes
-# 255 MB at most then, and 415 MB with all of 512 MB; filling takes 5 % more CPU.
+# The share of the memory for a new file that is filled from the log next to the current one: a process that
+# serves a million events then takes at most 255 MB, and 415 MB with all of 512 MB; filling takes 5 % more
+# CPU.
 FRESH_SHARE = 4
-# With more free space than this, tables that were built in memory go back to their file.
+# With more free space than this, tables that were built in memory are moved back to their file.
 ROOM_BYTES = 12 << 20
 
-# What a database may have to open, by the endings of its files.
+# The file name endings that a database may open.
 _ENDINGS = ("", ".wal", ".wal.checkpoint", ".wal.recovery")
 _ATTACHED_LATER = (files.database_path, files.next_path)
 
 
 class Warehouse:
-    """One process, one warehouse. Any thread may read; one transaction of a file is open at a time."""
+    """One warehouse per process. Reading is thread-safe; one transaction per file is open at a time."""
 
     def __init__(self, folder: Path, *, memory_bytes: int, threads: int) -> None:
         self._folder = folder
@@ -64,16 +66,16 @@ class Warehouse:
 
     @classmethod
     def open(cls, folder: Path, *, memory_bytes: int = MEMORY_BYTES, threads: int = 1) -> Warehouse:
-        """Opens `<folder>/views.duckdb` and `<folder>/telemetry.duckdb`, creating what is missing. A file that
-        is no database any more is set aside. Raises StorageFailed.
+        """Opens `<folder>/views.duckdb` and `<folder>/telemetry.duckdb`, creating missing files. A file that
+        is not a database is set aside. Raises StorageFailed.
 
-        `threads` are those that share one statement; readers run concurrently anyway. With two, small
-        statements take 10 % more CPU (2.2 ms instead of 1.9 ms, a rebuild 12 s instead of 10.7 s).
+        `threads` share one statement; readers run concurrently anyway. With two, small statements take 10 %
+        more CPU (2.2 ms instead of 1.9 ms, a rebuild 12 s instead of 10.7 s).
         """
         folder.mkdir(parents=True, exist_ok=True)
         left = [file for file in (folder / "spill").glob("*") if file.is_file()]
         warehouse = cls(folder, memory_bytes=memory_bytes, threads=threads)
-        # What a process that was killed had spilled, and what it had not finished. The files are ours by now.
+        # Temporary and unfinished files of a killed process. The files belong to this process by now.
         for file in left:
             file.unlink(missing_ok=True)
         for name in FILES:
@@ -83,57 +85,59 @@ class Warehouse:
     # --- reading -----------------------------------------------------------------------------------------
 
     def read(self, query: str, params: Mapping[str, Any]) -> list[Row]:
-        """Rows of the query in `sql/queries/<query>.sql`. Blocks; any thread.
+        """Returns the rows of the query in `sql/queries/<query>.sql`. Blocks; thread-safe.
 
-        Raises ViewBehind while no build is served, or while the one that is was not made for this query.
+        Raises ViewBehind while no build is served, or while the served build does not support this query.
         """
         return self._readers.read("views", query, params)
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
-        """Telemetry as it is at one moment, for several statements that belong together. Blocks; any thread.
-        Raises ViewBehind while no telemetry is served, or where its file failed."""
+        """Returns a consistent snapshot of telemetry, for several related statements. Blocks; thread-safe.
+        Raises ViewBehind while no telemetry is served, or if its file failed."""
         return self._readers.snapshot("telemetry")
 
     def failure_of(self, file: File) -> StorageFailed | None:
-        """What a read of the file found broken since the files were opened; its follower opens them again."""
+        """Returns the failure that reads have found since the files were opened; the file's follower reopens
+        them."""
         return self._readers.failures.get(file)
 
     def hydrate(self, content: bytes) -> bytes:
-        """The content as it is: a warehouse read directly shows blob markers."""
+        """Returns the content unchanged: a warehouse that is read directly shows blob markers."""
         return content
 
     def serve(self, file: File, served: Served | None, reason: str = "") -> None:
-        """Makes reads of the file go to `served`; None refuses them with `reason`."""
+        """Directs reads of the file to `served`; None refuses them with `reason`."""
         self._readers.serve(file, served, reason)
 
     # --- writing -----------------------------------------------------------------------------------------
 
     def write(self, file: File = "views") -> AbstractContextManager[Transaction]:
-        """A transaction of one file: committed at the end of the block, rolled back when it raises.
+        """Starts a transaction of one file: committed at the end of the block, rolled back if it raises.
         Raises StatementRefused, StorageFailed."""
         self._readers.refuse_unless_open()
         return self._writers[file].transaction()
 
     def write_concurrently(self, file: File) -> AbstractContextManager[Transaction]:
-        """A second transaction of the file, for what takes long and touches other rows than `write`."""
+        """Starts a second transaction of the file, for long work on other rows than those of `write`."""
         self._readers.refuse_unless_open()
         return self._concurrent[file].transaction()
 
     def checkpoint(self, file: File, *, due_bytes: int = 0) -> None:
-        """Writes the log of the file back into it, where it has so many bytes."""
+        """Writes the log of the file back to it, if it has at least `due_bytes`."""
         if files.wal_bytes(files.database_path(self._folder, file)) >= due_bytes:
             self._writers[file].checkpoint()
 
     # --- a new file in place of one ----------------------------------------------------------------------
 
     def fresh(self, file: File, *, share: int = FRESH_SHARE) -> FreshFile:
-        """A new, empty file for `replace`, with one part in `share` of the memory. Raises StorageFailed."""
+        """Creates an empty file for `replace`, with 1/`share` of the memory. Raises StorageFailed."""
         settings = {**self._settings, "memory_limit": _mebibytes(self._memory_bytes // share)}
         return FreshFile(self._folder, file, OPTIONS.get(file, ""), settings)
 
     def copied(self, file: File) -> FreshFile:
-        """A copy of the file as it is now, for `replace`, without what blocks that are not in use still hold. Blocks
-        while it is made; reads and writes of the file go on. Raises StorageFailed, StatementRefused, ViewBehind."""
+        """Copies the current file for `replace`, without the content of unused blocks. Blocks until the copy
+        is complete; reads and writes of the file continue. Raises StorageFailed, StatementRefused,
+        ViewBehind."""
         FreshFile.remove_leftovers(self._folder, file)
         path, name = files.next_path(self._folder, file), f"{file}_copy"
         with self._readers.entered(file):
@@ -148,9 +152,9 @@ class Warehouse:
         return FreshFile(self._folder, file, OPTIONS.get(file, ""), self._settings, is_copied=True)
 
     def replace(self, fresh: FreshFile, answer: Callable[[], None]) -> bool:
-        """Puts a finished file in the place of the one in use and calls `answer`, which makes reads go to it. Reads that
-        come meanwhile wait for some milliseconds. False where earlier ones do not end: then nothing has changed.
-        Raises StorageFailed; then the file in use has to be opened again."""
+        """Replaces the current file by a complete one and calls `answer`, which directs reads to it. New
+        reads wait for some milliseconds. Returns False, without changes, if running reads do not end in time.
+        Raises StorageFailed; then the current file must be reopened."""
         file = fresh.file
         with self._readers.without(file) as is_idle:
             if not is_idle:
@@ -170,19 +174,20 @@ class Warehouse:
     # --- opening and closing -----------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Waits for running reads and writes (interrupting reads after 5 s) and closes the files. Idempotent."""
+        """Waits for running reads and writes (interrupting reads after 5 s) and closes the files.
+        Idempotent."""
         if self._readers.end(for_good=True):
             self._disconnect()
 
     def leave_memory(self) -> None:
-        """Opens the files again if tables are kept in memory that have room on the disk again."""
+        """Reopens the files if tables are kept in memory and there is enough disk space again."""
         if self._in_memory and files.free_bytes(self._folder) >= ROOM_BYTES:
             self.reopen(damaged=None, generation=self.generation)
 
     def reopen(self, *, damaged: File | None, generation: int, in_memory: File | None = None) -> None:
-        """Closes and opens the instance again after it failed, unless somebody else has done that since it was of this
-        `generation`; sets the file aside that is `damaged`. The tables of `in_memory` are built in memory, because the
-        disk is full: their file stays as it is."""
+        """Closes and reopens the instance after a failure, unless this was done since `generation`; sets the
+        `damaged` file aside. The tables of `in_memory` are built in memory, because the disk is full: their
+        file is not changed."""
         with self._reopening:
             if generation != self.generation and damaged is None and in_memory is None:
                 return
@@ -198,7 +203,8 @@ class Warehouse:
 
     @property
     def generation(self) -> int:
-        """Another one: the files were opened again, and who serves something from them has to say so again."""
+        """Changes whenever the files are reopened; after that, everything that was served must be registered
+        again."""
         return self._readers.generation
 
     def _connect(self) -> None:
@@ -206,8 +212,8 @@ class Warehouse:
         try:
             for file in FILES:
                 self._attach(root, file)
-            # So that a file can be attached in the place of one: these paths and nothing else.
-            # A copy is made in a file that is attached later too.
+            # Allows attaching a file in place of another: only these paths. A copy is made in a file that is
+            # attached later too.
             paths = [named(self._folder, file) for file in FILES for named in _ATTACHED_LATER]
             allowed = ", ".join(quoted(f"{path}{ending}") for path in paths for ending in _ENDINGS)
             root.execute(f"SET allowed_paths = [{allowed}]")

@@ -1,6 +1,6 @@
-"""The tables that will take the place of those that are served: made in a file of its own, next to the one in use.
+"""The tables that will replace the served ones: built in a separate file, next to the current one.
 
-They are made from the log, or from a copy of the file that is there, where nothing but a new file is needed.
+They are built from the log, or from a copy of the current file if only a new file is needed.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ T = TypeVar("T", bound=Tables[Any])
 
 
 class NextTables(Generic[T]):
-    """Used by the follower's thread alone. `tables` are those that are made at the moment, if any; `is_from_log` says
-    what from, or what the last ones were made from."""
+    """Used by the follower's thread only. `tables` are those being built, if any; `is_from_log` is the source
+    of these, or of the last ones."""
 
     def __init__(
         self, warehouse: Warehouse, source: Source[Any], target: Target[T], rewrites: Rewrites
@@ -39,14 +39,14 @@ class NextTables(Generic[T]):
         self.is_from_log = True
 
     def advance(self, serving: T, *, from_log: bool) -> T | None:
-        """Takes one batch further. Returns the new tables once they have taken the place of `serving`; they are made from
-        the log if `from_log`. Raises StorageFailed where the files of the warehouse failed."""
+        """Advances by one batch. Returns the new tables once they have replaced `serving`; they are built
+        from the log if `from_log`. Raises StorageFailed if the files of the warehouse failed."""
         if self.tables is None and not self._copy.is_begun:
             self.is_from_log = from_log or not serving.can_be_copied
         try:
             made = self._advance(serving)
         except (StorageFailed, StatementRefused, ViewBehind, OSError) as failure:
-            # The tables that are served have nothing to do with it.
+            # The served tables are not affected.
             _log.error("The %s could not be rewritten, which is tried again: %s", self._target.file, failure)
             if isinstance(failure, OutOfMemory):
                 self._share = 1
@@ -77,7 +77,7 @@ class NextTables(Generic[T]):
         self._copy.close()
 
     def _advance(self, serving: T) -> tuple[T, FreshFile] | None:
-        """The new tables and their file once they hold what `serving` holds."""
+        """Returns the new tables and their file once they contain what `serving` contains."""
         tables, fresh = self._in_new_file()
         if tables is None or fresh is None or fresh.is_busy():
             self._rewrites.put_off(BUSY_S)
@@ -94,7 +94,7 @@ class NextTables(Generic[T]):
         return tables, fresh
 
     def _in_new_file(self) -> tuple[T | None, FreshFile | None]:
-        """None while the file is being copied."""
+        """Returns None while the file is being copied."""
         if self._fresh is None:
             if self.is_from_log or not self._copy.is_begun:
                 self._rewrites.begin()

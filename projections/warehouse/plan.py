@@ -1,7 +1,7 @@
-"""What makes a build of the view: the SQL of all read models, in order, with a hash that identifies it.
+"""The plan of a build: the SQL of all read models, in order, with a hash that identifies it.
 
-SQL is written against the placeholder schema `now`; `in_schema` puts the schema of a build in its place. A
-build keeps its plan with its tables, so that newer code goes on following it until its own build is ready.
+SQL is written for the placeholder schema `now`; `in_schema` replaces it by the schema of a build. A build
+stores its plan with its tables, so that newer code can continue to follow it until its own build is ready.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _EVENTS = re.compile(r"\A-- on: (.+)\n")
 
 class ReadModel(Struct, frozen=True, kw_only=True):
     """The SQL files of one read model, by name. `apply` runs in this order. A new `version` forces a rebuild
-    where the SQL text alone would not show that its meaning changed. At most one of the models of a plan has a
+    if a change of meaning is not visible in the SQL text. At most one of the models of a plan has a
     `resolver`."""
 
     name: str
@@ -38,7 +38,7 @@ class ReadModel(Struct, frozen=True, kw_only=True):
 
 
 class Statement(Struct, frozen=True):
-    """Runs once per batch that holds one of `events`, which are names without a version."""
+    """Runs once per batch that contains one of `events`, which are names without versions."""
 
     name: str
     events: tuple[str, ...]
@@ -53,8 +53,8 @@ class _Stored(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True, dict=True):
-    """All SQL of a build: DDL in order, statements in order, queries by name; and the resolver that its statements rely
-    on. What is stored with the tables is the SQL alone."""
+    """The SQL of a build: DDL in order, statements in order, queries by name; and the resolver that its
+    statements require. Only the SQL is stored with the tables."""
 
     versions: dict[str, int]
     ddl: tuple[str, ...]
@@ -64,7 +64,7 @@ class Plan(Struct, frozen=True, dict=True):
 
     @cached_property
     def events(self) -> frozenset[str]:
-        """Names of the events that any statement looks at; all others are skipped before loading."""
+        """Names of the events that any statement reads; all others are skipped before loading."""
         return frozenset(event for statement in self.statements for event in statement.events)
 
     @cached_property
@@ -78,18 +78,19 @@ class Plan(Struct, frozen=True, dict=True):
         return hashlib.sha256(self.encoded.encode()).hexdigest()[:32]
 
     def decode(self, encoded: str) -> Plan:
-        """The plan that was stored as `encoded`, by an earlier version perhaps, with the resolver of this one."""
+        """Returns the plan stored as `encoded`, possibly by an earlier version, with the resolver of this
+        one."""
         stored = json.decode(encoded, type=_Stored)
         return Plan(stored.versions, stored.ddl, stored.statements, stored.queries, self.resolver)
 
 
 def in_schema(sql: str, schema: str) -> str:
-    """`sql` with `schema` (as `views.build_3`) in place of the placeholder schema."""
+    """Returns `sql` with `schema` (such as `views.build_3`) in place of the placeholder schema."""
     return _PLACEHOLDER.sub(f"{schema}.", sql)
 
 
 def compile_plan(models: Sequence[ReadModel]) -> Plan:
-    """Reads the SQL files of `models`. Tables come before views, so that views may join read models."""
+    """Reads the SQL files of `models`. Tables precede views, so that views may join read models."""
     tables = [_sql("tables", name) for model in models for name in model.tables]
     indexes = [_sql("indexes", name) for model in models for name in model.indexes]
     views = [_sql("views", name) for model in models for name in model.views]
@@ -120,13 +121,13 @@ def _statement(name: str) -> Statement:
 
 @cache
 def event_names() -> frozenset[str]:
-    """The names of all events, without their versions."""
+    """Returns the names of all events, without their versions."""
     return frozenset(map(unversioned, REGISTRY))
 
 
 @cache
 def query_text(name: str) -> str:
-    """The text of a query that is run on a snapshot."""
+    """Returns the text of a query that runs on a snapshot."""
     return _sql("queries", name)
 
 

@@ -20,60 +20,63 @@ T = TypeVar("T")
 
 
 class Source(Protocol[Record_co]):
-    """A log whose positions rise, as one follower reads it."""
+    """A log with increasing positions, as one follower reads it."""
 
     def head(self) -> int:
-        """The last position, 0 when empty. No I/O."""
+        """Returns the last position, 0 if empty. No I/O."""
         ...
 
     def subscribe(self, wake: Callable[[int], None]) -> Callable[[], None]:
-        """Calls `wake(head)` when there is more to read, from any thread; returns a function that ends it."""
+        """Calls `wake(head)` when there is more to read, from any thread; returns a function that ends
+        this."""
         ...
 
     def due(self, position: int, since: float, *, is_awaited: bool) -> float:
-        """When the records after `position` are to be applied, on the monotonic clock: they have waited `since` then for
-        more to share a transaction with, and `is_awaited` says whether a reader waits for them. No I/O; called often."""
+        """Returns when the records after `position` should be applied, on the monotonic clock. They have
+        waited since `since` for others to share a transaction; `is_awaited` is whether a reader waits for
+        them. No I/O; called often."""
         ...
 
     def read(self, after: int, *, in_bulk: bool) -> Sequence[Record_co]:
-        """The records of the next transaction, in order; `in_bulk` while no one reads the tables. The last one is at the
-        head if nothing else can be read. Blocks. Raises what the log raises."""
+        """Returns the records of the next transaction, in order; `in_bulk` while no tables are served. The
+        last one is at the head if nothing else can be read. Blocks. Raises the errors of the log."""
         ...
 
     def applied(self, position: int, took_s: float) -> None:
-        """The tables that are served hold everything up to `position`; the last transaction took so long."""
+        """The served tables contain everything up to `position`; the last transaction took `took_s`
+        seconds."""
         ...
 
 
 class Tables(Protocol[Record_contra]):
-    """The tables of one file that hold a log up to `position`. One thread applies."""
+    """The tables of one file, which contain a log up to `position`. Applied by one thread."""
 
     @property
     def position(self) -> int: ...
 
     @property
     def can_be_copied(self) -> bool:
-        """Whether a copy may take their place, so that the log need not be read again."""
+        """Returns whether a copy may replace them, so that the log need not be read again."""
         ...
 
     def prepare(self, records: Sequence[Record_contra], /) -> Any:
-        """What `apply` takes of the next records. Called in their order, perhaps from another thread while the records
-        before them are being applied."""
+        """Prepares the next records for `apply`. Called in their order, possibly from another thread while
+        the previous records are being applied."""
         ...
 
     def apply(self, prepared: Any, /) -> None:
-        """Applies records and stores the position they reach. A record that the database refuses is recorded and passed
-        over. Raises StorageFailed; then a first part of the records may have been applied."""
+        """Applies records and stores their position. A record that the database refuses is recorded and
+        skipped. Raises StorageFailed; then a first part of the records may have been applied."""
         ...
 
     def store_position(self) -> None:
-        """Stores the position, if it moved without a transaction."""
+        """Stores the position, if it advanced without a transaction."""
         ...
 
 
 class Opened(NamedTuple, Generic[T]):
-    """`is_whole`: reads may go there; else the tables are new, and do when they have caught up with the log.
-    `is_outdated`: new ones are to be built from the log, to take their place."""
+    """`is_whole` means that reads may be served; otherwise the tables are new, and served once they have
+    caught up with the log. `is_outdated` means that new tables must be built from the log to replace them."""
 
     tables: T
     is_whole: bool
@@ -81,26 +84,28 @@ class Opened(NamedTuple, Generic[T]):
 
 
 class Target(Protocol[T]):
-    """Opens and exchanges the tables of one file of the warehouse. Raises StorageFailed and StatementRefused."""
+    """Opens and replaces the tables of one file of the warehouse. Raises StorageFailed and
+    StatementRefused."""
 
     @property
     def file(self) -> File: ...
 
     def open(self) -> Opened[T]:
-        """The tables of the log that the file holds, or new ones. Raises LogBehindView where the log has lost what they
-        hold."""
+        """Returns the tables of the log in the file, or new ones. Raises LogBehindView if the log has lost
+        events that they contain."""
         ...
 
     def tables_in(self, fresh: FreshFile) -> T:
-        """The tables in a new file: those of its copy, or empty ones."""
+        """Returns the tables in a new file: those of its copy, or empty ones."""
         ...
 
     def finish(self, tables: T, fresh: FreshFile | None) -> None:
-        """New tables have caught up: in a new file that is about to take the place of the other, or in the file itself."""
+        """Called when new tables have caught up: in a new file that is about to replace the other, or in the
+        file itself."""
         ...
 
     def answer(self, tables: T) -> None:
-        """Makes reads go to these tables, which are in the warehouse's own file by now."""
+        """Directs reads to these tables, which are in the warehouse's own file by now."""
         ...
 
     def tidy(self, *, in_bulk: bool) -> None:

@@ -1,6 +1,7 @@
-"""Tracked positions by name, for followers that are not the engine (another application's notifications).
+"""Tracked positions by name, for followers other than the engine (such as notifications of another
+application).
 
-They are stored next to the views: lost with the file, after which their followers start again, as the views do.
+They are stored next to the views, and lost with the file; then their followers start again, like the views.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ _TABLE = """CREATE TABLE IF NOT EXISTS views.main.positions (
 
 
 class Positions:
-    """One row per name, in the views' file. Any thread."""
+    """One row per name, in the views' file. Thread-safe."""
 
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
@@ -41,7 +42,7 @@ class Positions:
 
 
 def carry_positions(source: Writes, target: Writes) -> None:
-    """Copies what is recorded into the file that takes the place of the views' file."""
+    """Copies the recorded positions to the file that replaces the views' file."""
     with source.write() as transaction:
         transaction.run(_TABLE)
         rows = transaction.rows("SELECT name, position FROM views.main.positions")
@@ -53,7 +54,7 @@ def carry_positions(source: Writes, target: Writes) -> None:
 
 
 def _recorded(transaction: Transaction, name: str) -> int | None:
-    # After the file was lost and recreated, the table is not there until someone writes.
+    # After the file was lost and recreated, the table does not exist until the first write.
     transaction.run(_TABLE)
     rows = transaction.rows("SELECT position FROM views.main.positions WHERE name = ?", [name])
     return int(rows[0][0]) if rows else None

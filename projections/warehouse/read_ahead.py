@@ -1,4 +1,4 @@
-"""Reads the next batch of a long log in a thread of its own while the last one is being applied."""
+"""Reads the next batch of a long log in a separate thread while the last one is being applied."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class _Read(NamedTuple):
 
 
 class ReadAhead:
-    """One thread takes; `close` once."""
+    """Call `take` from one thread and `close` once."""
 
     def __init__(self, source: Source[Any]) -> None:
         self._source = source
@@ -22,8 +22,9 @@ class ReadAhead:
         self._begun: tuple[Tables[Any], Future[_Read]] | None = None
 
     def take(self, tables: Tables[Any], *, in_bulk: bool, has_more: bool) -> Any:
-        """The batch after the position of `tables`, prepared for `Tables.apply`. With `has_more`, the one after it is begun:
-        take it for the same tables next, or never. Raises what the log raises."""
+        """Returns the batch after the position of `tables`, prepared for `Tables.apply`. With `has_more`,
+        reading of the following one is started: it must be taken next for the same tables, or never. Raises
+        the errors of the log."""
         begun, self._begun = self._begun, None
         if begun is not None and begun[0] is tables:
             read = begun[1].result()

@@ -1,4 +1,4 @@
-"""How queries read: named queries with parameters, and content that may lie in the blob store."""
+"""Named queries with parameters, and content that may be in the blob store."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 Row = tuple[Any, ...]
 
-# A query's `as_of` when the present is asked for: no position is greater.
+# The value of a query's `as_of` for the present: no position is greater.
 NOW = 2**63 - 1
 
 PAGE_BYTES = 16 * 2**20
@@ -21,19 +21,21 @@ _EPOCH = datetime(1970, 1, 1)  # UTC; naive, so that no offset is printed
 
 
 class Reader(Protocol):
-    """What the query functions of the read models need. The warehouse is one; so is `HydratingReader`."""
+    """The interface for the query functions of the read models, implemented by the warehouse and
+    `HydratingReader`."""
 
     def read(self, query: str, params: Mapping[str, Any]) -> list[Row]:
-        """Rows of the query in `sql/queries/<query>.sql`. Blocks; any thread. Raises ViewBehind."""
+        """Returns the rows of the query in `sql/queries/<query>.sql`. Blocks; thread-safe. Raises
+        ViewBehind."""
         ...
 
     def hydrate(self, content: bytes) -> bytes:
-        """`content` (JSON) with each `{"$blob": ...}` replaced by what it stands for."""
+        """Returns `content` (JSON) with each `{"$blob": ...}` replaced by its blob."""
         ...
 
 
 class HydratingReader:
-    """A reader over another one that fills in blobs with `hydrate`."""
+    """A reader that wraps another one and inserts blobs with `hydrate`."""
 
     def __init__(self, reader: Reader, hydrate: Callable[[bytes], bytes]) -> None:
         self._reader = reader
@@ -43,14 +45,14 @@ class HydratingReader:
         return self._reader.read(query, params)
 
     def hydrate(self, content: bytes) -> bytes:
-        # Nearly all content is without blobs, and a search for a literal costs nothing compared with decoding. A
+        # Nearly all content has no blobs, and searching for a literal is much cheaper than decoding. A
         # caller's own key of that name is escaped with a second `$`, so it is found too.
         return self._hydrate(content) if b'$blob"' in content else content
 
 
 def rfc3339(microseconds: int) -> str:
-    """Microseconds since 1970 UTC as RFC 3339 with microseconds and `Z`."""
-    # A long answer formats 1,000 of these; `strftime` takes five times as long.
+    """Formats microseconds since 1970 UTC as RFC 3339 with microseconds and `Z`."""
+    # A long response formats 1,000 of these; `strftime` takes five times as long.
     return (_EPOCH + timedelta(microseconds=microseconds)).isoformat(timespec="microseconds") + "Z"
 
 
@@ -61,12 +63,12 @@ def page_of(
     limit: int | None,
     max_bytes: int,
 ) -> tuple[list[T], bool]:
-    """Items from `start_index` on, at most `limit` (None: all) and about `max_bytes`, at least one; and whether more
-    follow.
+    """Returns items from `start_index` on, at most `limit` (None: all) and about `max_bytes`, at least one;
+    and whether more follow.
 
-    `fetch` takes the number of rows to pass over, the number of rows wanted and a position, and returns rows after
-    that position, each with its own position as the last column. `make` returns an item and its size in bytes. Rows
-    are read a few at a time, so that a page of large items does not read all that follow.
+    `fetch` is given the number of rows to skip, the number of rows to return and a position, and returns rows
+    after that position, each with its own position as the last column. `make` returns an item and its size in
+    bytes. Rows are read a few at a time, so that a page of large items does not read all that follow.
     """
     items: list[T] = []
     size = after = 0
@@ -87,5 +89,6 @@ def page_of(
 
 
 def window(start_index: int, limit: int | None) -> tuple[int, int]:
-    """Offset and number of rows to fetch for a page: one more than `limit`, which tells whether more follow."""
+    """Returns offset and number of rows to fetch for a page: one more than `limit`, to find out whether more
+    follow."""
     return start_index, NOW if limit is None else limit + 1

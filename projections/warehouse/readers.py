@@ -1,5 +1,5 @@
-"""The readers of the warehouse: which tables they read, a cursor for each thread, and how they are kept waiting while the
-files are exchanged or opened again."""
+"""The readers of the warehouse: the tables that they read, a cursor for each thread, and the pausing of reads
+while files are replaced or reopened."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from projections.warehouse.reader import Row
 from projections.warehouse.snapshot import Snapshot
 from projections.warehouse.transaction import FILES, File, translated
 
-# Reads of a file are short; a longer one is not worth keeping all others waiting for.
+# Reads of a file are short; a longer one does not justify blocking all others.
 REPLACE_WAITS_S = 0.5
 _INTERRUPT_AFTER_S = 5.0
 
 
 class Served(Struct, frozen=True):
-    """The tables of a file that answer reads. `queries` are ready to run; `outdated` means that newer code made another
-    plan, and that queries which these tables were not made for are missing."""
+    """The tables of a file that serve reads. `queries` are ready to run; `outdated` means that newer code has
+    another plan, and that queries which these tables do not support are missing."""
 
     schema: str
     queries: Mapping[str, str] = {}
@@ -32,8 +32,8 @@ class Served(Struct, frozen=True):
 
 
 class Readers:
-    """Any thread may read. `failures` are what reads found broken since the files were opened. Another `generation`: the
-    files were opened again, and what is served from them has to be said again."""
+    """Thread-safe for reads. `failures` are those that reads have found since the files were opened.
+    `generation` changes when the files are reopened; then `serve` must be called again."""
 
     def __init__(self) -> None:
         self._gate = threading.Condition()
@@ -49,7 +49,7 @@ class Readers:
         self.generation = 0
 
     def serve(self, file: File, served: Served | None, reason: str) -> None:
-        """Makes reads of the file go to `served`; None refuses them with `reason`."""
+        """Directs reads of the file to `served`; None refuses them with `reason`."""
         if served is not None:
             self._served[file] = served
             return
@@ -57,7 +57,7 @@ class Readers:
         self._served.pop(file, None)
 
     def read(self, file: File, query: str, params: Mapping[str, Any]) -> list[Row]:
-        """As `Warehouse.read`."""
+        """Like `Warehouse.read`."""
         with self._cursor_of(file) as cursor:
             while True:
                 served = self._tables_of(file)
@@ -76,7 +76,7 @@ class Readers:
 
     @contextmanager
     def snapshot(self, file: File) -> Iterator[Snapshot]:
-        """As `Warehouse.snapshot`."""
+        """Like `Warehouse.snapshot`."""
         with self._cursor_of(file) as cursor:
             schema = self._tables_of(file).schema
             with translated():
@@ -89,7 +89,7 @@ class Readers:
 
     @contextmanager
     def without(self, file: File) -> Iterator[bool]:
-        """Within the block no one reads the file, and who wants to waits; or it is false, where earlier reads do not end."""
+        """Blocks new reads of the file within the block; yields False if running reads do not end in time."""
         with self._gate:
             self.refuse_unless_open()
             self._replacing = file
@@ -103,7 +103,7 @@ class Readers:
 
     @contextmanager
     def entered(self, file: File) -> Iterator[None]:
-        """Within the block the file stays as it is. Raises ViewBehind, WarehouseClosed."""
+        """Prevents replacing the file within the block. Raises ViewBehind, WarehouseClosed."""
         with self._gate:
             if self._replacing == file:
                 self._gate.wait_for(lambda: self._replacing != file)
@@ -124,7 +124,7 @@ class Readers:
             raise ViewBehind("The files are being opened again.")
 
     def begin(self, root: duckdb.DuckDBPyConnection) -> None:
-        """The files were opened."""
+        """Called when the files were opened."""
         with self._gate:
             self._root = root
             self.generation += 1
@@ -132,7 +132,8 @@ class Readers:
             self._is_open = True
 
     def end(self, *, for_good: bool = False) -> bool:
-        """Returns once no one reads any more; interrupts reads after 5 s. False if they were ended for good before."""
+        """Returns once no read is running; interrupts reads after 5 s. Returns False if it was ended
+        `for_good` before."""
         with self._gate:
             if for_good and self._is_closed:
                 return False
@@ -149,7 +150,8 @@ class Readers:
         return True
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """This thread's own cursor. Those of threads that have ended are closed when another is made."""
+        """Returns this thread's own cursor. Cursors of ended threads are closed when another one is
+        created."""
         if getattr(self._local, "generation", None) != self.generation:
             with self._gate:
                 assert self._root is not None

@@ -1,4 +1,5 @@
-"""What a read model may bring to fill in a column of each batch that only earlier records of the log can tell."""
+"""A read model's optional resolver: it fills a column of each batch that depends on earlier records of the
+log."""
 
 from __future__ import annotations
 
@@ -9,17 +10,17 @@ from projections.warehouse.reader import Row
 
 
 class Resolver(Protocol):
-    """Sees the records of one build in order, in one thread. `column` is what it adds to the table `batch`, a text;
-    `query` is the query of its read model whose rows say where it stands after a restart."""
+    """Sees the records of one build in order, in one thread. `column` is the column that it adds to the table
+    `batch`, a text; `query` is the query of its read model that restores its state after a restart."""
 
     column: ClassVar[str]
     query: ClassVar[str]
 
     def restore(self, rows: Iterable[Row]) -> None:
-        """Begins with what the tables say."""
+        """Restores the state from the tables."""
         ...
 
     def resolve(self, name: str, id: str | None, state: bytes) -> tuple[bool, str | None]:
-        """Whether a record is applied at all, and its value of the column. `name` is without a version; `id` is the last
-        part of its stream, None where that has none."""
+        """Returns whether a record is applied at all, and its value of the column. `name` has no version;
+        `id` is the last part of its stream, None if it has none."""
         ...

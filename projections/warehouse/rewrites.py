@@ -1,4 +1,4 @@
-"""Rewrites of a file that were asked for: which are done, and when the next one is due."""
+"""Requested rewrites of a file: which are done, and when the next step is due."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import time
 from threading import Condition
 
 BUILD_AGAIN_S = 30.0
-"""After a new file could not be written, such as on a full disk."""
+"""Delay in seconds after a new file could not be written, for example on a full disk."""
 BUSY_S = 0.02
-"""While a checkpoint of the new file is under way."""
+"""Delay in seconds while a checkpoint of the new file is running."""
 REPLACE_AGAIN_S = 1.0
-"""After readers of the old file did not end."""
+"""Delay in seconds after running reads of the old file did not end."""
 
 
 class Rewrites:
-    """Rewrites are numbered as they are asked for. One is done by a file that was begun after that: such a file holds
-    nothing that the log did not hold any more. `not_before` is when the next step is due, on the monotonic clock. `changed` is the condition of its owner; those who wait hold it."""
+    """Rewrites are numbered in the order of requests. A request is fulfilled by a file that was started after
+    it: such a file contains nothing that had been removed from the log. `not_before` is when the next step is
+    due, on the monotonic clock. `changed` is the owner's condition; waiting callers hold it."""
 
     def __init__(self, changed: Condition) -> None:
         self._changed = changed
@@ -28,33 +29,33 @@ class Rewrites:
         return self._asked > self._done
 
     def is_due(self) -> bool:
-        """Whether the next step may be taken now."""
+        """Returns whether the next step may be taken now."""
         return time.monotonic() >= self.not_before
 
     def ask(self) -> int:
-        """The number of a new rewrite."""
+        """Requests a rewrite and returns its number."""
         with self._changed:
             self._asked += 1
             self._changed.notify_all()
             return self._asked
 
     def wait(self, number: int) -> bool:
-        """Blocks until that rewrite is done, and is true; or false, once its owner has ended."""
+        """Blocks until that rewrite is done, and returns True; returns False once the owner has ended."""
         with self._changed:
             self._changed.wait_for(lambda: self._done >= number or self._ended)
             return self._done >= number
 
     def begin(self) -> None:
-        """A new file was begun."""
+        """Called when a new file was started."""
         self._begun = self._asked
 
     def finish(self) -> None:
-        """The file that was begun has taken its place. The owner notifies `changed` afterwards."""
+        """Called when the started file has replaced the old one. The owner notifies `changed` afterwards."""
         self._done = self._begun
 
     def put_off(self, pause_s: float) -> None:
         self.not_before = time.monotonic() + pause_s
 
     def end(self) -> None:
-        """Nothing is rewritten any more. The owner notifies `changed` afterwards."""
+        """Ends all rewrites. The owner notifies `changed` afterwards."""
         self._ended = True

@@ -1,4 +1,4 @@
-"""Telemetry at one moment, for several statements that belong together."""
+"""A consistent snapshot of telemetry, for several related statements."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from projections.warehouse.reader import Row
 
 
 class Snapshot:
-    """Reads within one transaction. SQL is written against the placeholder schema `now`."""
+    """Reads within one transaction. SQL is written for the placeholder schema `now`."""
 
     def __init__(self, read: Callable[[str, Mapping[str, Any]], list[Row]], schema: str) -> None:
         self._read = read
         self._schema = schema
 
     def rows(self, sql: str, params: Mapping[str, Any]) -> list[Row]:
-        """Blocks. `sql` holds no text of a caller: keys and values are in `params`."""
+        """Blocks. `sql` must not contain text from a caller: keys and values belong in `params`."""
         return self._read(in_schema(sql, self._schema), params)

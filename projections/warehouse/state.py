@@ -6,9 +6,9 @@ from msgspec import Struct
 
 
 class FollowerState(Struct, frozen=True, kw_only=True):
-    """The tables that are served hold the log up to `position` of `head`, which is 0 while nothing can be read
-    (`serving` is false). `rebuild_position` is that of new tables that are being built. `last_error` says why the tables
-    do not follow the log at the moment."""
+    """The served tables contain the log up to `position` of `head`; `position` is 0 while nothing can be read
+    (`serving` is false). `rebuild_position` is that of new tables that are being built. `last_error` is why
+    the tables currently do not follow the log."""
 
     position: int
     head: int
@@ -20,7 +20,7 @@ class FollowerState(Struct, frozen=True, kw_only=True):
 
 
 class FailedEvent(Struct, frozen=True):
-    """An event that could not be applied, and the database's words for it."""
+    """An event that could not be applied, and the database's error text."""
 
     position: int
     stream: str

@@ -1,4 +1,5 @@
-"""Transactions of one file, and the connection that they run on. Besides the warehouse the only module that uses DuckDB."""
+"""Transactions of one file, and their connection. Apart from the warehouse the only module that uses
+DuckDB."""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ from projections.warehouse.reader import Row
 File = Literal["views", "telemetry"]
 FILES: tuple[File, ...] = ("views", "telemetry")
 
-# The columns of a batch by name, as `load` takes them and the table `batch` holds them, all of one length. Columns and
-# not rows: a tuple per record is one more thing to collect.
+# The columns of a batch by name, for `load` and the table `batch`, all of equal length. Columns instead of
+# rows: a tuple per record would be one more object for the garbage collector.
 Columns = dict[str, Sequence[Any]]
 # As types of the database and of numpy; all other columns are texts.
 _TYPES = {
@@ -31,7 +32,7 @@ _TEXT = ("VARCHAR", "object")
 _APPENDER_ROWS = 1000
 _CHECKPOINT_TRIES_S = 5.0
 _CHECKPOINT_PAUSE_S = 0.02
-# In an IOException's message: a block with a wrong checksum, one behind the end of the file.
+# Parts of an IOException's message: a block with a wrong checksum, or beyond the end of the file.
 _SIGNS_OF_DAMAGE = ("orrupt", "Could not read enough bytes")
 
 
@@ -42,7 +43,7 @@ class Transaction:
         self._writer = writer
 
     def run(self, sql: str, params: Sequence[Any] = ()) -> None:
-        """Runs one or more statements; parameters (`?`) with a single one only."""
+        """Runs one or more statements; parameters (`?`) only with a single one."""
         with translated():
             self._writer.cursor.execute(sql, params)
 
@@ -64,24 +65,24 @@ class Transaction:
                         cursor.unregister(name)
 
     def columns(self, sql: str, params: Sequence[Any] = ()) -> dict[str, Any]:
-        """The columns of a query by name, as numpy arrays."""
+        """Returns the columns of a query by name, as numpy arrays."""
         with translated():
             return self._writer.cursor.execute(sql, params).fetchnumpy()
 
     def load(self, columns: Columns) -> None:
-        """Puts the rows into the temporary table `batch`, in place of what it held."""
+        """Replaces the rows of the temporary table `batch`."""
         with translated():
             self._writer.load(columns)
 
 
 class Writes(Protocol):
-    """Where the views are written: the warehouse, or a file that will take the place of its own."""
+    """The target of writes to the views: the warehouse, or a file that will replace its own."""
 
     def write(self) -> AbstractContextManager[Transaction]: ...
 
 
 class Writer:
-    """The one connection that writes a file, with its temporary table `batch`."""
+    """The only connection that writes a file, with its temporary table `batch`."""
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection, file: File) -> None:
         self.cursor = cursor
@@ -100,8 +101,8 @@ class Writer:
                 with translated():
                     self.cursor.execute("COMMIT")
             except BaseException:
-                self._batch = ()  # The table may have been made in this transaction.
-                # A failed commit has rolled back already; a dead instance cannot roll back any more.
+                self._batch = ()  # The table may have been created in this transaction.
+                # A failed commit has already rolled back; a failed instance can no longer roll back.
                 with suppress(duckdb.Error):
                     self.cursor.execute("ROLLBACK")
                 raise
@@ -112,7 +113,7 @@ class Writer:
             self._appender.append_rows(zip(*columns.values(), strict=True))
             self._appender.flush()
             return
-        # Imported where it is needed: 0.2 s of a start that has nothing to load in bulk.
+        # Imported on demand: it would add 0.2 s to a start that has nothing to load in bulk.
         import numpy as np
 
         incoming = {
@@ -135,13 +136,13 @@ class Writer:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Within the block no transaction begins here."""
+        """Prevents new transactions within the block."""
         with self._lock:
             yield
 
     def checkpoint(self) -> None:
-        """Writes the file's log back. DuckDB refuses that while another transaction is at a point where it writes; that
-        passes, so it is tried again for up to 5 s."""
+        """Writes the file's log back. DuckDB refuses that while another transaction is writing; this is
+        temporary, so it is retried for up to 5 s."""
         give_up_at = time.monotonic() + _CHECKPOINT_TRIES_S
         with self._lock, translated():
             while True:
@@ -168,7 +169,8 @@ def translated() -> Iterator[None]:
         )
         raise (FileDamaged if damaged else StorageFailed)(str(error)) from error
     except (duckdb.ConnectionException, duckdb.TransactionException) as error:
-        # A commit that fails could not be written: no constraint waits for it, so it is not the data's fault.
+        # A failed commit means a write error: no constraint is checked at the commit, so the data are not the
+        # cause.
         raise StorageFailed(str(error)) from error
     except duckdb.OutOfMemoryException as error:
         raise OutOfMemory(str(error)) from error

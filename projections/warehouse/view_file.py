@@ -1,4 +1,4 @@
-"""The file of the views as a follower's target: which build it serves, and how another one takes over."""
+"""The file of the views as a follower's target: the build that it serves, and its replacement."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from projections.warehouse.port import Opened
 from projections.warehouse.positions import carry_positions
 from projections.warehouse.transaction import File
 
-# What is left in the file's log is replayed at the next start.
+# What remains in the file's log is replayed at the next start.
 CHECKPOINT_BYTES = 32 << 20
 # While nothing is served: a rebuild of a million events spent 2.4 of 12 s in checkpoints at 32 MB.
 IN_BULK_CHECKPOINT_BYTES = 192 << 20
@@ -25,8 +25,8 @@ _log = logging.getLogger(__name__)
 
 
 class ViewFile:
-    """Implements `Target`. A build must be of this copy of the log; one of another plan serves until the new one is
-    ready."""
+    """Implements `Target`. A build must belong to this copy of the log; one of another plan is served until
+    the new one is ready."""
 
     file: File = "views"
 
@@ -56,7 +56,7 @@ class ViewFile:
         if fresh is not None:
             carry_positions(self._warehouse, fresh)
         else:
-            # All of a build's DDL is in the log by now, 70 KB of it: no start has to replay that.
+            # The build's DDL, 70 KB, is in the log by now: no start should have to replay it.
             self._warehouse.checkpoint("views")
 
     def answer(self, tables: Build) -> None:

@@ -8,15 +8,16 @@ from contextlib import suppress
 
 from projections.warehouse.errors import ViewBehind
 
-# Far more than requests in flight. Beyond it something is wrong, and refusing is better than piling up.
+# Much more than the number of concurrent requests. Beyond it there is a fault, and refusing is better than
+# queueing.
 MAX_WAITERS = 10_000
 
 Future = asyncio.Future[None] | ThreadFuture[None]
 
 
 class Waiters:
-    """Futures by the event loop that they belong to, None for those of threads. Not thread-safe: its owner holds one
-    lock around every call."""
+    """Futures grouped by event loop, None for those of threads. Not thread-safe: the owner holds one lock
+    around every call."""
 
     def __init__(self) -> None:
         self._positions: dict[asyncio.AbstractEventLoop | None, dict[Future, int]] = {}
@@ -25,27 +26,27 @@ class Waiters:
         return sum(map(len, self._positions.values()))
 
     def add(self, position: int) -> asyncio.Future[None]:
-        """A future of the running loop that is done when `position` is reached. Raises ViewBehind when there
-        are too many."""
+        """Returns a future of the running loop that is done when `position` is reached. Raises ViewBehind if
+        there are too many."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._add(future, position)
         return future
 
     def add_thread(self, position: int) -> ThreadFuture[None]:
-        """The same for a thread."""
+        """Like `add`, for a thread."""
         future: ThreadFuture[None] = ThreadFuture()
         self._add(future, position)
         return future
 
     def discard(self, future: Future) -> None:
-        """Forgets a future that was given up. One that was resolved is gone already."""
+        """Removes a future that is no longer awaited. A resolved one has already been removed."""
         waiting = self._positions.get(_loop_of(future))
         if waiting is not None:
             waiting.pop(future, None)
             self._forget_if_empty(_loop_of(future))
 
     def resolve(self, position: int) -> None:
-        """Ends the waiting of those whose position is reached: one call into each loop."""
+        """Resolves the futures whose position is reached, with one call into each loop."""
         for loop in list(self._positions):
             waiting = self._positions[loop]
             reached = [future for future, wanted in waiting.items() if wanted <= position]
@@ -53,7 +54,7 @@ class Waiters:
                 self._take(loop, reached, None)
 
     def fail(self, reason: str) -> None:
-        """Ends all waiting with ViewBehind."""
+        """Ends all waits with ViewBehind."""
         for loop in list(self._positions):
             self._take(loop, list(self._positions[loop]), reason)
 
@@ -71,7 +72,7 @@ class Waiters:
         if loop is None:
             _settle(futures, reason)
             return
-        # A loop that was closed with requests in flight has no one left to tell.
+        # A loop that was closed with requests in flight has no waiting callers.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(_settle, futures, reason)
 
