@@ -10,10 +10,13 @@ from typing import Literal
 from schemas.events.base import Event
 from schemas.events.turn import Owner
 from stack.domain.stream_position import StreamPosition
-from stack.eventstore import EventStore
+from stack.eventstore import EventStore, Recorded
+from stack.off_loop import off_loop_if
 from stack.runs.live import Follower, Frame, LiveFrames
 
 PAGE_EVENTS = 1_000
+LARGE_PAGE = 500
+"""Frames that take 1 to 2 ms to make: a page with more is applied in a thread."""
 
 Stop = Literal["cancelled", "deadline", "parked"]
 """Why a run is stopped before its end. One that is parked stays open for the next start."""
@@ -58,6 +61,10 @@ class Run(ABC):
     async def stored(self, after: StreamPosition) -> list[Frame]:
         """Frames from the log: some of those after this position, in order; none where there are no more."""
 
+    def weight(self, event: Event) -> int:
+        """About how many frames applying a stored event makes."""
+        return 1
+
     def publish(self, events: Sequence[Event], recorded_at: Sequence[int]) -> None:
         """Takes over events that were just recorded after those that are in, and publishes their frames."""
         frames: list[Frame] = []
@@ -71,13 +78,18 @@ class Run(ABC):
         while page := await self.store.read_stream(
             self.stream, self.version, self.version + PAGE_EVENTS, takes_damaged=self.takes_damaged
         ):
-            frames: list[Frame] = []
-            for recorded in page:
-                self.version = recorded.version
-                frames += self.apply(recorded.event, recorded.recorded_at, live=False)
+            is_large = sum(self.weight(recorded.event) for recorded in page) > LARGE_PAGE
+            frames = await off_loop_if(is_large, self._apply_page, page)
             self.live.recorded(frames, StreamPosition(self.version, 0), keep_all=True)
             if len(page) < PAGE_EVENTS:
                 return
+
+    def _apply_page(self, page: Sequence[Recorded]) -> list[Frame]:
+        frames: list[Frame] = []
+        for recorded in page:
+            self.version = recorded.version
+            frames += self.apply(recorded.event, recorded.recorded_at, live=False)
+        return frames
 
     def follow(self, after: StreamPosition) -> Follower:
         """A follower of all frames after this position."""

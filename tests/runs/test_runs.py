@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
+from schemas.events.base import Event
 from schemas.events.evaljob import EvalJobCancelled
+from stack.domain.stream_position import BEGINNING
 from stack.errors import Unavailable
 from stack.runs import runs as runs_module
+from stack.runs.live import Frame
 from stack.runs.runs import Superseded
 from tests.runs.kernel import OWN, Kernel, Told, endless, has_ended, is_open, plain, said
 
@@ -34,6 +38,26 @@ async def _nothing() -> list[Told]:
 
 async def kernel_takes_nothing(run: Told) -> None:
     raise AssertionError(run)
+
+
+@pytest.mark.parametrize("weight", [1, 1_000])
+async def test_a_large_stream_is_folded_off_the_event_loop(kernel: Kernel, weight: int) -> None:
+    """The frames of a long turn take tens of milliseconds to make."""
+    await kernel.opened()
+    threads: list[int] = []
+
+    class Heavy(Told):
+        def weight(self, event: Event) -> int:
+            return weight
+
+        def apply(self, event: Event, recorded_at: int, *, live: bool) -> Sequence[Frame]:
+            threads.append(threading.get_ident())
+            return super().apply(event, recorded_at, live=live)
+
+    run = Heavy(kernel.store)
+    await run.load()
+    assert run.said == ["opened"] and len(run.live.after(BEGINNING)) == 1
+    assert [one == threading.get_ident() for one in threads] == [weight == 1]
 
 
 @pytest.mark.parametrize("opens", [True, False])

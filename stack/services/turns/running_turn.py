@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from schemas.api.turn import Turn
 from schemas.events.base import Event
-from schemas.events.turn import Owner
+from schemas.events.turn import Owner, TurnStepCompleted, TurnStepFailed
 from stack.domain.stream_position import StreamPosition
 from stack.domain.turn import TurnState
 from stack.errors import ReplaystackError
@@ -55,6 +55,10 @@ class RunningTurn(Run):
 
     def apply(self, event: Event, recorded_at: int, *, live: bool) -> Sequence[Frame]:
         return self.frames.apply(event, recorded_at, self.version, live=live)
+
+    def weight(self, event: Event) -> int:
+        trace = event.trace if isinstance(event, TurnStepCompleted | TurnStepFailed) else None
+        return 1 + len(trace.lengths) if trace is not None else 1
 
     def take_over(self, state: TurnState, version: int) -> None:
         """Starts from a state that is known. Earlier frames are read from the log where someone wants them."""
