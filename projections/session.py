@@ -29,6 +29,7 @@ READ_MODEL = ReadModel(
         "session_remains",
         "sessions_page",
         "session_ids_of_agent",
+        "sessions_by_turns",
         "agents_with_orphans",
     ),
 )
@@ -159,6 +160,11 @@ def ids_of_agent(
         "session_ids_of_agent", {"agent_id": agent_id, "as_of": NOW if as_of is None else as_of}
     )
     return [session_id for session_id, agent_exists in rows if agent_exists or include_deleted_agent]
+
+
+def ids_by_turns(reader: Reader, agent_id: str) -> list[str]:
+    """Ids of the sessions in which the agent has turns, including sessions whose creation is damaged in the log."""
+    return [session_id for (session_id,) in reader.read("sessions_by_turns", {"agent_id": agent_id})]
 
 
 def agents_with_orphans(reader: Reader) -> list[str]:

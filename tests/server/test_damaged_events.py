@@ -119,6 +119,10 @@ def test_an_agent_with_a_damaged_configuration_can_be_deleted(
     with server.http() as http:
         conversation = again(http, conversation)
         path = f"/v1alpha/agents/{conversation.agent_id}"
+        assert conversation.show()["turns"] == [turn]
+        assert conversation.get(turn["turn_id"]).json() == turn
+        [listed] = http.get(f"/v1alpha/agents/{conversation.agent_id}/sessions").json()["data"]
+        assert listed["session_id"] == conversation.session_id
         error = check_error(conversation.post("Second"), 500)
         assert error["title"] == "Stored Content Damaged" and "agent.created" in error["detail"]
         if rebuild:
@@ -127,6 +131,24 @@ def test_an_agent_with_a_damaged_configuration_can_be_deleted(
         assert http.get(f"{path}/sessions").status_code == 200
         assert http.delete(path).status_code == 200
         assert http.get(path).status_code == 404 and http.delete(path).status_code == 404
+
+
+def test_a_session_with_a_damaged_creation_is_deleted_with_its_agent(fresh_server: FreshServer) -> None:
+    server = fresh_server()
+    with server.http() as http:
+        conversation = Api(http).conversation()
+        conversation.turn("a canary in its cage")
+    server.kill9()
+    damage(server, "session.created", f"session/{conversation.session_id}")
+    forget_views(server.data)
+    server.start()
+    with server.http() as http:
+        http.delete(f"/v1alpha/agents/{conversation.agent_id}").raise_for_status()
+    server.stop()
+    with closing(sqlite3.connect(server.data / "events.sqlite")) as log:
+        assert not log.execute(
+            "SELECT name FROM events WHERE CAST(state AS TEXT) LIKE '%canary in its cage%'"
+        ).fetchall()
 
 
 def test_a_session_of_which_nothing_is_known_is_named(fresh_server: FreshServer) -> None:

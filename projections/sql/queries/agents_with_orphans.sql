@@ -1,4 +1,4 @@
--- agent_id of each session whose agent does not exist.
+-- agent_id of each session whose agent was deleted. One that is only missing may be damaged in the log.
 SELECT DISTINCT agent_id
 FROM now.sessions
-WHERE NOT EXISTS (SELECT 1 FROM now.agents WHERE agents.agent_id = sessions.agent_id);
+WHERE EXISTS (SELECT 1 FROM now.agent_deletions WHERE agent_deletions.agent_id = sessions.agent_id);

@@ -11,5 +11,5 @@ WHERE
     agent_id = $agent_id
     AND position > $after
     AND position <= $as_of
-    AND EXISTS (SELECT 1 FROM now.agents WHERE agents.agent_id = $agent_id)
+    AND NOT EXISTS (SELECT 1 FROM now.agent_deletions WHERE agent_deletions.agent_id = $agent_id)
 LIMIT $row_count OFFSET $start_index;

@@ -87,7 +87,10 @@ class AgentService:
         await self._delete_sessions(agent_id, caller)
 
     async def _delete_sessions(self, agent_id: str, caller: Caller) -> None:
-        for session_id in await self._views.read(("agent", "session"), session_views.ids_of_agent, agent_id):
+        found = await self._views.read(("agent", "session"), session_views.ids_of_agent, agent_id)
+        if self._views.failed_streams():
+            found += await self._views.read(("session", "turn"), session_views.ids_by_turns, agent_id)
+        for session_id in dict.fromkeys(found):
             try:
                 await self._sessions.delete(agent_id, session_id, caller)
             except NotFound:

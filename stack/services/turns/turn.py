@@ -210,7 +210,8 @@ class TurnService:
     async def show(self, agent_id: str, session_id: str, turn_id: str) -> TurnView:
         """The turn; one with damaged events as far as the others go. Raises NotFound."""
         view = await self._views.read(READ, turn_views.get, agent_id, session_id, turn_id)
-        if stream_name("turn", turn_id) in self._views.failed_streams():
+        failed = self._views.failed_streams()
+        if failed and (view is None or stream_name("turn", turn_id) in failed):
             await self._states.session(agent_id, session_id)
             state, _ = await self._states.turn(session_id, turn_id)
             return TurnView(turn_wire(turn_id, state), outcome_wire(state))
