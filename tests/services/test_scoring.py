@@ -304,7 +304,8 @@ def test_heavy_rows_leave_the_loop_free() -> None:
             await made.score(rows, {CHOICE: None, EQUALITY: None, "basic::subset_of": None})
             watching.cancel()
 
+    began = time.monotonic()
     asyncio.run(run())
+    took = time.monotonic() - began
     gaps.sort()
-    # On an idle machine 8 ms; this one may be shared.
-    assert gaps[len(gaps) * 99 // 100] < 0.1, (gaps[-5:], len(gaps))
+    assert gaps[len(gaps) * 99 // 100] < took / 10, (gaps[-5:], len(gaps), took)
