@@ -1,4 +1,4 @@
-"""What goes into the log and what comes out of it, as the rest of the application sees it."""
+"""The types with which the application writes to the log and reads from it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ S = TypeVar("S")
 
 
 class StreamWrite(NamedTuple):
-    """Events to add to one stream. `expected_version` is the version of its last event, 0 where it must not
-    exist yet; the first event of a stream gets version 1."""
+    """Events to add to one stream. `expected_version` is the version of its last event, 0 if the stream must
+    not exist yet; the first event of a stream has version 1."""
 
     stream: str
     expected_version: int
@@ -30,10 +30,10 @@ class Expect(NamedTuple):
 
 
 class Append(Struct, frozen=True):
-    """One command's effect: all of it is recorded, or none.
+    """The effect of one command: either all of it is recorded, or nothing.
 
-    A `command` id is recorded once: an append whose id the log already has raises CommandKnown. The content of all *earlier* events of the
-    streams in `redact` is physically removed in the same transaction.
+    A `command` id is recorded once: an append whose id is already in the log raises CommandKnown. The content
+    of all *earlier* events of the streams in `redact` is physically removed in the same transaction.
     """
 
     writes: tuple[StreamWrite, ...]
@@ -43,8 +43,8 @@ class Append(Struct, frozen=True):
 
 
 class Appended(NamedTuple):
-    """Positions `first` to `last` are the events in the order given, recorded at `recorded_at` (microseconds
-    since 1970)."""
+    """Positions `first` to `last` are those of the events in the given order, recorded at `recorded_at`
+    (microseconds since 1970)."""
 
     first: int
     last: int
@@ -52,8 +52,8 @@ class Appended(NamedTuple):
 
 
 class CommandKnown(Exception):
-    """The log already has the command of an append, so nothing was written. `appended` is what was recorded under
-    that command: the events of another append, not of this one."""
+    """The log already contains the command of an append, so nothing was written. `appended` is what was
+    recorded under that command: the events of another append, not of this one."""
 
     def __init__(self, command: str, appended: Appended) -> None:
         super().__init__(f"command {command!r} is recorded at positions {appended.first} to {appended.last}")
@@ -71,7 +71,8 @@ class Recorded(NamedTuple):
 
 
 class Command(NamedTuple):
-    """A recorded command: where its events begin, when it was recorded and the streams that it wrote."""
+    """A recorded command: the position of its first event, the time of recording and the streams that it
+    wrote."""
 
     command: str
     first_position: int
@@ -81,11 +82,13 @@ class Command(NamedTuple):
 
 @dataclass(frozen=True)
 class Fold(Generic[S]):
-    """How events become a state: `evolve(state, event, recorded_at, version)`, pure, from `initial`.
+    """How events are folded to a state: `evolve(state, event, recorded_at, version)`, pure, starting from
+    `initial`.
 
-    `initial` and every state must be immutable: they are cached and shared. With `last_only` the last event of a
-    stream says all there is to know, and no other is read: for streams that may be long and large. With `takes_damaged`,
-    `Damaged` stands for an event that cannot be read, and all others are read too; without it the stream cannot be loaded.
+    `initial` and every state must be immutable: they are cached and shared. With `last_only` the last event
+    of a stream determines the state, and no other is read: for streams that may be long and large. With
+    `takes_damaged`, `Damaged` replaces an event that cannot be read, and all others are read too; otherwise
+    such a stream cannot be loaded.
     """
 
     initial: S

@@ -1,8 +1,8 @@
-"""Long strings of an event's JSON travel as markers that name a blob: `{"$blob":"<sha256>","bytes":n}`.
+"""Replaces long strings of an event's JSON by markers that name a blob: `{"$blob":"<sha256>","bytes":n}`.
 
-Nothing here parses whole documents: it finds string tokens in the bytes and copies the rest untouched, so
-numbers keep every digit. A caller's own key `$blob` is escaped to `$$blob` (`$$blob` to `$$$blob`, and so on)
-on the way in and unescaped on the way out, so that data can never act as a marker.
+Documents are never parsed completely: string tokens are found in the bytes and the rest is copied unchanged,
+so numbers keep every digit. A caller's own key `$blob` is escaped to `$$blob` (`$$blob` to `$$$blob`, and so
+on) when it is stored and unescaped when it is read, so that data can never act as a marker.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _encode = msgspec.json.Encoder().encode
 
 _RESERVED_KEY = re.compile(rb'"\$+blob"')
 _MARKER = re.compile(rb'\{\s*"\$blob"\s*:\s*"([0-9a-f]{64})"\s*,\s*"bytes"\s*:\s*([0-9]+)\s*\}')
-# Or the first sign of an escaped key. A quote that follows a backslash is inside a string: in `"\"$$blob"` no key
+# Or the beginning of an escaped key. A quote after a backslash is inside a string: in `"\"$$blob"` no key
 # begins at the second quote.
 _MARKER_OR_ESCAPE = re.compile(_MARKER.pattern + rb'|(?<!\\)"\$(?=\$+blob"\s*:)')
 
@@ -27,13 +27,14 @@ _QUOTE, _BACKSLASH, _COLON = b'"', 0x5C, 0x3A
 
 
 def may_need_markers(state: bytes) -> bool:
-    """Whether `dehydrate` could change anything. `\\u00` may spell the `$` or a letter of a reserved key."""
+    """Returns whether `dehydrate` could change anything. `\\u00` may encode the `$` or a letter of a reserved
+    key."""
     return len(state) > LONG_STRING_BYTES or b"$blob" in state or b"\\u00" in state
 
 
 def dehydrate(state: bytes, store: Callable[[bytes], str]) -> bytes:
-    """Replaces each string value above 256 KiB (UTF-8) by a marker; `store(content)` keeps it and returns its
-    digest. Escapes reserved keys."""
+    """Replaces each string value longer than 256 KiB (UTF-8) by a marker; `store(content)` stores it and
+    returns its digest. Escapes reserved keys."""
     pieces: list[bytes] = []
     copied = 0
     for start, end in _strings(state):
@@ -51,32 +52,35 @@ def dehydrate(state: bytes, store: Callable[[bytes], str]) -> bytes:
 
 
 def hydrate(state: bytes, load: Callable[[str], bytes]) -> bytes:
-    """Puts the strings back; `load(digest)` gives a blob's content. Costs one search where there is nothing."""
+    """Restores the strings; `load(digest)` returns a blob's content. Takes only one search if there are no
+    markers."""
     if b'$blob"' not in state:
         return state
 
     def restored(match: re.Match[bytes]) -> bytes:
         return _encode(load(match[1].decode()).decode()) if match[1] else b'"'
 
-    # One pass: a second one would search the long strings too, at 5 ms per MiB in which no one else runs.
+    # In one pass: a second one would search the long strings too, at 5 ms per MiB during which the GIL is
+    # held.
     return _MARKER_OR_ESCAPE.sub(restored, state)
 
 
 def hydrated_bytes(state: bytes) -> int:
-    """How long a stored state is about to be with its strings in place: what its event takes in memory."""
+    """Returns the approximate size of a stored state with its strings restored: the memory that its event
+    takes."""
     if b'"$blob"' not in state:
         return len(state)
     return len(state) + sum(int(match[2]) for match in _MARKER.finditer(state))
 
 
 def digests_in(state: bytes) -> list[str]:
-    """The blobs that a stored state refers to."""
+    """Returns the blobs to which a stored state refers."""
     return [match[1].decode() for match in _MARKER.finditer(state)] if b'"$blob"' in state else []
 
 
 def _strings(state: bytes) -> Iterator[tuple[int, int]]:
-    """Start and end of every string token. `find` runs at the speed of memory and, unlike one long match of a
-    regular expression, lets other threads in between."""
+    """Yields start and end of every string token. `find` runs at memory speed and, unlike one long match of a
+    regular expression, allows other threads to run in between."""
     start = state.find(_QUOTE)
     while start >= 0:
         end = state.find(_QUOTE, start + 1)
@@ -108,6 +112,6 @@ def _escaped_key(token: bytes) -> bytes:
 
 def _marker_for(token: bytes, store: Callable[[bytes], str]) -> bytes:
     content = _decode_string(token).encode()
-    if len(content) <= LONG_STRING_BYTES:  # the escapes made it long, not the text
+    if len(content) <= LONG_STRING_BYTES:  # it was long because of its escapes, not its text
         return token
     return b'{"$blob":"%s","bytes":%d}' % (store(content).encode(), len(content))

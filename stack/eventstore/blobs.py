@@ -1,7 +1,8 @@
-"""The blob store: long content outside of the log, content-addressed, compressed, durable before it is named.
+"""The blob store: long content outside of the log, content-addressed, compressed, durable before an event
+names it.
 
-A file `blobs/<first two digits>/<sha256>` holds the zlib-compressed content. A blob is *held* from the moment
-it is put until the append that names it is decided, so that a redaction going on meanwhile leaves it alone.
+A file `blobs/<first two digits>/<sha256>` contains the zlib-compressed content. A blob is *held* from the
+moment it is put until the append that names it is decided, so that a concurrent redaction does not delete it.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from uuid import uuid4
 
 from stack.errors import InternalError, Unavailable
 
-# Level 1 compresses text at 4 times the speed of level 6 and is 10-15 % larger.
+# Level 1 compresses text 4 times as fast as level 6 and is 10-15 % larger.
 _COMPRESSION_LEVEL = 1
-# Another process may be about to name a blob that it has just written.
+# Another process may be about to append an event that names a blob which it has just written.
 ORPHAN_AGE_S = 3_600.0
 
 
 class BlobStore:
-    """`folder` is created with the first blob. Safe to use from any thread."""
+    """`folder` is created with the first blob. Thread-safe."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -37,8 +38,8 @@ class BlobStore:
         return self.folder / digest[:2] / digest
 
     def put(self, content: bytes) -> str:
-        """Stores and holds `content`; durable on return. Returns its SHA-256 (hex). Raises Unavailable when
-        the disk refuses it."""
+        """Stores and holds `content`; durable on return. Returns its SHA-256 (hex). Raises Unavailable if the
+        disk refuses it."""
         digest = hashlib.sha256(content).hexdigest()
         with self._lock:
             self._held[digest] += 1
@@ -52,12 +53,12 @@ class BlobStore:
         return digest
 
     def hold(self, digests: Iterable[str]) -> None:
-        """Holds blobs that were put, once more; each hold is released for itself."""
+        """Holds existing blobs once more; each hold is released separately."""
         with self._lock:
             self._held.update(digests)
 
     def release(self, digests: Iterable[str]) -> None:
-        """Ends the hold of one `put` or `hold` for each of `digests`."""
+        """Releases one hold by `put` or `hold` for each of `digests`."""
         with self._lock:
             for digest in digests:
                 self._held[digest] -= 1
@@ -65,7 +66,8 @@ class BlobStore:
                     del self._held[digest]
 
     def get(self, digest: str) -> bytes:
-        """The content. Raises InternalError when it is missing or damaged, Unavailable when it cannot be read now."""
+        """Returns the content. Raises InternalError if it is missing or damaged, Unavailable if it cannot be
+        read now."""
         try:
             content = _read(self.path(digest), digest)
         except OSError as error:
@@ -83,8 +85,8 @@ class BlobStore:
             return False
 
     def remove(self, digests: Iterable[str], referenced: Callable[[str], bool]) -> list[str]:
-        """Deletes those of `digests` that nothing refers to. Returns the ones about which that could be said;
-        the others are held at the moment. Raises OSError."""
+        """Deletes those of `digests` to which nothing refers. Returns the decided ones; the others are
+        currently held. Raises OSError."""
         decided = []
         for digest in digests:
             with self._lock:
@@ -96,8 +98,8 @@ class BlobStore:
         return decided
 
     def orphans(self, *, with_young: bool = False) -> Iterator[str]:
-        """Names of files old enough that an append would have named them, or of all; old leftovers of writing are
-        deleted."""
+        """Yields names of files old enough that an append would have named them, or of all; old unfinished
+        files are deleted."""
         youngest = time.time() - ORPHAN_AGE_S
         for file in self.folder.glob("??/*"):
             try:
@@ -124,12 +126,13 @@ class BlobStore:
                 raise
         else:
             os.utime(path)
-        # Also for a file that was there: the process that renamed it may not have got this far yet.
+        # Also for an existing file: the process that renamed it may not have synced the folder yet.
         sync_folder(path.parent)
 
 
 def _read(path: Path, digest: str) -> bytes | None:
-    """None for what is missing or damaged. Raises OSError for what says nothing about the file (too many are open)."""
+    """Returns None if the file is missing or damaged. Raises OSError for unrelated errors (too many open
+    files)."""
     try:
         content = zlib.decompress(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, zlib.error):
@@ -149,7 +152,7 @@ def _write_synced(path: Path, content: bytes) -> None:
 
 
 def _make_folders(folder: Path) -> None:
-    """Creates a folder and its parents such that they are there after a power failure."""
+    """Creates a folder and its parents durably, so that they exist after a power failure."""
     if not folder.is_dir():
         _make_folders(folder.parent)
         folder.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Events to stored JSON and back: names, upcasts, redacted and unknown events."""
+"""Converts events to stored JSON and back: names, upcasts, redacted and unknown events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _REDACTED, _UNKNOWN = Redacted(), Unknown()
 
 
 class Codec:
-    """Reads every version of an event that ever was, writes the newest."""
+    """Reads all versions of all events, and writes the newest."""
 
     def __init__(
         self,
@@ -31,7 +31,8 @@ class Codec:
         self._upcasts = dict(upcasts)
 
     def encode(self, event: Event) -> tuple[str, bytes]:
-        """The stored name and JSON of an event. Raises Invalid for content that JSON cannot hold."""
+        """Returns the stored name and JSON of an event. Raises Invalid for content that JSON cannot
+        express."""
         try:
             return self._names[type(event)], _encode(event)
         except KeyError:
@@ -44,8 +45,8 @@ class Codec:
             raise Invalid("The request is nested too deeply to be stored.") from None
 
     def lift(self, name: str, state: bytes) -> tuple[str, bytes]:
-        """The present name and JSON of an event stored as `name`. What cannot be lifted is returned as it is:
-        a reader decides what to do with it."""
+        """Returns the current name and JSON of an event stored as `name`. An event that cannot be converted
+        is returned unchanged, and the reader decides how to handle it."""
         if name not in self._upcasts:
             return name, state
         if state == REDACTED_STATE:
@@ -58,8 +59,8 @@ class Codec:
             return name, state
 
     def decode(self, name: str, state: bytes, hydrate: Callable[[bytes], bytes]) -> Event:
-        """The event. `Redacted` where its content was removed, `Unknown` where this version does not know its
-        name. Raises InternalError where a known event cannot be read."""
+        """Returns the event: `Redacted` if its content was removed, `Unknown` if this version does not know
+        its name. Raises InternalError if a known event cannot be read."""
         if state == REDACTED_STATE:
             return _REDACTED
         if name in self._upcasts:

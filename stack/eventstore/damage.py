@@ -1,4 +1,4 @@
-"""What is known to be wrong with an open log: found at its start, or by those who read it."""
+"""The known problems of an open log: found at its start, or by readers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TEXT_PREFIX = "[Content damaged: "
 
 
 def damaged_text(digest: str) -> str:
-    """What stands in place of a text whose blob is missing or damaged."""
+    """Returns the text that replaces one whose blob is missing or damaged."""
     return (
         f"{_TEXT_PREFIX}the stored content {digest} is missing or was changed. Restore blobs/{digest[:2]}/{digest} in the "
         "data folder from a backup and restart the server. `replaystack verify` lists all damage.]"
@@ -23,7 +23,7 @@ def damaged_text(digest: str) -> str:
 
 
 def is_damaged_text(text: str) -> bool:
-    """Whether this is not what was recorded but `damaged_text` in its place."""
+    """Returns whether a text is a `damaged_text` instead of the recorded one."""
     return text.startswith(_TEXT_PREFIX)
 
 
@@ -38,7 +38,7 @@ def event_damaged(position: int, stream: str, name: str, reason: str) -> Content
 
 
 class Damage:
-    """Any thread. Each problem is logged once; at most 100 are kept, for `replaystack doctor`."""
+    """Thread-safe. Each problem is logged once; at most 100 are kept, for `replaystack doctor`."""
 
     def __init__(self, problems: Iterable[str] = ()) -> None:
         self._lock = Lock()

@@ -1,4 +1,4 @@
-"""The bounded queue between those who append and the one thread that writes."""
+"""The bounded queue between appending callers and the writer's thread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ MAX_BATCH_BYTES = 8 * 2**20
 
 
 class Intake:
-    """Appends wait here, at most 10,000 of them or 128 MiB (one larger append passes when it is alone)."""
+    """The queue of appends, at most 10,000 of them or 128 MiB (one larger append is accepted if it is
+    alone)."""
 
     def __init__(self) -> None:
         self._queue: SimpleQueue[Submission | None] = SimpleQueue()
@@ -25,7 +26,7 @@ class Intake:
         self._closed = False
 
     def put(self, submission: Submission) -> None:
-        """Raises Unavailable when full or closed; never blocks."""
+        """Raises Unavailable if the queue is full or closed; never blocks."""
         with self._lock:
             if self._closed:
                 raise Unavailable("The server is shutting down.", retry_after=5)
@@ -37,15 +38,15 @@ class Intake:
             self._queue.put(submission)
 
     def close(self) -> None:
-        """Refuses everything from now on; what was accepted can still be taken."""
+        """Refuses further appends; accepted ones can still be taken."""
         with self._lock:
             if not self._closed:
                 self._closed = True
                 self._queue.put(None)
 
     def take(self, timeout_s: float | None = None) -> list[Submission] | None:
-        """Waits for the next batch: everything that waits, within bounds. Empty after `timeout_s`, None at the
-        end (closed, and all was taken)."""
+        """Waits for the next batch: everything that is waiting, within bounds. Returns an empty list after
+        `timeout_s`, None at the end (closed, and everything was taken)."""
         batch: list[Submission] = []
         events = size = 0
         try:

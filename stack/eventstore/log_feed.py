@@ -1,4 +1,5 @@
-"""Following the event log: the newest records from memory, older ones from the file, and who is to be woken."""
+"""The feed of the event log: the newest records from memory, older ones from the file, and the wake-up of
+followers."""
 
 from __future__ import annotations
 
@@ -22,10 +23,11 @@ _TAIL_BYTES = 8 * 2**20
 
 
 class LogFeed:
-    """Implements `projections.warehouse.feed.Feed`. A follower that keeps up reads from memory and costs no query.
+    """Implements `projections.warehouse.feed.Feed`. A follower that keeps up reads from memory, without
+    queries.
 
-    Commits of this process wake the subscribers at once; those of others are found by asking each 0.25 s, as
-    long as anyone is subscribed.
+    Commits of this process wake the subscribers at once; those of other processes are found by polling every
+    0.25 s while there are subscribers.
     """
 
     def __init__(self, log: EventLog, codec: Codec, others_wrote: Callable[[], None]) -> None:
@@ -70,7 +72,8 @@ class LogFeed:
         return end
 
     def committed(self, records: Sequence[Record] | None) -> None:
-        """New records of this process; None when earlier ones were redacted, which then leave memory too."""
+        """Adds new records of this process; None if earlier ones were redacted, which are then removed from
+        memory too."""
         with self._lock:
             if records is None:
                 self._drop_tail()
@@ -113,7 +116,7 @@ class LogFeed:
                 head = self._log.head()
             except ReplaystackError:
                 continue
-            # Our own writer may be between its commit and saying so.
+            # This process's writer may be between a commit and its announcement.
             if head > self._head and not self._closed.wait(_OWN_COMMIT_S) and head > self._head:
                 self._others_wrote()
                 self.advance(head)

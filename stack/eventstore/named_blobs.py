@@ -1,6 +1,7 @@
-"""Blobs that events name themselves: content that was put before the append, and is never a string of the JSON.
+"""Blobs that events name explicitly: content that was put before the append, and is never a string of the
+JSON.
 
-In addition to the markers for long strings (`blob_markers.py`), which the mapper makes by itself.
+They exist in addition to the markers for long strings (`blob_markers.py`), which are created automatically.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from schemas.events.dataset import DatasetRegistered, DatasetRowsAppended
 
 
 def named_blobs(event: Event) -> Sequence[str]:
-    """The digests of the blobs that the event names."""
+    """Returns the digests of the blobs that the event names."""
     if isinstance(event, DatasetRegistered | DatasetRowsAppended):
         return [chunk.blob for chunk in event.chunks if chunk.blob]
     return ()

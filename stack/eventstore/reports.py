@@ -1,4 +1,4 @@
-"""What a backup holds, and what a check of a log found."""
+"""The contents of a backup, and the results of checking a log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BACKUP_REMEDY = (
 
 
 class BackupIncomplete(ReplaystackError):
-    """The folder is a backup that was not finished, or that lost some of its files."""
+    """The folder is an unfinished backup, or a backup that has lost files."""
 
     status, title = 500, "Backup incomplete"
 
@@ -27,7 +27,7 @@ class ManifestFile(Struct, frozen=True):
 
 
 class Manifest(Struct, frozen=True):
-    """What a backup holds: events up to position `head`, and every file."""
+    """The contents of a backup: the events up to position `head`, and all files."""
 
     epoch: str
     source_epoch: str
@@ -37,7 +37,7 @@ class Manifest(Struct, frozen=True):
 
 
 class Added(Struct, frozen=True):
-    """Events that had been recorded without links of the hash chain: it says that they are what they were at `at`."""
+    """Events that were recorded without links of the hash chain: the chain only covers changes after `at`."""
 
     first: int
     last: int
@@ -45,10 +45,10 @@ class Added(Struct, frozen=True):
 
 
 class VerifyReport(Struct, frozen=True, kw_only=True):
-    """What is in a log and what is wrong with it. `head` is the last position, `blob_bytes` the size of the
-    blob files. `chained` events are covered by the hash chain; of those, `chained_later` were recorded before there was
-    one, so it says nothing about the time before they got it. `accepted` says which losses were accepted, and when. At
-    most 100 problems are listed; `problem_count` counts them all."""
+    """The contents of a log and its problems. `head` is the last position, `blob_bytes` the size of the blob
+    files. `chained` events are covered by the hash chain; `chained_later` of them were recorded before it
+    existed, so that earlier changes of them cannot be found. `accepted` describes accepted losses and their
+    times. At most 100 problems are listed; `problem_count` counts all."""
 
     epoch: str
     head: int

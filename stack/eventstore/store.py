@@ -1,4 +1,4 @@
-"""The event store: append, load, read, follow. The one door through which events come and go."""
+"""The event store: append, load, read, follow. All events are written and read through it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ S = TypeVar("S")
 
 DEFAULT_CACHE_BYTES = 64 * 2**20
 MAX_EVENT_BYTES = 64 * 2**20
-# Above this the search for long strings goes to a thread: below, that costs more than it saves.
+# For larger content, in bytes, the search for long strings runs in a thread; for smaller, a thread costs
+# more.
 _SCAN_INLINE_BYTES = 32 * 1024
 _READ_THREADS = 4
 
@@ -42,7 +43,8 @@ class EventStore:
     def __init__(
         self, log: EventLog, blobs: BlobStore, cache_bytes: int, *, keep_unnamed_blobs: bool
     ) -> None:
-        """`log` was not started yet, and ends with the store. Raises Unavailable when it cannot be read."""
+        """`log` must not be started yet, and is closed with the store. Raises Unavailable if it cannot be
+        read."""
         self.log = log
         self.epoch = log.epoch
         self.blobs = blobs
@@ -60,9 +62,9 @@ class EventStore:
             self._threads.submit(self._content.sweep, lambda: self._closed)
 
     async def append(self, append: Append) -> Appended:
-        """Records the events; durable on return. A caller that is cancelled meanwhile does not know whether
-        they were. Raises VersionConflict, CommandKnown, Invalid, TooLarge, and Unavailable (disk full or failing,
-        too many waiting, closed)."""
+        """Records the events; durable on return. A caller that is cancelled in the meantime does not know
+        whether they were recorded. Raises VersionConflict, CommandKnown, Invalid, TooLarge, and Unavailable
+        (disk full or failing, too many waiting, closed)."""
         if not append.redact and (trouble := self.log.trouble()):
             raise Unavailable(f"{trouble} Nothing was stored.", retry_after=5)
         submission = self._encode(append)
@@ -88,12 +90,12 @@ class EventStore:
         return appended
 
     async def load(self, stream: str, fold: Fold[S]) -> Folded[S]:
-        """The stream's state; `fold.initial` at version 0 where it does not exist. No I/O for a stream in use. Raises
-        ContentDamaged, unless the fold takes damaged events."""
+        """Returns the stream's state; `fold.initial` at version 0 if it does not exist. No I/O for a stream
+        in use. Raises ContentDamaged, unless the fold takes damaged events."""
         return self._cache.get(stream, fold) or await self.load_fresh(stream, fold)
 
     async def load_fresh(self, stream: str, fold: Fold[S]) -> Folded[S]:
-        """The stream's state as the log has it, whatever the cache may think."""
+        """Returns the stream's state from the log, bypassing the cache."""
         return await self._in_thread(partial(self._load, stream, fold))
 
     async def read_stream(
@@ -104,8 +106,9 @@ class EventStore:
         *,
         takes_damaged: bool = False,
     ) -> list[Recorded]:
-        """The events with versions above `after_version`, up to and with `until_version` (None: to the last). With
-        `takes_damaged`, `Damaged` stands for those that cannot be read; otherwise they raise ContentDamaged."""
+        """Returns the events with versions greater than `after_version`, up to and including `until_version`
+        (None: the last). With `takes_damaged`, `Damaged` replaces those that cannot be read; otherwise they
+        raise ContentDamaged."""
         try:
             return await self._in_thread(
                 lambda: [
@@ -120,45 +123,47 @@ class EventStore:
         return [one for one in events if after_version < one.version <= last]
 
     async def read_streams(self, streams: Sequence[str]) -> dict[str, list[Recorded]]:
-        """The events of each of `streams`; an empty list for one that does not exist. `Damaged` stands for those that
-        cannot be read."""
+        """Returns the events of each of `streams`; an empty list for one that does not exist. `Damaged`
+        replaces those that cannot be read."""
         if not streams:
             return {}
         return await self._in_thread(partial(self._read_streams, streams))
 
     async def held_by(self, streams: Sequence[str]) -> tuple[int, int]:
-        """How many events of these streams have content, and how many blobs they name: what redacting them removes."""
+        """Returns how many events of these streams have content, and how many blobs they name: what redacting
+        removes."""
         return await self._in_thread(partial(self.log.held_by, streams))
 
     def is_tidy(self) -> bool:
-        """Whether what was redacted has left the files of the log, and its blobs are deleted."""
+        """Returns whether redacted content has left the files of the log, and its blobs are deleted."""
         return self.log.is_tidy()
 
     async def find_command(self, prefix: str, since_us: int = 0) -> Command | None:
-        """The newest command whose id begins with `prefix`, recorded at or after `since_us`."""
+        """Returns the newest command whose id begins with `prefix`, recorded at or after `since_us`."""
         _check_text(prefix)
         return await self._in_thread(partial(self.log.command, prefix, since_us))
 
     def trouble(self) -> str:
-        """Why only deletes are recorded, empty if everything is."""
+        """Returns why only deletions are recorded, empty if everything is."""
         return self.log.trouble()
 
     def head(self) -> int:
-        """The last committed position. No I/O."""
+        """Returns the last committed position. No I/O."""
         return self._feed.head()
 
     def damage(self) -> tuple[str, ...]:
-        """What is known to be wrong with the log, in words: found at opening in its newest events, or since then by
-        those who read it. No I/O."""
+        """Describes the known problems of the log: found at opening in its newest events, or later by
+        readers. No I/O."""
         return self.log.damage.problems()
 
     def category_head(self, category: str) -> int:
-        """The last position of a category, or a later one. No I/O."""
+        """Returns the last position of a category, or a later one. No I/O."""
         return self.log.category_head(category)
 
     async def put_blob(self, content: bytes) -> str:
-        """Stores content that an event is going to name, durable on return; returns its digest. It is held until
-        `release_blobs` (the event is recorded) or `discard_blobs` (it will not be). Raises Unavailable."""
+        """Stores content that an event is going to name, durable on return; returns its digest. It is held
+        until `release_blobs` (the event is recorded) or `discard_blobs` (it will not be). Raises
+        Unavailable."""
         work = self._submit(partial(self.blobs.put, content))
         try:
             return str(await asyncio.shield(asyncio.wrap_future(work)))
@@ -170,23 +175,23 @@ class EventStore:
         self.blobs.release(digests)
 
     def discard_blobs(self, digests: Sequence[str]) -> None:
-        """Releases blobs and deletes, in a while, those that no event names."""
+        """Releases blobs and deletes, after some time, those that no event names."""
         self.blobs.release(digests)
         if digests and not self._closed:
             self._submit(partial(self._content.remove_unnamed, digests))
 
     async def remove_unnamed_blobs(self) -> None:
-        """Deletes all blobs that no event names, but for those whose append is under way."""
+        """Deletes all blobs that no event names, except those of running appends."""
         await self._in_thread(lambda: self._content.sweep(lambda: self._closed, with_young=True))
 
     def hydrate(self, state: bytes) -> bytes:
-        """A stored event's JSON, or a part of it, with its long strings in place; `damaged_text` stands for one whose
-        blob is missing or damaged. Reads files where there are any. Raises Unavailable."""
+        """Returns a stored event's JSON, or a part of it, with its long strings restored; `damaged_text`
+        replaces one whose blob is missing or damaged. Reads files if there are any. Raises Unavailable."""
         return self._content.hydrate(state)
 
     def blob(self, digest: str) -> bytes:
-        """The content of a blob that an event names. Blocks. Raises InternalError when it is missing or damaged, NotFound
-        when it was deleted a moment ago, and Unavailable."""
+        """Returns the content of a blob that an event names. Blocks. Raises InternalError if it is missing or
+        damaged, NotFound if it was just deleted, and Unavailable."""
         return self._content.blob(digest)
 
     def close(self) -> None:
@@ -227,8 +232,8 @@ class EventStore:
         return submission
 
     async def _extract_blobs(self, submission: Submission) -> None:
-        """Moves long strings into blobs. The thread that does it goes on when the caller is cancelled; what it
-        held is released then."""
+        """Moves long strings to blobs. Its thread continues if the caller is cancelled; its blobs are
+        released then."""
         if submission.size <= _SCAN_INLINE_BYTES:
             self._dehydrate(submission)
             return
@@ -312,7 +317,7 @@ class EventStore:
         for submission in submissions:
             append, outcome = submission.append, submission.outcome
             if isinstance(outcome, Conflict):
-                # The caller that decided on that state has to see the stream as it is.
+                # The caller that decided on that state must see the current stream.
                 self._cache.forget(outcome.stream)
             elif isinstance(outcome, Appended):
                 head = outcome.last
@@ -356,7 +361,7 @@ class EventStore:
 def _folded(
     fold: Fold[S], records: Sequence[Record], recorded: Callable[[Record], Recorded]
 ) -> tuple[Folded[S], int]:
-    """The state, and the bytes that it is counted as."""
+    """Returns the state, and its size in bytes for the cache."""
     folded, size = Folded(fold.initial, 0), 0
     for record in records:
         last = recorded(record)

@@ -1,4 +1,4 @@
-"""The blobs that events name, as readers get them, and the removal of those that no event names."""
+"""Reads the blobs that events name, and removes those that no event names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 class StoredContent:
-    """Blocks; any thread. `referenced` tells whether an event names a digest."""
+    """Blocks; thread-safe. `referenced` returns whether an event names a digest."""
 
     def __init__(self, blobs: BlobStore, referenced: Callable[[str], bool], damage: Damage) -> None:
         self._blobs = blobs
@@ -22,8 +22,8 @@ class StoredContent:
         self._damage = damage
 
     def blob(self, digest: str) -> bytes:
-        """Raises InternalError when it is missing or damaged, NotFound when it was deleted after the event that names it
-        was read, and Unavailable when it cannot be read now."""
+        """Returns a blob. Raises InternalError if it is missing or damaged, NotFound if it was deleted after
+        the event that names it was read, and Unavailable if it cannot be read now."""
         try:
             return self._blobs.get(digest)
         except InternalError:
@@ -33,13 +33,13 @@ class StoredContent:
             raise
 
     def hydrate(self, state: bytes) -> bytes:
-        """An event's JSON with its long strings in place. A text that says so stands for one that is missing or damaged:
-        one bad file must not take the rest of a session with it. Raises Unavailable."""
+        """Returns an event's JSON with its long strings restored. A missing one is replaced by a text that
+        says so: one damaged file must not make the rest of a session unreadable. Raises Unavailable."""
         return hydrate(state, self._text_of)
 
     def sweep(self, is_closed: Callable[[], bool], *, with_young: bool = False) -> None:
-        """Deletes blobs that no event names and that are old enough for it, or all of them; never one whose append is
-        under way."""
+        """Deletes blobs that no event names and that are old enough, or all of them; never one of a running
+        append."""
         try:
             for digest in self._blobs.orphans(with_young=with_young):
                 if is_closed():

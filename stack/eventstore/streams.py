@@ -6,14 +6,14 @@ DEFAULT_TENANT = "default"
 
 
 def stream_name(category: str, id: str, tenant: str = DEFAULT_TENANT) -> str:
-    """`id` may contain slashes; `tenant` and `category` may not, and none of the three may be empty."""
+    """`id` may contain slashes; `tenant` and `category` must not, and none of the three may be empty."""
     if not tenant or "/" in tenant or not category or "/" in category or not id:
         raise ValueError(f"no stream can be named by tenant {tenant!r}, category {category!r} and id {id!r}")
     return f"{tenant}/{category}/{id}"
 
 
 def split_stream(stream: str) -> tuple[str, str, str]:
-    """The tenant, category and id of a stream. Raises ValueError for anything that is not a stream's name."""
+    """Returns the tenant, category and id of a stream. Raises ValueError if it is not a stream's name."""
     tenant, _, rest = stream.partition("/")
     category, _, id = rest.partition("/")
     if not tenant or not category or not id:
@@ -22,6 +22,6 @@ def split_stream(stream: str) -> tuple[str, str, str]:
 
 
 def category_of(stream: str) -> str:
-    """The category, or "" where the name has none."""
+    """Returns the category, or "" if the name has none."""
     parts = stream.split("/", 2)
     return parts[1] if len(parts) == 3 else ""

@@ -1,7 +1,7 @@
-"""Copies a data folder's log, blobs and telemetry log, while a server uses them or not.
+"""Copies a data folder's log, blobs and telemetry log, with or without a running server.
 
-A backup is a folder that a server can be started on. It has the positions of the original but an epoch of its
-own, so that views built from one are never taken for views of the other.
+A backup is a folder from which a server can be started. It has the positions of the original but a new epoch,
+so that views built from one are never used for the other.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from telemetry.log import log_check
 
 _log = logging.getLogger(__name__)
 
-# A redaction in the middle of copying removes a blob; then the log is copied again, which needs it no more.
+# A redaction during the copying removes a blob; then the log is copied again, which no longer needs it.
 _ATTEMPTS = 5
 
 
 def backup(source_folder: Path, target_folder: Path) -> Manifest:
-    """Copies the log and its blobs into `target_folder`, synced to disk. A target that holds a backup that was
-    interrupted is written again. Raises NotFound without a log, Conflict when the target holds anything else or another
-    backup is being written into it, Unavailable when reading or writing fails."""
+    """Copies the log and its blobs to `target_folder`, synced to disk. An interrupted backup in the target is
+    overwritten. Raises NotFound without a log, Conflict if the target contains anything else or another
+    backup is being written there, Unavailable if reading or writing fails."""
     source = source_folder / FILE_NAME
     if not source.is_file():
         raise NotFound(f"There is no event log in {source_folder}.")
@@ -58,7 +58,7 @@ def backup(source_folder: Path, target_folder: Path) -> Manifest:
 
 
 def _is_free(target: Path) -> bool:
-    """Whether a backup may be written there: nothing is, or one that was interrupted."""
+    """Returns whether a backup may be written there: the folder is empty, or contains an interrupted one."""
     if not target.exists():
         return True
     return target.is_dir() and ((target / MARKER_NAME).is_file() or not any(target.iterdir()))
@@ -66,7 +66,8 @@ def _is_free(target: Path) -> bool:
 
 @contextmanager
 def _incomplete(target: Path) -> Iterator[None]:
-    """Marks a backup as incomplete until the block has ended without an error, and keeps others from writing it."""
+    """Marks a backup as incomplete until the block has ended without an error, and locks it against
+    others."""
     marker = target / MARKER_NAME
     with marker.open("ab") as file:
         try:
@@ -82,7 +83,7 @@ def _incomplete(target: Path) -> Iterator[None]:
 
 
 def _remove_earlier(target: Path) -> None:
-    """What an interrupted backup left behind."""
+    """Removes the files of an interrupted backup."""
     for file in target.glob(f"{FILE_NAME}*"):
         file.unlink()
     for file in target.glob(f"{MANIFEST_NAME}*"):
@@ -119,7 +120,7 @@ def _copy(source: Path, target_folder: Path) -> Manifest:
 def _copy_log(source: Path, target: Path) -> tuple[str, str, int, list[str]]:
     target.unlink(missing_ok=True)
     with closing(connect_reader(source)) as reader, closing(sqlite3.connect(target)) as copy:
-        # In one step, hence in one snapshot: appends continue meanwhile and do not make it start again.
+        # In one step and therefore one snapshot: concurrent appends do not restart it.
         reader.backup(copy)
         # One file without a WAL; opening the log switches back.
         copy.execute("PRAGMA journal_mode = DELETE").fetchall()
@@ -144,7 +145,7 @@ def _copy_blob(blobs: BlobStore, copies: BlobStore, digest: str) -> bool:
 
 
 def _drop_others(copies: BlobStore, digests: set[str]) -> None:
-    """Blobs copied in an earlier attempt whose content has been redacted since."""
+    """Removes blobs copied in an earlier attempt whose content has been redacted since."""
     for file in copies.folder.glob("??/*"):
         if file.name not in digests:
             file.unlink()

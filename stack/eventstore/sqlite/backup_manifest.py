@@ -1,8 +1,8 @@
-"""What a backup says about itself: its manifest, and the marker that it has until it is complete.
+"""A backup's manifest, and the marker that exists until the backup is complete.
 
-A backup is written in this order: the marker, the files, the manifest, and then the marker is removed. The log in it
-also says that it belongs to a backup, so a manifest that is missing later is noticed. The first server that is started
-on the folder ends all that: from then on its files change.
+A backup is written in this order: the marker, the files, the manifest, and then the marker is removed. The
+log in it is also marked as part of a backup, so that a manifest that is lost later is noticed. The first
+server that uses the folder removes these marks: from then on its files change.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ MANIFEST_NAME = "manifest.json"
 RESTORED_NAME = "restored_from.json"
 MANIFEST_VERSION = 1
 
-# A backup has none of these, and a folder that a server was started on has one.
+# A backup has none of these, and every folder that a server has used has at least one.
 _SERVED = (RESTORED_NAME, "node", "views.duckdb")
-# Bytes 18 and 19 of a SQLite file, see "Database File Format", 1.3.3; 2 and 2 is WAL.
+# Bytes 18 and 19 of a SQLite file, see "Database File Format", 1.3.3; 2 and 2 means WAL.
 _ROLLBACK_JOURNAL = b"\x01\x01"
 
 
@@ -37,32 +37,32 @@ class _Version(Struct, frozen=True):
 
 
 def unfinished(folder: Path) -> str:
-    """Why the folder is a backup that was not finished, in words with the remedy; empty if it is not one. Changes
+    """Returns why the folder is an unfinished backup, with the remedy; empty if it is not one. Changes
     nothing."""
     problem = ""
     if (folder / MARKER_NAME).exists():
         problem = f"{MARKER_NAME} says that it was interrupted, or is still being written"
     elif not any((folder / name).exists() for name in (MANIFEST_NAME, *_SERVED)) and _says_backup(folder):
         problem = f"its {MANIFEST_NAME} is missing"
-    return _told(folder, problem) if problem else ""
+    return _with_remedy(folder, problem) if problem else ""
 
 
 def require_complete(folder: Path) -> None:
-    """Raises BackupIncomplete for a backup that was not finished, and for one that no server was started on yet whose
-    manifest cannot be read or whose files are missing or have another size. The size of the log is not compared: it has
-    checks of its own. Changes nothing."""
+    """Raises BackupIncomplete for an unfinished backup, and for one that no server has used yet whose
+    manifest cannot be read or whose files are missing or have another size. The size of the log is not
+    compared, because it has its own checks. Changes nothing."""
     problem = unfinished(folder)
     if not problem and (folder / MANIFEST_NAME).exists():
         if (folder / FILE_NAME).is_file() and not _says_backup(folder):
-            return  # written by an earlier release, or the log is damaged: then its own checks say more
+            return  # written by an earlier release, or the log is damaged, which its own checks report
         file = next(_misfits(folder), "")
-        problem = _told(folder, file) if file else ""
+        problem = _with_remedy(folder, file) if file else ""
     if problem:
         raise BackupIncomplete(problem)
 
 
 def changed_files(folder: Path) -> list[str]:
-    """What differs from the manifest, in words; empty without a manifest (a folder that has been served)."""
+    """Describes differences from the manifest; empty without a manifest (a folder that has been served)."""
     if not (folder / MANIFEST_NAME).exists():
         return []
     try:
@@ -79,7 +79,7 @@ def changed_files(folder: Path) -> list[str]:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """In one step, durable on return. Raises OSError."""
+    """Writes the manifest atomically, durable on return. Raises OSError."""
     fresh = folder / f"{MANIFEST_NAME}.new"
     with fresh.open("wb") as file:
         file.write(msgspec.json.format(msgspec.json.encode(manifest)))
@@ -90,7 +90,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def mark_restored(folder: Path) -> None:
-    """A server runs on this folder: from now on its files are no longer those of the manifest."""
+    """Called when a server uses this folder: from now on its files differ from the manifest."""
     manifest = folder / MANIFEST_NAME
     if manifest.exists():
         manifest.replace(folder / RESTORED_NAME)
@@ -102,7 +102,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _told(folder: Path, problem: str) -> str:
+def _with_remedy(folder: Path, problem: str) -> str:
     return f"The backup in {folder} is incomplete: {problem}. {BACKUP_REMEDY}"
 
 
@@ -121,8 +121,8 @@ def _misfits(folder: Path) -> Iterator[str]:
 
 
 def _says_backup(folder: Path) -> bool:
-    """Whether the log is a copy that no server was started on. A log that is served is in WAL mode, which its header
-    tells, so it is not opened."""
+    """Returns whether the log is a copy that no server has used. A log in use is in WAL mode, which its
+    header shows, so it is not opened."""
     path = folder / FILE_NAME
     try:
         with path.open("rb") as file:

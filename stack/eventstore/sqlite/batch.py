@@ -1,4 +1,4 @@
-"""One transaction of the writer: decides every append of a batch, then writes what was accepted."""
+"""One transaction of the writer: decides every append of a batch, then writes the accepted ones."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _COMMANDS = InStatement(
 
 
 class Batch:
-    """Use within a transaction, once. `versions` maps streams to the version of their last event; it is filled
-    and carried forward, and right for the log as soon as the transaction is committed.
+    """Use within a transaction, once. `versions` maps streams to the version of their last event; it is
+    filled and updated, and matches the log after the transaction is committed.
 
-    `records` are the new events in order; `unreferenced` the blobs that redactions may have orphaned; `chain_hash` is
-    that of the last link of the hash chain.
+    `records` are the new events in order; `unreferenced` the blobs that redactions may have orphaned;
+    `chain_hash` is that of the last link of the hash chain.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Batch:
         self.redacted = False
 
     def write(self, submissions: Sequence[Submission]) -> None:
-        """Sets each submission's outcome, to hold once the transaction is committed. Raises sqlite3.Error."""
+        """Sets each submission's outcome, valid once the transaction is committed. Raises sqlite3.Error."""
         self._look_up_commands({s.command for s in submissions if s.command})
         self._look_up_versions(submissions)
         for submission in submissions:
@@ -84,7 +84,7 @@ class Batch:
         command, records, pending = submission.command, self.records, self._pending
         for stream, version, name, state in submission.rows:
             position += 1
-            # Strictly rising, whatever the clock does: a moment in time is then a position.
+            # Strictly increasing, whatever the clock does, so that each time corresponds to a position.
             at = max(at + 1, self._now)
             times.append(at)
             record = Record(position, stream, version, name, at, state)
@@ -97,7 +97,7 @@ class Batch:
         return Appended(first, position, tuple(times))
 
     def _record_unchecked(self, submission: Submission) -> None:
-        """The recorder's rows may have any version, so only the table knows whether they are free."""
+        """The recorder's rows may have any version, so only the table shows whether they are free."""
         self._flush()
         head, recorded_at, known = self.head, self.recorded_at, len(self.records)
         chain_hash = self.chain_hash
@@ -116,7 +116,7 @@ class Batch:
             self._db.execute("RELEASE unchecked")
         for row in submission.rows:
             self._versions.pop(row.stream, None)
-        # A stream that a later append of this batch relies on has to be known again.
+        # The version of a stream that a later append of this batch needs must be looked up again.
         self._query_versions({row.stream for row in submission.rows})
 
     def _flush(self) -> None:

@@ -1,17 +1,18 @@
-"""The hash chain over the events: a change of anything that was recorded is found.
+"""The hash chain over the events, which reveals any change of recorded data.
 
-A link covers the events of one write, up to and with position `last`. It holds the SHA-256 digest of each
-event's content, 32 bytes each in the order of positions, and the hash
+A link covers the events of one write, up to and including position `last`. It contains the SHA-256 digest of
+each event's content, 32 bytes each in the order of positions, and the hash
 
-    SHA-256(hash of the link before, digests, columns)
+    SHA-256(hash of the previous link, digests, columns)
 
-where `columns` is the UTF-8 text `position:version:recorded_at:A:B:C:streamnamecommand` of each event, with A, B
-and C the lengths of the three texts in characters. The first link follows SHA-256("replaystack chain 1 " + the
-epoch under which the chain was begun).
+where `columns` is the UTF-8 text `position:version:recorded_at:A:B:C:streamnamecommand` of each event, with
+A, B and C the lengths of the three texts in characters. The first link follows SHA-256("replaystack chain 1 "
++ the epoch under which the chain was started).
 
-A redaction replaces the content of an event and leaves its digest, so the chain holds. SHA-256 because processors
-compute it: 1.0 us for 600 bytes and 43 us for 64 KiB here, against 1.2 and 108 us with BLAKE2b. A link per write
-and not per event: a hash and a row for each event cost an append three times as much as its digest does.
+A redaction replaces the content of an event and keeps its digest, so the chain stays valid. SHA-256 was
+chosen because processors compute it: 1.0 us for 600 bytes and 43 us for 64 KiB here, against 1.2 and 108 us
+with BLAKE2b. There is one link per write instead of per event: a hash and a row for each event cost an append
+three times as much as its digest.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ CREATE TABLE IF NOT EXISTS chain (
     digests BLOB    NOT NULL,
     hash    BLOB    NOT NULL
 )"""
-# The digest of the content of the event at `position`, or null where no link covers it.
+# The digest of the content of the event at `position`, or null if no link covers it.
 DIGEST_OF_EVENT = (
     "(SELECT CASE WHEN last - length(digests) / 32 < position "
     "THEN substr(digests, length(digests) - 32 * (last - position) - 31, 32) END "
@@ -44,9 +45,9 @@ DIGEST_OF_EVENT = (
 )
 ROW = "position, stream, version, name, recorded_at, state, command"
 
-# Of links that are added to events of an earlier time: small enough to say where a change is.
+# Size of links that are added to earlier events: small enough to locate a change.
 _LINK_EVENTS = 64
-# Of one transaction of adding them: a crash loses no more work than that.
+# Number of events in one transaction of adding links: a crash loses no more work than that.
 _ADD_EVENTS = 4_096
 _ADD_BYTES = 16 * 2**20
 
@@ -74,12 +75,13 @@ class Tip(NamedTuple):
 
 
 def seal(origin: str, epoch: str) -> str:
-    """Stored with the two, so that a damaged epoch is not taken for another copy of the log."""
+    """Returns the checksum stored with both, so that a damaged epoch is not mistaken for another copy of the
+    log."""
     return sha256(f"replaystack epoch {origin} {epoch}".encode()).hexdigest()
 
 
 def create(db: sqlite3.Connection, epoch: str) -> None:
-    """Begins a chain where there is none. Within a transaction."""
+    """Starts a chain if there is none. Call it within a transaction."""
     db.execute(TABLE)
     info = dict(db.execute("SELECT key, value FROM log_info"))
     if "chain_origin" not in info:
@@ -90,24 +92,25 @@ def create(db: sqlite3.Connection, epoch: str) -> None:
 
 
 def set_epoch(db: sqlite3.Connection, epoch: str) -> None:
-    """Makes the log another copy. The chain goes on as it is. Within a transaction."""
+    """Makes the log another copy. The chain continues unchanged. Call it within a transaction."""
     db.execute("UPDATE log_info SET value = ? WHERE key = 'epoch'", (epoch,))
     origin = _info(db, "chain_origin")
     db.execute("UPDATE log_info SET value = ? WHERE key = 'epoch_seal'", (seal(origin, epoch),))
 
 
 def epoch_is_sealed(db: sqlite3.Connection) -> bool:
-    """Whether the epoch is the one that was given to this copy."""
+    """Returns whether the epoch is the one that was assigned to this copy."""
     return _info(db, "epoch_seal") == seal(_info(db, "chain_origin"), _info(db, "epoch"))
 
 
 def is_complete(db: sqlite3.Connection) -> bool:
-    """Whether every event has had a link at some time; not so while a log of an earlier release gets its chain."""
+    """Returns whether every event has had a link; False while a log of an earlier release is given its
+    chain."""
     return bool(_info(db, "chain_complete"))
 
 
 def exists(db: sqlite3.Connection) -> bool:
-    """Whether this log has a chain: one that an earlier release wrote gets it at its next start."""
+    """Returns whether this log has a chain: a log of an earlier release is given one at its next start."""
     return bool(db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'chain'").fetchone())
 
 
@@ -117,7 +120,7 @@ def tip(db: sqlite3.Connection) -> Tip:
 
 
 def start(db: sqlite3.Connection) -> Tip:
-    """Before the first link."""
+    """Returns the state before the first link."""
     origin = _info(db, "chain_origin")
     return Tip(0, sha256(f"replaystack chain 1 {origin}".encode()).digest())
 
@@ -128,7 +131,7 @@ def added(db: sqlite3.Connection) -> list[Added]:
 
 
 def append_link(db: sqlite3.Connection, previous: bytes, rows: Sequence[Row]) -> bytes:
-    """Adds the link of `rows`, whose positions follow each other; returns its hash."""
+    """Adds the link of `rows`, whose positions are consecutive; returns its hash."""
     digests = b"".join([sha256(state).digest() for _, _, _, _, _, state, _ in rows])
     hasher = sha256(previous + digests)
     hasher.update("".join(map(columns, rows)).encode(errors="surrogateescape"))
@@ -138,8 +141,8 @@ def append_link(db: sqlite3.Connection, previous: bytes, rows: Sequence[Row]) ->
 
 
 def add_missing(db: sqlite3.Connection) -> None:
-    """Adds links to the events after the end of the chain: those of a release that had none. In transactions of its
-    own, so a crash loses one of them; a million events take about 8 s."""
+    """Adds links to the events after the end of the chain, recorded by a release without one. Uses its own
+    transactions, so that a crash loses only one of them; a million events take about 8 s."""
     while True:
         db.execute("BEGIN IMMEDIATE")
         try:
@@ -156,8 +159,8 @@ def add_missing(db: sqlite3.Connection) -> None:
 
 
 def add_some(db: sqlite3.Connection) -> bool:
-    """Adds links to some events after the end of the chain; false if there are none. Within a transaction. Events that
-    cannot be read for damage are left without links, which `verify` reports."""
+    """Adds links to some events after the end of the chain; returns False if there are none. Call it within a
+    transaction. Events that are too damaged to be read are left without links, which `verify` reports."""
     end = tip(db)
     try:
         rows = _some(db, end.last)
@@ -191,7 +194,8 @@ def _some(db: sqlite3.Connection, after: int) -> list[Row]:
 
 
 def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    """Of at most 64 events; a missing position, which a damaged log may have, begins another one."""
+    """Splits rows into parts of at most 64 events; a missing position, as in a damaged log, starts a new
+    part."""
     start = 0
     for index, row in enumerate(rows):
         if index - start == _LINK_EVENTS or (index > start and row[0] != rows[index - 1][0] + 1):
@@ -212,7 +216,7 @@ def _note_added(db: sqlite3.Connection, first: int, last: int) -> None:
 
 
 def columns(row: Row) -> str:
-    """The part of an event, other than its content, that a link's hash covers."""
+    """Returns the part of an event, other than its content, that a link's hash covers."""
     position, stream, version, name, recorded_at, _, command = row
     lengths = f"{len(stream)}:{len(name)}:{len(command)}"
     return f"{position}:{version}:{recorded_at}:{lengths}:{stream}{name}{command}"
@@ -224,10 +228,10 @@ def _info(db: sqlite3.Connection, key: str) -> str:
 
 
 def readable_text(text: bytes) -> str:
-    """For connections that have to read a damaged text too."""
+    """Decodes text for connections that must also read a damaged text."""
     return text.decode(errors="surrogateescape")
 
 
 def content_bytes(state: object) -> bytes:
-    """An event's content, also where damage has made another type of it."""
+    """Returns an event's content as bytes, even if damage has changed its type."""
     return state if isinstance(state, bytes) else str(state).encode(errors="surrogateescape")

@@ -1,4 +1,4 @@
-"""Compares events with the hash chain: from end to end for `verify`, the newest ones at each start."""
+"""Compares events with the hash chain: all of them for `verify`, the newest ones at each start."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from stack.eventstore.codec import REDACTED_STATE
 from stack.eventstore.sqlite import chain
 from stack.eventstore.sqlite.chain import DIGEST_BYTES, Link, Row, Tip
 
-# What a start checks, in about 10 ms.
+# The limits of the check at a start, which takes about 10 ms.
 _TAIL_EVENTS = 1_000
 _TAIL_BYTES = 8 * 2**20
 
 
 class ChainCheck:
-    """Takes events in the order of their positions. `add` is called with each problem; `covered` counts the events
-    with a link, and `without` holds the first and last position of each range of events that have none."""
+    """Takes events in the order of their positions. `add` is called with each problem; `covered` counts the
+    events with a link, and `without` contains the first and last position of each range of events that have
+    none."""
 
     def __init__(self, links: Iterator[Link], start: Tip, add: Callable[[str], None]) -> None:
         self.covered = 0
@@ -30,7 +31,7 @@ class ChainCheck:
         self._next_link()
 
     def take(self, row: Row) -> None:
-        """The next event. Columns may have any type, as a damaged log has them."""
+        """Checks the next event. Columns may have any type, because the log may be damaged."""
         position = row[0]
         while self._link is not None and position > self._link.last:
             self._end_link(self._link)
@@ -48,7 +49,7 @@ class ChainCheck:
         self._hasher.update(columns.encode(errors="surrogateescape"))
 
     def end(self) -> None:
-        """After the last event."""
+        """Called after the last event."""
         while self._link is not None:
             self._end_link(self._link)
 
@@ -94,7 +95,7 @@ EPOCH_CHANGED = (
 
 
 def tail_problems(db: sqlite3.Connection) -> list[str]:
-    """What is wrong with the last 1,000 events, or 8 MiB of them."""
+    """Returns the problems of the last 1,000 events, or the last 8 MiB of them."""
     db.text_factory = chain.readable_text
     try:
         return _tail_problems(db)
@@ -122,7 +123,7 @@ def without_link(events: tuple[int, int]) -> str:
 
 
 def _tail_start(db: sqlite3.Connection) -> Tip:
-    """The link after which the tail begins."""
+    """Returns the link after which the checked tail begins."""
     size, first = 0, 0
     for position, state_bytes in db.execute(
         "SELECT position, length(state) FROM events ORDER BY position DESC LIMIT ?", (_TAIL_EVENTS,)

@@ -1,4 +1,5 @@
-"""Statements that look many values up at once, `... IN (?, ?, ...)`, compiled once for each of a few sizes."""
+"""Statements that look up many values at once, `... IN (?, ?, ...)`, compiled once for each of a few
+sizes."""
 
 from __future__ import annotations
 
@@ -10,14 +11,14 @@ _SIZES = (1, 8, 64, 200)
 
 
 class InStatement:
-    """`template` has `{}` where the placeholders go."""
+    """`template` contains `{}` in place of the placeholders."""
 
     def __init__(self, template: str) -> None:
         self._statements = {size: template.format(", ".join("?" * size)) for size in _SIZES}
 
     def over(self, values: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
-        """Pairs of a statement and its parameters that together cover `values`; the last value is repeated to
-        fill the places."""
+        """Yields pairs of a statement and its parameters that together cover `values`; the last value is
+        repeated to fill unused placeholders."""
         remaining = iter(values)
         while chunk := list(islice(remaining, _SIZES[-1])):
             size = next(size for size in _SIZES if size >= len(chunk))

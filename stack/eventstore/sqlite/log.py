@@ -22,8 +22,8 @@ from stack.eventstore.submission import Submission
 
 
 class SqliteLog(LogReader):
-    """Implements `EventLog`; the reading half is `LogReader`. One per process and folder. Raises Unavailable when the
-    file cannot be opened."""
+    """Implements `EventLog`; `LogReader` implements the reading methods. One per process and folder. Raises
+    Unavailable if the file cannot be opened."""
 
     def __init__(self, folder: Path, blobs: BlobStore, clock_us: Callable[[], int]) -> None:
         path = folder / schema.FILE_NAME
@@ -60,11 +60,11 @@ class SqliteLog(LogReader):
         self._intake.put(submission)
 
     def category_head(self, category: str) -> int:
-        """Of a category that this process did not write: the head found at opening."""
+        """Returns the head found at opening for a category that this process has not written."""
         return self._category_heads.get(category, self._opened_at_head)
 
     def trouble(self) -> str:
-        """Looks at the disk at most once per second."""
+        """Checks the disk at most once per second."""
         return DISK_FULL if self._reserve.look() else ""
 
     def is_tidy(self) -> bool:

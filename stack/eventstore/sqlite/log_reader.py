@@ -1,4 +1,4 @@
-"""The questions that are asked of the log: a stream, many streams, what follows a position, a command."""
+"""The queries of the log: a stream, many streams, the records after a position, a command."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ _BLOBS = InStatement(
     "SELECT DISTINCT r.digest FROM blob_refs AS r JOIN events AS e ON e.position = r.position WHERE e.stream IN ({})"
 )
 _ALWAYS_LAST = "\U0010ffff"
-# Of one read by position: events hold up to 64 KiB of rows each, and a rebuild asks for 50,000 events at once.
+# Maximum size of one read by position: events contain up to 64 KiB of rows each, and a rebuild reads 50,000
+# at once.
 _READ_BYTES = 64 * 2**20
 
 
 class LogReader:
-    """Blocks; any thread. Raises Unavailable when the log cannot be read, and ContentDamaged for an event whose content
-    is not what was recorded."""
+    """Blocks; thread-safe. Raises Unavailable if the log cannot be read, and ContentDamaged for an event
+    whose content is damaged."""
 
     def __init__(self, readers: Readers, damage: Damage) -> None:
         self._readers = readers
@@ -44,7 +45,8 @@ class LogReader:
         return int(rows[0][0]) if rows else 0
 
     def after(self, position: int, limit: int) -> list[Record]:
-        """At most `limit` records, fewer once they have 64 MiB together. A damaged one has `DAMAGED` as its content."""
+        """Returns at most `limit` records, fewer if they exceed 64 MiB. A damaged one has `DAMAGED` as its
+        content."""
         size = 0
 
         def enough(row: tuple[Any, ...]) -> bool:
@@ -78,7 +80,7 @@ class LogReader:
         newest_first: bool = False,
         limit: int | None = None,
     ) -> list[Record]:
-        """The events of a stream with versions in (after, until]; None is no bound."""
+        """Returns the events of a stream with versions in (after, until]; None means no bound."""
         sql, parameters = f"SELECT {_RECORD} FROM events WHERE stream = ?", [stream]
         bounds: list[int] = []
         if after is not None:
@@ -94,15 +96,15 @@ class LogReader:
         return [self._intact(row) for row in self._readers.query(sql, (*parameters, *bounds))]
 
     def streams(self, streams: Sequence[str]) -> list[Record]:
-        """The events of many streams: 200 streams in one query, by stream and version. A damaged one has `DAMAGED` as its
-        content."""
+        """Returns the events of many streams, 200 streams per query, by stream and version. A damaged one has
+        `DAMAGED` as its content."""
         found: list[Record] = []
         for sql, chunk in _STREAMS.over(dict.fromkeys(streams)):
             found.extend([self._marked(row) for row in self._readers.query(sql, chunk)])
         return found
 
     def command(self, prefix: str, since_us: int) -> Command | None:
-        """The newest command whose id begins with `prefix`, recorded at or after `since_us`."""
+        """Returns the newest command whose id begins with `prefix`, recorded at or after `since_us`."""
         rows = self._readers.query(
             "SELECT command FROM events WHERE command <> '' AND command >= ? AND command < ? "
             "AND recorded_at >= ? ORDER BY position DESC LIMIT 1",
@@ -120,7 +122,7 @@ class LogReader:
         return Command(command, events[0][0], events[0][1], streams)
 
     def held_by(self, streams: Sequence[str]) -> tuple[int, int]:
-        """How many events of these streams have content, and how many blobs they name."""
+        """Returns how many events of these streams have content, and how many blobs they name."""
         events, digests = 0, set()
         for sql, chunk in _WITH_CONTENT.over(dict.fromkeys(streams)):
             events += sum([count for (count,) in self._readers.query(sql, chunk)])

@@ -1,4 +1,4 @@
-"""Reading the SQLite log: one connection per thread, none of which ever waits for the writer."""
+"""Reads the SQLite log: one connection per thread, none of which ever waits for the writer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stack.eventstore.sqlite.schema import connect_reader
 
 
 class _Connection:
-    """A thread's connection. The lock is there for closing: SQLite's handle must not go away in mid-query."""
+    """A thread's connection. The lock is for closing: SQLite's handle must not be closed during a query."""
 
     def __init__(self, path: Path) -> None:
         self.lock = Lock()
@@ -33,7 +33,7 @@ class _Connection:
 
 
 class Readers:
-    """Queries from any thread. Raises Unavailable once closed, or when the file cannot be read."""
+    """Queries from any thread. Raises Unavailable after `close`, or if the file cannot be read."""
 
     def __init__(self, path: Path, damage: Damage) -> None:
         self._path = path
@@ -49,7 +49,7 @@ class Readers:
         parameters: Sequence[Any] = (),
         enough: Callable[[tuple[Any, ...]], bool] | None = None,
     ) -> list[tuple[Any, ...]]:
-        """The rows; with `enough`, up to and with the first one for which it is true."""
+        """Returns the rows; with `enough`, up to and including the first one for which it is true."""
         connection: _Connection | None = getattr(self._local, "connection", None)
         try:
             if connection is None:
@@ -62,7 +62,7 @@ class Readers:
                 except sqlite3.OperationalError as error:
                     if "decode" not in str(error):
                         raise
-                    # A damaged text must not keep anyone from the events around it.
+                    # A damaged text must not prevent reading the events around it.
                     connection.db.text_factory = _legible
                     try:
                         return _rows(connection.db, sql, parameters, enough)

@@ -1,4 +1,4 @@
-"""Disk space that is set aside, so that on a full disk a server still starts and content can still be deleted."""
+"""Reserved disk space, so that on a full disk a server still starts and content can still be deleted."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ _log = logging.getLogger(__name__)
 FILE_NAME = "reserve"
 SIZE_BYTES = 4 * 2**20
 FULL_BYTES = 2**20
-"""With less free space than this the reserve is given up."""
+"""With less free space than this, in bytes, the reserve is released."""
 ROOM_BYTES = 3 * SIZE_BYTES
-"""With more free space than this it is set aside (again)."""
+"""With more free space than this, in bytes, the reserve is allocated (again)."""
 _LOOK_S = 1.0
 
 FULL = "The disk is full: what is stored can be read and deleted, and nothing else is recorded until space is freed."
 
 _GIVEN_UP: set[Path] = set()
-"""Folders whose reserve this process has given up: the space that is free there is for deletes."""
+"""Folders whose reserve this process has released: their free space is for deletions."""
 
 
 def free_bytes(folder: Path) -> int:
-    """Bytes that this user may still write below `folder`. Raises OSError."""
+    """Returns the number of bytes that this user may still write under `folder`. Raises OSError."""
     found = os.statvfs(folder)
     return found.f_bavail * found.f_frsize
 
 
 class Reserve:
-    """The reserve of a data folder. Safe to use from any thread; looks at the disk at most once per second."""
+    """The reserve of a data folder. Thread-safe; checks the disk at most once per second."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -42,7 +42,8 @@ class Reserve:
         self._full = folder in _GIVEN_UP
 
     def look(self, *, now: bool = False) -> bool:
-        """Whether the disk is full. Gives the reserve up when it becomes so, and sets it aside again afterwards."""
+        """Returns whether the disk is full. Releases the reserve when it becomes full, and allocates it again
+        afterwards."""
         if not now and time.monotonic() - self._looked_at < _LOOK_S:
             return self._full
         with self._lock:

@@ -23,12 +23,12 @@ from stack.eventstore.sqlite.wal import has_frames, unread_transactions
 FORMAT_VERSION = "1"
 FILE_NAME = "events.sqlite"
 BUSY_TIMEOUT_S = 5.0
-# In `log_info` of a backup until a server is started on it.
+# A key of `log_info` in a backup, until a server uses it.
 BACKUP_KEY = "backup"
 
 UPGRADE_BYTES = 4 * 2**20
-"""What the upgrade of a log needs on the disk, besides the links of its events."""
-_BYTES_OF_LINK = 40  # of one event, at most
+"""Disk space for the upgrade of a log, in bytes, in addition to the links of its events."""
+_BYTES_OF_LINK = 40  # per event, at most
 
 # `position` is AUTOINCREMENT because a plain rowid would be used again after the tail is deleted.
 _TABLES = """
@@ -59,8 +59,9 @@ CREATE TABLE IF NOT EXISTS log_info (
 """
 
 
-# SQLite shares the index of its WAL in a file of 32 KiB. Where the disk has no room for it, the log is opened for this
-# process alone, which keeps the index in memory; then other processes (`backup`, `verify`) cannot read it meanwhile.
+# SQLite shares the index of its WAL in a file of 32 KiB. If the disk has no room for it, the log is opened
+# exclusively by this process, which keeps the index in memory; then other processes (`backup`, `verify`)
+# cannot read it meanwhile.
 _IN_THIS_PROCESS_ALONE: set[Path] = set()
 
 
@@ -70,7 +71,7 @@ def _uri(path: Path) -> str:
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
-    """The one connection that writes. Transactions are begun and ended by hand."""
+    """Opens the only connection that writes. Transactions are started and ended explicitly."""
     db = sqlite3.connect(
         _uri(path) + "rwc",
         uri=True,
@@ -83,20 +84,20 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA secure_delete = ON")
-        # The writer checkpoints by itself, between batches, where no append waits for it.
+        # The writer runs checkpoints itself, between batches, when no append waits for it.
         db.execute("PRAGMA wal_autocheckpoint = 0")
         db.execute("PRAGMA journal_size_limit = 67108864")
     except BaseException:
-        db.close()  # while it is open, SQLite keeps to the way in which it opened the file
+        db.close()  # while it is open, SQLite keeps the mode in which it opened the file
         raise
     return db
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
-    """A connection that does not write; under WAL it never waits for the writer.
+    """Opens a connection that does not write; in WAL mode it never waits for the writer.
 
-    Where it is the last connection to a log that was not closed, it leaves the write-ahead log as it is: one that may
-    write would merge what it can read and delete the rest, which may be damaged and the only copy.
+    If it is the last connection to a log that was not closed, it keeps the write-ahead log: a writing
+    connection would merge what it can read and delete the rest, which may be damaged and the only copy.
     """
     keeps_wal = has_frames(path) and path.absolute() not in _IN_THIS_PROCESS_ALONE
     db = sqlite3.connect(
@@ -112,7 +113,8 @@ def connect_reader(path: Path) -> sqlite3.Connection:
 
 
 def end_of_log(folder: Path) -> LogEnd | None:
-    """None where the log is missing or empty: a new one would be created. Changes nothing. Raises Unavailable."""
+    """Returns None if the log is missing or empty: a new one would be created. Changes nothing. Raises
+    Unavailable."""
     path = folder / FILE_NAME
     if not path.is_file() or not path.stat().st_size:
         return None
@@ -141,7 +143,7 @@ def _end_of(path: Path) -> LogEnd | None:
 
 
 def require_room(folder: Path) -> None:
-    """Raises Unavailable where the log is of an earlier release, and there is no room on the disk for its hash chain.
+    """Raises Unavailable if the log is from an earlier release, and the disk has no room for its hash chain.
     Changes nothing."""
     path = folder / FILE_NAME
     try:
@@ -166,8 +168,9 @@ def _mib(size: int) -> str:
 
 
 class AcceptedLoss(Struct, frozen=True):
-    """Events up to position `lost_until` were lost, and the log went on after `head`; `lost_until` is 0 where it was not
-    known. It was accepted at the time `at` (RFC 3339). `epoch` is of the copy of the log that lost them."""
+    """Events up to position `lost_until` were lost, and the log continued after `head`; `lost_until` is 0 if
+    unknown. The loss was accepted at `at` (RFC 3339). `epoch` is that of the copy of the log that lost
+    them."""
 
     epoch: str
     head: int
@@ -183,8 +186,8 @@ class AcceptedLoss(Struct, frozen=True):
 
 
 def make_another_copy(folder: Path, lost_until: int) -> None:
-    """Gives a log that has lost its events up to position `lost_until` an epoch of its own, and records the loss; one
-    that is missing is created. Raises Unavailable."""
+    """Gives a log that has lost its events up to position `lost_until` a new epoch, and records the loss; a
+    missing log is created. Raises Unavailable."""
     path, end = folder / FILE_NAME, end_of_log(folder)
     if end is None:
         create(path)
@@ -202,7 +205,7 @@ def make_another_copy(folder: Path, lost_until: int) -> None:
 
 
 def accepted_losses(db: sqlite3.Connection) -> list[AcceptedLoss]:
-    """In the order of their times; what cannot be read is left out. Raises sqlite3.Error."""
+    """Returns the losses in the order of their times; unreadable ones are left out. Raises sqlite3.Error."""
     losses = []
     for (value,) in db.execute("SELECT value FROM log_info WHERE key >= 'loss ' AND key < 'loss!'"):
         with suppress(msgspec.DecodeError):
@@ -211,8 +214,8 @@ def accepted_losses(db: sqlite3.Connection) -> list[AcceptedLoss]:
 
 
 def create(path: Path) -> tuple[str, list[str]]:
-    """Creates the log where there is none. Returns its epoch and what is wrong with its newest events. A log without a
-    hash chain gets one. Raises Unavailable when the log cannot be used."""
+    """Creates the log if it does not exist. Returns its epoch and the problems of its newest events. A log
+    without a hash chain is given one. Raises Unavailable if the log cannot be used."""
     _IN_THIS_PROCESS_ALONE.discard(path.absolute())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -231,7 +234,7 @@ def create(path: Path) -> tuple[str, list[str]]:
 
 def _cannot_be_opened(path: Path, error: Exception) -> Unavailable:
     damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
-    # Of a file that may be written, SQLite says that only where its header is damaged.
+    # For a writable file, SQLite reports this only if its header is damaged.
     damaged = damaged or ("readonly database" in str(error) and os.access(path, os.W_OK))
     remedy = (
         " The file is damaged: serve a backup with --data, or restore one into this folder."

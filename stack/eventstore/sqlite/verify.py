@@ -27,8 +27,8 @@ _MAX_PROBLEMS_LISTED = 100
 
 
 def verify(folder: Path) -> VerifyReport:
-    """Reads everything once, in one snapshot, while a server uses the folder or not. Raises NotFound without
-    a log, BackupIncomplete, and Unavailable when the file cannot be read at all."""
+    """Reads everything once, in one snapshot, with or without a running server. Raises NotFound without a
+    log, BackupIncomplete, and Unavailable if the file cannot be read at all."""
     path, incomplete = folder / FILE_NAME, unfinished(folder)
     if not path.is_file():
         if incomplete:
@@ -47,7 +47,7 @@ def verify(folder: Path) -> VerifyReport:
 
 
 def _header_problems(path: Path) -> Iterator[str]:
-    """SQLite reads a file of an unknown format as one that may only be read, and no check of its own tells so."""
+    """SQLite treats a file of an unknown format as read-only, and its own checks do not report this."""
     with path.open("rb") as file:
         file.seek(18)
         for what, version in zip(("writing", "reading"), file.read(2), strict=False):
@@ -70,7 +70,7 @@ class _Verification:
         for problem in changed:
             self._add(problem)
         epoch = str(self._one("SELECT value FROM log_info WHERE key = 'epoch'"))
-        # A damaged page ends one check; the others may still say where the damage is.
+        # A damaged page ends one check; the others may still locate the damage.
         self._attempt(self._check_file, None)
         head = self._attempt(self._check_positions, 0)
         self._attempt(self._check_versions, None)

@@ -1,7 +1,7 @@
 """Looks for damage in the write-ahead log of the event log.
 
-SQLite reads its write-ahead log up to the first frame that is not whole, and takes that for the place where a crash
-interrupted the last write. The writer syncs each transaction before it begins the next one, so a crash can leave one
+SQLite reads its write-ahead log up to the first invalid frame, and assumes that a crash interrupted the last
+write there. The writer syncs each transaction before it starts the next one, so a crash can leave only one
 transaction incomplete. Several complete ones after that place prove that the file was damaged there.
 """
 
@@ -14,11 +14,12 @@ from pathlib import Path
 _HEADER = struct.Struct(">8xI4x8s8x")
 _FRAME = struct.Struct(">4xI8s8x")
 _LAST_FRAME_AT = 16
-"""Where the shared index (`-shm`) has the number of frames that are read, in the machine's byte order."""
+"""The offset in the shared index (`-shm`) of the number of frames that are read, in the machine's byte
+order."""
 
 
 def has_frames(database: Path) -> bool:
-    """Whether the database has a write-ahead log with content."""
+    """Returns whether the database has a write-ahead log with content."""
     try:
         return wal_path(database).stat().st_size > _HEADER.size
     except FileNotFoundError:
@@ -30,8 +31,9 @@ def wal_path(database: Path) -> Path:
 
 
 def unread_transactions(database: Path) -> int:
-    """How many transactions were recorded after the last one that SQLite reads and before the one that a crash may have
-    interrupted. To be called while a connection is open that has read from the database."""
+    """Returns how many transactions were recorded after the last one that SQLite reads and before the one
+    that a crash may have interrupted. Must be called while a connection that has read from the database is
+    open."""
     index = database.with_name(database.name + "-shm")
     if not has_frames(database) or not index.is_file():
         return 0
@@ -42,7 +44,7 @@ def unread_transactions(database: Path) -> int:
 
 
 def _commits_after(wal: Path, frames: int) -> int:
-    """The number of commits of the file's present generation that follow its first `frames` frames."""
+    """Returns the number of commits of the file's current generation after its first `frames` frames."""
     commits: Counter[bytes] = Counter()
     with wal.open("rb") as file:
         header = file.read(_HEADER.size)
@@ -59,12 +61,12 @@ def _commits_after(wal: Path, frames: int) -> int:
             commits[frame_salts] += pages_after_commit > 0
             at += _FRAME.size + page_bytes
             file.seek(at)
-    # Without the header, nothing says which generation is the present one.
+    # Without the header, the current generation is unknown.
     return commits[salts] if is_whole else max(commits.values(), default=0)
 
 
 def _is_whole(header: bytes) -> bool:
-    """Whether the header has its checksum."""
+    """Returns whether the header matches its checksum."""
     order = {b"\x37\x7f\x06\x82": "<", b"\x37\x7f\x06\x83": ">"}.get(header[:4])
     if order is None:
         return False

@@ -1,4 +1,4 @@
-"""The one thread that writes the SQLite log: group commit, checkpoints, and what redaction leaves to do."""
+"""The thread that writes the SQLite log: group commit, checkpoints, and the work that redactions leave."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from stack.eventstore.submission import Submission, deliver
 _log = logging.getLogger(__name__)
 
 _MAX_KNOWN_VERSIONS = 100_000
-# A checkpoint of 4 MiB takes 5-15 ms here; it runs after an answer is out, and the next batch waits for it.
+# A checkpoint of 4 MiB takes 5-15 ms here; it runs after the response, and the next batch waits for it.
 _CHECKPOINT_BYTES = 4 * 2**20
 _PAGE_BYTES = 4_096
 _IDLE_S = 1.0
 _REDACTION_BUSY_TIMEOUT_MS = 50
 _BUSY_TIMEOUT_MS = 5_000
 
-# Refusals that come of the data of one append; all others come of the disk and concern the whole batch.
+# Errors caused by the data of one append; all others are caused by the disk and concern the whole batch.
 _FAULT_OF_ONE = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
 
-# Called in the writer's thread, in the order of commits and before anyone hears of them:
-# the submissions with their outcomes, and the new records (None: the tail of the log is no longer what it was).
+# Called in the writer's thread, in the order of commits and before the callers are notified: the submissions
+# with their outcomes, and the new records (None: the tail of the log has changed).
 Committed = Callable[[Sequence[Submission], "Sequence[Record] | None"], None]
 
 
 class Writer:
-    """Takes batches from `intake` until that is closed. `committed` is called after each commit, `announce`
-    with the new head once its appends have been answered, `others_wrote` when another process turns out to
-    have written."""
+    """Takes batches from `intake` until it is closed. `committed` is called after each commit, `announce`
+    with the new head after its appends have been answered, `others_wrote` when a write of another process is
+    detected."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Writer:
         self._chain_hash = b""
         self._unchecked_bytes = 0
         self._removals_left = True
-        # A crash may have left content in the WAL that was redacted.
+        # A crash may have left redacted content in the WAL.
         self._truncate = True
         self._db: sqlite3.Connection | None = None
         self._thread = Thread(target=self._run, name="eventstore-writer", daemon=True)
@@ -76,7 +76,7 @@ class Writer:
         self._thread.join()
 
     def is_tidy(self) -> bool:
-        """Whether nothing is left in files that was redacted. Any thread."""
+        """Returns whether no redacted content is left in files. Thread-safe."""
         return not self._chores_left()
 
     def _run(self) -> None:
@@ -86,7 +86,7 @@ class Writer:
                 if batch:
                     self._process(batch)
                 self._do_chores(idle=not batch)
-            except Exception as error:  # no one may wait for ever, and this thread may not end
+            except Exception as error:  # no caller may wait forever, and this thread must not end
                 _log.exception("the event log's writer failed and continues")
                 for submission in batch:
                     submission.outcome = submission.outcome or error
@@ -102,7 +102,7 @@ class Writer:
             if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, _FAULT_OF_ONE):
                 self._refuse(submissions, error)
                 return
-            if len(submissions) > 1:  # one of them is at fault, and not the disk: find out which
+            if len(submissions) > 1:  # one of them is the cause, not the disk: find it
                 for submission in submissions:
                     self._process((submission,))
                 return
@@ -134,7 +134,7 @@ class Writer:
         return batch
 
     def _catch_up(self, db: sqlite3.Connection) -> None:
-        """Notices what another process has written: whatever it did, the head has moved."""
+        """Detects writes of other processes, all of which advance the head."""
         row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
         head = row[0] if row else 0
         if head != self._head:
@@ -149,7 +149,7 @@ class Writer:
             self._chain_hash = chain.tip(db).hash
 
     def _roll_back(self, db: sqlite3.Connection) -> None:
-        """Forgets everything that was assumed of the log; after an error of the disk the connection too."""
+        """Discards all cached knowledge of the log; after a disk error the connection too."""
         self._versions.clear()
         self._head = -1
         try:
@@ -199,7 +199,7 @@ class Writer:
         if not self._truncate:
             db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         else:
-            # The old content of redacted pages is still in the WAL until that is cut off.
+            # The old content of redacted pages stays in the WAL until it is truncated.
             db.execute(f"PRAGMA busy_timeout = {_REDACTION_BUSY_TIMEOUT_MS}").fetchall()
             busy = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
             db.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}").fetchall()
@@ -207,7 +207,7 @@ class Writer:
         self._unchecked_bytes = 0
 
     def _remove_blobs(self, db: sqlite3.Connection) -> None:
-        """Deletes the files that redactions left behind, those of an earlier run too."""
+        """Deletes the files that redactions left, including those of an earlier run."""
 
         def referenced(digest: str) -> bool:
             return bool(db.execute("SELECT 1 FROM blob_refs WHERE digest = ? LIMIT 1", (digest,)).fetchone())
