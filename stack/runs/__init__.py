@@ -1,1 +1,2 @@
-"""Durable runs: one kernel for turns, evaluation jobs, and what else goes on after its request has ended."""
+"""Durable runs: one kernel for turns, evaluation jobs, and other work that continues after its request has
+ended."""

@@ -1,4 +1,5 @@
-"""The stream of a run: its newest frames in memory, all of them in the log, and followers at their own pace."""
+"""The stream of a run: its newest frames in memory, all of them in the log, and followers at their own
+speed."""
 
 from __future__ import annotations
 
@@ -11,16 +12,16 @@ from typing import NamedTuple
 from stack.domain.stream_position import BEGINNING, StreamPosition
 
 HELD_BYTES = 2**20
-"""Frames that the log can give are held in memory up to this size, for each run."""
+"""Maximum total size in bytes, per run, of frames in memory that are also in the log."""
 END = StreamPosition(2**63, 0)
-"""After every frame."""
+"""A position after every frame."""
 
 _position = attrgetter("position")
 
 
 class Frame(NamedTuple):
-    """`delay_ms` is the time since the frame before it, where it was recorded (chunks of an answer). An empty `body`
-    only moves the position of a follower."""
+    """`delay_ms` is the time since the previous frame, if it was recorded (chunks of an answer). An empty
+    `body` only advances the position of a follower."""
 
     position: StreamPosition
     delay_ms: int
@@ -28,13 +29,13 @@ class Frame(NamedTuple):
 
 
 def framed(position: StreamPosition, data: bytes, delay_ms: int = 0) -> Frame:
-    """A server-sent event: one `id:` line, one `data:` line and a blank line."""
+    """Returns a server-sent event: one `id:` line, one `data:` line and a blank line."""
     return Frame(position, delay_ms, b"id: %d.%d\ndata: %b\n\n" % (position.version, position.number, data))
 
 
 class LiveFrames:
-    """The frames of one run so far. It keeps frames, not followers' queues: a follower that stalls or leaves costs the
-    run nothing. Frames up to and including `gone` are in the log only."""
+    """The frames of one run so far. It keeps frames instead of a queue per follower: a follower that stalls
+    or leaves does not affect the run. Frames up to and including `gone` are in the log only."""
 
     def __init__(self, gone: StreamPosition = BEGINNING, *, ended: bool = False) -> None:
         self.gone = gone
@@ -48,20 +49,21 @@ class LiveFrames:
         return self._frames[-1].position if self._frames else self.gone
 
     def after(self, position: StreamPosition) -> list[Frame]:
-        """The frames in memory after this position."""
+        """Returns the frames in memory after this position."""
         frames = self._frames
         if not frames or frames[-1].position <= position:
             return []
         return frames[bisect_right(frames, position, key=_position) :]
 
     def publish(self, frames: Sequence[Frame]) -> None:
-        """Adds frames that the log cannot give yet."""
+        """Adds frames that are not in the log yet."""
         self._frames.extend(frames)
         self._wake()
 
     def recorded(self, frames: Sequence[Frame], through: StreamPosition, *, keep_all: bool = False) -> None:
-        """Adds the frames of recorded events: now the log can give all frames up to `through`. Of the earlier ones
-        only the newest stay in memory unless `keep_all`; a follower that keeps up does not need the log."""
+        """Adds the frames of recorded events: now all frames up to `through` are in the log. Of the earlier
+        ones only the newest stay in memory unless `keep_all`; a follower that keeps up does not need the
+        log."""
         if not keep_all:
             self._drop_old()
         self._frames.extend(frames)
@@ -70,7 +72,7 @@ class LiveFrames:
         self._wake()
 
     def end(self) -> None:
-        """Nothing more comes in this process."""
+        """Ends the stream in this process."""
         self.ended = True
         self._wake()
 
@@ -91,8 +93,8 @@ class LiveFrames:
 
 
 class Follower:
-    """One reader's place in the stream of a run. `stored` gives frames from the log: some of those after a position, in
-    order; none where there are no more."""
+    """The position of one reader in the stream of a run. `stored` returns frames from the log: some of those
+    after a position, in order; none if there are no more."""
 
     def __init__(
         self,
@@ -109,17 +111,18 @@ class Follower:
 
     @property
     def ended(self) -> bool:
-        """Nothing is left to take: the run has ended and all of its frames were taken, or the reader has left."""
+        """Whether no frames are left: the run has ended and all of its frames were taken, or the reader has
+        left."""
         return self._left or (self._live.ended and not self._ahead and self._after >= self._live.head)
 
     async def is_over(self) -> bool:
-        """Whether nothing is left to take, now or later. Does not wait for the run."""
+        """Returns whether no frames are left, now or later. Does not wait for the run."""
         self._ahead = self._ahead or await self._ready()
         return self.ended
 
     async def next(self, timeout_s: float) -> list[Frame]:
-        """The frames that came since the last call. Waits for some; empty when the run has ended, the reader has left,
-        or time is up."""
+        """Returns the frames since the last call, and waits if there are none; empty if the run has ended,
+        the reader has left, or the time is up."""
         ahead, self._ahead = self._ahead, []
         if frames := ahead or self._held() or await self._ready():
             return frames
@@ -128,7 +131,7 @@ class Follower:
         return self._held() or await self._ready()
 
     def leave(self) -> None:
-        """The reader wants nothing more: ends `next`."""
+        """Called when the reader has left: ends `next`."""
         self._left = True
         self.wake()
 
@@ -145,7 +148,7 @@ class Follower:
         return self._held()
 
     def _held(self) -> list[Frame]:
-        """What memory has, unless the log has something before it."""
+        """Returns the frames in memory, unless the log has earlier ones."""
         live = self._live
         if self._after < live.gone or not (frames := live.after(self._after)):
             return []

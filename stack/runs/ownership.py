@@ -1,4 +1,4 @@
-"""Which process drives a run."""
+"""The process that drives a run."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from schemas.events.turn import Owner
 
 
 class Ownership(Struct, frozen=True):
-    """`own` is recorded with each run that this process begins or takes up.
+    """`own` is recorded with each run that this process starts or takes over.
 
-    The data folder admits one process at a time, so a run that another process began and did not end was left by a
-    crash or a stop. Where several nodes share a log, a lease that has run out has to say so.
+    The data folder admits one process at a time, so an open run that another process started was left by a
+    crash or a stop. If several nodes share a log, an expired lease must indicate this.
     """
 
     own: Owner
 
     def was_left(self, owner: Owner) -> bool:
-        """Whether the run of this owner waits for a process that takes it up."""
+        """Returns whether the run of this owner waits for a process that takes it over."""
         return owner != self.own

@@ -1,4 +1,4 @@
-"""One durable run as the process knows it: what its requests wait for and follow."""
+"""One durable run in this process, for which its requests wait and which they follow."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ LARGE_PAGE = 500
 """Frames that take 1 to 2 ms to make: a page with more is applied in a thread."""
 
 Stop = Literal["cancelled", "deadline", "parked"]
-"""Why a run is stopped before its end. One that is parked stays open for the next start."""
+"""Why a run is stopped before its end. A parked run stays open for the next start."""
 
 
 class Run(ABC):
     """A run that this process drives, or the record of one that it does not: both can be followed.
 
-    `version` is that of its stream. `outcomes` are events of what has happened and is not recorded yet: the next
-    append takes them along, and a cancellation loses none of them. `takes_damaged`: `apply` is given `Damaged` for events
-    that cannot be read.
+    `version` is that of its stream. `outcomes` are events that are not recorded yet: the next append includes
+    them, and a cancellation loses none of them. With `takes_damaged`, `apply` is called with `Damaged` for
+    events that cannot be read.
     """
 
     takes_damaged = False
@@ -46,27 +46,29 @@ class Run(ABC):
     @property
     @abstractmethod
     def is_open(self) -> bool:
-        """Whether it has still to be run to its end, here or after the next start."""
+        """Whether it still has to be run to its end, here or after the next start."""
 
     @property
     @abstractmethod
     def owner(self) -> Owner:
-        """The process that began it, or took it up last."""
+        """The process that started it, or took it over last."""
 
     @abstractmethod
     def apply(self, event: Event, recorded_at: int, *, live: bool) -> Sequence[Frame]:
-        """Folds the event at `version`. Returns its frames; `live` without those that were published as they came."""
+        """Folds the event at `version`. Returns its frames; with `live` only those that were not published
+        yet."""
 
     @abstractmethod
     async def stored(self, after: StreamPosition) -> list[Frame]:
-        """Frames from the log: some of those after this position, in order; none where there are no more."""
+        """Returns frames from the log: some of those after this position, in order; none if there are no
+        more."""
 
     def weight(self, event: Event) -> int:
         """About how many frames applying a stored event makes."""
         return 1
 
     def publish(self, events: Sequence[Event], recorded_at: Sequence[int]) -> None:
-        """Takes over events that were just recorded after those that are in, and publishes their frames."""
+        """Applies events that were just recorded after the known ones, and publishes their frames."""
         frames: list[Frame] = []
         for event, at in zip(events, recorded_at, strict=True):
             self.version += 1
@@ -74,7 +76,7 @@ class Run(ABC):
         self.live.recorded(frames, StreamPosition(self.version, 0))
 
     async def load(self) -> None:
-        """Takes over what the log has, a page at a time: it may be a hundred thousand events."""
+        """Applies the events of the log, one page at a time: there may be a hundred thousand."""
         while page := await self.store.read_stream(
             self.stream, self.version, self.version + PAGE_EVENTS, takes_damaged=self.takes_damaged
         ):
@@ -92,18 +94,20 @@ class Run(ABC):
         return frames
 
     def follow(self, after: StreamPosition) -> Follower:
-        """A follower of all frames after this position."""
+        """Returns a follower of all frames after this position."""
         return Follower(self.live, self.stored, after)
 
     async def ended(self, timeout_s: float | None = None) -> bool:
-        """Returns when this process has nothing more to do for the run, or time is up: whether it is not open."""
+        """Returns when this process has finished its work for the run, or the time is up: whether the run is
+        not open."""
         if self.task is not None and timeout_s != 0:
             await asyncio.wait([self.task], timeout=timeout_s)
         return not self.is_open
 
     def request_stop(self, stop: Stop, reason: str) -> None:
-        """Only a task that has begun can be cancelled and still record the end; one that has not sees `stopping` when
-        it does. The first request counts: a cancel of a run that is being parked comes too late."""
+        """Only a task that has started can be cancelled and still record the end; one that has not checks
+        `stopping` when it starts. The first request is used: cancelling a run that is being parked is too
+        late."""
         if self.stopping is None and self.task is not None and not self.task.done():
             self.stopping = (stop, reason)
             if self.begun:

@@ -1,4 +1,5 @@
-"""The runs of one kind in this process: started, recorded, followed, stopped, and taken up after a crash."""
+"""The runs of one kind in this process: started, recorded, followed, stopped, and taken over after a
+crash."""
 
 from __future__ import annotations
 
@@ -28,13 +29,14 @@ R = TypeVar("R", bound=Run)
 T = TypeVar("T")
 
 Stamp = Callable[[Sequence[Event]], Sequence[Event]]
-"""Says in events on whose behalf they are recorded."""
+"""Adds to events the caller on whose behalf they are recorded."""
 Others = Callable[[], Awaitable[Sequence[StreamWrite]]]
-"""What is written to other streams in the same append, decided from their present state. Raises Superseded."""
+"""Returns the writes to other streams in the same append, decided from their current state. Raises
+Superseded."""
 
 
 class Superseded(Exception):
-    """Another writer ended the run or deleted what it belongs to: this process has nothing more to record."""
+    """Another writer ended the run or deleted its parent: this process has nothing more to record."""
 
 
 class Runs(Generic[R]):
@@ -48,12 +50,13 @@ class Runs(Generic[R]):
         self._settled = asyncio.Event()
         self._hurried = False
         self.closing = False
-        """No run begins any more: the server is shutting down."""
+        """True during shutdown: no further run is started."""
         self.running: dict[str, R] = {}
 
     @contextmanager
     def opening(self, stream: str) -> Iterator[None]:
-        """Around the append that opens a run, or takes one up, and its launch: who attaches waits for the outcome."""
+        """Surrounds the append that opens a run, or takes one over, and its launch: attaching requests wait
+        for the outcome."""
         opening: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._opening[opening] = stream
         try:
@@ -66,7 +69,7 @@ class Runs(Generic[R]):
         """Starts an open run in the background. `work` awaits `drive`."""
         self.running[run.stream] = run
         run.task = self._supervisor.spawn(run.stream, work, listed=False)
-        # A task that is cancelled before its first step never gets to `drive`.
+        # A task that is cancelled before its first step never reaches `drive`.
         run.task.add_done_callback(lambda _: self._leave(run))
 
     async def drive(
@@ -75,8 +78,8 @@ class Runs(Generic[R]):
         work: Callable[[], Awaitable[None]],
         stop: Callable[[Stop, str], Awaitable[None]],
     ) -> None:
-        """Does the work until the run has ended or waits for a request. When it is stopped before, `stop` records its
-        end, or only its outcomes where it is parked."""
+        """Does the work until the run has ended or waits for a request. If it is stopped earlier, `stop`
+        records its end, or only its outcomes if it is parked."""
         try:
             try:
                 run.begun = True
@@ -94,11 +97,11 @@ class Runs(Generic[R]):
     async def record(
         self, run: R, stamp: Stamp, events: Sequence[Event] = (), others: Others | None = None
     ) -> None:
-        """Appends the outcomes that wait and then these events, and publishes their frames. Waits out a log that
-        cannot take events for the moment (a full disk).
+        """Appends the waiting outcomes and then these events, and publishes their frames. Waits while the log
+        cannot accept events (a full disk).
 
-        Raises Superseded. When it is cancelled, either all of the events are in the log or none, and then the outcomes
-        still wait.
+        Raises Superseded. If it is cancelled, either all of the events are in the log, or none, and then the
+        outcomes still wait.
         """
         if not run.outcomes and not events:
             return
@@ -106,13 +109,13 @@ class Runs(Generic[R]):
             try:
                 return await uninterrupted(self._append(run, stamp, events, others))
             except Unavailable as error:
-                # The refusal took the place of the stop; or the process is about to end.
+                # The refusal replaced the stop; or the process is about to end.
                 if (run.stopping and not run.ending) or (self._hurried and attempt >= HURRIED_ATTEMPTS):
                     raise asyncio.CancelledError from error
                 logger.warning("%s waits for the event log: %s", run.stream, error.detail)
                 await asyncio.sleep(RECORD_RETRY_S[min(attempt, len(RECORD_RETRY_S) - 1)])
             except (ReplaystackError, Superseded):
-                # The log will never take them.
+                # The log will never accept them.
                 run.outcomes.clear()
                 raise
 
@@ -133,8 +136,9 @@ class Runs(Generic[R]):
         run.publish(stamped, appended.recorded_at[: len(stamped)])
 
     async def attach(self, stream: str, is_open: Callable[[], Awaitable[bool]]) -> R | None:
-        """The run if this process drives it, else None. One that `is_open` and that no one drives yet may be about to
-        be: it waits for a request that is opening it, and after a start until all runs were taken up."""
+        """Returns the run if this process drives it, otherwise None. A run that `is_open` but not driven may
+        be about to be: it waits for a request that is opening it, and after a start until all runs were taken
+        over."""
         while (run := self.running.get(stream)) is None:
             if opening := self._opens(stream):
                 await asyncio.wait([opening])
@@ -152,8 +156,8 @@ class Runs(Generic[R]):
     async def recover(
         self, open_runs: Callable[[], Awaitable[Sequence[R]]], take_up: Callable[[R], Awaitable[None]]
     ) -> None:
-        """Takes up those of `open_runs` that the last process left, in their order. One that cannot be taken up is left
-        as it is."""
+        """Takes over those of `open_runs` that the last process left, in their order. One that cannot be
+        taken over is not changed."""
 
         async def look(run: R) -> None:
             await run.load()
@@ -168,8 +172,8 @@ class Runs(Generic[R]):
         self._settled.set()
 
     async def park(self, grace_s: float) -> None:
-        """Lets runs finish for `grace_s`, then leaves the rest open for the next start. A log that takes no events is
-        not waited for then."""
+        """Lets runs finish for `grace_s`, then leaves the rest open for the next start. It no longer waits
+        for a log that cannot accept events."""
         self.closing = True
         self._settled.set()
         await self._idle(grace_s)

@@ -1,4 +1,4 @@
-"""The one owner of background tasks: it starts them, knows their state, and ends them in order."""
+"""The owner of background tasks: it starts them, reports their state, and ends them in order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEPT_FAILURES = 32
 
 
 class TaskState(Struct, frozen=True):
-    """One background task, as health and doctor show it. `state` is running or failed."""
+    """One background task, for health and doctor. `state` is running or failed."""
 
     name: str
     state: str
@@ -24,14 +24,15 @@ class TaskState(Struct, frozen=True):
 
 
 class Supervisor:
-    """Background tasks of one event loop. A task that fails is logged and remembered, and stops nothing else."""
+    """Background tasks of one event loop. A task that fails is logged and remembered, and stops no other."""
 
     def __init__(self) -> None:
         self._tasks: dict[asyncio.Task[Any], tuple[str, bool]] = {}
         self._failures: deque[TaskState] = deque(maxlen=KEPT_FAILURES)
 
     def spawn(self, name: str, work: Coroutine[Any, Any, Any], *, listed: bool = True) -> asyncio.Task[Any]:
-        """Starts the work. One that is not `listed` is counted elsewhere, and shown only when it fails."""
+        """Starts the work. A task that is not `listed` is counted elsewhere, and reported only if it
+        fails."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks[task] = name, listed
         task.add_done_callback(self._ended)
@@ -47,12 +48,12 @@ class Supervisor:
             self._failures.append(TaskState(name, "failed", f"{type(error).__name__}: {error}"))
 
     def state(self) -> list[TaskState]:
-        """The listed tasks that run, and the last failures."""
+        """Returns the listed running tasks, and the last failures."""
         running = [TaskState(name, "running") for name, listed in self._tasks.values() if listed]
         return [*running, *self._failures]
 
     async def stop(self) -> None:
-        """Cancels what still runs and waits for its end. New tasks that ending ones start are ended too."""
+        """Cancels the running tasks and waits for their end, including tasks that these start."""
         while self._tasks:
             tasks = list(self._tasks)
             for task in tasks:

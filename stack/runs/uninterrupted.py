@@ -1,4 +1,4 @@
-"""Work that a cancellation may not leave half known, such as an append to the log."""
+"""Work that a cancellation must not leave with an unknown result, such as an append to the log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
-    """Awaits to the end what must not be left half known; a cancellation is raised afterwards."""
+    """Awaits the work to its end, even if cancelled; the cancellation is raised afterwards."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)

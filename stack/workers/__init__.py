@@ -1,1 +1,1 @@
-"""Worker processes: bounded, framed over pipes, and ended with their task, their deadline or their server."""
+"""Worker processes: limited, framed over pipes, and ended with their task, their deadline or their server."""

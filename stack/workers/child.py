@@ -1,9 +1,9 @@
 """The main module of every worker process: `python -m stack.workers.child MODULE LIMITS SERVER`.
 
-MODULE has a function `answer(task: bytes)`. It returns the reply as bytes, which go out in a DONE frame, or an iterator
-of (kind, number, payload), which are sent as they come and followed by DONE. The process ends after a task that failed,
-because it may have left the process in any state, and with its server (process id SERVER) by SIGTERM, which a module
-handles if it has something to clear up.
+MODULE has a function `answer(task: bytes)`. It returns the reply as bytes, which are sent in a DONE frame, or
+an iterator of (kind, number, payload), which are sent one by one and followed by DONE. The process ends after
+a failed task, because its state may be inconsistent, and with its server (process id SERVER) by SIGTERM,
+which a module handles if it has to clean up.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Answer = Callable[[bytes], bytes | Iterator[tuple[int, int, bytes]]]
 
 def main() -> None:
     module, bounds, server = sys.argv[1:]
-    # Whatever a library prints must not come between the frames.
+    # Output of libraries must not be mixed with the frames.
     target = os.dup(1)
     os.dup2(2, 1)
     limits.apply(msgspec.json.decode(bounds, type=Limits), int(server))
@@ -37,12 +37,12 @@ def main() -> None:
                 os._exit(1)
     except BrokenPipeError:
         pass
-    # The server has ended, or does not want the answer any more.
+    # The server has ended, or no longer needs the answer.
     signal.raise_signal(signal.SIGTERM)
 
 
 def _done(target: int, answer: Answer, task: bytes) -> bool:
-    """Sends the answer to one task. Returns whether this process can take another."""
+    """Sends the answer to one task. Returns whether this process can accept another one."""
     try:
         found = answer(task)
         if isinstance(found, bytes):

@@ -1,4 +1,4 @@
-"""Open files that close themselves when no one holds them any more, however their task ended."""
+"""Open files that are closed automatically when they are no longer referenced, however their task ended."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Descriptor:
 
 
 def of_bytes(content: bytes) -> Descriptor:
-    """A file without a name that holds `content`, in memory where the system has such files. Takes 5 ms for 20 MB,
-    most of it without the interpreter."""
+    """Returns an unnamed file that contains `content`, in memory if the system supports this. Takes 5 ms for
+    20 MB, mostly without holding the GIL."""
     if hasattr(os, "memfd_create"):
         made = Descriptor(os.memfd_create("rows", os.MFD_CLOEXEC))
     else:

@@ -1,4 +1,4 @@
-"""Why a worker gave no answer."""
+"""Why a worker did not answer."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from stack.workers.process import Worker
 
 
 class NoAnswer(ConnectionError):
-    """The worker ended before its answer was complete, with `code` (negative for a signal). `is_new` if it had answered
-    no other task: one that was kept may have ended while it was idle."""
+    """The worker ended before its answer was complete, with `code` (negative for a signal). `is_new` is true
+    if it had not answered another task: a kept worker may have ended while it was idle."""
 
     def __init__(self, problem: str, code: int | None = None, *, is_new: bool = True) -> None:
         super().__init__(problem)
@@ -18,7 +18,7 @@ class NoAnswer(ConnectionError):
 
 
 class Exhausted(NoAnswer):
-    """The task needs more memory than its worker may have."""
+    """The task needs more memory than its worker may use."""
 
 
 class Closed(NoAnswer):
@@ -26,7 +26,8 @@ class Closed(NoAnswer):
 
 
 def failure(worker: Worker, frame: Frame | None) -> NoAnswer:
-    """`frame` is the last that a worker sent, None if it ended without one. Waits for its end."""
+    """Returns the error. `frame` is the last that a worker sent, None if it ended without one. Waits for its
+    end."""
     code, said = worker.end(wait_s=_EXIT_S)
     module = worker.spec.module
     if frame is None:
@@ -37,4 +38,5 @@ def failure(worker: Worker, frame: Frame | None) -> NoAnswer:
 
 
 _EXIT_S = 1.0
-"""A worker whose pipe has closed gets this long to exit, so that its own exit code can be reported."""
+"""How long a worker whose pipe is closed may take to exit, in seconds, so that its own exit code can be
+reported."""

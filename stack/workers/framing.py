@@ -1,4 +1,5 @@
-"""The messages between a server and a worker process: a head with kind, number and length, then the payload."""
+"""The messages between a server and a worker process: a header with kind, number and length, then the
+payload."""
 
 from __future__ import annotations
 
@@ -12,14 +13,14 @@ _HEAD = struct.Struct("<BIQ")
 
 DONE, FAULT, EXHAUSTED, TASK = 0, 1, 2, 3
 OWN = 16
-"""The kinds from here on belong to the user of the worker."""
+"""The first kind that is defined by the user of the worker."""
 MAX_FRAME_BYTES = 2**31
 
 
 class Frame(Struct, frozen=True):
-    """TASK goes to the worker. It answers with any number of frames of the user's own kinds, whose `number` means what
-    the user says, and ends its answer with one of: DONE; FAULT, with a traceback as its payload; EXHAUSTED for a task
-    that needs more memory than there is."""
+    """TASK is sent to the worker. It answers with any number of frames of user-defined kinds, whose `number`
+    is user-defined, and ends its answer with one of: DONE; FAULT, with a traceback as its payload; EXHAUSTED
+    for a task that needs more memory than allowed."""
 
     kind: int
     number: int
@@ -27,7 +28,8 @@ class Frame(Struct, frozen=True):
 
 
 def write(target: int, kind: int, payload: bytes = b"", number: int = 0) -> None:
-    """Writes all of a frame to a file descriptor. Raises OSError, BrokenPipeError if the other side has ended."""
+    """Writes a whole frame to a file descriptor. Raises OSError, BrokenPipeError if the other side has
+    ended."""
     left = [memoryview(_HEAD.pack(kind, number, len(payload))), memoryview(payload)]
     while left:
         written = os.writev(target, left)
@@ -48,7 +50,7 @@ def read(source: IO[bytes]) -> Frame | None:
 
 
 class Incoming:
-    """Puts the frames of a worker together from the pieces that a pipe gives."""
+    """Assembles the frames of a worker from the parts read from a pipe."""
 
     def __init__(self) -> None:
         self._data = bytearray()

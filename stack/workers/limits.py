@@ -1,4 +1,5 @@
-"""Limits of a worker process. It sets all but the wait for itself, so that they hold when the server has ended."""
+"""Limits of a worker process. It sets all except the wait itself, so that they apply even after the server
+has ended."""
 
 from __future__ import annotations
 
@@ -16,9 +17,10 @@ _HARD_CPU_S = 5
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """`memory_bytes` is of address space. `wait_s` is how long the server waits for the answer to a task; the time in
-    which no one asks for its next frame does not count. `cpu_s` is of the whole process; see `grant_cpu` for a limit
-    on each task. `file_bytes` is the largest file that may be written; None means no limit."""
+    """`memory_bytes` limits the address space. `wait_s` is how long the server waits for the answer to a
+    task; time in which its next frame is not requested does not count. `cpu_s` is the limit of the whole
+    process; see `grant_cpu` for a limit on each task. `file_bytes` is the largest file that may be written;
+    None means no limit."""
 
     memory_bytes: int
     wait_s: float
@@ -28,7 +30,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 
 def apply(limits: Limits, server: int) -> None:
-    """Bounds this process and ties it to the server, whose process id it is given."""
+    """Limits this process and ties it to the server with this process id."""
     _end_with(server)
     if limits.nice:
         os.nice(limits.nice)
@@ -41,13 +43,13 @@ def apply(limits: Limits, server: int) -> None:
     if limits.cpu_s is not None:
         resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_s, limits.cpu_s + _HARD_CPU_S))
     with suppress(ValueError, OSError):
-        # Not every system has it.
+        # Not available on every system.
         resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
 
 
 def grant_cpu(cpu_s: int) -> None:
-    """Gives the task that begins now `cpu_s` seconds of computing; after that SIGXCPU ends the process. A limit in
-    wall time would fail tasks on a busy machine."""
+    """Gives the task that starts now `cpu_s` seconds of CPU time; after that SIGXCPU ends the process. A
+    limit in wall time would fail tasks on a busy machine."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     soft = int(usage.ru_utime + usage.ru_stime) + cpu_s + 1
@@ -57,11 +59,12 @@ def grant_cpu(cpu_s: int) -> None:
 
 
 def _end_with(server: int) -> None:
-    """Elsewhere than on Linux the worker ends at the end of its input, or when its computing time is spent."""
+    """On systems other than Linux the worker ends at the end of its input, or when its CPU time is used
+    up."""
     import ctypes
 
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != server:
-        # It ended before it was watched.
+        # The server ended before it was monitored.
         os._exit(1)

@@ -1,4 +1,4 @@
-"""Workers that are kept: each answers one task after the other, and is replaced when it has ended."""
+"""Workers that are kept: each answers one task after the other, and is replaced after it has ended."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from stack.workers.starter import Starter
 
 
 class Pool:
-    """At most `size` workers of one event loop, started when they are needed; who waits is served in turn. A worker
-    that is not needed for `idle_s` to twice as long is ended."""
+    """At most `size` workers of one event loop, started on demand; waiting callers are served in order. A
+    worker that is idle for `idle_s` to twice as long is ended."""
 
     def __init__(self, spec: Spec, size: int, idle_s: float) -> None:
         self._spec = spec
         self._places = asyncio.Semaphore(size)
         self._starter = Starter(spec.module.rpartition(".")[2])
         self._idle_s = idle_s
-        # The one that was used last is the last, and the next to be used.
+        # The most recently used one is the last, and the next to be used.
         self._idle: list[tuple[float, Worker]] = []
         self._retiring: asyncio.TimerHandle | None = None
 
     async def ask(self, task: bytes) -> bytes:
-        """Returns the reply to a task. Raises what `Starter.start` and `Starter.frames` raise. A worker whose caller is
-        cancelled is ended."""
+        """Returns the reply to a task. Raises the errors of `Starter.start` and `Starter.frames`. A worker
+        whose caller is cancelled is ended."""
         async with self._places:
             worker = self._idle.pop()[1] if self._idle else await self._starter.start(self._spec)
             async with aclosing(self._starter.frames(worker, task)) as frames:
@@ -36,7 +36,7 @@ class Pool:
             return reply
 
     async def aclose(self) -> None:
-        """Ends all workers. Who waits for one gets Closed."""
+        """Ends all workers. Waiting callers receive Closed."""
         self._idle.clear()
         if self._retiring is not None:
             self._retiring.cancel()
@@ -57,14 +57,14 @@ class Pool:
 
 
 class OneWorker:
-    """A worker that is asked by one thread, which starts it when it is needed."""
+    """A worker used by one thread, started on demand."""
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
         self._worker: Worker | None = None
 
     def ask(self, task: bytes) -> bytes:
-        """As `Pool.ask`. Blocks."""
+        """Like `Pool.ask`. Blocks."""
         worker = self._worker = self._worker or Worker(self._spec)
         try:
             frame = worker.reply(task)

@@ -1,4 +1,4 @@
-"""One worker process as the server sees it."""
+"""One worker process, from the server's side."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ from stack.workers.limits import Limits
 
 PIPE_BYTES = 2**20
 _EMPTY_PIPE_BYTES = 2**15
-"""An empty pipe takes so much at once on every system, so that writing it does not block."""
+"""On every system this many bytes can be written to an empty pipe without blocking."""
 _PIECE_BYTES = 2**16
-"""Asking for a megabyte takes ten times as long, however little there is."""
+"""Reading with a buffer of a megabyte takes ten times as long, even if there is little data."""
 _STDERR_BYTES = 16 * 1024
 
 
 class Spec(Struct, frozen=True, kw_only=True):
-    """How a worker is started. `module` has the function `answer` (see `child`). It gets `variables` and nothing else
-    of the server's environment, where there may be keys; it inherits the `descriptors` under their numbers."""
+    """How a worker is started. `module` has the function `answer` (see `child`). Its environment is
+    `variables` only, because the server's may contain keys; it inherits the `descriptors` under their
+    numbers."""
 
     module: str
     limits: Limits
@@ -41,14 +42,14 @@ class Spec(Struct, frozen=True, kw_only=True):
 
 
 class Worker:
-    """Make it, and call what blocks, in a thread that lives as long as the worker: Linux ends a worker with the thread
-    that started it. Raises OSError if it cannot be started."""
+    """Create it, and call its blocking methods, in a thread that lives as long as the worker: Linux ends a
+    worker with the thread that started it. Raises OSError if it cannot be started."""
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
         self.answers = 0
         environment = {
-            # The worker finds its modules where the server found them, and never where it was started.
+            # The worker imports its modules from the server's path, and never from the working directory.
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if Path(path).is_absolute()),
             "LANG": "C.UTF-8",
             **{name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ},
@@ -76,20 +77,20 @@ class Worker:
                 fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._incoming = Incoming()
         self._at_end = False
-        # While the pipe is watched.
+        # Set while the pipe is watched.
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: asyncio.Future[None] | None = None
 
     async def send(self, task: bytes) -> None:
-        """Sends a task to a worker that waits for one. If it has ended, its next frame says so."""
+        """Sends a task to a waiting worker. If it has ended, the next frame reports this."""
         if len(task) < _EMPTY_PIPE_BYTES:
             self._send(task)
         else:
             await asyncio.to_thread(self._send, task)
 
     async def frame(self) -> Frame | None:
-        """Returns the next frame of the answer, or None if the worker has ended. One caller at a time. If that is
-        cancelled, what has arrived is kept."""
+        """Returns the next frame of the answer, or None if the worker has ended. One caller at a time. If the
+        caller is cancelled, received data is kept."""
         while (found := self._incoming.next()) is None and not self._at_end:
             if self._loop is None:
                 self._loop = asyncio.get_running_loop()
@@ -99,7 +100,8 @@ class Worker:
         return self._counted(found)
 
     def unwatch(self) -> None:
-        """In the event loop before `end`: nothing more is read. Who waits for a frame gets None."""
+        """Called in the event loop before `end`: stops reading. A caller that waits for a frame receives
+        None."""
         self._at_end = True
         self._pause()
         self._wake()
@@ -123,8 +125,8 @@ class Worker:
         self.process.kill()
 
     def end(self, *, wait_s: float = 0.0) -> tuple[int, str]:
-        """Returns its exit code (negative for a signal) and the end of its standard error. It gets `wait_s` to end by
-        itself. Can be called again."""
+        """Returns its exit code (negative for a signal) and the end of its standard error. It may take
+        `wait_s` to end by itself. Can be called again."""
         with self._ending:
             if self._outcome is None:
                 self._outcome = self._ended(wait_s)
@@ -151,14 +153,14 @@ class Worker:
         return frame
 
     def _receive(self) -> bool:
-        """Takes what is in a pipe that can be read from. Returns False at its end."""
+        """Reads from a pipe that is ready. Returns False at its end."""
         piece = os.read(self._out.fileno(), _PIECE_BYTES)
         self._incoming.feed(piece)
         self._listen()
         return bool(piece)
 
     def _listen(self) -> None:
-        """Takes what is on standard error, so that a worker that says much does not wait for room there."""
+        """Reads standard error, so that a worker with much output is not blocked."""
         with suppress(BlockingIOError):
             said = os.read(self._err.fileno(), _PIECE_BYTES)
             self._said = (self._said + said)[-_STDERR_BYTES:]
@@ -168,7 +170,7 @@ class Worker:
         if not self._receive():
             self.unwatch()
         elif not wanted:
-            # The rest waits in the pipe, and the worker with it, until the next frame is asked for.
+            # The rest stays in the pipe, and blocks the worker, until the next frame is requested.
             self._pause()
         self._wake()
 

@@ -1,4 +1,4 @@
-"""Starts workers for an event loop, asks them, and ends them, at the latest when it is closed."""
+"""Starts workers for an event loop, sends them tasks, and ends them, at the latest when it is closed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Starter:
-    """Processes are started and waited for in threads of its own, which live as long as it does."""
+    """Processes are started and waited for in separate threads, which live as long as the starter."""
 
     def __init__(self, name: str, threads: int = 2) -> None:
         self._threads = ThreadPoolExecutor(threads, name)
@@ -30,7 +30,7 @@ class Starter:
         return bool(self._living)
 
     async def start(self, spec: Spec) -> Worker:
-        """Raises OSError; Closed. If the caller is cancelled, the worker is ended."""
+        """Starts a worker. Raises OSError; Closed. If the caller is cancelled, the worker is ended."""
         if self._closed:
             raise _closed()
         starting = self._threads.submit(Worker, spec)
@@ -49,10 +49,11 @@ class Starter:
         return worker
 
     async def frames(self, worker: Worker, task: bytes) -> AsyncGenerator[Frame, None]:
-        """Sends a task to a worker that waits for one, and yields the frames of its answer, DONE as the last. Close it,
-        or read it to its end: a worker whose answer is not wanted any more is ended, as is one that failed.
+        """Sends a task to a waiting worker, and yields the frames of its answer, DONE as the last. Close it,
+        or read it to its end: a worker whose answer is no longer needed is ended, as is one that failed.
 
-        Raises OSError: NoAnswer, Exhausted and Closed; TimeoutError if the worker takes more than its `wait_s`."""
+        Raises OSError: NoAnswer, Exhausted and Closed; TimeoutError if the worker takes longer than its
+        `wait_s`."""
         left_s, now_s = worker.spec.limits.wait_s, asyncio.get_running_loop().time
         frame: Frame | None = None
         try:
@@ -75,17 +76,17 @@ class Starter:
                 await self.end(worker)
 
     async def end(self, worker: Worker) -> None:
-        """As `Worker.end`; to the end, even if the caller is cancelled."""
+        """Like `Worker.end`; completed even if the caller is cancelled."""
         await asyncio.shield(self.discard(worker))
 
     def discard(self, worker: Worker) -> asyncio.Future[None]:
-        """The same without waiting for it."""
+        """Like `end`, without waiting for it."""
         worker.kill()
         worker.unwatch()
         return self._in_thread(self._end, worker)
 
     async def aclose(self) -> None:
-        """Ends all workers and those that are being started."""
+        """Ends all workers, including those that are being started."""
         self._closed = True
         for starting in list(self._starting):
             with suppress(OSError):
