@@ -1,1 +1,1 @@
-"""Use cases: they load, decide, append and run effects. HTTP and commands call these."""
+"""Services: they load state, decide, append events and run effects. HTTP and commands call them."""

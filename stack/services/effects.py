@@ -1,7 +1,7 @@
-"""The port through which a turn reaches the world: models, the clock, new ids.
+"""The port through which a turn accesses external systems: models, the clock, new ids.
 
-The runner (`turn_runner.py`) has no other way out, so whatever influenced a turn came through here and is in
-its events, and a run from the record needs only another implementation of this protocol.
+The runner (`turn_runner.py`) uses nothing else, so everything that influences a turn passes through this port
+and is recorded in its events, and replaying a record only needs another implementation of this protocol.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from telemetry.own.tracing import upstream_headers
 
 class Effects(Protocol):
     def now_ms(self) -> float:
-        """Milliseconds of a clock that only goes forward; differences count, not values."""
+        """Returns milliseconds of a monotonic clock; only differences are meaningful."""
         ...
 
     def new_id(self) -> str: ...
@@ -38,12 +38,12 @@ class Effects(Protocol):
     def infer(
         self, provider: InferenceProvider, request: InferenceRequest, labels: Mapping[str, str]
     ) -> AsyncGenerator[InferenceEvent, None]:
-        """Asks a model. `labels` say on whose behalf (attributes of the span)."""
+        """Calls a model. `labels` identify the caller (attributes of the span)."""
         ...
 
 
 class RealEffects:
-    """The world itself, observed: each inference is a `chat` span below the turn's."""
+    """The actual effects, observed: each inference is a `chat` span under the turn's."""
 
     def __init__(self, calls: ModelCalls) -> None:
         self._calls = calls
@@ -101,7 +101,7 @@ def _describe(call: ModelCall, finished: Finished) -> None:
 
 
 class ShownAnswer:
-    """An answer put together as one message, for its span."""
+    """An answer assembled as one message, for its span."""
 
     def __init__(self) -> None:
         self._text: list[str] = []
@@ -117,11 +117,12 @@ class ShownAnswer:
                 call["function"]["arguments"] += arguments
 
     def messages(self, reason: str) -> list[tuple[dict[str, Any], str]]:
-        """The one message with its finish reason."""
+        """Returns the message with its finish reason."""
         calls = list(self._calls.values())
         return [({"content": "".join(self._text), "tool_calls": calls}, reason)]
 
 
 def new_id() -> str:
-    """A UUIDv7: unique, and ordered by time, which keeps neighbours in time together on disk."""
+    """Returns a UUIDv7: unique, and ordered by time, so that ids of the same time are stored together on
+    disk."""
     return str(uuid_utils.uuid7())

@@ -1,8 +1,9 @@
-"""Erasure: after a deletion its content leaves every file of the data folder, and a receipt says when.
+"""Erasure: after a deletion its content is removed from every file of the data folder, and a receipt confirms
+it.
 
-The log loses the content with the deletion itself. Everything else that may hold it is rewritten by one background
-task, for all deletions that have gathered. What is pending follows from the log, so a crash at any point leaves it
-pending and the next start goes on.
+The deletion itself removes the content from the log. Everything else that may contain it is rewritten by one
+background task, for all collected deletions. Pending erasures are derived from the log, so after a crash at
+any point they are still pending and the next start continues.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from telemetry.store.store import TelemetryStore
 logger = logging.getLogger("replaystack.erasure")
 
 GATHER_S = 2.0
-"""Deletions come in groups; one rewrite serves them all."""
+"""How long deletions are collected, in seconds; one rewrite serves all of them."""
 MAX_PAUSE_S = 20.0
 RETRY_S = 10.0
 TIDY_POLL_S = 0.1
@@ -45,7 +46,7 @@ _RUNS = Fold(ErasureState(), erasures.evolve, last_only=True)
 
 
 class Erasures:
-    """`run` is a background task; `receipt` may be asked at any time."""
+    """`run` is a background task; `receipt` may be called at any time."""
 
     def __init__(
         self,
@@ -69,14 +70,14 @@ class Erasures:
         store.on_redaction = self._requested.set
 
     async def receipt(self, id: str) -> Erasure:
-        """Raises NotFound where nothing of this id was deleted."""
+        """Returns the receipt. Raises NotFound if nothing with this id was deleted."""
         deleted = await self._views.read(CATEGORIES, erasure_views.of, id)
         if not deleted:
             raise NotFound(f"Nothing with the id {id!r} was deleted.")
         return _receipt(id, deleted, self._retention_days, self._failure)
 
     async def run(self) -> None:
-        """Erases what is pending, now and whenever something is deleted. Ends only with its task."""
+        """Erases pending deletions, now and after each deletion. Ends only with its task."""
         pause_s = 0.0
         while True:
             try:
@@ -86,7 +87,7 @@ class Erasures:
                     began = time.monotonic()
                     await self._erase()
                     self._failure = ""
-                    # A rewrite takes as long as the store is large; it may take half of the time at most.
+                    # A rewrite takes time in proportion to the store; it may take at most half of the time.
                     pause_s = min(time.monotonic() - began, MAX_PAUSE_S)
                 else:
                     await self._requested.wait()
@@ -115,8 +116,8 @@ class Erasures:
         logger.info("the content of %d deletions has left all files", len(pending))
 
     async def _log_is_tidy(self) -> None:
-        """Returns once what was redacted is in no file of the log. Raises Unavailable after half a minute: a reader in
-        another process, such as a backup, keeps the WAL."""
+        """Returns once redacted content is in no file of the log. Raises Unavailable after half a minute: a
+        reader in another process, such as a backup, keeps the WAL."""
         deadline = time.monotonic() + TIDY_WAITS_S
         while not self._store.is_tidy():
             if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""How the server is: log, view, providers, tasks, turns. Doctor and verify show it."""
+"""The server's state: log, view, providers, tasks, turns. It is shown by doctor and verify."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class ServerState:
         self._turns = turns
         self._telemetry = telemetry
         self._started_at = time.time()
-        # Set by the process that serves: its ports for telemetry.
+        # Set by the serving process: its ports for telemetry.
         self.ports: Callable[[], Sequence[Any]] = tuple
 
     def trouble(self) -> str:
-        """What the server cannot do at the moment, empty if there is nothing of that kind."""
+        """Returns what the server currently cannot do, empty if there is no problem."""
         return self._store.trouble()
 
     async def read(self) -> dict[str, Any]:

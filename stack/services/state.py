@@ -1,4 +1,5 @@
-"""The state of agents, sessions, turns, datasets and benchmarks, folded from their streams: what commands decide from."""
+"""The state of agents, sessions, turns, datasets and benchmarks, folded from their streams, on which commands
+decide."""
 
 from __future__ import annotations
 
@@ -27,26 +28,27 @@ _BENCHMARK = Fold(BenchmarkState(), benchmarks.evolve)
 
 
 class States:
-    """Methods raise NotFound for what never was or is deleted; the version is that of the stream. Where events of a
-    stream are damaged, the state is what its other events say, and what the read models still know."""
+    """Methods raise NotFound for things that never existed or were deleted; the version is that of the
+    stream. If events of a stream are damaged, the state is that of its other events and of the read
+    models."""
 
     def __init__(self, store: EventStore, views: Views) -> None:
         self._store = store
         self._views = views
 
     async def agent(self, agent_id: str) -> tuple[AgentConfig, int]:
-        """Raises ContentDamaged too."""
+        """Also raises ContentDamaged."""
         folded = await self._store.load(stream_name("agent", agent_id), _AGENT)
         return agents.existing(folded.state, agent_id), folded.version
 
     async def agent_version(self, agent_id: str) -> int:
-        """Also of one whose configuration is damaged."""
+        """Also works for an agent whose configuration is damaged."""
         folded = await self._store.load(stream_name("agent", agent_id), _AGENT)
         agents.check_exists(folded.state, agent_id)
         return folded.version
 
     async def session(self, agent_id: str, session_id: str) -> Folded[SessionState]:
-        """Also checks that the session is the agent's. Raises ContentDamaged where that is not known."""
+        """Also checks that the session is the agent's. Raises ContentDamaged if this is unknown."""
         folded = await self._session(session_id)
         sessions.existing(folded.state, agent_id, session_id)
         return folded
@@ -69,9 +71,9 @@ class States:
         return Folded(state, version)
 
     async def dataset(self, dataset_id: str) -> Folded[DatasetState]:
-        """One that does not exist is a state too: its id may be taken."""
+        """A dataset that does not exist has a state too: its id is free."""
         return await self._store.load(stream_name("dataset", dataset_id), _DATASET)
 
     async def benchmark(self, benchmark_id: str) -> Folded[BenchmarkState]:
-        """One that does not exist is a state too: its id may be taken, and numbers of jobs go on."""
+        """A benchmark that does not exist has a state too: its id is free, and job numbers continue."""
         return await self._store.load(stream_name("benchmark", benchmark_id), _BENCHMARK)

@@ -1,4 +1,4 @@
-"""Reads of the read models that see the reader's own writes."""
+"""Reads of the read models that include the caller's own writes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ READERS = 4
 
 
 class Views:
-    """Runs query functions (`projections/<noun>.py`) in reader threads, each with a DuckDB cursor of its own."""
+    """Runs query functions (`projections/<noun>.py`) in reader threads, each with its own DuckDB cursor."""
 
     def __init__(self, reader: Reader, engine: Engine, store: EventStore, timeout_s: float = 30.0) -> None:
         self._reader = reader
@@ -36,9 +36,9 @@ class Views:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """The answer of `query`, no older than the last event that was acknowledged in these categories.
+        """Returns the result of `query`, including the last acknowledged event of these categories.
 
-        Raises Unavailable when the view cannot get there in time, or is being rebuilt from nothing.
+        Raises Unavailable if the view does not catch up in time, or is being rebuilt from the beginning.
         """
         position = max(self._store.category_head(category) for category in categories)
         try:
@@ -51,7 +51,7 @@ class Views:
             ) from error
 
     def failed_streams(self) -> frozenset[str]:
-        """Streams with events that are missing from the read models, because they are damaged."""
+        """Returns streams with events that are missing from the read models, because they are damaged."""
         return self._engine.failed_streams()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Agents: create and delete. Reads go to the read model."""
+"""Creates and deletes agents. Reads use the read model."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class AgentService:
         return agent_id
 
     def normalised(self, config: RequestedConfig, where: str) -> AgentConfig:
-        """The configuration as `create` would record it, for an agent that is part of something larger. `where` is
-        its place in the request. Raises Invalid, TooLarge."""
+        """Returns the configuration as `create` would record it, for an agent that is part of something
+        larger. `where` is its place in the request. Raises Invalid, TooLarge."""
         self._check_size(config, where)
         return agents.normalise(config, self._toolgroups, self._shields, where)
 
@@ -69,7 +69,7 @@ class AgentService:
             )
 
     async def show(self, agent_id: str) -> Agent:
-        """Raises NotFound, and ContentDamaged."""
+        """Returns the agent. Raises NotFound, and ContentDamaged."""
         agent = await self._views.read(("agent",), agent_views.get, agent_id)
         if agent is None:
             await self._states.agent(agent_id)
@@ -77,7 +77,7 @@ class AgentService:
         return agent
 
     async def delete(self, agent_id: str, caller: Caller) -> None:
-        """Deletes the agent, then its sessions: once it is deleted nothing new can begin under it."""
+        """Deletes the agent, then its sessions: after its deletion nothing new can be started under it."""
         version = await self._states.agent_version(agent_id)
         stream = stream_name("agent", agent_id)
         events, blobs = await self._store.held_by((stream,))
@@ -97,6 +97,6 @@ class AgentService:
                 continue
 
     async def finish_deletes(self) -> None:
-        """After a crash: deletes the sessions that a deleted agent left behind."""
+        """Called after a crash: deletes the remaining sessions of deleted agents."""
         for agent_id in await self._views.read(("agent", "session"), session_views.agents_with_orphans):
             await self._delete_sessions(agent_id, SYSTEM)

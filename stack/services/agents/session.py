@@ -1,4 +1,4 @@
-"""Sessions: create and delete. Reads go to the read model."""
+"""Creates and deletes sessions. Reads use the read model."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ class SessionService:
         limit: int | None,
         max_bytes: int,
     ) -> tuple[Session, bool]:
-        """The session with its turns, or those of `turn_ids`: from `start_index` on, at most `limit` (None: all) and about
-        `max_bytes`, at least one; and whether more follow. What the read models could not apply, because it is damaged in
-        the log, is shown as far as its other events go. Raises NotFound, and ContentDamaged where it is not known whose
-        session it is."""
+        """Returns the session with its turns, or those of `turn_ids`: from `start_index` on, at most `limit`
+        (None: all) and about `max_bytes`, at least one; and whether more follow. Turns that the read models
+        could not apply, because their events are damaged, are shown as far as the other events allow. Raises
+        NotFound, and ContentDamaged if the session's agent is unknown."""
         found = await self._views.read(
             READ, session_views.part, agent_id, session_id, turn_ids, start_index, limit, max_bytes
         )
@@ -87,7 +87,7 @@ class SessionService:
         return found
 
     async def delete(self, agent_id: str, session_id: str, caller: Caller) -> None:
-        """Ends the session's open turn, then deletes the session and redacts the content of all of it."""
+        """Ends the session's open turn, then deletes the session and redacts all its content."""
         for _ in range(DELETE_ATTEMPTS):
             session, version = await self._states.session(agent_id, session_id)
             if session.open_turn:

@@ -1,4 +1,4 @@
-"""Datasets: register, append, unregister, and the rows of any version."""
+"""Registers, extends and unregisters datasets, and reads the rows of any version."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from stack.services.views import Views
 
 ATTEMPTS = 10
 SHOWN_BYTES = 2**20
-"""A dataset that is read shows at most its first 100 rows, and 1 MiB of them."""
+"""Maximum size in bytes of the first 100 rows that are shown with a dataset."""
 MAX_METADATA_BYTES = 64 * 1024
 
 _encode = msgspec.json.Encoder().encode
@@ -54,15 +54,15 @@ class DatasetService:
         self._views = views
         self._reader = reader
         self._rows = DatasetRows(store, views)
-        # Appends to one dataset take turns: each says behind which row its own begin.
+        # Appends to one dataset are serialised: each records the number of rows before its own.
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def register(
         self, request: RegisterDatasetRequest, blocks: Blocks, caller: Caller, command: str
     ) -> str:
-        """Returns the dataset's id. `blocks` are the rows of a source of rows; a URI is read here. The same dataset
-        once more changes nothing. Raises Invalid, Conflict for another one under the same id, and what reading a
-        URI raises."""
+        """Returns the dataset's id. `blocks` are the rows of a source of rows; a URI is read here.
+        Registering the same dataset again changes nothing. Raises Invalid, Conflict for a different one with
+        the same id, and the errors of reading a URI."""
         dataset_id = request.dataset_id if request.dataset_id is not None else new_id()
         datasets.check_id(dataset_id)
         uri = _uri_of(request.source)
@@ -97,7 +97,7 @@ class DatasetService:
         for _ in range(ATTEMPTS):
             state, version = await self._states.dataset(dataset_id)
             if state.exists:
-                # Another request was faster; one that has gone again since is not in the way.
+                # Another request was faster; a dataset that was already unregistered again does not matter.
                 registered = await self._registration(dataset_id)
                 if registered is None:
                     continue
@@ -113,8 +113,8 @@ class DatasetService:
         raise Conflict(f"Dataset {dataset_id!r} is busy with other requests. Try again.")
 
     async def _registered(self, dataset_id: str) -> Registration | None:
-        """How the dataset that has this id was registered; None while the id is free. Raises Conflict where that is
-        damaged."""
+        """Returns how the dataset with this id was registered; None if the id is free. Raises Conflict if
+        that event is damaged."""
         state, _ = await self._states.dataset(dataset_id)
         registered = await self._registration(dataset_id) if state.exists else None
         if registered is None and (damage := await self._damage_of_registration(dataset_id)):
@@ -122,7 +122,7 @@ class DatasetService:
         return registered
 
     async def _damage_of_registration(self, dataset_id: str) -> str:
-        """Why the read model does not know how a dataset was registered; "" where there is none."""
+        """Returns why the read model does not know how a dataset was registered; "" without damage."""
         stream = stream_name("dataset", dataset_id)
         damage = ""
         if stream in self._views.failed_streams():
@@ -135,7 +135,7 @@ class DatasetService:
         return damage
 
     async def append(self, dataset_id: str, blocks: Blocks, caller: Caller, command: str = "") -> int:
-        """Adds rows behind the last one, all or none. Returns the new version; the present one where there are no
+        """Adds rows after the last one, all or none. Returns the new version; the current one if there are no
         rows. Raises NotFound."""
         datasets.existing((await self._states.dataset(dataset_id)).state, dataset_id)
         async with stored_rows(self._store, blocks) as rows:
@@ -171,7 +171,7 @@ class DatasetService:
         raise Conflict(f"Dataset {dataset_id!r} is busy: appends come faster than it can be removed.")
 
     async def show(self, dataset_id: str) -> Dataset:
-        """The dataset, with its first rows where it was made from rows. Raises NotFound."""
+        """Returns the dataset, with its first rows if it was made from rows. Raises NotFound."""
         state, version = await self._existing(dataset_id)
         registered = await self._registration(dataset_id)
         if registered is None:
@@ -188,7 +188,7 @@ class DatasetService:
         return dataset_views.dataset(dataset_id, registered, shown)
 
     async def version(self, dataset_id: str, version: int | None = None) -> tuple[int, int]:
-        """The version and its number of rows; the present one by default. Raises NotFound."""
+        """Returns the version and its number of rows; the current one by default. Raises NotFound."""
         state, newest = await self._existing(dataset_id)
         if version is None or version == newest:
             return newest, state.row_count
@@ -197,8 +197,8 @@ class DatasetService:
     async def rows(
         self, dataset_id: str, version: int, start: int, limit: int, max_bytes: int | None = None
     ) -> list[bytes]:
-        """Rows `start` to `start + limit` of a version as JSON texts, at most `max_bytes` but at least one. Raises
-        NotFound, also once it is unregistered."""
+        """Returns rows `start` to `start + limit` of a version as JSON texts, at most `max_bytes` but at
+        least one. Raises NotFound, also after it was unregistered."""
         found: list[bytes] = []
         async with aclosing(self.pieces(dataset_id, version, start, start + limit, max_bytes)) as pieces:
             async for piece in pieces:
@@ -208,7 +208,7 @@ class DatasetService:
     async def pieces(
         self, dataset_id: str, version: int, start: int, stop: int, max_bytes: int | None = None
     ) -> AsyncGenerator[Sequence[bytes], None]:
-        """`rows` a piece at a time."""
+        """Like `rows`, yielded in parts."""
         left = max_bytes
         _, newest = await self._existing(dataset_id)
         stop = min(stop, (await self.version(dataset_id, version))[1])
@@ -225,12 +225,12 @@ class DatasetService:
                         return
                     left -= sum(map(len, piece)) + len(piece)
         except InternalError:
-            # A blob that is missing: it may have gone with its dataset a moment ago.
+            # A missing blob may have been deleted with its dataset a moment ago.
             await self._existing(dataset_id)
             raise
 
     async def _first_rows(self, dataset_id: str, version: int, count: int) -> list[bytes]:
-        """Those that can be read."""
+        """Returns the first rows, without damaged ones."""
         found: list[bytes] = []
         with suppress(RowsDamaged):
             async with aclosing(self.pieces(dataset_id, version, 0, count)) as pieces:
@@ -252,7 +252,7 @@ class DatasetService:
 
 
 def _uri_of(source: DataSource) -> str:
-    """The URI of a source; empty for one of rows."""
+    """Returns the URI of a source; empty for a source of rows."""
     if not isinstance(source, URIDataSource):
         return ""
     if not source.uri.strip():
@@ -261,12 +261,12 @@ def _uri_of(source: DataSource) -> str:
 
 
 def _provider_of(uri: str) -> str:
-    """Clients check it."""
+    """Returns the provider id, which clients check."""
     return "huggingface" if uri.lower().startswith("huggingface:") else "localfs"
 
 
 def _same(one: Registration, other: Registration) -> bool:
-    """Whether two registrations say the same, whatever the order of the keys in `metadata`."""
+    """Returns whether two registrations are equal, ignoring the order of keys in `metadata`."""
     return bool(msgspec.json.decode(_encode(one)) == msgspec.json.decode(_encode(other)))
 
 
@@ -282,7 +282,7 @@ def _gone(dataset_id: str) -> NotFound:
 
 
 def _fitting(rows: Sequence[bytes], max_bytes: int, at_least: int) -> int:
-    """How many of the rows, from the first on, have at most `max_bytes` with the commas between them."""
+    """Returns how many of the first rows have at most `max_bytes` including the commas between them."""
     if sum(map(len, rows)) + len(rows) <= max_bytes:
         return len(rows)
     sizes = accumulate(len(row) + 1 for row in rows)

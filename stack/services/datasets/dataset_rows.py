@@ -1,7 +1,7 @@
-"""Reads the rows of datasets: from the blobs and events that hold them, as text, a chunk at a time.
+"""Reads the rows of datasets from blobs and events, as text, one chunk at a time.
 
-The read model says which chunk holds which rows; that index is kept in memory for the datasets in use, and so are
-the last chunks that were read: pages of one dataset, one after the other, cost no query and no file.
+The read model determines which chunk contains which rows; that index is kept in memory for the datasets in
+use, as are the last chunks that were read: consecutive pages of one dataset need no further queries or files.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from stack.services.views import Views
 MAX_INDEXED_CHUNKS = 500_000
 MAX_CACHED_BYTES = 32 * 2**20
 RUN_EVENTS = 64
-"""Chunks in events are read this many at a time: 4 MiB of rows at most."""
+"""Number of chunks in events that are read together: at most 4 MiB of rows."""
 
 _UNREADABLE = "Their event is damaged: `replaystack verify` lists all damage; restore a backup."
-# A row in memory is an object of its own.
+# Each row in memory is a separate object.
 _ROW_BYTES = 33
 
 _rows = Decoder(list[Raw])
 
 
 class Index(Struct, frozen=True):
-    """The chunks of a dataset up to `version`, in order. `starts` are their first rows, `row_counts` the number of
-    rows with each version."""
+    """The chunks of a dataset up to `version`, in order. `starts` are their first rows, `row_counts` the
+    number of rows in each version."""
 
     version: int
     chunks: list[Chunk]
@@ -47,12 +47,12 @@ class Index(Struct, frozen=True):
 
 
 def _chunk_count(index: Index) -> int:
-    """What an index counts in the cache: even the largest one is kept, alone."""
+    """Returns the size of an index for the cache: even the largest one is kept, alone."""
     return min(len(index.chunks), MAX_INDEXED_CHUNKS)
 
 
 class _Lines(NamedTuple):
-    """The rows of a blob, and about how many bytes they take in memory; as many as the cache has for larger ones."""
+    """The rows of a blob, and their approximate memory in bytes, at most the size of the cache."""
 
     rows: list[bytes]
     size: int
@@ -68,8 +68,8 @@ class DatasetRows:
         self._cached: LRUCache[str, _Lines] = LRUCache(MAX_CACHED_BYTES, attrgetter("size"))
 
     async def row_count(self, dataset_id: str, version: int, newest: int) -> int:
-        """Rows of the dataset in `version`; `newest` is its present one. Raises NotFound for a version that it never
-        had since it was registered."""
+        """Returns the number of rows in `version`; `newest` is the current version. Raises NotFound for a
+        version that the dataset has not had since it was registered."""
         index = await self._index(dataset_id, newest)
         count = index.row_counts.get(version)
         if count is None:
@@ -80,14 +80,15 @@ class DatasetRows:
     async def pieces(
         self, dataset_id: str, newest: int, start: int, stop: int
     ) -> AsyncGenerator[Sequence[bytes], None]:
-        """Rows `start` to `stop`, which the dataset has, as JSON texts, those of one chunk or run of small chunks at a
-        time. Raises NotFound once the dataset is unregistered, and RowsDamaged with the chunk that cannot be read."""
+        """Yields rows `start` to `stop`, which must exist, as JSON texts, those of one chunk or of several
+        small chunks at a time. Raises NotFound if the dataset is unregistered, and RowsDamaged for a chunk
+        that cannot be read."""
         index = await self._index(dataset_id, newest)
         at = max(0, bisect_right(index.starts, start) - 1)
         while start < stop and at < len(index.chunks):
             run = self._run(index, at, stop)
             if run[0].first_row > start:
-                # The read model passed over an event that it could not apply.
+                # The read model skipped an event that it could not apply.
                 raise RowsDamaged(dataset_id, start, run[0].first_row - start, _UNREADABLE)
             try:
                 rows = await self._read(dataset_id, run)
@@ -107,7 +108,7 @@ class DatasetRows:
             raise RowsDamaged(dataset_id, start, stop - start, _UNREADABLE)
 
     def forget(self, dataset_id: str) -> None:
-        """The dataset was unregistered: nothing of it may be shown any more."""
+        """Must be called after the dataset was unregistered: none of its content may be shown."""
         index = self._indexes.pop(dataset_id, None)
         for chunk in index.chunks if index is not None else ():
             self._cached.pop(chunk.blob, None)
@@ -119,7 +120,7 @@ class DatasetRows:
         after = known.version if known is not None else 0
         added, versions = await self._views.read(("dataset",), dataset_views.chunks, dataset_id, after)
         if known is not None and self._indexes.get(dataset_id) is not known:
-            # Another reader took it further, or it was unregistered: what was read may not fit behind it.
+            # Another reader extended it, or it was unregistered: the chunks read here may not follow it.
             return await self._index(dataset_id, newest)
         chunks = [*(known.chunks if known else ()), *added]
         version = versions[-1][0] if versions else after
@@ -137,7 +138,7 @@ class DatasetRows:
         return index
 
     def _run(self, index: Index, at: int, stop: int) -> list[Chunk]:
-        """The chunk at `at`, and those in events behind it that can be read with it."""
+        """Returns the chunk at `at`, and following ones in events that can be read with it."""
         run = [index.chunks[at]]
         while (
             not run[-1].blob

@@ -1,4 +1,4 @@
-"""Turns rows on their way in into what an event says of them: small ones in place, all others in blobs."""
+"""Stores new rows for an event: small ones in the event itself, all others in blobs."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from stack.off_loop import off_loop_if
 from stack.providers.rows.port import RowBlock
 
 MAX_CHUNKS = 100_000
-"""Of one change: its event names them all. 100 GiB of rows."""
+"""Maximum number of chunks of one change, all of which its event names: 100 GiB of rows."""
 
 Blocks = AsyncIterator[RowBlock] | Iterable[RowBlock]
 
 
 @asynccontextmanager
 async def stored_rows(store: EventStore, blocks: Blocks) -> AsyncIterator[NewRows]:
-    """The rows, stored as far as they are no part of the event. What is stored is held while the block runs: record
-    the event in it; where it raises nothing stays. Raises what `blocks` raises, TooLarge and Unavailable."""
+    """Stores the rows, except those that are part of the event. Blobs are held while the block runs: record
+    the event in it; if it raises, they are released. Raises the errors of `blocks`, TooLarge and
+    Unavailable."""
     writer = _Writer(store)
     try:
         yield await writer.rows(blocks)
@@ -36,7 +37,7 @@ async def stored_rows(store: EventStore, blocks: Blocks) -> AsyncIterator[NewRow
 
 
 async def digest_of(blocks: Blocks) -> str:
-    """The SHA-256 (hex) of the rows, one a line."""
+    """Returns the SHA-256 (hex) of the rows, one per line."""
     digest = _RowsDigest()
     async for block in _each(blocks):
         await digest.add(block.lines)

@@ -1,4 +1,4 @@
-"""An agent that answers the rows of an evaluation: each in a session of its own, recorded like any other."""
+"""An agent that answers the rows of an evaluation, each in a separate session, recorded like any other."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ NO_CLIENT = "An evaluation row has no client that could run client tools."
 class AgentAnswers:
     """Asks the agent that was created with the job.
 
-    The session and the turn of a row are recorded under command ids of the row, so that a job that is taken up after
-    a crash finds the turn that was under way, which goes on by itself, and does not ask a second time.
+    The session and the turn of a row are recorded under command ids of the row, so that a job that is taken
+    over after a crash finds the turn that was running, which continues by itself, and does not ask again.
     """
 
     def __init__(
@@ -40,8 +40,8 @@ class AgentAnswers:
         is_cancelled: Callable[[], bool],
         look_for_earlier: bool,
     ) -> None:
-        """`name` is that of the job (`<benchmark>/<job>`). `look_for_earlier` where an earlier process may have
-        begun rows."""
+        """`name` is that of the job (`<benchmark>/<job>`). `look_for_earlier` is set if an earlier process
+        may have started rows."""
         self._agent_id = agent_id
         self._name = name
         self._store = store
@@ -63,7 +63,7 @@ class AgentAnswers:
             begun.append(await self._begin(number, request, caller))
 
         try:
-            # A turn whose beginning is cut off would stay open with no one to run it.
+            # A turn whose start is interrupted would stay open without a process that runs it.
             await uninterrupted(begin())
             return await self._answer_of(begun[0])
         except asyncio.CancelledError:
@@ -80,7 +80,7 @@ class AgentAnswers:
         return await self._turns.create(self._agent_id, session_id, request, caller, command)
 
     async def _earlier(self, number: int) -> RunningTurn | None:
-        """The row's turn that an earlier process has begun last. A session without a turn is left as it is."""
+        """Returns the row's last turn of an earlier process. A session without a turn is not changed."""
         found = await self._store.find_command(self._commands(number))
         if found is None:
             return None
@@ -93,7 +93,7 @@ class AgentAnswers:
             return None
 
     def _commands(self, number: int) -> str:
-        """The command ids of a row begin with it."""
+        """Returns the prefix of the command ids of a row."""
         return f"evaljob/{self._name}/{number}/"
 
     async def _answer_of(self, turn: RunningTurn) -> Answer:
@@ -116,7 +116,7 @@ class AgentAnswers:
 
 
 def _questions(row: EvalRow) -> list[UserMessage]:
-    """Raises Invalid for what an agent cannot be told: it has instructions and a history of its own."""
+    """Raises Invalid for messages that an agent cannot be given: it has its own instructions and history."""
     for index, message in enumerate(row.messages):
         if message.role != "user":
             raise Invalid(

@@ -1,4 +1,4 @@
-"""Benchmarks: register and unregister. Reads go to the read model."""
+"""Registers and unregisters benchmarks. Reads use the read model."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class BenchmarkService:
         self._jobs = jobs
 
     async def register(self, request: RegisterBenchmarkRequest, caller: Caller, command: str) -> None:
-        """The same benchmark once more changes nothing. Raises Invalid, NotFound for an unknown dataset, Conflict
-        for another benchmark under the same id."""
+        """Registering the same benchmark again changes nothing. Raises Invalid, NotFound for an unknown
+        dataset, Conflict for a different benchmark with the same id."""
         wanted = benchmarks.definition(request)
         if len(bytes(wanted.metadata)) > MAX_METADATA_BYTES:
             raise Invalid(f"metadata is larger than {MAX_METADATA_BYTES} bytes.")
@@ -63,8 +63,8 @@ class BenchmarkService:
         raise Conflict(f"Benchmark {benchmark_id!r} is busy with other requests. Try again.")
 
     async def unregister(self, benchmark_id: str, caller: Caller) -> None:
-        """Cancels its jobs, deletes the agents that were made for them, then the benchmark and all its jobs; their
-        content is redacted. Raises NotFound."""
+        """Cancels its jobs, deletes the agents that were created for them, then the benchmark and all its
+        jobs; their content is redacted. Raises NotFound."""
         stream = stream_name("benchmark", benchmark_id)
         for _ in range(ATTEMPTS):
             await self._jobs.cancel_all(benchmark_id, "The benchmark was unregistered.")

@@ -1,4 +1,4 @@
-"""What answers the rows of an evaluation: a model, or an agent with a session and a turn for each row."""
+"""The candidates of an evaluation: a model, or an agent with a session and a turn for each row."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WHERE = "benchmark_config.eval_candidate"
 
 
 class Answer(Struct, frozen=True):
-    """What a row was answered. An agent's answer names the session and the turn."""
+    """The answer to a row. An agent's answer names the session and the turn."""
 
     text: str
     usage: TurnUsage
@@ -40,8 +40,8 @@ class Answer(Struct, frozen=True):
 
 
 class RowFailed(Exception):
-    """A row was not answered. `error` says why, `session_id` and `turn_id` where, if an agent was asked. With
-    `final` asking again would be in vain, whatever the error."""
+    """A row was not answered. `error` is the reason; `session_id` and `turn_id` are set if an agent was
+    asked. With `final` another attempt would fail too, whatever the error is."""
 
     def __init__(
         self, error: ReplaystackError, session_id: str = "", turn_id: str = "", *, final: bool = False
@@ -57,20 +57,20 @@ class Candidate(Protocol):
     async def answer(
         self, number: int, row: EvalRow, attempt: int, caller: Caller, labels: Mapping[str, str]
     ) -> Answer:
-        """The answer to row `number`; `attempt` counts from 1 in this process. `caller` continues the row's span,
-        `labels` are attributes of the spans below it. Raises ReplaystackError, RowFailed."""
+        """Returns the answer to row `number`; `attempt` counts from 1 in this process. `caller` continues the
+        row's span, `labels` are attributes of the spans under it. Raises ReplaystackError, RowFailed."""
         ...
 
 
 def agent_of(candidate: EvalCandidate) -> AgentConfig:
-    """The candidate as an agent: a model with its parameters is one without instructions."""
+    """Returns the candidate as an agent: a model with its parameters becomes one without instructions."""
     return candidate.config or AgentConfig(
         model=candidate.model or "", instructions="", sampling_params=candidate.sampling_params
     )
 
 
 class ModelAnswers:
-    """Asks the model, once for each row."""
+    """Calls the model, once for each row."""
 
     def __init__(
         self,
@@ -114,14 +114,15 @@ class ModelAnswers:
         return Answer("".join(pieces), finished.usage)
 
     def _messages(self, row: EvalRow, fetched: Mapping[str, FetchedContent]) -> list[Raw]:
-        """What the model is told: one system message with all instructions, and what was said."""
+        """Returns the messages to the model: one system message with all instructions, and the
+        conversation."""
         messages = [_chat(message, fetched) for message in row.messages if message.role != "system"]
         told = [self._system, *(one.content for one in row.messages if one.role == "system")]
         instructions = "\n".join(text for content in told if (text := text_of(content)))
         return [system_text(instructions), *messages] if instructions else messages
 
     async def _fetched(self, row: EvalRow) -> Mapping[str, FetchedContent]:
-        """What is behind the URLs of images; a model server never gets a URL of a caller's choice."""
+        """Fetches the URLs of images: a model server never receives a URL of a caller's choice."""
         if all(isinstance(message.content, str) for message in row.messages):
             return {}
         asked = [InputMessage(role="user", content=message.content) for message in row.messages]

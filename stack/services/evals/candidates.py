@@ -1,4 +1,4 @@
-"""Checks the candidates of evaluation jobs, and makes what answers for them."""
+"""Validates the candidates of evaluation jobs, and creates the objects that answer for them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ class Candidates:
         self._content = content
 
     async def checked(self, candidate: RequestedCandidate) -> EvalCandidate:
-        """The candidate, normalised, as it is stored. Raises Invalid for an unknown model and for what it cannot do."""
+        """Returns the normalised candidate. Raises Invalid for an unknown model and for unsupported
+        features."""
         if isinstance(candidate, ModelCandidate):
             params = sampling_params(candidate.sampling_params, f"{WHERE}.sampling_params")
             normal = payload.model_candidate(candidate, payload.sampling_params(params))
@@ -53,8 +54,8 @@ class Candidates:
         return normal
 
     async def of_job(self, job: RunningJob, left: bool) -> Candidate:
-        """What answers the rows of a job; `left` by an earlier process. Raises Invalid for a model that is gone since
-        the job was scheduled, and for a type that this release does not know."""
+        """Returns the candidate of a job; `left` means left open by an earlier process. Raises Invalid for a
+        model that no longer exists, and for a type that this release does not know."""
         scheduled = job.state.scheduled
         assert scheduled is not None
         candidate = scheduled.config.eval_candidate

@@ -1,4 +1,4 @@
-"""Compares two jobs of a benchmark that have ended: row by row, and their scores on the whole."""
+"""Compares two jobs of a benchmark that have ended: row by row, and their mean scores."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class ComparisonService:
         self._jobs = jobs
 
     async def compare(self, benchmark_id: str, job_a: str, job_b: str, limit: int) -> Comparison:
-        """What became of job a's rows in job b, with at most `limit` rows for each function that both were scored
-        with. Raises NotFound, Conflict for a job that has not ended, Invalid where no function is in both."""
+        """Compares job b with job a, with at most `limit` rows for each function with which both were scored.
+        Raises NotFound, Conflict for a job that has not ended, Invalid if no function is in both."""
         a, b = [await self._ended(benchmark_id, job_id) for job_id in (job_a, job_b)]
         functions = [name for name in a.scoring_functions if name in b.scoring_functions]
         if not functions:

@@ -1,4 +1,4 @@
-"""The rows of a job that are still to be evaluated, in order, as they are read."""
+"""The rows of a job that still have to be evaluated, in order, as they are read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _rows = msgspec.json.Decoder(list[Raw])
 
 
 class RowText(NamedTuple):
-    """A row by its number from 0, and its JSON; `error` says why it cannot be read."""
+    """A row by its number from 0, and its JSON; `error` is why it cannot be read."""
 
     number: int
     text: bytes
@@ -28,7 +28,7 @@ class RowText(NamedTuple):
 
 
 class MissingRows:
-    """Gives each row that has no result to one of those who ask at the same time."""
+    """Gives each row without a result to one of several concurrent callers."""
 
     def __init__(self, datasets: DatasetService, state: EvalJobState) -> None:
         self._datasets = datasets
@@ -37,8 +37,8 @@ class MissingRows:
         self._rows: AsyncGenerator[RowText, None] | None = None
 
     async def next(self) -> RowText | None:
-        """The next row, None at the end. Raises NotFound once the dataset is unregistered: what was read of it
-        before counts no more."""
+        """Returns the next row, None at the end. Raises NotFound if the dataset is unregistered; rows read
+        earlier are not returned then."""
         scheduled = self._state.scheduled
         assert scheduled is not None
         async with self._turn:

@@ -1,7 +1,8 @@
-"""Evaluation jobs: schedule, evaluate rows at once, follow, cancel, and take up again after a crash.
+"""Evaluation jobs: schedules, follows, cancels, evaluates rows immediately, and takes over jobs after a
+crash.
 
-Rows that come with a request are a job too, under an id of its own in place of a number: what they gave is recorded,
-and a repeated request joins them.
+Rows that are sent with a request are a job too, under a separate id instead of a number: their results are
+recorded, and a repeated request joins them.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ from stack.services.views import Views
 ATTEMPTS = 10
 READ = ("benchmark", "evaljob")
 MAX_ROWS_BYTES = 4 * 2**20
-"""Of the rows that one request may bring to be evaluated: they are recorded in one event."""
+"""Maximum size in bytes of the rows that one request may send for evaluation: they are recorded in one
+event."""
 
 
 class EvalJobService:
@@ -67,10 +69,10 @@ class EvalJobService:
     async def schedule(
         self, benchmark_id: str, request: RunEvalRequest, caller: Caller, command: str
     ) -> RunningJob:
-        """Schedules a job over the benchmark's dataset as it is now. Returns once that is durable.
+        """Schedules a job with the benchmark's dataset in its current version. Returns once that is durable.
 
         Raises NotFound for an unknown benchmark or dataset, Invalid (also for an unknown model or function),
-        Conflict and Unavailable when too many jobs are open.
+        Conflict and Unavailable if too many jobs are open.
         """
         where = "benchmark_config"
         benchmark = benchmarks.existing((await self._states.benchmark(benchmark_id)).state, benchmark_id)
@@ -91,8 +93,8 @@ class EvalJobService:
     async def evaluate(
         self, benchmark_id: str, request: EvaluateRowsRequest, caller: Caller, command: str
     ) -> RunningJob:
-        """Evaluates rows that came with the request. Raises what `schedule` raises, Invalid for a row that fits no
-        format, and TooLarge for too many."""
+        """Evaluates rows that were sent with the request. Raises the errors of `schedule`, Invalid for a row
+        in an unknown format, and TooLarge for too many."""
         benchmarks.existing((await self._states.benchmark(benchmark_id)).state, benchmark_id)
         benchmarks.check_functions(request.scoring_functions)
         given = len(request.input_rows)
@@ -117,7 +119,7 @@ class EvalJobService:
         return await self._open(scheduled, new_id(), caller, command)
 
     async def _checked(self, config: RequestedConfig, functions: Sequence[str]) -> BenchmarkConfig:
-        """The configuration, normalised, as it is stored. Raises Invalid."""
+        """Returns the normalised configuration, as it is stored. Raises Invalid."""
         self._driver.refuse_if_closing()
         self._scoring.check(functions, config.scoring_params or {})
         await self._scoring.check_judges(config.scoring_params or {})
@@ -127,8 +129,8 @@ class EvalJobService:
     async def _open(
         self, scheduled: EvalJobScheduled, evaluation_id: str, caller: Caller, command: str
     ) -> RunningJob:
-        """Appends to the benchmark's stream, to the job's own, and where an agent is the candidate to the agent's:
-        all or nothing."""
+        """Appends to the streams of the benchmark and of the job, and if an agent is the candidate to the
+        agent's: all or nothing."""
         benchmark_id, candidate = scheduled.benchmark_id, scheduled.config.eval_candidate
         others: list[StreamWrite] = []
         if candidate.config is not None:
@@ -160,8 +162,8 @@ class EvalJobService:
         raise Conflict(f"Benchmark {benchmark_id!r} is busy with other requests. Try again.")
 
     async def running(self, benchmark_id: str, job_id: str) -> RunningJob | None:
-        """The job if it is scheduled or running in this process, None when it has ended (or is parked). Raises
-        NotFound."""
+        """Returns the job if it is scheduled or running in this process, None if it has ended (or is parked).
+        Raises NotFound."""
 
         async def is_open() -> bool:
             state = (await self._states.benchmark(benchmark_id)).state
@@ -177,27 +179,27 @@ class EvalJobService:
     def follow(
         self, benchmark_id: str, job_id: str, job: RunningJob | None, after: StreamPosition
     ) -> Follower:
-        """A follower of the job's frames after this position. `job` is the running job; without one, all that the log
-        has are given at once."""
+        """Returns a follower of the job's frames after this position. `job` is the running job; without one,
+        all frames of the log are returned at once."""
         if job is None:
             job = RunningJob(self._store, benchmark_id, job_id)
             job.live = LiveFrames(END, ended=True)
         return job.follow(after)
 
     async def view(self, benchmark_id: str, job_id: str) -> evaljob_views.JobView:
-        """The job as the read model has it. Raises NotFound."""
+        """Returns the job from the read model. Raises NotFound."""
         view = await self._views.read(READ, evaljob_views.get, benchmark_id, job_id)
         if view is None:
             raise NotFound(f"There is no job {job_id!r} of benchmark {benchmark_id!r}.")
         return view
 
     async def outcome(self, benchmark_id: str, job_id: str) -> JobOutcome:
-        """How the job stands or ended. Raises NotFound."""
+        """Returns the status or end of the job. Raises NotFound."""
         job = await self.running(benchmark_id, job_id)
         return job.outcome() if job is not None else (await self.view(benchmark_id, job_id)).outcome
 
     async def cancel(self, benchmark_id: str, job_id: str, reason: str) -> None:
-        """Ends a job that is scheduled or running; one that has ended is left as it is. Raises NotFound."""
+        """Ends a scheduled or running job; one that has ended is not changed. Raises NotFound."""
         job = await self.running(benchmark_id, job_id)
         if job is not None:
             job.request_stop("cancelled", reason)
@@ -213,7 +215,7 @@ class EvalJobService:
         await asyncio.gather(*(self.cancel(benchmark_id, job_id, reason) for job_id in open_jobs))
 
     async def recover(self) -> None:
-        """Takes up the jobs that the last process left open, in the order of scheduling."""
+        """Takes over the jobs that the last process left open, in the order of scheduling."""
         await self._runs.recover(self._open_jobs, self._take_up)
 
     async def _open_jobs(self) -> list[RunningJob]:
@@ -225,7 +227,8 @@ class EvalJobService:
 
 
 async def _packed(rows: Sequence[bytes], count: int, answered: bool) -> str:
-    """The first `count` rows as the text of a JSON array. Raises Invalid for a row that fits no format, TooLarge."""
+    """Returns the first `count` rows as the text of a JSON array. Raises Invalid for a row in an unknown
+    format, TooLarge."""
     size = sum(map(len, rows))
     if size > MAX_ROWS_BYTES:
         raise TooLarge(
@@ -237,7 +240,7 @@ async def _packed(rows: Sequence[bytes], count: int, answered: bool) -> str:
 
 
 def _check_rows(rows: Sequence[bytes], answered: bool) -> None:
-    """Raises Invalid for a row that fits no format."""
+    """Raises Invalid for a row in an unknown format."""
     for index, row in enumerate(rows):
         try:
             read_row(row, answered)

@@ -1,4 +1,4 @@
-"""The aggregated results of a job, from the score rows that its stream holds."""
+"""Computes the aggregated results of a job from the score rows in its stream."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from stack.off_loop import off_loop_if
 from stack.services.scoring.scoring import Scoring
 
 PAGE_EVENTS = 1_000
-# Aggregating more than this many rows goes to a thread.
+# Aggregating more than this many rows runs in a thread.
 FEW_ROWS = 1_000
 
 
 async def aggregates_of(
     store: EventStore, stream: str, scheduled: EvalJobScheduled, scoring: Scoring
 ) -> dict[str, dict[str, Any]]:
-    """Of each function over the rows that were evaluated, in the order of the rows. Holds all score rows in memory
-    meanwhile, some hundred bytes each."""
+    """Returns the aggregates of each function over the evaluated rows, in row order. Holds all score rows in
+    memory for this time, some hundred bytes each."""
     rows: dict[int, dict[str, dict[str, Any]]] = {}
     version = 0
     while page := await store.read_stream(stream, version, version + PAGE_EVENTS):

@@ -1,4 +1,4 @@
-"""Drives the evaluation jobs of this process: so many at a time, with what each works with."""
+"""Drives the evaluation jobs of this process, a limited number at a time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_JOBS = 2_000
 
 
 class EvalLimits(Struct, frozen=True, kw_only=True):
-    """Settings of the same names."""
+    """The settings with the same names."""
 
     eval_concurrency: int = 8
     eval_row_attempts: int = 3
@@ -59,14 +59,14 @@ class EvalJobDriver:
         self._scoring = scoring
         self._tracing = tracing
         self._limits = limits
-        # Rows that a caller waits for do not queue up behind jobs that take hours.
+        # Rows for which a caller waits are not queued after jobs that take hours.
         self._places = {
             True: asyncio.Semaphore(limits.eval_running_jobs),
             False: asyncio.Semaphore(limits.eval_running_jobs),
         }
 
     def refuse_if_closing(self) -> None:
-        """Raises Unavailable when no further job can be scheduled."""
+        """Raises Unavailable if no further job can be scheduled."""
         if self.runs.closing:
             raise Unavailable("The server is shutting down; try again.", retry_after=5)
         running = len(self.runs.running)
@@ -74,8 +74,8 @@ class EvalJobDriver:
             raise Unavailable(f"{running} jobs are scheduled or running; try again.", retry_after=30)
 
     def launch(self, job: RunningJob, caller: Caller, *, left: bool = False) -> None:
-        """Starts the run of an open job in the background, as soon as there is a place for it. `left` by an earlier
-        process."""
+        """Starts the run of an open job in the background, as soon as the limit allows it. `left` means that
+        an earlier process left it open."""
         run = EvalJobRun(
             job,
             caller,
@@ -111,7 +111,8 @@ class EvalJobDriver:
                 span.fail(str(job.state.error.status))
 
     async def _prepare(self, job: RunningJob, caller: Caller, left: bool) -> Work:
-        """Raises Invalid for a model that is gone since the job was scheduled, and for what this release cannot do."""
+        """Raises Invalid for a model that no longer exists, and for features that this release does not
+        support."""
         scheduled = job.state.scheduled
         assert scheduled is not None
         evaluator = RowEvaluator(
@@ -130,7 +131,7 @@ class EvalJobDriver:
 
 
 def labels_of(job: RunningJob) -> dict[str, str]:
-    """The names by which its spans are found."""
+    """Returns the attributes by which its spans are found."""
     labels = {"benchmark_id": job.benchmark_id, "job_id": job.job_id}
     if job.state.scheduled is not None and job.state.scheduled.dataset_id:
         labels["dataset_id"] = job.state.scheduled.dataset_id
@@ -144,8 +145,8 @@ def model_of(job: RunningJob) -> str:
 
 
 def _scoring_params(scheduled: EvalJobScheduled) -> dict[str, ScoringFnParams | None]:
-    """The parameters of each function, None for the function's own. Raises Invalid for a type that this release does
-    not know."""
+    """Returns the parameters of each function, None for the function's own. Raises Invalid for a type that
+    this release does not know."""
     stored = scheduled.config.scoring_params or {}
     params = {name: wire.scoring_params(one) for name, one in stored.items()}
     for name, one in params.items():

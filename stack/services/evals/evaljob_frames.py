@@ -36,14 +36,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 def frame_of(recorded: Recorded) -> Frame:
-    """Has an empty body where the event's content was redacted."""
+    """Returns the frame of an event; its body is empty if the event's content was redacted."""
     position = StreamPosition(recorded.version, 0)
     payload = payload_of(recorded.event)
     return Frame(position, 0, b"") if payload is None else framed(position, _encode(JobStreamChunk(payload)))
 
 
 def payload_of(event: Event) -> JobPayload | None:
-    """What the frame of an event says; None for one whose content was redacted."""
+    """Returns the content of an event's frame; None if the event's content was redacted."""
     match event:
         case EvalJobScheduled():
             return JobScheduledPayload(

@@ -1,6 +1,7 @@
-"""One evaluation job while it runs: rows concurrently, their results recorded together, and an end.
+"""One evaluation job while it runs: evaluates rows concurrently, records their results together, and ends the
+job.
 
-A run is the only one that appends to its job's stream, so that rows never get in each other's way.
+Only the run appends to its job's stream, so that rows never conflict with each other.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ from stack.services.state import States
 logger = logging.getLogger("replaystack.eval")
 
 MAX_FINISHED = 512
-"""Rows that may wait to be recorded; no further one begins until they are."""
+"""Maximum number of rows that wait to be recorded; no further one is started until they are."""
 
 
 class Work(Struct, frozen=True):
-    """What a job works with, known once it runs."""
+    """The resources of a job, known once it runs."""
 
     rows: MissingRows
     evaluator: RowEvaluator
@@ -71,7 +72,7 @@ class EvalJobRun:
         self._working = 0
 
     async def run(self) -> None:
-        """Evaluates the rows that are missing. A failure that is not a row's ends the job, not the task."""
+        """Evaluates the missing rows. A failure that is not caused by a row ends the job, not the task."""
         job = self._job
         try:
             if job.state.cancel_reason:
@@ -93,8 +94,8 @@ class EvalJobRun:
             await self.fail(InternalError("The job failed inside the server. Its log has the details."))
 
     async def stop(self, stop: Stop, reason: str) -> None:
-        """Ends a job whose task was cancelled in the middle. The rows that are done are recorded; a parked job stays open
-        for the next start."""
+        """Ends a job whose task was cancelled. The completed rows are recorded; a parked job stays open for
+        the next start."""
         if not self._job.state.is_open:
             return
         if stop == "parked":
@@ -104,7 +105,7 @@ class EvalJobRun:
             await self._cancelled(reason)
 
     async def fail(self, error: ReplaystackError) -> None:
-        """Ends the job with this reason; the rows that were evaluated are kept."""
+        """Ends the job with this reason; the evaluated rows are kept."""
         reason = TurnError(error.status, error.title, error.detail)
         await self._close(EvalJobFailed(error=reason, aggregates=await self._aggregates()))
 
@@ -137,7 +138,7 @@ class EvalJobRun:
             self._changed.set()
 
     async def _recorder(self) -> None:
-        """Records what is finished. While one append is under way the next one gathers."""
+        """Records completed rows. While one append is running the next one is collected."""
         while self._working or self._job.outcomes:
             await self._changed.wait()
             self._changed.clear()
@@ -151,11 +152,11 @@ class EvalJobRun:
         return await aggregates_of(self._job.store, self._job.stream, scheduled, self._scoring)
 
     async def _record(self, events: Sequence[Event] = ()) -> None:
-        """Records the rows that are done, then these events."""
+        """Records the completed rows, then these events."""
         await self._runs.record(self._job, self._caller.stamp, events)
 
     async def _close(self, event: Event) -> None:
-        """Records the end, in the benchmark's stream too."""
+        """Records the end, also in the benchmark's stream."""
         await self._runs.record(self._job, self._caller.stamp, [event], partial(self._closing, event))
 
     async def _closing(self, event: Event) -> Sequence[StreamWrite]:

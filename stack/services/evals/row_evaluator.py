@@ -1,4 +1,4 @@
-"""Evaluates one row: asks the candidate, again after an upstream's fault, scores what it answered."""
+"""Evaluates one row: asks the candidate, retries after failures of an upstream, and scores the answer."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ logger = logging.getLogger("replaystack.eval")
 
 T = TypeVar("T")
 
-# What may be gone a moment later. A request that was refused (400) is refused again.
+# Errors that may be temporary. A request that was refused (400) would be refused again.
 PASSING = (TooManyRequests, Unavailable, UpstreamFailed, UpstreamTimeout)
 BACKOFF_S = 0.5
 MAX_BACKOFF_S = 60.0
 ANSWERLESS = frozenset(("basic::bfcl", "basic::ifeval", "llm-as-judge::base"))
-"""Functions that can score a row which says no expected answer."""
+"""Functions that can score a row without an expected answer."""
 
 
 class RowLimits(Struct, frozen=True, kw_only=True):
-    """Settings of the same names."""
+    """The settings with the same names."""
 
     eval_row_attempts: int = 3
     turn_deadline_s: float = 1800.0
 
 
 class RowEvaluator:
-    """Of one job. Rows are evaluated independently, any number at a time."""
+    """Evaluates the rows of one job independently and concurrently."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class RowEvaluator:
         self._labels = labels
 
     async def evaluate(self, row: RowText) -> EvalJobRowEvaluated:
-        """What is recorded of the row. A failure is the row's; only what is no one's fault but ours is raised."""
+        """Returns the event of the row. Failures become the row's; only errors of this server are raised."""
         attributes = dict(self._labels) | {"eval.row": row.number}
         with self._tracing.span(f"evaluate row {row.number}", attributes=attributes) as span:
             caller = Caller(self._caller.actor, self._caller.trace_id, span.traceparent, span.tracestate)
@@ -121,7 +121,7 @@ class RowEvaluator:
             )
 
     async def _answer(self, number: int, row: EvalRow, asked: _Asked, caller: Caller) -> Answer:
-        """Raises RowFailed and ReplaystackError, once the attempts are used up or another would be in vain."""
+        """Raises RowFailed and ReplaystackError after the last attempt, or if another one would not help."""
         while True:
             asked.attempts += 1
             try:
@@ -160,19 +160,19 @@ class RowEvaluator:
 
 
 class _Asked:
-    """How often the candidate was asked."""
+    """Counts how often the candidate was asked."""
 
     def __init__(self) -> None:
         self.attempts = 0
 
 
 def backoff_s(attempts: int, retry_after_s: float | None) -> float:
-    """The pause after that many attempts: twice as long each time, somewhere in its upper half so that rows do not
-    all come back at once, and never shorter than the upstream asked for."""
+    """Returns the pause after this many attempts: doubled each time, at random in its upper half so that rows
+    are not all retried at once, and never shorter than the upstream requested."""
     pause_s = min(MAX_BACKOFF_S, BACKOFF_S * 2.0 ** (attempts - 1))
     return max(pause_s * random.uniform(0.5, 1.0), float(retry_after_s or 0))  # noqa: S311
 
 
 def needs_answer(functions: Sequence[str]) -> bool:
-    """Whether a row has to say what answer is expected: to be scored by these functions."""
+    """Returns whether a row must contain the expected answer to be scored by these functions."""
     return any(name not in ANSWERLESS for name in functions)

@@ -1,4 +1,4 @@
-"""An evaluation job as the process knows it: what its requests wait for and follow."""
+"""An evaluation job in this process, for which its requests wait and which they follow."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ PAGE_EVENTS = 200
 class RunningJob(Run):
     """A job that is scheduled or running in this process, or the record of one that is not.
 
-    Its frames are read from the log, a page at a time: a follower costs the job nothing, and the server no memory however
-    many rows there are.
+    Its frames are read from the log, one page at a time: followers neither delay the job nor take memory in
+    proportion to the number of rows.
     """
 
     def __init__(self, store: EventStore, benchmark_id: str, job_id: str) -> None:

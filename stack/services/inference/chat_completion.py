@@ -1,6 +1,6 @@
 """Chat completions that are passed through to the configured providers, and observed on their way.
 
-Nothing of them is an event: they belong to no agent. What they took is in the telemetry.
+They are not recorded as events, because they belong to no agent. Their token counts are in the telemetry.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Format(Struct):
 
 
 class PassedAnswer(Struct, frozen=True):
-    """An answer for the caller, as the provider gave it. `pieces` of a streamed one are whole events."""
+    """A response for the caller, unchanged from the provider. `pieces` of a streamed one are whole events."""
 
     status: int
     headers: Mapping[str, str]
@@ -54,7 +54,7 @@ class PassedAnswer(Struct, frozen=True):
 
 
 class ChatCompletions:
-    """At most `limit` are under way at a time."""
+    """Runs at most `limit` completions at a time."""
 
     def __init__(self, models: Models, calls: ModelCalls, limit: int) -> None:
         self._models = models
@@ -67,11 +67,11 @@ class ChatCompletions:
     async def passed(
         self, body: bytes, headers: Mapping[str, str], without_done: bool = False
     ) -> AsyncGenerator[PassedAnswer]:
-        """The answer to a request with this body; leaving the context cancels what is under way. `headers` are
-        those of the caller that go on; `without_done` leaves out the `[DONE]` of a stream.
+        """Returns the response to a request with this body; leaving the context cancels a running request.
+        `headers` are those of the caller that are forwarded; `without_done` removes the `[DONE]` of a stream.
 
-        Raises Invalid, NotFound for an unknown model, Unavailable, UpstreamFailed, UpstreamTimeout; reading the
-        pieces of a streamed answer raises the latter two.
+        Raises Invalid, NotFound for an unknown model, Unavailable, UpstreamFailed, UpstreamTimeout; reading
+        the pieces of a streamed response raises the latter two.
         """
         if self._running >= self._limit:
             raise Unavailable(f"{self._running} chat completions are under way; try again.", retry_after=1)
@@ -108,8 +108,8 @@ class ChatCompletions:
         size: int,
         headers: Mapping[str, str],
     ) -> AsyncGenerator[tuple[RelayedAnswer, bool]]:
-        """The provider's answer, and whether its event about tokens is one that the caller did not ask for. A
-        server that does not know how to be asked for it is asked without, and never with it again."""
+        """Returns the provider's response, and whether its event with token counts was not requested by the
+        caller. A server that does not support requesting it is asked without it, now and later."""
         known = (provider.id, model)
         asking = read.asking_for_usage()
         unasked = asking is not None
@@ -160,7 +160,7 @@ class ChatCompletions:
             if rest := stream.ended():
                 yield rest
         except ReplaystackError as error:
-            # Once the model has said why it ended, nothing is lost with what is cut off.
+            # Once the model has reported its finish reason, nothing is lost by cutting off the rest.
             ended = bool(noted.finish_reasons)
             if not ended:
                 call.failed(type(error).__name__)
@@ -185,7 +185,7 @@ class ChatCompletions:
 
 
 def _attributes(read: ReadRequest) -> dict[str, AttributeValue | None]:
-    """What the request says about the answer it wants, as far as it says it in the right types."""
+    """Returns the request's properties of the wanted answer that have valid types."""
     said: dict[str, AttributeValue | None] = {
         attribute: read.value(name, float) for name, attribute in _NUMBERS.items() if name in read.fields
     }

@@ -1,1 +1,1 @@
-"""What concerns a request before its use case: the caller, repetition, rates."""
+"""Request handling before the services: the caller, repetition, rates."""

@@ -1,4 +1,4 @@
-"""Who asks, and in which trace: what every event says about its cause."""
+"""The caller and the trace of a request: what every event records about its cause."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from schemas.events.base import Event
 
 
 class Caller(Struct, frozen=True):
-    """`actor` is the name of the API key that was used; `traceparent` and `tracestate` continue the request's trace."""
+    """`actor` is the name of the API key that was used; `traceparent` and `tracestate` continue the request's
+    trace."""
 
     actor: str = ""
     trace_id: str = ""
@@ -23,4 +24,4 @@ class Caller(Struct, frozen=True):
 
 
 SYSTEM = Caller(actor="replaystack")
-"""The server itself: restarts after a crash, deletes that follow from a delete."""
+"""The server itself: restarts after a crash, and deletions that follow from a deletion."""

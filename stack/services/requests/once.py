@@ -1,14 +1,15 @@
-"""Performs a POST once: a repetition gets the first request's answer and has no second effect.
+"""Performs a POST once: a repetition gets the first request's response and has no second effect.
 
 A repetition is recognised in two ways: by `Idempotency-Key` (kept 24 h; the same key with another body is a
-conflict), and by `x-stainless-retry-count` above 0, which the Python clients send on their automatic retries (the
-same path and body within 10 minutes). The log remembers a POST by the command id of its append:
+conflict), and by `x-stainless-retry-count` greater than 0, which the Python clients send on their automatic
+retries (the same path and body within 10 minutes). The log identifies a POST by the command id of its append:
 
     key/<digest of caller, method, path, key>/<digest of body>[/<position of the key's previous, expired command>]
     req/<digest of caller, method, path, body>/<UUIDv7>
 
-so a repetition is recognised after a crash too. Two processes that get one key at once make the same command id, and
-the log takes it from one of them. Only refused requests (4xx) of a key are kept in memory.
+so a repetition is recognised after a crash too. Two processes that receive one key at the same time compute
+the same command id, and the log accepts it from one of them. Only refused requests (4xx) of a key are kept in
+memory.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ T = TypeVar("T")
 
 
 class Post(Struct, frozen=True):
-    """A POST as far as repetition is concerned. `retry` is the client's retry count, 0 for a first try."""
+    """The parts of a POST that identify a repetition. `retry` is the client's retry count, 0 for a first
+    attempt."""
 
     actor: str
     path: str
@@ -52,8 +54,8 @@ class Post(Struct, frozen=True):
 
 
 class Prior(Struct, frozen=True):
-    """What the first request recorded: the ids of the streams that it wrote by category (`{"turn": id, ...}`), and
-    the position of its first event."""
+    """The record of the first request: the ids of the streams that it wrote by category (`{"turn": id,
+    ...}`), and the position of its first event."""
 
     ids: dict[str, str]
     position: int
@@ -65,8 +67,8 @@ class _Refusal(Struct, frozen=True):
 
 
 class _Running:
-    """A request that has begun. `body_digest` is set once it is known to be the first of its key; until then it may be
-    the one that conflicts."""
+    """A running request. `body_digest` is set once it is known to be the first of its key; until then it may
+    be the one that conflicts."""
 
     def __init__(self) -> None:
         self.body_digest = ""
@@ -74,7 +76,7 @@ class _Running:
 
 
 class Once:
-    """`clock_s` gives seconds since 1970."""
+    """`clock_s` returns seconds since 1970."""
 
     def __init__(self, store: EventStore, clock_s: Callable[[], float] | None = None) -> None:
         self._store = store
@@ -83,10 +85,10 @@ class Once:
         self._refusals: TTLCache[str, _Refusal] = TTLCache(KEPT_REFUSALS, KEY_KEPT_S, self._clock_s)
 
     async def perform(self, post: Post, work: Callable[[str], Awaitable[T]]) -> T | Prior:
-        """The result of `work`, or what the request recorded that `post` repeats.
+        """Returns the result of `work`, or the record of the request that `post` repeats.
 
-        `work` is called with the command id under which it has to append, at most once. Raises what it raises, the
-        refusal that the key got before, and Conflict for a key that was used with another body.
+        `work` is called at most once, with the command id under which it must append. Raises its errors, the
+        earlier refusal of the same key, and Conflict for a key that was used with another body.
         """
         if len(post.key) > MAX_KEY_CHARACTERS:
             raise Invalid(f"Idempotency-Key is longer than {MAX_KEY_CHARACTERS} characters.")
@@ -107,7 +109,7 @@ class Once:
                         raise _other_body(post.key)
                     return _prior(newest)
                 if newest is not None and post.key:
-                    # The log still has the command ids of expired keys, and takes none of them twice.
+                    # The log still contains the command ids of expired keys, and accepts none of them twice.
                     command = f"{command}/{newest.first_position}"
             own.body_digest = body_digest
             return await self._perform(post, prefix, body_digest, command, work)
@@ -127,7 +129,8 @@ class Once:
         try:
             return await work(command)
         except CommandKnown:
-            # Another process has recorded the same request since the log was asked; `work` has recorded nothing.
+            # Another process has recorded the same request since the log was queried; `work` has recorded
+            # nothing.
             recorded = await self._store.find_command(command)
             if recorded is None:
                 raise
@@ -138,9 +141,10 @@ class Once:
             raise
 
     def _is_kept(self, post: Post, command: Command) -> bool:
-        """Whether `post` repeats the command if it is the same request. A command that is dated later than now was
-        recorded, or followed one that was, while the clock was ahead: its key is kept until the clock has caught up
-        (never twice), while a retry needs the time in the command's id too, which is the clock's."""
+        """Returns whether `post` repeats the command if it is the same request. A command with a time in the
+        future was recorded, or followed one that was, while the clock was ahead: its key is kept until the
+        clock has caught up (never twice), while a retry also needs the time in the command's id, which is the
+        clock's."""
         now_s = self._clock_s()
         if post.key:
             return now_s - command.recorded_at / 1e6 <= KEY_KEPT_S
@@ -168,7 +172,7 @@ def _other_body(key: str) -> Conflict:
 
 
 async def _digests(post: Post) -> tuple[str, str]:
-    """The prefix of the command ids that a repetition of this POST would have, and the digest of its body."""
+    """Returns the prefix of the command ids of repetitions of this POST, and the digest of its body."""
     body_digest = await off_loop_if(len(post.body) > 2**20, _digest, post.body)
     if post.key:
         scope = _digest("\0".join(("POST", post.actor, post.path, post.key)).encode())

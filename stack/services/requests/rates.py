@@ -1,8 +1,8 @@
 """Rate limits: token buckets for each API key and each client address.
 
-A bucket holds ten seconds' worth of its limit and fills continuously. What a request costs is known when it has been
-served (bytes that arrived, tokens that a model took), so a bucket may become negative, and its caller waits until it
-is full enough again. Buckets that were not used for longest are forgotten first: memory is bounded.
+A bucket holds ten seconds' worth of its limit and fills continuously. The cost of a request is known only
+after it was served (received bytes, tokens of a model), so a bucket may become negative, and its caller waits
+until it is full enough again. The least recently used buckets are removed first: memory is bounded.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from stack.settings import Settings, is_loopback
 
 MAX_BUCKETS = 10_000
 BURST_S = 10.0
-"""A bucket holds what its limit allows in this time."""
+"""The period whose allowance a bucket holds, in seconds."""
 
 Callers = tuple[str, ...]
-"""Who pays for a request: its key and its address. Empty where nothing is limited."""
+"""The buckets charged for a request: its key and its address. Empty if nothing is limited."""
 
 T = TypeVar("T")
 
 _payer: ContextVar[Callers] = ContextVar("payer", default=())
-"""The callers of the current request, also in tasks that it started: a turn goes on after its request."""
+"""The callers of the current request, also in tasks that it started: a turn continues after its request."""
 
 
 class Buckets:
-    """One limit, with a bucket for each caller. `per_minute` 0 is no limit."""
+    """One limit, with a bucket for each caller. `per_minute` 0 means no limit."""
 
     def __init__(self, per_minute: float, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._per_s = per_minute / 60
         self._most = max(1.0, self._per_s * BURST_S)
         self._clock_s = clock_s
-        # For each caller the level, and when it was that.
+        # For each caller the level, and the time at which it was computed.
         self._levels: LRUCache[str, tuple[float, float]] = LRUCache(MAX_BUCKETS)
 
     def wait_s(self, caller: str) -> float:
-        """Seconds until the caller's next request is allowed; 0 if it is now."""
+        """Returns the seconds until the caller's next request is allowed; 0 if it is now."""
         if not self._per_s:
             return 0.0
         missing = min(1.0, self._most) - self._level(caller)
@@ -64,7 +64,7 @@ class Buckets:
 
 
 class RateLimits:
-    """All limits of a server. Used on one event loop. `enabled` is False where nothing is limited."""
+    """All limits of a server. Used on one event loop. `enabled` is False if nothing is limited."""
 
     def __init__(self, settings: Settings, clock_s: Callable[[], float] = time.monotonic) -> None:
         mode = settings.rate_limits
@@ -75,7 +75,7 @@ class RateLimits:
         self._wrong_keys = Buckets(settings.max_wrong_keys_per_minute, clock_s)
 
     def admit(self, actor: str, address: str, appends: bool) -> Callers:
-        """Counts a request and makes it the payer of what follows. Raises TooManyRequests."""
+        """Counts a request and charges its later costs to the same callers. Raises TooManyRequests."""
         callers = callers_of(actor, address)
         _allow(self._requests, callers, "requests", "max_requests_per_minute")
         if appends:
@@ -90,11 +90,12 @@ class RateLimits:
             self._bytes.charge(caller, size)
 
     def require_tokens(self) -> None:
-        """To be called before models are asked for the current request. Raises TooManyRequests."""
+        """Must be called before models are called for the current request. Raises TooManyRequests."""
         _allow(self._tokens, _payer.get(), "model tokens", "max_model_tokens_per_minute")
 
     def for_models(self, work: Callable[[str], Awaitable[T]]) -> Callable[[str], Awaitable[T]]:
-        """`work` after `require_tokens`. Not called for a repeated request, which asks no model."""
+        """Returns `work` preceded by `require_tokens`. Not called for a repeated request, which calls no
+        model."""
 
         async def limited(command: str) -> T:
             self.require_tokens()
@@ -103,13 +104,13 @@ class RateLimits:
         return limited
 
     def charge_tokens(self, count: int) -> None:
-        """What an answer of a model took, for the request or turn that asked for it."""
+        """Charges the tokens of a model's answer to the request or turn that caused it."""
         for caller in _payer.get():
             self._tokens.charge(caller, count)
 
     def key_was_wrong(self, address: str) -> None:
-        """Counts a wrong key, and raises TooManyRequests after many from one address. Right keys always work: an
-        address may be that of a proxy, and one guessing client of it must not lock out the others."""
+        """Counts a wrong key, and raises TooManyRequests after many from one address. Valid keys always work:
+        an address may be that of a proxy, and one client that guesses keys must not block the others."""
         if not self.enabled:
             return
         callers = callers_of("", address)
@@ -120,8 +121,8 @@ class RateLimits:
 
 @lru_cache(4096)
 def callers_of(actor: str, address: str) -> Callers:
-    """The names of the buckets of a request. An IPv6 address counts with its network of 64 bits, which one client has
-    to itself."""
+    """Returns the names of the buckets of a request. An IPv6 address counts with its /64 network, which
+    usually belongs to one client."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

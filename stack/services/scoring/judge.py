@@ -1,4 +1,4 @@
-"""Asks a model to judge an answer."""
+"""Calls a model to judge an answer."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from stack.services.effects import Effects
 logger = logging.getLogger("replaystack.scoring")
 
 AT_ONCE = 16
-"""Judgements that may be under way; the model server has its own limit behind that."""
+"""Maximum number of concurrent judgements; the model server has its own limit in addition."""
 RETRY_S = (0.5, 2.0, 8.0)
 LONGEST_RETRY_S = 30.0
 MAX_FEEDBACK = 200_000
-"""Characters of an answer that are waited for; a model that goes on is told to stop."""
+"""Maximum length of a judge's answer in characters; a longer answer is cancelled."""
 
 _PASSING = (TooManyRequests, Unavailable, UpstreamFailed, UpstreamTimeout)
 
 
 class Judge:
-    """The judges of one server: any of its models, except the embedded demo, which understands nothing."""
+    """The judges of one server: any of its models, except the embedded demo, which cannot judge."""
 
     def __init__(self, models: Models, effects: Effects, workers: WorkerPool) -> None:
         self._models = models
@@ -50,7 +50,8 @@ class Judge:
         self._places = asyncio.Semaphore(AT_ONCE)
 
     async def find(self, model: str) -> tuple[InferenceProvider, str]:
-        """The provider and its name of the model. Raises Invalid for one that is unknown or cannot judge."""
+        """Returns the provider and its name of the model. Raises Invalid for one that is unknown or cannot
+        judge."""
         refuse_demo(model)
         provider, name = await self._models.resolve(model)
         refuse_demo(f"{provider.id}/{name}")
@@ -59,8 +60,8 @@ class Judge:
     async def score_row(
         self, function: Definition, params: LLMAsJudgeScoringFnParams, row: Row, labels: Mapping[str, str]
     ) -> ScoreRow:
-        """The score row, with what the judge said as `judge_feedback`. The parameters leave nothing out. A judge that
-        fails for good is that row's error."""
+        """Returns the score row, with the judge's text as `judge_feedback`. The parameters must be complete.
+        A permanent failure of the judge becomes that row's error."""
         try:
             asked = judge.prompt(params.prompt_template or "", read_row(params, row))
             async with self._places:

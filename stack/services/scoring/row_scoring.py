@@ -1,4 +1,4 @@
-"""Scores rows that come as JSON text: those of a request, and those of a dataset."""
+"""Scores rows given as JSON text: those of a request, and those of a dataset."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from stack.services.requests.caller import Caller
 from stack.services.scoring.scoring import SLICE_ROWS, Functions, ScoredSlice, Scoring
 
 MAX_SCORES = 400_000
-"""Rows times functions of one request: they are all in its answer."""
+"""Maximum product of rows and functions in one request: all scores are in its response."""
 BLOCK_BYTES = 1 << 20
 FEW_BYTES = 65_536
 
@@ -38,7 +38,7 @@ class RowScoring:
         self._datasets = datasets
 
     async def score(self, blocks: Blocks, functions: Functions) -> dict[str, ScoringResult]:
-        """Raises Invalid for functions and parameters that cannot be used, TooLarge."""
+        """Scores the rows. Raises Invalid for functions and parameters that cannot be used, TooLarge."""
         await self._check(functions)
         scores: dict[str, list[ScoreRow]] = {name: [] for name in functions}
         async with aclosing(_texts(blocks)) as pieces:
@@ -51,7 +51,8 @@ class RowScoring:
     async def score_batch(
         self, request: ScoreBatchRequest, caller: Caller, command: str
     ) -> ScoreBatchResponse:
-        """Scores a dataset as it is now; where that is asked for, saves the rows with their scores as another one.
+        """Scores a dataset in its current version; if requested, saves the rows with their scores as another
+        dataset.
 
         Raises NotFound, Invalid, Unavailable."""
         functions = request.scoring_functions
@@ -73,7 +74,7 @@ class RowScoring:
         return ScoreBatchResponse(await self._scoring.results(functions, scores), dataset_id)
 
     async def saved(self, dataset_id: str, functions: Functions) -> ScoreBatchResponse:
-        """The answer to a request whose results were saved as this dataset. Raises NotFound."""
+        """Returns the response to a request whose results were saved as this dataset. Raises NotFound."""
         version, count = await self._datasets.version(dataset_id)
         scores: dict[str, list[ScoreRow]] = {name: [] for name in functions}
         async with aclosing(self._datasets.pieces(dataset_id, version, 0, count)) as pieces:
@@ -162,7 +163,7 @@ def _decoded_here(texts: Sequence[bytes]) -> list[dict[str, Any]]:
 
 
 def _add(scores: Mapping[str, list[ScoreRow]], part: ScoredSlice) -> int:
-    """Returns the number of rows so far."""
+    """Adds the scores and returns the number of rows so far."""
     for name, score_rows in part.scores.items():
         scores[name] += score_rows
     return max(map(len, scores.values()))

@@ -24,10 +24,11 @@ from stack.providers.scoring.worker_pool import WorkerPool
 from stack.services.scoring.judge import Judge, refuse_demo
 
 SLICE_ROWS = 256
-"""Rows that are scored together; between two slices other requests get their turn."""
+"""Number of rows that are scored together; other requests are served in between."""
 FEW_ROWS = 8
 FEW_CHARACTERS = 65_536
-"""Rows up to these are scored on the event loop, where that takes less than handing them to a thread."""
+"""Maximum size of rows that are scored on the event loop, in characters, because a thread would take
+longer."""
 AGGREGATED_HERE = 1_000
 
 NO_LABELS: Mapping[str, str] = {}
@@ -36,30 +37,31 @@ Functions = Mapping[str, ScoringFnParams | None]
 
 
 class ScoredSlice(Struct, frozen=True):
-    """Some rows, and by function one score row for each of them."""
+    """Some rows, and for each function one score row for each of them."""
 
     rows: Sequence[Row]
     scores: dict[str, list[ScoreRow]]
 
 
 class Scoring:
-    """The scoring functions of one server. Parameters act on the call that they are given to, and nothing else."""
+    """The scoring functions of one server. Parameters apply only to the call to which they are passed."""
 
     def __init__(self, judge: Judge, workers: WorkerPool) -> None:
         self._judge = judge
         self._workers = workers
 
     def functions(self) -> Sequence[Definition]:
-        """All functions, those whose libraries are not installed too."""
+        """Returns all functions, including those whose libraries are not installed."""
         return tuple(registry.DEFINITIONS.values())
 
     def unavailable(self, function: Definition) -> str:
-        """Why the function cannot be used on this server, with the remedy; empty if it can."""
+        """Returns why the function cannot be used on this server, with the remedy; empty if it can."""
         return registry.unavailable(function.id)
 
     def check(self, names: Iterable[str], params: Functions) -> None:
-        """Raises Invalid for what can be told at once: a function that is unknown or not installed, parameters of another function
-        or of the wrong type, patterns that RE2 refuses, a judge without a model."""
+        """Raises Invalid for errors that can be found immediately: a function that is unknown or not
+        installed, parameters of another function or of the wrong type, patterns that RE2 refuses, a judge
+        without a model."""
         asked = list(names)
         for name in asked:
             check_params(registry.usable(name), params.get(name))
@@ -71,7 +73,8 @@ class Scoring:
                 )
 
     def check_names(self, names: Iterable[str]) -> None:
-        """Raises Invalid for a function that is unknown or not installed. Its parameters are not known yet."""
+        """Raises Invalid for a function that is unknown or not installed. Its parameters are not known
+        yet."""
         for name in names:
             registry.usable(name)
 
@@ -84,9 +87,9 @@ class Scoring:
     async def score_row(
         self, name: str, params: ScoringFnParams | None, row: Row, labels: Mapping[str, str] = NO_LABELS
     ) -> ScoreRow:
-        """One score row, `{score, ...}`. What is wrong with the row or the judge is `{score: 0, error}`.
+        """Returns one score row, `{score, ...}`, or `{score: 0, error}` for an error of the row or the judge.
 
-        `labels` say on whose behalf a judge is asked (attributes of its span). Raises Invalid for a function that
+        `labels` identify the caller of a judge (attributes of its span). Raises Invalid for a function that
         is unknown.
         """
         return (await self._score_rows(registry.usable(name), params, [row], labels))[0]
@@ -94,7 +97,7 @@ class Scoring:
     def aggregate(
         self, name: str, params: ScoringFnParams | None, score_rows: Sequence[Mapping[str, Any]]
     ) -> dict[str, Any]:
-        """The aggregates that the parameters ask for, each under its name; those of the function if they ask for
+        """Returns the aggregates that the parameters request, by name; the function's own if they request
         none."""
         function = registry.definition(name)
         asked = params.aggregation_functions if params is not None else []
@@ -113,7 +116,7 @@ class Scoring:
     async def slices(
         self, rows: Sequence[Row], functions: Functions, labels: Mapping[str, str] = NO_LABELS
     ) -> AsyncGenerator[ScoredSlice, None]:
-        """The rows with their scores, some hundred at a time."""
+        """Yields the rows with their scores, some hundred at a time."""
         for start in range(0, len(rows), SLICE_ROWS):
             part = rows[start : start + SLICE_ROWS]
             yield ScoredSlice(
@@ -127,7 +130,7 @@ class Scoring:
     async def results(
         self, functions: Functions, scores: Mapping[str, list[ScoreRow]]
     ) -> dict[str, ScoringResult]:
-        """The results of the functions, given all their score rows."""
+        """Returns the results of the functions, given all their score rows."""
         results = {}
         for name, params in functions.items():
             is_large = len(scores[name]) > AGGREGATED_HERE
@@ -179,7 +182,7 @@ def check_params(function: Definition, params: ScoringFnParams | None) -> None:
 
 
 def _complete(params: ScoringFnParams | None, own: ScoringFnParams) -> ScoringFnParams:
-    """The parameters, with the function's own where they leave something out."""
+    """Returns the parameters, completed by the function's own."""
     if isinstance(params, RegexParserScoringFnParams) and isinstance(own, RegexParserScoringFnParams):
         return replace(params, parsing_regexes=params.parsing_regexes or own.parsing_regexes)
     if isinstance(params, LLMAsJudgeScoringFnParams) and isinstance(own, LLMAsJudgeScoringFnParams):

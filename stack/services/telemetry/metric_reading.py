@@ -1,4 +1,5 @@
-"""Answers a query of a metric from the store: what kind of stream is read how, and the names that come of histograms."""
+"""Answers a query of a metric from the store: how each kind of stream is read, and the metrics derived from
+histograms."""
 
 from __future__ import annotations
 
@@ -27,8 +28,8 @@ COUNT_UNIT = "1"
 
 
 def read(snapshot: Snapshot, query: MetricQuery) -> list[MetricSeries]:
-    """One series for each set of labels; none for a metric that is unknown. Raises Invalid for more points than can
-    be returned. Blocks."""
+    """Returns one series for each set of labels; none for an unknown metric. Raises Invalid if there are more
+    points than can be returned. Blocks."""
     found, suffix = _streams(snapshot, query.metric)
     early = [one for one in query.matchers if suffix != "_bucket" or one.name != LE]
     found = [row for row in found if _matches(row, early)]
@@ -50,7 +51,7 @@ def read(snapshot: Snapshot, query: MetricQuery) -> list[MetricSeries]:
 
 
 def _streams(snapshot: Snapshot, metric: str) -> tuple[list[StreamRow], str]:
-    """The streams of a name, or of the histogram that it is made from with a suffix."""
+    """Returns the streams of a name, or of the histogram from which it is derived by a suffix."""
     found = metric_views.streams(snapshot, metric)
     if found:
         return found, ""
@@ -67,7 +68,7 @@ Reading = tuple[Callable[[Sequence[int]], Iterable[tuple[Any, ...]]], Way, list[
 def _readings(
     snapshot: Snapshot, query: MetricQuery, found: Sequence[StreamRow], suffix: str
 ) -> list[Reading]:
-    """How the streams are read, each with those that are read so."""
+    """Returns the ways in which the streams are read, each with its streams."""
     time = _time(query)
 
     def histogram(delta: bool) -> Callable[[Sequence[int]], Iterable[tuple[Any, ...]]]:
@@ -77,7 +78,7 @@ def _readings(
 
     ways: dict[str, tuple[Callable[[Sequence[int]], Iterable[tuple[Any, ...]]], Way]] = {
         "gauge": (lambda ids: metric_views.last_values(snapshot, ids, time), "last"),
-        # A total that may fall, such as the length of a queue, says how much there is.
+        # A total that may decrease, such as the length of a queue, is a current value.
         "level": (lambda ids: metric_views.last_values(snapshot, ids, time), "sum"),
         "delta": (lambda ids: metric_views.delta_sums(snapshot, ids, time), "sum"),
         "total": (lambda ids: metric_views.increases(snapshot, ids, time), "sum"),

@@ -1,4 +1,4 @@
-"""Rows of traces and spans as the API shows them."""
+"""Converts rows of traces and spans to the API's form."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def trace_details(row: TraceRow, services: Mapping[int, str]) -> TraceDetails:
 
 
 def span(row: SpanRow, wanted: Sequence[str] = ()) -> Span:
-    """With the attributes that are `wanted`; with all where none are."""
+    """Returns a span with the `wanted` attributes; with all if none are given."""
     return Span(**_fields(row), attributes=attributes_of(row, wanted))
 
 
@@ -136,7 +136,7 @@ def log_record(row: LogRow) -> LogRecord:
 
 
 def attributes_of(row: SpanRow, wanted: Sequence[str] = ()) -> Raw:
-    """The attributes as JSON: all of them, or those of the wanted ones that the span has."""
+    """Returns the attributes as JSON: all of them, or the wanted ones that the span has."""
     text = row.attributes
     if not text:
         return _NONE
@@ -147,7 +147,8 @@ def attributes_of(row: SpanRow, wanted: Sequence[str] = ()) -> Raw:
 
 
 def moment(ns: int) -> str:
-    """RFC 3339 with microseconds; the nanoseconds below are cut off, never rounded up, so that order stays."""
+    """Formats RFC 3339 with microseconds; nanoseconds are truncated, never rounded up, so that the order is
+    kept."""
     return rfc3339(ns // 1_000)
 
 

@@ -1,4 +1,4 @@
-"""Saves spans to a dataset: a row a span, in the order of time."""
+"""Saves spans to a dataset: one row per span, ordered by time."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from telemetry.query.parse_filters import parse_filters
 from telemetry.query.span_query import checked_depth, wanted_attributes
 
 MAX_SPANS = 200_000
-"""Of one request: it is one append."""
+"""Maximum number of spans in one request, which is one append."""
 BLOCK_BYTES = 2**20
 BATCH = 500
-"""Rows that are read at once."""
+"""Number of rows that are read at once."""
 PURPOSE: Literal["eval/question-answer"] = "eval/question-answer"
-"""Of a dataset that is made here; the contract has no purpose that fits better."""
+"""The purpose of datasets created here; the contract has no purpose that fits better."""
 FIXED = ("trace_id", "span_id", "parent_span_id", "name", "start_time", "end_time")
-"""What every row has. An attribute of such a name is saved as `attributes.<name>`."""
+"""The fields of every row. An attribute with such a name is saved as `attributes.<name>`."""
 
 _encode = msgspec.json.Encoder().encode
 _raw_object = msgspec.json.Decoder(dict[str, Raw])
@@ -38,12 +38,12 @@ _NULL = Raw(b"null")
 
 
 class Datasets(Protocol):
-    """What is needed of datasets."""
+    """The required methods of datasets."""
 
     async def append(
         self, dataset_id: str, blocks: AsyncIterator[RowBlock], caller: Caller, command: str = ""
     ) -> int:
-        """Raises NotFound."""
+        """Appends rows. Raises NotFound."""
         ...
 
     async def register(
@@ -53,7 +53,7 @@ class Datasets(Protocol):
         caller: Caller,
         command: str,
     ) -> str:
-        """Raises Conflict where another dataset has the id."""
+        """Registers a dataset. Raises Conflict if another dataset has the id."""
         ...
 
 
@@ -63,8 +63,8 @@ class SpanExport:
         self._datasets = store
 
     async def export(self, request: SaveSpansToDatasetRequest, caller: Caller, command: str = "") -> None:
-        """All the spans that are found, or none of them. The dataset is made where there is none, also for no span.
-        Raises Invalid, Conflict, Unavailable."""
+        """Saves all found spans, or none of them. The dataset is created if it does not exist, even without
+        spans. Raises Invalid, Conflict, Unavailable."""
         datasets.check_id(request.dataset_id)
         numbers = await self._numbers(request)
         columns = columns_of(wanted_attributes(request.attributes_to_save, "attributes_to_save"))
@@ -79,7 +79,7 @@ class SpanExport:
         try:
             await self._datasets.register(wanted, self._blocks(numbers, columns), caller, command)
         except Conflict:
-            # Another request has made it meanwhile.
+            # Another request has created it in the meantime.
             await self._append(request.dataset_id, numbers, columns, caller, command)
 
     async def _append(
@@ -105,7 +105,7 @@ class SpanExport:
     async def _blocks(
         self, numbers: Sequence[int], columns: Sequence[tuple[str, str]]
     ) -> AsyncIterator[RowBlock]:
-        """Read a part at a time, so that the memory does not grow with the export."""
+        """Reads a part at a time, so that the memory does not grow with the export."""
         waiting: list[bytes] = []
         size = 0
         for first in range(0, len(numbers), BATCH):
@@ -120,12 +120,12 @@ class SpanExport:
 
 
 def columns_of(attributes: Sequence[str]) -> list[tuple[str, str]]:
-    """Attributes, each with the name of its column."""
+    """Returns the attributes, each with the name of its column."""
     return [(name, f"attributes.{name}" if name in FIXED else name) for name in attributes]
 
 
 def _lines(snapshot: Snapshot, numbers: Sequence[int], columns: Sequence[tuple[str, str]]) -> list[bytes]:
-    """Rows as JSON. A span that was removed since its number was read is left out."""
+    """Returns rows as JSON. A span that was removed since its number was read is left out."""
     rows = {row.number: row for row in span_views.numbered(snapshot, numbers)}
     lines: list[bytes] = []
     waiting = [rows[number] for number in numbers if number in rows]

@@ -1,4 +1,5 @@
-"""Answers queries of traces and spans from the store. Everything here blocks and works on one moment's state."""
+"""Answers queries of traces and spans from the store. Everything here blocks and uses one consistent
+snapshot."""
 
 from __future__ import annotations
 
@@ -15,14 +16,14 @@ from schemas.telemetry_query import SpanFilter, TraceQuery
 from telemetry.query.span_tree import Link, descendants
 
 MAX_TRACES = 100_000
-"""Traces in one answer, also where all are asked for."""
+"""Maximum number of traces in one response, even if all are requested."""
 MAX_TREE_SPANS = 10_000
 MAX_ANSWER_BYTES = 64 * 2**20
-"""Of the texts of the spans in one answer."""
+"""Maximum size in bytes of the texts of the spans in one response."""
 MAX_LINKS = 500_000
-"""Spans whose parents are looked at for one answer."""
+"""Maximum number of spans whose parents are read for one response."""
 FEW_SPANS = 1_000
-"""A trace of so many is read at once, a larger one when it is known which of its spans are wanted."""
+"""Traces of up to this many spans are read at once, larger ones after it is known which spans are needed."""
 
 
 class Found(NamedTuple):
@@ -33,7 +34,7 @@ class Found(NamedTuple):
 
 
 def traces(snapshot: Snapshot, query: TraceQuery) -> tuple[list[TraceRow], bool]:
-    """The traces that are asked for, and whether these are all of them."""
+    """Returns the traces that match the query, and whether these are all of them."""
     wanted = MAX_TRACES if query.limit is None else min(query.limit, MAX_TRACES)
     cut = query.limit is None or query.limit > MAX_TRACES
     rows = trace_views.found(snapshot, query, wanted + cut)
@@ -41,7 +42,7 @@ def traces(snapshot: Snapshot, query: TraceQuery) -> tuple[list[TraceRow], bool]
 
 
 def newest(snapshot: Snapshot, filters: Sequence[SpanFilter], max_depth: int | None, max_spans: int) -> Found:
-    """The newest spans that meet all filters; below a depth of 1 also the descendants of them."""
+    """Returns the newest spans that match all filters; with a depth above 1 also their descendants."""
     rows = span_views.newest(snapshot, filters, max_spans + 1)
     complete = len(rows) <= max_spans
     if max_depth is not None and max_depth > 1 and rows:
@@ -65,8 +66,8 @@ def _with_descendants(
 def matching_keys(
     snapshot: Snapshot, filters: Sequence[SpanFilter], max_depth: int | None, limit: int
 ) -> list[SpanKey]:
-    """Keys of all spans that meet all filters and of the descendants of them, the earliest first; more than `limit` where
-    there are more."""
+    """Returns the keys of all spans that match all filters and of their descendants, the earliest first; more
+    than `limit` if there are more."""
     keys = span_views.keys_of_matching(snapshot, filters, limit + 1)
     if max_depth is not None and max_depth > 1 and 0 < len(keys) <= limit:
         keys, _ = _descendants(snapshot, [(key.trace, key.span) for key in keys], max_depth)
@@ -77,7 +78,7 @@ def matching_keys(
 def _descendants(
     snapshot: Snapshot, tops: Sequence[tuple[UUID, int]], max_depth: int
 ) -> tuple[list[SpanKey], bool]:
-    """Keys of these spans and of their descendants, and whether these are all."""
+    """Returns the keys of these spans and of their descendants, and whether these are all."""
     keys = span_views.keys(snapshot, {trace for trace, _ in tops}, MAX_LINKS)
     by_span = {(key.trace, key.span): key for key in keys}
     tree = descendants(_links(keys), tops, max_depth, MAX_LINKS)
@@ -96,7 +97,7 @@ def _links(keys: Iterable[SpanKey]) -> list[Link[tuple[UUID, int]]]:
 
 
 def tree(snapshot: Snapshot, trace: UUID, span: int, max_depth: int | None) -> Found:
-    """A span and the descendants of it, each span before the descendants of it."""
+    """Returns a span and its descendants, each span before its own descendants."""
     rows = span_views.of_trace(snapshot, trace, FEW_SPANS + 1)
     if len(rows) <= FEW_SPANS:
         links = [Link(row.span, row.parent, row.start_ns) for row in rows]
@@ -114,7 +115,7 @@ def tree(snapshot: Snapshot, trace: UUID, span: int, max_depth: int | None) -> F
 
 
 def of_trace(snapshot: Snapshot, trace: UUID) -> Found:
-    """The spans of a trace in the order of time; no rows where there is no such trace."""
+    """Returns the spans of a trace ordered by time; no rows if the trace does not exist."""
     rows = span_views.of_trace(snapshot, trace, FEW_SPANS + 1)
     complete = True
     if len(rows) > FEW_SPANS:

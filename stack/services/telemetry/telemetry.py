@@ -1,4 +1,5 @@
-"""The telemetry operations: traces, spans, metrics and logs, including everything that was acknowledged before."""
+"""The telemetry queries: traces, spans, metrics and logs, including everything that was acknowledged
+before."""
 
 from __future__ import annotations
 
@@ -47,7 +48,7 @@ T = TypeVar("T")
 
 READERS = 2
 MAX_LOGS = 10_000
-"""Log records in one answer, also where all are asked for."""
+"""Maximum number of log records in one response, even if all are requested."""
 
 _encode = msgspec.json.Encoder().encode
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
@@ -55,19 +56,21 @@ _SPAN_ID = re.compile(r"[0-9a-f]{16}")
 
 
 class Answer(Struct, frozen=True):
-    """A JSON body, made where it was read: it may be large. `complete` unless there was more than it holds."""
+    """A JSON body, encoded in the reader's thread because it may be large. `complete` is false if data was
+    left out."""
 
     body: bytes
     complete: bool = True
 
 
 UpToDate = Callable[[ReadScope | None], Awaitable[None]]
-"""Returns when the store holds everything that was acknowledged before and that the server has observed of itself, or
-everything that is wanted of it; what the server has counted only where metrics are wanted. Raises ViewBehind."""
+"""Returns when the store contains everything that was acknowledged before and that the server has recorded
+about itself, or everything in the scope; the server's own counts only for a scope with metrics. Raises
+ViewBehind."""
 
 
 class TelemetryService:
-    """`max_spans` is how many spans a query returns at most."""
+    """`max_spans` is the maximum number of spans that a query returns."""
 
     def __init__(self, warehouse: Warehouse, up_to_date: UpToDate, max_spans: int) -> None:
         self._warehouse = warehouse
@@ -102,7 +105,7 @@ class TelemetryService:
         return await self._read(answer, ReadScope(trace=trace))
 
     async def trace_spans(self, trace_id: str) -> Answer:
-        """All that is known of the spans of a trace. Raises NotFound."""
+        """Returns all details of the spans of a trace. Raises NotFound."""
         trace = _trace(trace_id)
 
         def answer(snapshot: Snapshot) -> Answer:
@@ -143,7 +146,7 @@ class TelemetryService:
                 raise NotFound(f"There is no span {span_id[:80]!r}; a span id is 16 hexadecimal digits.")
             return trace
 
-        # What is on its way into the trace has to be there as well, and only its spans tell which one it is.
+        # Spans that are about to be stored must be included, and only the stored ones determine the trace.
         trace = await self._read(trace_of, ReadScope(span=number))
 
         def answer(snapshot: Snapshot) -> Answer:
@@ -191,8 +194,8 @@ class TelemetryService:
     async def read(
         self, query: Callable[Concatenate[Snapshot, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """The answer of a blocking query, in a thread, no older than what was acknowledged. Raises what it raises,
-        and Unavailable when the store cannot get there in time or is being rebuilt."""
+        """Returns the result of a blocking query, executed in a thread, including all acknowledged data.
+        Raises its errors, and Unavailable if the store does not catch up in time or is being rebuilt."""
         return await self._read(lambda snapshot: query(snapshot, *args, **kwargs))
 
     async def _read(
@@ -219,13 +222,13 @@ class TelemetryService:
 
 
 def _number(text: str, form: re.Pattern[str]) -> int | None:
-    """The number of an id; None for what is no id."""
+    """Returns the number of an id; None if it is not an id."""
     lower = text.lower()
     return int(lower, 16) if form.fullmatch(lower) else None
 
 
 def _trace(trace_id: str) -> UUID:
-    """Raises NotFound for what is no id."""
+    """Raises NotFound for text that is not an id."""
     number = _number(trace_id, _TRACE_ID)
     if number is None:
         raise _no_trace(trace_id)

@@ -1,4 +1,4 @@
-"""The answer of a running inference: its text and tool calls so far, and how they came."""
+"""The answer of a running inference: its text and tool calls so far, and their timing."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from stack.providers.inference.port import ToolCallChunk
 from stack.runs.live import Frame
 from stack.services.turns.turn_frames import TurnFrames
 
-# Beyond this an answer is refused: what is streamed is also kept in memory until the turn ends.
+# A longer answer is refused, because streamed content is also kept in memory until the turn ends.
 MAX_ANSWER_CHARACTERS = 16 * 2**20
 MAX_CALLS = 128
 MAX_REASONING_CHARACTERS = 256 * 1024
-"""Of a model's reasoning the start is kept."""
+"""Maximum length of recorded reasoning in characters; only its beginning is kept."""
 
 
 class Answer:
-    """Takes chunks in, gives their frames out, and keeps what a replay needs. Raises UpstreamFailed when the
-    answer passes a limit."""
+    """Accepts chunks, returns their frames, and records what a replay needs. Raises UpstreamFailed if the
+    answer exceeds a limit."""
 
     def __init__(
         self, step_id: str, frames: TurnFrames, now_ms: Callable[[], float], new_id: Callable[[], str]
@@ -46,13 +46,14 @@ class Answer:
         return self._frames.text(self.step_id, number, text, delay_ms)
 
     def reason(self, text: str) -> None:
-        """Keeps a piece of the model's reasoning. It has no frame: the contract has no place for it."""
+        """Records a part of the model's reasoning. It has no frame, because the contract does not define
+        one."""
         if self._reasoning_room > 0:
             self._reasoning.append(text[: self._reasoning_room])
             self._reasoning_room -= len(text)
 
     def call_chunk(self, chunk: ToolCallChunk) -> list[Frame]:
-        """The frames of a piece of a call; the first piece of the next call completes the one before it."""
+        """Returns the frames of a part of a call; the first part of a call completes the previous call."""
         self._check_room(len(chunk.arguments))
         frames: list[Frame] = []
         call = self._calls.get(chunk.index)
@@ -72,7 +73,7 @@ class Answer:
         return frames
 
     def complete_calls(self) -> list[Frame]:
-        """The frames of calls that are whole now and were not before."""
+        """Returns the frames of calls that have just become complete."""
         frames = []
         for call in self._calls.values():
             if not call.complete:
@@ -82,7 +83,7 @@ class Answer:
         return frames
 
     def message(self, reason: str) -> CompletionMessage:
-        """What has come so far, as a message. Of an answer that broke off the last call may be a part only."""
+        """Returns the message so far. The last call of an interrupted answer may be incomplete."""
         calls = [call.wire() for call in self._calls.values()]
         return CompletionMessage(content="".join(self._parts), stop_reason=reason, tool_calls=calls or None)
 
@@ -96,17 +97,17 @@ class Answer:
         return StreamTrace(self._lengths, self._delays_ms, calls)
 
     def _call_id(self, given: str) -> str:
-        """Ids are unique within an answer, whatever the model server sends."""
+        """Makes ids unique within an answer, whatever the model server sends."""
         taken = any(call.call_id == given for call in self._calls.values())
         return f"call_{self._new_id()}" if taken or not given else given
 
     def _check_room(self, characters: int) -> None:
-        """Before anything is noted: what is in the record is what was streamed."""
+        """Called before anything is recorded, so that the record equals what was streamed."""
         if self._characters + characters > MAX_ANSWER_CHARACTERS:
             raise UpstreamFailed(f"The model's answer passed {MAX_ANSWER_CHARACTERS} characters.")
 
     def _traced(self, length: int, source: int) -> tuple[int, int]:
-        """Notes a chunk; returns its number from 1 and the milliseconds since the one before it."""
+        """Records a chunk; returns its number from 1 and the milliseconds since the previous one."""
         now_ms = self._now_ms()
         delay_ms = max(0, round(now_ms - self._last_ms))
         self._last_ms = now_ms
@@ -126,5 +127,5 @@ class _Call:
         self.complete = False
 
     def wire(self) -> ToolCall:
-        """Some servers send nothing where there are no arguments."""
+        """Returns the call. Some servers send nothing if there are no arguments."""
         return ToolCall(self.call_id, self.name, "".join(self.arguments) or "{}")

@@ -1,4 +1,4 @@
-"""Messages in the OpenAI chat form, encoded: text, images as `data:` URLs, tool calls and their responses."""
+"""Encodes messages in OpenAI's chat format: text, images as `data:` URLs, tool calls and their responses."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Image(NamedTuple):
 
 
 Part = str | Image
-"""A piece of a message: text or an image."""
+"""A part of a message: text or an image."""
 
 LOST_IMAGE = "[an image that is not available]"
 IMAGES_FOLLOW = "The tool returned images; they follow in the next message."
 
 
 def parts_of(content: Content | Iterable[Item], fetched: Mapping[str, FetchedContent]) -> list[Part]:
-    """Content as parts, texts that lie together joined by a line break. Items of an unknown kind are left out. Never
-    raises."""
+    """Returns content as parts; consecutive texts are joined by a line break. Items of an unknown kind are
+    left out. Never raises."""
     single = isinstance(content, str | ContentItem)
     items: Iterable[Item] = [content] if single else content  # type: ignore[list-item, assignment]
     parts: list[Part] = []
@@ -54,8 +54,8 @@ def parts_of(content: Content | Iterable[Item], fetched: Mapping[str, FetchedCon
 
 
 def user_message(blocks: Iterable[list[Part]]) -> Raw:
-    """Blocks with a blank line between them. Without images the content is plain text, which every server
-    takes; with images it is a list of parts."""
+    """Joins blocks by a blank line. Without images the content is plain text, which every server accepts;
+    with images it is a list of parts."""
     parts: list[Part] = []
     for block in blocks:
         for number, part in enumerate(block):
@@ -67,7 +67,7 @@ def user_message(blocks: Iterable[list[Part]]) -> Raw:
 
 
 def tool_message(call_id: str, parts: list[Part]) -> Raw:
-    """The text of a tool's response. Images have no place in it: `images_of` puts them behind."""
+    """Returns the text of a tool's response. It cannot contain images: `images_of` adds them after it."""
     text = "\n".join(part for part in parts if isinstance(part, str))
     if not text and images_of(call_id, parts):
         text = IMAGES_FOLLOW
@@ -75,7 +75,7 @@ def tool_message(call_id: str, parts: list[Part]) -> Raw:
 
 
 def images_of(call_id: str, parts: list[Part]) -> list[Part]:
-    """The images of a tool's response as a block of a user message; empty where there are none."""
+    """Returns the images of a tool's response as a block of a user message; empty if there are none."""
     images: list[Part] = [part for part in parts if isinstance(part, Image)]
     return [f"Images that the tool call {call_id} returned:", *images] if images else []
 
@@ -83,7 +83,7 @@ def images_of(call_id: str, parts: list[Part]) -> list[Part]:
 def assistant_message(output: CompletionMessage) -> Raw:
     if not output.tool_calls:
         return _message("assistant", output.content)
-    # Servers parse the arguments for their templates, so what is no JSON object must not go back.
+    # Servers parse the arguments for their templates, so invalid JSON objects must not be sent back.
     calls = [
         {
             "id": call.call_id,
@@ -103,7 +103,7 @@ def system_text(text: str) -> Raw:
 
 
 def _join(parts: list[Part], part: Part, separator: str) -> None:
-    """Adds a part; two texts become one."""
+    """Adds a part; two consecutive texts are joined."""
     if parts and isinstance(part, str) and isinstance(parts[-1], str):
         parts[-1] = f"{parts[-1]}{separator}{part}"
     else:
@@ -121,6 +121,6 @@ def _message(role: str, content: Any) -> Raw:
 
 
 def digests_of(messages: Iterable[Raw]) -> bytes:
-    """The SHA-256 of each message, joined (32 bytes each). A request's digest is made from these, so that a long
-    history is hashed once and not with every inference."""
+    """Returns the SHA-256 of each message, concatenated (32 bytes each). A request's digest is computed from
+    these, so that a long history is hashed only once instead of for every inference."""
     return b"".join([hashlib.sha256(message).digest() for message in messages])

@@ -1,7 +1,7 @@
-"""What a turn's input refers to, checked and fetched before the turn is opened.
+"""Checks and fetches the content to which a turn's input refers, before the turn is opened.
 
-A model server never gets a URL of a caller's choice: it may reach what its caller may not. The server fetches
-by itself, and what it got is recorded with the turn, so that its history needs no network.
+A model server never receives a URL of a caller's choice, because it may reach what its caller must not. This
+server fetches the content and records it with the turn, so that the turn's history needs no network.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ MAX_IMAGES = 20
 MAX_URLS = 40
 MAX_FETCHED_BYTES = 32 * 2**20
 FETCH_TIMEOUT_S = 20.0
-# For all of a turn's URLs together: clients give up after 60 s.
+# Limit in seconds for all URLs of a turn together: clients give up after 60 s.
 LOAD_TIMEOUT_S = 40.0
 CONCURRENT_FETCHES = 4
-# Checking that much takes 0.1 ms; what is longer goes to a thread.
+# Checking this many bytes takes 0.1 ms; longer content is checked in a thread.
 _INLINE_CHARACTERS = 64 * 1024
 _BASE64_SLICE_BYTES = 3 * 2**17
 _ACCEPT_IMAGE = "image/png,image/jpeg,image/webp,image/gif;q=0.9,*/*;q=0.1"
@@ -44,14 +44,14 @@ _ACCEPT_TEXT = "text/markdown,text/plain,text/*;q=0.9,application/json,applicati
 
 
 class _Image(NamedTuple):
-    """`where` is the field of the request that holds the image."""
+    """`where` is the field of the request that contains the image."""
 
     where: str
     source: ImageSource
 
 
 class _Remote(NamedTuple):
-    """A URL to fetch: of a document if there is one, else of an image."""
+    """A URL to fetch: that of a document if given, otherwise of an image."""
 
     where: str
     url: str
@@ -78,16 +78,16 @@ class ContentLoader:
         documents: Sequence[Document] | None,
         provider: InferenceProvider,
     ) -> list[FetchedContent]:
-        """Checks the input of a turn and returns what was behind its `https:` URLs, each once.
+        """Checks the input of a turn and returns the content of its `https:` URLs, each once.
 
-        Raises Invalid (also for images to a provider that takes none), UpstreamFailed, UpstreamTimeout.
+        Raises Invalid (also for images to a provider without image support), UpstreamFailed, UpstreamTimeout.
         """
         return await self._load([*_message_images(messages)], documents or (), provider)
 
     async def load_responses(
         self, responses: Sequence[ToolResponse], provider: InferenceProvider
     ) -> list[FetchedContent]:
-        """The same for what tools returned."""
+        """Like `load`, for the responses of tools."""
         found = [
             image
             for index, response in enumerate(responses)
@@ -114,7 +114,7 @@ class ContentLoader:
         return fetched
 
     async def _fetch(self, remotes: list[_Remote]) -> list[FetchedContent]:
-        """Each URL once, a few at a time; the first that fails ends the others."""
+        """Fetches each URL once, a few at a time; the first failure cancels the others."""
         wanted: dict[str, _Remote] = {}
         for remote in remotes:
             known = wanted.setdefault(remote.url, remote)
@@ -239,7 +239,7 @@ def _length(source: ImageSource) -> int:
 
 @contextmanager
 def _named(where: str) -> Iterator[None]:
-    """Says in an error which field it is about."""
+    """Adds the name of the field to errors."""
     try:
         yield
     except ReplaystackError as error:
@@ -247,7 +247,7 @@ def _named(where: str) -> Iterator[None]:
 
 
 def _base64(body: bytes) -> str:
-    """In slices, since encoding keeps the interpreter to itself."""
+    """Encodes in slices, because encoding holds the GIL."""
     view = memoryview(body)
     pieces = [
         binascii.b2a_base64(view[start : start + _BASE64_SLICE_BYTES], newline=False)

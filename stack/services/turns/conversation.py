@@ -1,8 +1,8 @@
-"""What the model is shown: a session's turns as chat messages, each encoded once and copied ever after.
+"""The messages sent to the model: a session's turns as chat messages, each encoded once and then copied.
 
-A turn that failed before it produced anything is left out: its question will be asked again, and two user
-messages in a row break the chat templates of many models. A tool call that was never answered is answered
-with the input of the next turn, or as not executed.
+A turn that failed before it produced anything is left out: its question will probably be asked again, and two
+consecutive user messages break the chat templates of many models. A tool call that was never answered is
+answered with the input of the next turn, or as not executed.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ _encode = msgspec.json.Encoder().encode
 
 NOT_EXECUTED = "The call was not executed."
 FUNCTION_DEFINITIONS = "{{function_definitions}}"
-# Input above this is encoded in a thread: 1 MiB takes about 1 ms.
+# Larger input, in bytes, is encoded in a thread: 1 MiB takes about 1 ms.
 LARGE_INPUT_CHARACTERS = 2**20
-# So many messages are joined, unless they are larger than this together.
+# This many messages are joined, unless they are larger than this in total.
 JOINED_MESSAGES = 64
 JOINED_BYTES = 256 * 1024
 
 Pending = Mapping[str, list[Part]]
-"""The calls that wait for a response, each with what to say if none comes."""
+"""The calls that wait for a response, each with the text to use if there is none."""
 
 
 class Conversations:
@@ -59,7 +59,8 @@ class Conversations:
         self._sessions: LRUCache[str, History] = LRUCache(max_bytes, attrgetter("bytes"))
 
     async def before(self, session_id: str, session: SessionState, turn_id: str) -> History:
-        """The messages of all turns of the session that came before `turn_id`, oldest first. Do not change."""
+        """Returns the messages of all turns of the session before `turn_id`, oldest first. Do not modify
+        them."""
         count = _place(session.turns, turn_id)
         history = self._sessions.get(session_id)
         if history is None or history.turns > count:
@@ -73,16 +74,16 @@ class Conversations:
                 state = TurnState()
                 for recorded in streams.get(names[turn], ()):
                     state = turns.evolve(state, recorded.event, recorded.recorded_at, recorded.version)
-                told = await _told(state, history.pending)
-                # While this waited, the end of that turn may have brought it in: see `add`.
+                added = await _history_of(state, history.pending)
+                # In the meantime, the end of that turn may have added it: see `add`.
                 if history.turns == index:
-                    history.take(told)
+                    history.take(added)
         self._keep(session_id, history)
         return history
 
     def add(self, session_id: str, session: SessionState, turn_id: str, state: TurnState) -> None:
-        """Takes over the messages of a turn that just ended, so that the next one need not read it. Large ones
-        are left to be read: encoding them would hold up others."""
+        """Adds the messages of a turn that just ended, so that the next one need not read it. Large turns are
+        read later instead, because encoding them here would delay others."""
         history = self._sessions.get(session_id)
         if history is None or _place(session.turns, turn_id) != history.turns or _is_large(state):
             return
@@ -99,7 +100,7 @@ class Conversations:
 
 
 def _place(turns: Sequence[str], turn_id: str) -> int:
-    """The index of a turn in its session, looked for from the end: it is one of the last."""
+    """Returns the index of a turn in its session, searched from the end: it is one of the last."""
     return next(index for index in range(len(turns) - 1, -1, -1) if turns[index] == turn_id)
 
 
@@ -114,17 +115,17 @@ def digested(messages: list[Raw]) -> Messages:
     return Messages(messages, digests_of(messages))
 
 
-class Told(NamedTuple):
-    """What one turn adds to the history, and the calls that it leaves open."""
+class TurnHistory(NamedTuple):
+    """The messages that one turn adds to the history, and the calls that it leaves open."""
 
     messages: Messages
     pending: Pending
 
 
 class History:
-    """`turns` counts the turns that are in; `pending` are the calls that have no response yet.
+    """`turns` counts the included turns; `pending` are the calls without a response.
 
-    Older messages are joined: copying each message of a long session on its own took 0.7 ms a turn.
+    Older messages are joined: copying each message of a long session separately took 0.7 ms per turn.
     """
 
     def __init__(self) -> None:
@@ -137,45 +138,45 @@ class History:
 
     @property
     def messages(self) -> list[Raw]:
-        """Elements of a JSON array: each is one message, or several with commas between."""
+        """Returns elements of a JSON array: each is one message, or several separated by commas."""
         return [*self._joined, *self._newest]
 
     def add(self, state: TurnState) -> None:
-        self.take(told(state, self.pending))
+        self.take(history_of(state, self.pending))
 
-    def take(self, told: Told) -> None:
-        """Adds what the next turn said."""
+    def take(self, turn: TurnHistory) -> None:
+        """Adds the messages of the next turn."""
         self.turns += 1
-        self._newest += told.messages.encoded
+        self._newest += turn.messages.encoded
         if len(self._newest) >= JOINED_MESSAGES:
             small = sum(memoryview(message).nbytes for message in self._newest) <= JOINED_BYTES
             self._joined += [Raw(b",".join(self._newest))] if small else self._newest
             self._newest = []
-        self.digests += told.messages.digests
-        self.bytes += sum(memoryview(message).nbytes + 96 for message in told.messages.encoded)
-        self.pending = told.pending
+        self.digests += turn.messages.digests
+        self.bytes += sum(memoryview(message).nbytes + 96 for message in turn.messages.encoded)
+        self.pending = turn.pending
 
 
-def told(state: TurnState, pending: Pending) -> Told:
-    """The messages of a turn that has ended."""
+def history_of(state: TurnState, pending: Pending) -> TurnHistory:
+    """Returns the messages of a turn that has ended."""
     if state.is_damaged:
-        return Told(_of_damaged(state, pending), {})
+        return TurnHistory(_of_damaged(state, pending), {})
     answers = answers_of(state)
     if not answers and state.status != "completed":
-        # The responses that it brought hold all the same: their calls are still open.
+        # The responses in its input count all the same: their calls are still open.
         given = _given(state, _fetched(state))
-        return Told(
+        return TurnHistory(
             Messages([], b""),
             {call_id: given.get(call_id, otherwise) for call_id, otherwise in pending.items()},
         )
     left = turns.pending_calls(state)
     messages = digested([*questions_of(state, pending), *answers])
-    return Told(messages, {call.call_id: [NOT_EXECUTED] for call in left})
+    return TurnHistory(messages, {call.call_id: [NOT_EXECUTED] for call in left})
 
 
 def _of_damaged(state: TurnState, pending: Pending) -> Messages:
-    """A turn of which some events cannot be read: one question and one answer, whole or with a note in place. Its calls
-    are left out, because a call or its response may be among what is missing."""
+    """Returns one question and one answer for a turn with damaged events, complete or replaced by a note. Its
+    calls are left out, because a call or its response may be among the missing events."""
     questions = questions_of(state, pending)
     if not any(message.role == "user" for message in state.input_messages):
         questions.append(user_message([[DAMAGED_QUESTION]]))
@@ -184,23 +185,23 @@ def _of_damaged(state: TurnState, pending: Pending) -> Messages:
     return digested([*questions, assistant_message(replace(output, content=answer, tool_calls=None))])
 
 
-async def _told(state: TurnState, pending: Pending) -> Told:
-    return await off_loop_if(_is_large(state), told, state, pending)
+async def _history_of(state: TurnState, pending: Pending) -> TurnHistory:
+    return await off_loop_if(_is_large(state), history_of, state, pending)
 
 
 async def questions_for(state: TurnState, pending: Pending) -> Messages:
-    """`questions_of`, in a thread where there is much to encode."""
+    """Like `questions_of`, in a thread if there is much to encode."""
     return await off_loop_if(_is_large(state), lambda: digested(questions_of(state, pending)))
 
 
 async def answers_for(state: TurnState) -> Messages:
-    """`answers_of`, in a thread where there is much to encode."""
+    """Like `answers_of`, in a thread if there is much to encode."""
     return await off_loop_if(_is_large(state), lambda: digested(answers_of(state)))
 
 
 def system_message(config: AgentConfig, tool_config: ToolConfig) -> list[Raw]:
-    """The agent's instructions. With `system_message_behavior: replace` they may say where the definitions of
-    the tools go."""
+    """Returns the agent's instructions. With `system_message_behavior: replace` they may contain a
+    placeholder for the definitions of the tools."""
     text = config.instructions
     if tool_config.system_message_behavior == "replace" and FUNCTION_DEFINITIONS in text:
         definitions = _encode([_function(tool) for tool in config.client_tools or ()]).decode()
@@ -209,7 +210,7 @@ def system_message(config: AgentConfig, tool_config: ToolConfig) -> list[Raw]:
 
 
 def tools_of(config: AgentConfig) -> list[Raw]:
-    """The definitions of the agent's tools in the chat form."""
+    """Returns the definitions of the agent's tools in the chat format."""
     return [Raw(_encode({"type": "function", "function": _function(t)})) for t in config.client_tools or ()]
 
 
@@ -222,8 +223,8 @@ def _function(tool: ToolDef) -> dict[str, Any]:
 
 
 def questions_of(state: TurnState, pending: Pending | None = None) -> list[Raw]:
-    """The input of a turn: responses to the calls that were left open, then one message with all that the
-    user says. Documents and the images of responses go before the user's own words."""
+    """Returns the input of a turn: responses to the open calls, then one message with everything that the
+    user says. Documents and the images of responses precede the user's own text."""
     fetched = _fetched(state)
     given = _given(state, fetched)
     messages: list[Raw] = []
@@ -242,7 +243,7 @@ def questions_of(state: TurnState, pending: Pending | None = None) -> list[Raw]:
 
 
 def answers_of(state: TurnState) -> list[Raw]:
-    """What a turn has answered so far: the model's messages and the responses of tools."""
+    """Returns what a turn has answered so far: the model's messages and the responses of tools."""
     fetched = _fetched(state)
     answers: list[Raw] = []
     for step in state.finished_steps:
@@ -256,7 +257,7 @@ def _step_messages(step: StepState, fetched: Mapping[str, FetchedContent]) -> It
     if step.step_type == "tool_execution":
         responses = [(one.call_id, parts_of(one.content, fetched)) for one in step.tool_responses]
         yield from (tool_message(call_id, parts) for call_id, parts in responses)
-        # Behind the last of them: between a call and its response nothing may stand.
+        # After the last of them: nothing may be between a call and its response.
         blocks = [block for call_id, parts in responses if (block := images_of(call_id, parts))]
         if blocks:
             yield user_message(blocks)
@@ -265,7 +266,7 @@ def _step_messages(step: StepState, fetched: Mapping[str, FetchedContent]) -> It
 
 
 def _given(state: TurnState, fetched: Mapping[str, FetchedContent]) -> dict[str, list[Part]]:
-    """The responses among the input."""
+    """Returns the tool responses in the input."""
     return {
         message.call_id: parts_of(message.content, fetched)
         for message in state.input_messages
@@ -278,7 +279,7 @@ def _fetched(state: TurnState) -> dict[str, FetchedContent]:
 
 
 def _is_large(state: TurnState) -> bool:
-    """Whether encoding a turn takes more than a millisecond or two."""
+    """Returns whether encoding a turn takes more than a millisecond or two."""
     size = sum(len(one.data) for one in state.fetched)
     size += sum(len(one.content) for one in state.documents if isinstance(one.content, str))
     contents = [message.content for message in state.input_messages]

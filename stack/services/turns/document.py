@@ -1,4 +1,4 @@
-"""Documents as text: inline, or behind a URL of whatever type and charset."""
+"""Converts documents to text: inline ones, or the content of a URL of any type and charset."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_CONTEXT_DOCUMENTS_CHARACTERS = 200_000
 
 Item = str | ContentItem
 
-# A document that is nothing but a URL means what is behind it; that is how existing clients attach files.
+# A document that consists of a URL means the URL's content; existing clients attach files in this way.
 _URL = re.compile(r"(https?|file|ftp)://[^\s<>\"]{1,8192}", re.IGNORECASE)
 _DATA_URL = re.compile(r"data:[^,\s]{0,1000},", re.IGNORECASE)
 _TEXT_TYPES = frozenset(
@@ -52,7 +52,7 @@ _TEXT_TYPES = frozenset(
     )
 )
 _UNSAID_TYPES = ("", "application/octet-stream", "binary/octet-stream", "application/x-download")
-# Python knows codecs that are no charsets of texts; two of them take time that grows with the square.
+# Python has codecs that are not charsets of texts; two of them take quadratic time.
 _CHARSET = re.compile(
     r"ascii|utf-8|utf-8-sig|utf-16(-[bl]e)?|utf-32(-[bl]e)?|iso8859-\d+|cp\d+|koi8-[rtu]|kz1048|mac-\w+|tis-620|"
     r"shift_jis\w*|euc_\w+|iso2022_\w+|gb2312|gbk|gb18030|hz|big5\w*|johab"
@@ -77,8 +77,8 @@ class _RequestedReference(_Reference, forbid_unknown_fields=True):
 
 
 def checked_content(document: Document) -> Content:
-    """The content of a document as it was posted; empty where it is behind a URL. Raises Invalid for what is no
-    content, for a malformed URL object, and for unknown fields in them."""
+    """Returns the content of a document as posted; empty if it is a URL. Raises Invalid for content of an
+    invalid type, for a malformed URL object, and for unknown fields in them."""
     if url_of(document, _RequestedReference):
         return ""
     try:
@@ -88,8 +88,8 @@ def checked_content(document: Document) -> Content:
 
 
 def url_of(document: Document, form: type[_Reference] = _Reference) -> str:
-    """The URL behind which the document's text is; empty for a document that holds it itself. Raises Invalid
-    for a malformed URL object."""
+    """Returns the URL of the document's text; empty for a document that contains its text. Raises Invalid for
+    a malformed URL object."""
     content = document.content
     if isinstance(content, dict) and ("uri" in content or content.get("type") == "url"):
         try:
@@ -107,13 +107,13 @@ def url_of(document: Document, form: type[_Reference] = _Reference) -> str:
 
 
 def inline_text(url: str, declared: str) -> str:
-    """The text of a `data:` URL. Raises Invalid."""
+    """Returns the text of a `data:` URL. Raises Invalid."""
     return text_of(data_url.decode(url, MAX_DOCUMENT_BYTES), declared)
 
 
 def text_of(fetched: Fetched, declared: str) -> str:
-    """The text of what was fetched. Its own type counts; `declared` is the document's, for servers that do
-    not know theirs. Raises Invalid for what is no text."""
+    """Returns the text of fetched content. The server's type takes precedence; `declared` is the document's
+    type, for servers that do not know it. Raises Invalid for content that is not text."""
     kind = _kind(fetched.media_type)
     if kind in _UNSAID_TYPES:
         kind = _kind(declared)
@@ -139,7 +139,7 @@ def is_text_type(kind: str) -> bool:
 
 
 def _charset(body: bytes, said: str) -> str:
-    """A byte order mark counts more than what the server says, as in browsers."""
+    """A byte order mark takes precedence over the server's charset, as in browsers."""
     for mark, charset in _BYTE_ORDER_MARKS:
         if body.startswith(mark):
             return charset
@@ -153,8 +153,8 @@ def _charset(body: bytes, said: str) -> str:
 
 
 def context_items(documents: Sequence[Document], fetched: Mapping[str, FetchedContent]) -> Iterable[Item]:
-    """All documents of a turn, each between tags and numbered from 1: what a model gets to read. Never
-    raises: what cannot be had any more is left out."""
+    """Yields all documents of a turn, each between tags and numbered from 1, as the model receives them.
+    Never raises: content that is no longer available is left out."""
     for number, document in enumerate(documents, 1):
         yield f'<document index="{number}" type={_quoted(document.mime_type)}>'
         yield from _items(document, fetched)
@@ -175,7 +175,7 @@ def _items(document: Document, fetched: Mapping[str, FetchedContent]) -> Iterabl
 
 
 def check_length(documents: Sequence[Document], fetched: Mapping[str, FetchedContent]) -> None:
-    """Raises Invalid when the documents of one turn are more than its context takes."""
+    """Raises Invalid if the documents of one turn are larger than its context allows."""
     count = 0
     for item in context_items(documents, fetched):
         count += len(item if isinstance(item, str) else item.text or "")

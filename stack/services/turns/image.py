@@ -1,4 +1,4 @@
-"""Images as a model gets them: data URLs of the four types that models read, never a remote URL."""
+"""Images for models: data URLs of the four types that models support, never a remote URL."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HEAD_BYTES = 12
 
 
 def image_type(body: bytes) -> str:
-    """The media type that the content itself says; empty for what is none of the four."""
+    """Returns the media type detected from the content; empty if it is none of the four."""
     if body.startswith(b"\x89PNG\r\n\x1a\n"):
         return "image/png"
     if body.startswith(b"\xff\xd8\xff"):
@@ -30,7 +30,7 @@ def image_type(body: bytes) -> str:
 
 
 def check_type(body: bytes) -> str:
-    """Raises Invalid for what is no image."""
+    """Raises Invalid for content that is not a supported image."""
     found = image_type(body)
     if not found:
         what = "is empty" if not body else f"begins with {body[:_HEAD_BYTES]!r}"
@@ -39,8 +39,8 @@ def check_type(body: bytes) -> str:
 
 
 def check_inline(source: ImageSource) -> None:
-    """Checks an image that came with the request: its `data`, or a `data:` URL. Takes the time of decoding.
-    Raises Invalid."""
+    """Checks an image in the request: its `data`, or a `data:` URL. Takes as long as decoding. Raises
+    Invalid."""
     if source.data is None:
         assert source.url is not None
         check_type(data_url.decode(source.url.uri, MAX_IMAGE_BYTES).body)
@@ -53,7 +53,7 @@ def check_inline(source: ImageSource) -> None:
 
 
 def model_url(source: ImageSource, fetched: Mapping[str, FetchedContent]) -> str:
-    """The `data:` URL of an image that was checked; empty when its content is not to be had."""
+    """Returns the `data:` URL of a checked image; empty if its content is not available."""
     if source.data is not None:
         return _of_base64(source.data)
     if source.url is None:
@@ -76,7 +76,7 @@ def _of_base64(text: str) -> str:
 
 
 def _of_data_url(url: str) -> str:
-    """Plain base64 is passed on as it is, under the type that it has; any other form is re-encoded."""
+    """Plain base64 is passed on unchanged, with its detected type; any other form is encoded again."""
     try:
         _, base64, rest = data_url.split(url)
         if base64 and len(rest) % 4 == 0 and not any(sign in rest for sign in "% \t\r\n\f"):

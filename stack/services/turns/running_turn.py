@@ -1,4 +1,4 @@
-"""A turn as the process knows it: what its requests wait for and follow."""
+"""A turn in this process, for which its requests wait and which they follow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stack.services.turns.turn_frames import TurnFrames, turn_wire
 from telemetry.own.invocation import Invocation
 
 LAST_FRAME = 2**31
-"""After every frame of an event."""
+"""A number after every frame of an event."""
 
 
 class RunningTurn(Run):
@@ -37,9 +37,9 @@ class RunningTurn(Run):
         self.failure: ReplaystackError | None = None
         self.invocation: Invocation | None = None
         self.alive: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done when the first inference showed life: the upstream answered."""
+        """Done when the upstream has responded to the first inference."""
         self.retries: list[float] = []
-        """The pauses (seconds) before each repetition of a request that the model server refused."""
+        """The pauses (seconds) before each retry of a request that the model server refused."""
 
     @property
     def state(self) -> TurnState:
@@ -61,7 +61,7 @@ class RunningTurn(Run):
         return 1 + len(trace.lengths) if trace is not None else 1
 
     def take_over(self, state: TurnState, version: int) -> None:
-        """Starts from a state that is known. Earlier frames are read from the log where someone wants them."""
+        """Starts from a known state. Earlier frames are read from the log on demand."""
         self.frames.state = state
         self.version = version
         self.live.gone = StreamPosition(version, LAST_FRAME)
@@ -75,8 +75,8 @@ class RunningTurn(Run):
         return turn_wire(self.turn_id, self.state)
 
     async def first_output(self, hold_back_s: float) -> None:
-        """Returns when the first inference was answered, the turn has ended, or the time is over. The time begins
-        again with each repetition of a request that the model server refused."""
+        """Returns when the first inference was answered, the turn has ended, or the time is over. The time
+        starts again with each retry of a request that the model server refused."""
         if self.task is None:
             return
         now = asyncio.get_running_loop().time

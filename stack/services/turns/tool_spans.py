@@ -1,6 +1,7 @@
-"""Shows on spans which tools a turn had run.
+"""Creates spans for the tools of a turn.
 
-Client tools run at the client, which times them; here a span marks that a result was taken in, and in which step.
+Client tools run at the client, which measures them; the spans here record that a result was received, and in
+which step.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from telemetry.own.invocation import Invocation
 from telemetry.own.tracing import ActiveSpan, Tracing
 
 FUNCTION = "function"
-"""`gen_ai.tool.type` of a tool that runs at the client."""
+"""The value of `gen_ai.tool.type` for a tool that runs at the client."""
 NOT_EXECUTED = "not_executed"
-"""`error.type` of a call that was answered without that a tool ran."""
+"""The value of `error.type` for a call that was answered without running a tool."""
 MAX_CHARACTERS = 64 * 1024
-"""Of arguments and of a result, where they are shown at all."""
+"""Maximum length in characters of arguments and of a result, if these are captured at all."""
 
 
 def show_tools(
     tracing: Tracing, events: Sequence[Event], labels: Mapping[str, str], error_type: str = ""
 ) -> None:
-    """One `execute_tool` span below the current one for each call that these events answer. `labels` name the
-    turn; with `error_type` nothing was executed."""
+    """Creates one `execute_tool` span under the current one for each call that these events answer. `labels`
+    identify the turn; with `error_type` nothing was executed."""
     for event in events:
         if isinstance(event, TurnStepCompleted) and event.step_type == "tool_execution":
             calls = {call.call_id: call for call in event.tool_calls or ()}
@@ -45,8 +46,8 @@ def show_tools(
 def measure_tools(
     invocation: Invocation, state: TurnState, events: Sequence[Event], executed: bool = True
 ) -> None:
-    """Counts the tool calls that these events, which are in `state`, answer. A call that was `executed` took from the
-    end of the step that asked for it to its result."""
+    """Counts the tool calls that these events, which are in `state`, answer. An `executed` call lasted from
+    the end of the step that requested it to its result."""
     for event in events:
         if isinstance(event, TurnStepCompleted) and event.step_type == "tool_execution":
             duration_s = _duration_s(state, event.step_id) if executed else None

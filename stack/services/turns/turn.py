@@ -1,6 +1,7 @@
-"""Turns: create, follow, cancel, and take up again after a crash.
+"""Creates, follows, and cancels turns, and takes them over after a crash.
 
-A turn belongs to this service, not to the request that began it: the response, and any later reader, follows.
+A turn belongs to this service, not to the request that started it: the response, and any later reader,
+follows it.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class TurnService:
         """Opens a turn and runs it in the background. Returns once `turn.started` is durable.
 
         Raises NotFound, Invalid (also for an unknown model), Conflict while a turn is open, Unavailable, and
-        UpstreamFailed or UpstreamTimeout where a URL of the input did not give its content.
+        UpstreamFailed or UpstreamTimeout if the content of a URL in the input cannot be fetched.
         """
         self._driver.refuse_if_full()
         agent, agent_version = await self._states.agent(agent_id)
@@ -115,8 +116,8 @@ class TurnService:
         caller: Caller,
         command: str,
     ) -> int:
-        """Opens the turn in its session; one that awaits input there is closed as abandoned. Returns when it
-        was recorded, in microseconds since 1970."""
+        """Opens the turn in its session; a turn that awaits input there is closed as abandoned. Returns when
+        it was recorded, in microseconds since 1970."""
         for _ in range(CREATE_ATTEMPTS):
             session, version = await self._states.session(agent_id, session_id)
             pending = await self._unanswered(session_id, session.turns, started)
@@ -144,8 +145,8 @@ class TurnService:
     async def _unanswered(
         self, session_id: str, turn_ids: Sequence[str], started: TurnStarted
     ) -> Sequence[str]:
-        """The ids of the calls that the session left open, for input that answers some: those of the last turn
-        that is in its history, however that ended."""
+        """Returns the ids of the calls that the session left open, for input that answers some: those of the
+        last turn in its history, however it ended."""
         if not any(message.role == "tool" for message in started.input_messages):
             return ()
         for turn_id in reversed(turn_ids):
@@ -163,10 +164,10 @@ class TurnService:
         caller: Caller,
         command: str,
     ) -> tuple[RunningTurn, StreamPosition]:
-        """Takes up a turn that awaits input. Returns it and the position behind which its new frames begin.
+        """Resumes a turn that awaits input. Returns it and the position after which its new frames begin.
 
-        Raises NotFound, Conflict when the turn does not wait, Invalid unless the responses answer exactly the
-        pending calls, UpstreamFailed and UpstreamTimeout as `create`.
+        Raises NotFound, Conflict if the turn does not wait, Invalid unless the responses answer exactly the
+        pending calls, UpstreamFailed and UpstreamTimeout like `create`.
         """
         self._driver.refuse_if_full()
         agent, _ = await self._states.agent(agent_id)
@@ -191,7 +192,8 @@ class TurnService:
         return turn, StreamPosition(version, LAST_FRAME)
 
     async def attach(self, session_id: str, turn_id: str) -> RunningTurn:
-        """The turn to follow: the running one, or the record of one that this process does not run. Raises NotFound."""
+        """Returns the turn to follow: the running one, or its record if this process does not run it. Raises
+        NotFound."""
         record = RunningTurn(self._store, session_id, turn_id)
 
         async def is_open() -> bool:
@@ -208,7 +210,7 @@ class TurnService:
         return turn
 
     async def show(self, agent_id: str, session_id: str, turn_id: str) -> TurnView:
-        """The turn; one with damaged events as far as the others go. Raises NotFound."""
+        """Returns the turn; one with damaged events as far as the others allow. Raises NotFound."""
         view = await self._views.read(READ, turn_views.get, agent_id, session_id, turn_id)
         failed = self._views.failed_streams()
         if failed and (view is None or stream_name("turn", turn_id) in failed):
@@ -220,7 +222,7 @@ class TurnService:
         return view
 
     async def resumed_at(self, session_id: str, turn_id: str, position: int) -> StreamPosition:
-        """Where the stream of a resume began, given the position of its first event in the log."""
+        """Returns where the stream of a resume began, given the position of its first event in the log."""
         before = 0
         stream = stream_name("turn", turn_id)
         for recorded in await self._store.read_stream(stream, takes_damaged=True):
@@ -229,13 +231,13 @@ class TurnService:
         return StreamPosition(before, LAST_FRAME)
 
     async def _identify(self, turn: RunningTurn) -> None:
-        """Fills in whose turn it is where its start is damaged. Raises NotFound."""
+        """Adds the owner of a turn whose first event is damaged. Raises NotFound."""
         if turn.state.is_damaged and not turn.state.session_id:
             state, _ = await self._states.turn(turn.session_id, turn.turn_id)
             turn.frames.state = replace(turn.state, session_id=state.session_id, agent_id=state.agent_id)
 
     async def cancel(self, session_id: str, turn_id: str, reason: str) -> TurnState:
-        """Ends a running turn; one that has ended is left as it is. Returns the state. Raises NotFound."""
+        """Ends a running turn; one that has ended is not changed. Returns the state. Raises NotFound."""
         turn = await self.attach(session_id, turn_id)
         turn.request_stop("cancelled", reason)
         await turn.ended()
@@ -245,7 +247,7 @@ class TurnService:
         return turn.state
 
     async def _cancel_idle(self, turn: RunningTurn, reason: str) -> TurnState:
-        """Ends a turn that no one runs, as it was when it was attached to."""
+        """Ends a turn that no process runs, in the state at which it was attached."""
         session_id, turn_id = turn.session_id, turn.turn_id
         state, version = turn.state, turn.version
         _, session_version = await self._states.session(state.agent_id, session_id)
@@ -262,7 +264,8 @@ class TurnService:
         return (await self._states.turn(session_id, turn_id)).state
 
     async def recover(self) -> None:
-        """Takes up the turns that the last process left open: runs them on, or closes them as interrupted."""
+        """Takes over the turns that the last process left open: continues them, or closes them as
+        interrupted."""
         await self._runs.recover(self._open_turns, self._take_up)
 
     async def _open_turns(self) -> list[RunningTurn]:
@@ -291,7 +294,7 @@ class TurnService:
 
 
 def check_capabilities(agent: AgentConfig, provider: InferenceProvider, where: str = "agent_config") -> None:
-    """Raises Invalid for a parameter that the provider has no counterpart of. `where` is the place of the agent's
+    """Raises Invalid for a parameter that the provider does not support. `where` is the place of the agent's
     configuration in the request."""
     params, can = agent.sampling_params, provider.capabilities
     if agent.response_format and agent.response_format.type == "grammar" and not can.grammar:

@@ -1,4 +1,4 @@
-"""Drives the turns of this process: starts their runs, records what they do, ends them in time."""
+"""Drives the turns of this process: starts their runs, records their events, ends them in time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from telemetry.own.signals import Signals
 
 
 class TurnLimits(Struct, frozen=True, kw_only=True):
-    """Settings of the same names."""
+    """The settings with the same names."""
 
     turn_deadline_s: float = 1800.0
     restart_limit: int = 3
@@ -67,20 +67,20 @@ class TurnDriver:
         self._invocations = signals.invocations
 
     def refuse_if_full(self) -> None:
-        """Raises Unavailable when no further turn can run."""
+        """Raises Unavailable if no further turn can run."""
         running = len(self.runs.running)
         if self.runs.closing or running >= self.limits.max_running_turns:
             raise Unavailable(f"{running} turns are running; try again.", retry_after=2)
 
     def launch(
-        self, turn: RunningTurn, agent: AgentConfig, caller: Caller, brought: Sequence[Event] = ()
+        self, turn: RunningTurn, agent: AgentConfig, caller: Caller, request_events: Sequence[Event] = ()
     ) -> None:
-        """Starts the run of an open turn in the background. `brought` is what the request recorded that makes it
-        run: its spans are the turn's."""
-        self.runs.launch(turn, self._traced(turn, agent, caller, brought))
+        """Starts the run of an open turn in the background. `request_events` are the events that the request
+        recorded: their spans belong to the turn."""
+        self.runs.launch(turn, self._traced(turn, agent, caller, request_events))
 
     async def _traced(
-        self, turn: RunningTurn, agent: AgentConfig, caller: Caller, brought: Sequence[Event]
+        self, turn: RunningTurn, agent: AgentConfig, caller: Caller, request_events: Sequence[Event]
     ) -> None:
         attributes = {
             **_labels(turn),
@@ -100,8 +100,8 @@ class TurnDriver:
             ) as span,
             self._invocations.begin(agent.name or "", agent.model) as turn.invocation,
         ):
-            show_tools(self._tracing, brought, _labels(turn))
-            measure_tools(turn.invocation, turn.state, brought)
+            show_tools(self._tracing, request_events, _labels(turn))
+            measure_tools(turn.invocation, turn.state, request_events)
             await self._drive(turn, agent, caller)
             if turn.state.error is not None:
                 span.fail(str(turn.state.error.status))
@@ -157,10 +157,10 @@ class TurnDriver:
     async def record(
         self, turn: RunningTurn, caller: Caller, events: Sequence[Event], closes: Closes
     ) -> None:
-        """Records what has come of the turn. Raises Superseded."""
+        """Records events of the turn. Raises Superseded."""
         closing = partial(self._closing, turn, closes) if closes else None
         await self.runs.record(turn, caller.stamp, events, closing)
-        # A tool of the client brings its result with a request: what is answered here was not executed.
+        # A client's tool result arrives with a request: calls answered here were not executed.
         show_tools(self._tracing, events, _labels(turn), NOT_EXECUTED)
         if turn.invocation is not None:
             measure_tools(turn.invocation, turn.state, events, executed=False)
@@ -177,7 +177,8 @@ class TurnDriver:
 
 
 def _labels(turn: RunningTurn) -> dict[str, str]:
-    """What all spans of a turn carry: the names by which existing users filter, and the conventions'."""
+    """Returns the attributes of all spans of a turn: the names by which existing users filter, and the
+    conventions'."""
     return {
         names.GEN_AI_CONVERSATION_ID: turn.session_id,
         "session_id": turn.session_id,

@@ -1,6 +1,6 @@
-"""The frames of a turn's stream and its wire form, made from its events: live and replayed alike.
+"""Builds the frames of a turn's stream and its wire form from its events, both live and replayed.
 
-There is exactly one way from an event to its frames, so a replay is the stream that was seen, byte for byte.
+There is exactly one way from an event to its frames, so a replay equals the original stream, byte for byte.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _STEP_TYPES: dict[str, StepType] = {"inference": "inference", "tool_execution": 
 
 
 def step_wire(turn_id: str, step: StepState) -> Step | None:
-    """The step as the contract shows it; None for a kind that this release does not know."""
+    """Returns the step in the contract's form; None for a kind that this release does not know."""
     if step.step_type == "tool_execution":
         return ToolExecutionStep(
             turn_id=turn_id,
@@ -77,7 +77,7 @@ def step_wire(turn_id: str, step: StepState) -> Step | None:
 
 
 def turn_wire(turn_id: str, state: TurnState) -> Turn:
-    """The turn as the contract shows it: its finished steps, and always an output message."""
+    """Returns the turn in the contract's form: its finished steps, and always an output message."""
     return Turn(
         turn_id=turn_id,
         session_id=state.session_id,
@@ -94,7 +94,7 @@ def outcome_wire(state: TurnState) -> TurnOutcome:
 
 
 class TurnFrames:
-    """Folds a turn's events and renders the frames that each gives rise to."""
+    """Folds a turn's events and renders the frames of each."""
 
     def __init__(self, turn_id: str) -> None:
         self.turn_id = turn_id
@@ -102,7 +102,8 @@ class TurnFrames:
         self._begun: dict[str, int] = {}
 
     def apply(self, event: Event, recorded_at: int, version: int, *, live: bool) -> list[Frame]:
-        """Frames of one recorded event. `live`: the chunks of its answer were already sent as they came."""
+        """Returns the frames of one recorded event. With `live` the chunks of its answer were already
+        sent."""
         likely = turns.stand_in(self.state, event) if isinstance(event, Damaged) else None
         self.state = turns.evolve(self.state, event, recorded_at, version)
         event = likely or event
@@ -135,15 +136,15 @@ class TurnFrames:
         return []
 
     def text(self, step_id: str, number: int, text: str, delay_ms: int) -> Frame:
-        """The frame of the `number`-th chunk (from 1) of a running step's answer."""
+        """Returns the frame of the `number`-th chunk (from 1) of a running step's answer."""
         return self._progress(step_id, number, TextDelta(text), delay_ms)
 
     def call_fragment(self, step_id: str, number: int, arguments: str, delay_ms: int) -> Frame:
-        """The frame of a piece of a tool call's arguments."""
+        """Returns the frame of a part of a tool call's arguments."""
         return self._progress(step_id, number, ToolCallDelta(arguments, "in_progress"), delay_ms)
 
     def call(self, step_id: str, number: int, call: ToolCall, delay_ms: int) -> Frame:
-        """The frame of a whole tool call: `succeeded` when its arguments are a JSON object."""
+        """Returns the frame of a whole tool call: `succeeded` if its arguments are a JSON object."""
         status = "succeeded" if turns.arguments_are_json(call) else "failed"
         return self._progress(step_id, number, ToolCallDelta(wire.tool_call(call), status), delay_ms)  # type: ignore[arg-type]
 

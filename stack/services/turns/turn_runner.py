@@ -1,5 +1,5 @@
-"""Runs one turn: a loop that looks at what is recorded, does the next thing through the effects port, and
-records what came of it. Whatever it knows is in the turn's events, so it can begin again at any of them.
+"""Runs one turn: a loop that reads the recorded state, performs the next action through the effects port, and
+records its result. Everything that it knows is in the turn's events, so it can continue from any of them.
 """
 
 from __future__ import annotations
@@ -67,16 +67,16 @@ Closes = Literal["", "completed", "failed", "cancelled"]
 
 
 Record = Callable[[Sequence[Event], Closes], Awaitable[None]]
-"""Appends the turn's outcomes and these events to its stream (and, with a status, closes it in its session), and
-publishes their frames once they are durable. Raises Superseded."""
+"""Appends the turn's outcomes and these events to its stream (and, with a status, closes it in its session),
+and publishes their frames once they are durable. Raises Superseded."""
 
 
 class TurnPlan(Struct, frozen=True, kw_only=True):
-    """What a turn runs with; all of it is known before its first step.
+    """The parameters of a turn, all known before its first step.
 
-    `context` is the messages before the turn's own answers: instructions, history, this turn's input.
-    `tool_names` are the tools that the client runs; `tools` their definitions for the model; `labels` name
-    the turn on the spans of its effects.
+    `context` holds the messages before the turn's own answers: instructions, history, this turn's input.
+    `tool_names` are the tools that the client runs; `tools` their definitions for the model; `labels`
+    identify the turn on the spans of its effects.
     """
 
     agent: AgentConfig
@@ -108,7 +108,7 @@ class TurnRunner:
         return self._turn.state
 
     def _known(self) -> TurnState:
-        """The state with what has happened and is not recorded yet."""
+        """Returns the state including events that have not been recorded yet."""
         state = self.state
         for event in self._turn.outcomes:
             state = turns.evolve(state, event, 1, 0)
@@ -129,7 +129,7 @@ class TurnRunner:
             await self._fail(InternalError("The turn failed inside the server. Its log has the details."))
 
     async def stop(self, stop: Stop, reason: str) -> None:
-        """Ends a turn whose task was cancelled in the middle; parked turns stay open for the next start."""
+        """Ends a turn whose task was cancelled; parked turns stay open for the next start."""
         if self.state.status != "running":
             return
         if stop == "parked":
@@ -215,14 +215,14 @@ class TurnRunner:
         return finished
 
     async def _record_inference(self, done: TurnStepCompleted) -> None:
-        """Records an answer together with what it leads to, where that needs no effect: one commit, not two."""
+        """Records an answer together with the next action, if that needs no effect: one commit, not two."""
         self._answer = None
         self._turn.outcomes.append(done)
         await self._record(*_ending(self._action(self._known())))
 
     def _request(self, answers: Messages) -> InferenceRequest:
-        """The next inference. A choice that forces a tool holds until a tool was called: were it to hold for
-        the whole turn, the model could never answer."""
+        """Returns the request of the next inference. A choice that forces a tool applies until a tool was
+        called: otherwise the model could never answer."""
         plan = self._plan
         choice = plan.tool_choice
         called = any(step.step_type == "tool_execution" for step in self.state.finished_steps)
@@ -231,7 +231,7 @@ class TurnRunner:
         return inference_request(plan, [*plan.context.encoded, *answers.encoded], choice)
 
     def _check_format(self, output: CompletionMessage) -> None:
-        """Raises UpstreamFailed when an answer is not what `response_format` asks for."""
+        """Raises UpstreamFailed if an answer does not match `response_format`."""
         wanted = self._plan.agent.response_format
         if wanted is None or wanted.json_schema is None or output.tool_calls:
             return
@@ -260,7 +260,7 @@ class TurnRunner:
         await self._record([*events, TurnFailed(error=reason, output_message=output)], "failed")
 
     def _broken_off(self, error: TurnError) -> list[Event]:
-        """The end of the step that was running, with what it had produced."""
+        """Returns the end of the running step, with its output so far."""
         answer, self._answer = self._answer, None
         running = [step for step in self._known().steps if not step.completed_at and step.error is None]
         if not running or running[-1].attempt != self.state.attempt:
@@ -286,7 +286,7 @@ class TurnRunner:
 
 
 def _ending(action: Next) -> tuple[list[Event], Closes]:
-    """The events of an action that needs no effect, and what they close."""
+    """Returns the events of an action that needs no effect, and what they close."""
     match action:
         case Await(output=output):
             return [TurnAwaitingInput(output_message=output)], ""
@@ -296,12 +296,12 @@ def _ending(action: Next) -> tuple[list[Event], Closes]:
 
 
 def _digest(request: InferenceRequest, digests: bytes) -> str:
-    """SHA-256 in hex of all but the messages, and the digests of those."""
+    """Returns the SHA-256 (hex) of everything except the messages, and of the digests of those."""
     return hashlib.sha256(_encode(replace(request, messages=[])) + digests).hexdigest()
 
 
 def inference_request(plan: TurnPlan, messages: list[Raw], tool_choice: str | None) -> InferenceRequest:
-    """The request of one inference. Without sampling parameters an agent decodes greedily."""
+    """Returns the request of one inference. Without sampling parameters an agent decodes greedily."""
     params = plan.agent.sampling_params or SamplingParams()
     temperature: float | None = None
     top_p: float | None = None
