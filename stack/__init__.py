@@ -1,4 +1,4 @@
 """The application: domain, event store, providers, services, HTTP, commands.
 
-Every worker process imports this package: nothing is imported here.
+Every worker process imports this package, so it imports nothing itself.
 """

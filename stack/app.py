@@ -74,7 +74,7 @@ EXTENSION = [
 
 
 def build(server: Server) -> ASGIApp:
-    """The whole application around a server that was wired."""
+    """Returns the whole application for a wired server."""
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -98,7 +98,7 @@ def build(server: Server) -> ASGIApp:
         lifespan=[lifespan],
         openapi_config=None,
         logging_config=None,
-        request_max_body_size=None,  # the edge measures bodies
+        request_max_body_size=None,  # the outermost middleware limits bodies
         debug=False,
     )
     routed = escaping_benchmark_ids(app)
@@ -108,7 +108,7 @@ def build(server: Server) -> ASGIApp:
 
 
 class _Process(uvicorn.Server):
-    """uvicorn, told to end the streams before it waits for their connections."""
+    """A uvicorn server that ends the streams before it waits for their connections."""
 
     def __init__(
         self,
@@ -128,8 +128,8 @@ class _Process(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Ends on SIGINT and SIGTERM, in order. uvicorn would raise the signal once more at the end, and with
-        that die before the data folder is released."""
+        """Shuts down on SIGINT and SIGTERM. uvicorn would raise the signal once more at the end, which would
+        end the process before the data folder is released."""
         before = {sig: signal.signal(sig, self.handle_exit) for sig in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
@@ -143,14 +143,14 @@ class _Process(uvicorn.Server):
         except SystemExit:
             if self.lifespan.should_exit:
                 raise
-            # What uvicorn does when the address cannot be bound; it has logged why.
+            # The same as uvicorn does if the address cannot be bound; it has logged the reason.
             where = f"{self.config.host}:{self.config.port}"
             raise Unavailable(f"Cannot listen on {where}. Choose another port with --port.") from None
         if self.started and not self.should_exit:
             try:
                 await self._open_ports()
             except BaseException:
-                # uvicorn would leave the server's threads and files as they are.
+                # uvicorn would not stop the server's threads and close its files.
                 await self.lifespan.shutdown()
                 raise
 
@@ -180,11 +180,11 @@ def serve(
     accept_loss: bool = False,
     drop_kept_tables: bool = False,
 ) -> int:
-    """Serves until SIGINT or SIGTERM. Returns the exit code. `announced` gets the URL once it answers. With
-    `accept_loss`, logs that lost events or telemetry are served as they are. With `drop_kept_tables`, telemetry tables
-    that were kept from a damaged log are dropped.
+    """Serves until SIGINT or SIGTERM. Returns the exit code. `announced` is called with the URL once it
+    responds. With `accept_loss`, logs that lost events or telemetry are served as they are. With
+    `drop_kept_tables`, telemetry tables that were kept from a damaged log are dropped.
 
-    Raises FolderInUse, FolderUnusable, LogIncomplete, and Unavailable when the address is taken.
+    Raises FolderInUse, FolderUnusable, LogIncomplete, and Unavailable if the address is in use.
     """
     folder = DataFolder(settings.data)
     try:
@@ -225,7 +225,7 @@ async def _serve(
         log_config=None,
         access_log=False,
         server_header=False,
-        # Addresses in headers can be made up, and limits go by address.
+        # Addresses in headers can be forged, and limits are per address.
         proxy_headers=False,
         timeout_graceful_shutdown=max(1, int(settings.shutdown_grace_s)),
         limit_concurrency=None,

@@ -1,8 +1,8 @@
-"""Finds the values of the settings, and where each of them came from.
+"""Loads the values of the settings, and records the origin of each.
 
 A value is taken from the first of: a flag, the environment (`REPLAYSTACK_<NAME>`), the TOML file (`--config`,
-`REPLAYSTACK_CONFIG`, else `./replaystack.toml`), the default. What no one knows is an error: a setting that is
-misspelt and silently ignored costs its author an afternoon.
+`REPLAYSTACK_CONFIG`, otherwise `./replaystack.toml`), the default. Unknown names are errors: a misspelt
+setting that is silently ignored is hard to find.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _SECRET_FIELDS = ("key", "api_key", "headers")
 
 
 class ConfigError(Exception):
-    """The settings are wrong. The message says which value, where it came from and what to do."""
+    """The settings are invalid. The message names the value, its origin and the remedy."""
 
 
 class Setting(Struct, frozen=True):
-    """Properties of one setting other than its value. `variables` in the order in which they count."""
+    """Properties of one setting other than its value. `variables` are in order of precedence."""
 
     name: str
     type: Any
@@ -59,7 +59,7 @@ class Setting(Struct, frozen=True):
 
 
 class Loaded(Struct, frozen=True):
-    """Settings, and for each where its value came from: a flag, a variable, a file or `default`."""
+    """The settings, and the origin of each value: a flag, a variable, a file or `default`."""
 
     settings: Settings
     origins: dict[str, str]
@@ -82,7 +82,7 @@ def _described() -> dict[str, Setting]:
             described.description,
             (PREFIX + field.name.upper(), *standard),
             secret,
-            # A secret on a command line is in every process listing.
+            # Secrets on a command line are visible in process listings.
             extra.get("flag", True) and not secret,
         )
     return known
@@ -97,10 +97,10 @@ def load(
     environ: Mapping[str, str] = os.environ,
     config: Path | None = None,
 ) -> Loaded:
-    """The settings as they are in force.
+    """Returns the effective settings.
 
-    `flags` holds what was said on the command line, by setting; None is unsaid. `config` is the `--config`
-    file. Raises ConfigError.
+    `flags` holds the values from the command line, by setting; None means not given. `config` is the
+    `--config` file. Raises ConfigError.
     """
     said: dict[str, tuple[Any, str]] = {}
     for name, value, origin in (
@@ -119,7 +119,7 @@ def load(
 
 
 def require_safe_listener(settings: Settings) -> None:
-    """Raises ConfigError for a server that strangers could reach and that would ask for no key."""
+    """Raises ConfigError for a server that is reachable from other machines and requires no key."""
     if is_loopback(settings.host) or settings.api_keys or settings.allow_open:
         return
     raise ConfigError(
@@ -129,7 +129,7 @@ def require_safe_listener(settings: Settings) -> None:
 
 
 def shown(value: Any, secret: bool = False) -> Any:
-    """`value` as JSON-compatible data with its secrets masked, for people to read."""
+    """Returns `value` as JSON-compatible data with its secrets masked, for display."""
     data = msgspec.to_builtins(value, enc_hook=str)
     if isinstance(data, list):
         return [_masked(item) for item in data]
@@ -139,7 +139,7 @@ def shown(value: Any, secret: bool = False) -> Any:
 
 
 def secrets_of(settings: Settings) -> list[str]:
-    """The secret strings among the settings, so that no log line shows one."""
+    """Returns the secret strings in the settings, so that they can be masked in log lines."""
     secrets = [key.key for key in settings.api_keys]
     secrets += [settings.openai_api_key, *(provider.api_key or "" for provider in settings.inference)]
     return [secret for secret in secrets if len(secret) >= 8]
@@ -170,7 +170,7 @@ def _from_file(config: Path | None, environ: Mapping[str, str]) -> list[tuple[st
         if name not in SETTINGS:
             raise ConfigError(f"{path}: unknown setting {name!r}. {_likely(name, SETTINGS)}")
     if isinstance(content.get("data"), str):
-        # A file means its own folder, wherever the command is run from.
+        # A file's paths are relative to its own folder, wherever the command is run from.
         content["data"] = _relative_to(path, content["data"])
     roots = content.get("dataset_roots")
     if isinstance(roots, list) and all(isinstance(root, str) for root in roots):
@@ -188,7 +188,7 @@ def _from_environment(environ: Mapping[str, str]) -> list[tuple[str, Any, str]]:
         (name, environ[variable], variable)
         for name, setting in SETTINGS.items()
         for variable in reversed(setting.variables)
-        # An empty variable is an unset one: that is how compose files and shells leave things out.
+        # An empty variable counts as unset: compose files and shells use it for that.
         if environ.get(variable)
     ]
     for variable in environ:
@@ -205,7 +205,7 @@ def _likely(name: str, known: Iterable[str]) -> str:
 
 
 def _converted(setting: Setting, value: Any, origin: str) -> Any:
-    """`value` in the setting's type. Text (flags, variables) is read leniently, TOML literally."""
+    """Converts `value` to the setting's type. Text (flags, variables) is parsed leniently, TOML literally."""
     from_text = isinstance(value, str)
     try:
         if from_text and setting.is_list:
@@ -232,7 +232,7 @@ def _listed(setting: Setting, text: str) -> list[Any]:
 
 
 def _check_together(settings: Settings) -> None:
-    """What no single value shows. Raises ConfigError."""
+    """Checks combinations of values. Raises ConfigError."""
     names = [key.name for key in settings.api_keys]
     if ADMIN in names:
         raise ConfigError(f"api_keys: the name {ADMIN!r} is reserved for the commands on this machine.")

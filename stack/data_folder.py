@@ -1,4 +1,4 @@
-"""The data folder of one server: its lock, its node id, and where a running server is reached."""
+"""The data folder of one server: its lock, its node id, and the address of the running server."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ LOCK_WAITS_S = (0.02, 0.1, 0.0)
 
 
 class FolderInUse(ReplaystackError):
-    """Another server works on this data folder."""
+    """Another server uses this data folder."""
 
     status, title = 409, "Data folder in use"
 
 
 class FolderUnusable(ReplaystackError):
-    """The data folder cannot be made, read or written."""
+    """The data folder cannot be created, read or written."""
 
     status, title = 500, "Data folder unusable"
 
 
 class RunningServer(Struct, frozen=True):
-    """What `server.json` says: the process, its address, and the token of this boot for local commands."""
+    """The content of `server.json`: the process, its address, and the token of this boot for local
+    commands."""
 
     pid: int
     url: str
@@ -42,8 +43,8 @@ class RunningServer(Struct, frozen=True):
 
 
 class DataFolder:
-    """Holds the lock of a data folder until closed. Raises FolderInUse at once when another process has it, and
-    FolderUnusable."""
+    """Holds the lock of a data folder until it is closed. Raises FolderInUse at once if another process holds
+    it, and FolderUnusable."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser().resolve()
@@ -52,7 +53,7 @@ class DataFolder:
             restrict_umask()
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(self.path)
-            # What a server that was killed has left would look as if this one served already.
+            # The file of a server that was killed would look as if this server were already serving.
             (self.path / "server.json").unlink(missing_ok=True)
             problem = make_private(self.path)
             if problem:
@@ -64,7 +65,7 @@ class DataFolder:
 
     @property
     def node(self) -> str:
-        """The id of this folder's node, made once."""
+        """Returns the id of this folder's node, created once."""
         file = self.path / "node"
         if not file.exists():
             fresh = secrets.token_hex(8)
@@ -78,10 +79,11 @@ class DataFolder:
         return file.read_text().strip()
 
     def announce(self, url: str) -> None:
-        """Tells local commands where the server is."""
+        """Publishes the server's address for local commands."""
         running = RunningServer(os.getpid(), url, self.token)
         file = self.path / "server.json"
-        # On a full disk one that a crash left takes the room that this one needs, and would name another process.
+        # On a full disk a file left by a crash occupies the space that this one needs, and would name another
+        # process.
         file.unlink(missing_ok=True)
         try:
             _write_private(file, msgspec.json.encode(running))
@@ -94,7 +96,8 @@ class DataFolder:
 
 
 def running_server(path: Path) -> RunningServer | None:
-    """The server that works on a data folder now, if any: its lock is held and it has said where it is."""
+    """Returns the server that currently uses the data folder, if any: its lock is held and its address is
+    published."""
     if not is_held(path):
         return None
     try:
@@ -105,13 +108,13 @@ def running_server(path: Path) -> RunningServer | None:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process has the data folder now: a server that serves, or one that starts or ends."""
+    """Returns whether a process holds the data folder: a server that is running, starting or stopping."""
     lock = path.expanduser().resolve() / "lock"
     if not lock.exists():
         return False
     with lock.open("rb") as file:
         try:
-            # A shared lock, so that two who look do not take each other for a server.
+            # A shared lock, so that two processes that check do not mistake each other for a server.
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
             return True
@@ -125,7 +128,7 @@ def _locked(folder: Path) -> IO[bytes]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return file
         except OSError:
-            # Somebody may only be looking whether a server runs here.
+            # Another process may only be checking whether a server is running.
             time.sleep(wait_s)
     file.close()
     other = running_server(folder)
@@ -136,7 +139,7 @@ def _locked(folder: Path) -> IO[bytes]:
 
 
 def _write_private(file: Path, data: bytes) -> None:
-    """Replaces a file in one step; only its owner may read it."""
+    """Replaces a file atomically; only its owner may read it."""
     fresh = file.with_suffix(f".{os.getpid()}.new")
     try:
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as target:

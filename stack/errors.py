@@ -1,29 +1,29 @@
-"""Everything that can be refused or can fail, and the HTTP status of each.
+"""All expected errors, and the HTTP status of each.
 
     ReplaystackError
-    ├── Invalid                 400  the request is wrong; `detail` names the field and the remedy
+    ├── Invalid                 400  the request is invalid; `detail` names the field and the remedy
     ├── Unauthenticated         401
     ├── Forbidden               403
     ├── NotFound                404
     ├── MethodNotAllowed        405
     ├── RequestTimeout          408  the request did not arrive in time
-    ├── Conflict                409  the request contradicts the state of things
-    │   └── VersionConflict          another command changed the stream first (retried inside)
+    ├── Conflict                409  the request contradicts the current state
+    │   └── VersionConflict          another command changed the stream first (retried internally)
     ├── TooLarge                413
     ├── UriTooLong              414
     ├── UnsupportedMediaType    415
     ├── TooManyRequests         429
     ├── HeadersTooLarge         431
     ├── InternalError           500
-    │   └── ContentDamaged           what is asked for is in the log, and cannot be read
+    │   └── ContentDamaged           the requested content is in the log, but cannot be read
     │       └── RowsDamaged          rows of a dataset; others can be read
     ├── NotOffered              501
     ├── UpstreamFailed          502  a model, tool or shield failed
     ├── Unavailable             503  try again later; nothing was stored
     └── UpstreamTimeout         504
 
-`title` is the same for every error of a kind. One handler (`stack/http/error.py`) turns these into the
-spec's `Error` body; nothing else in the project chooses a status.
+`title` is the same for all errors of a kind. One handler (`stack/http/error.py`) converts them to the
+specification's `Error` body; no other module chooses a status.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from typing import ClassVar
 
 
 class ReplaystackError(Exception):
-    """`detail` is for the caller: what is wrong, where, and what to do. `retry_after` is in seconds."""
+    """`detail` is for the caller: the problem, its place, and the remedy. `retry_after` is in seconds."""
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal Server Error"
@@ -81,7 +81,8 @@ class Conflict(ReplaystackError):
 
 
 class VersionConflict(Conflict):
-    """`stream` is not at the version that the command expected. Decide again from its present state."""
+    """`stream` is not at the version that the command expected. Repeat the decision with its current
+    state."""
 
     def __init__(self, stream: str, expected: int) -> None:
         super().__init__(f"{stream} was changed by another request (expected version {expected}).")
@@ -114,7 +115,7 @@ class InternalError(ReplaystackError):
 
 
 class ContentDamaged(InternalError):
-    """What is asked for is in the log, and cannot be read."""
+    """The requested content is in the log, but cannot be read."""
 
     title = "Stored Content Damaged"
 
@@ -148,6 +149,6 @@ class UpstreamTimeout(ReplaystackError):
 
 
 def of_status(status: int, detail: str) -> ReplaystackError:
-    """The error of a status that was recorded, to be raised again."""
+    """Returns the error for a recorded status, to be raised again."""
     kinds = {kind.status: kind for kind in ReplaystackError.__subclasses__()}
     return kinds.get(status, InternalError)(detail)

@@ -1,4 +1,4 @@
-"""Picks the engine of the event log: the only module that knows which one it is."""
+"""Selects the engine of the event log: the only module that depends on a particular one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stack.eventstore.store import DEFAULT_CACHE_BYTES, EventStore
 
 
 def log_place(folder: Path) -> LogPlace:
-    """The event log of a data folder, which need not exist."""
+    """Returns the location of the event log of a data folder, which need not exist."""
     return SqlitePlace(folder)
 
 
@@ -28,8 +28,9 @@ def open_store(
     clock_us: Callable[[], int] = _now_us,
     keep_unnamed_blobs: bool = False,
 ) -> EventStore:
-    """Opens the log of a data folder, creating it where there is none. `clock_us` gives microseconds since 1970. Blobs
-    that no event names are deleted unless `keep_unnamed_blobs`. Raises Unavailable when the log cannot be opened."""
+    """Opens the log of a data folder, creating it if it does not exist. `clock_us` returns microseconds since
+    1970. Blobs that no event names are deleted unless `keep_unnamed_blobs`. Raises Unavailable if the log
+    cannot be opened."""
     blobs = BlobStore(folder / "blobs")
     log = log_place(folder).open(blobs, clock_us)
     return EventStore(log, blobs, cache_bytes, keep_unnamed_blobs=keep_unnamed_blobs)

@@ -1,4 +1,4 @@
-"""Garbage collection: keeps what stays for ever out of the collector's walks."""
+"""Garbage collection: excludes permanent objects from it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import gc
 
 
 def freeze_what_is_there() -> None:
-    """Exempts all present objects from collection. A full collection over the modules and classes of a running
-    server stalled its event loop for 65-75 ms; without them for less than 10 ms."""
+    """Excludes all existing objects from collection. A full collection over the modules and classes of a
+    running server blocked its event loop for 65-75 ms; without them it takes less than 10 ms."""
     _unfreeze_at_exit()
     gc.collect()
     gc.freeze()
@@ -17,5 +17,5 @@ def freeze_what_is_there() -> None:
 
 @functools.cache
 def _unfreeze_at_exit() -> None:
-    # Extension modules report what was never collected as leaks.
+    # Otherwise extension modules report uncollected objects as leaks.
     atexit.register(gc.unfreeze)

@@ -1,8 +1,9 @@
-"""Opens the log and the read models of a data folder, and refuses where the log lacks what the rest of it proves.
+"""Opens the log and the read models of a data folder, and refuses if the log has provably lost events.
 
-The read models follow the log and never lead it. Where they stand after the log's end, or where there are files of
-a server and no log, events that were acknowledged are gone: part of `events.sqlite` or of its write-ahead log was
-cut off, emptied or deleted. Starting anyway would rebuild the read models, the only copy of what was lost.
+The read models follow the log and are never ahead of it. If their position is after the log's end, or if
+there are other files of a server but no log, acknowledged events were lost: part of `events.sqlite` or of its
+write-ahead log was truncated, emptied or deleted. Starting anyway would rebuild the read models, the only
+copy of what was lost.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ REMEDY = (
 
 
 class LogIncomplete(ReplaystackError):
-    """The log lost events that were acknowledged."""
+    """The log has lost acknowledged events."""
 
     status, title = 500, "Event log incomplete"
 
 
 class Loss(Struct, frozen=True):
-    """`head` is the last position of the log, None without a log; `views` the position of the read models, None where
-    only other files prove the loss; `unread` the number of transactions after `head` that are damaged."""
+    """`head` is the last position of the log, None without a log; `views` the position of the read models,
+    None if only other files prove the loss; `unread` the number of damaged transactions after `head`."""
 
     folder: str
     head: int | None
@@ -68,8 +69,8 @@ class Loss(Struct, frozen=True):
 
 
 def find_loss(folder: Path) -> Loss | None:
-    """Looks at a folder that is not served and changes nothing in it. Raises BackupIncomplete, Unavailable for a log that
-    cannot be read, and ProjectionError for read models that cannot be opened."""
+    """Examines a folder without a server and changes nothing in it. Raises BackupIncomplete, Unavailable for
+    a log that cannot be read, and ProjectionError for read models that cannot be opened."""
     log = log_place(folder)
     log.require_complete()
     end = log.end()
@@ -82,9 +83,9 @@ def find_loss(folder: Path) -> Loss | None:
 def open_log_and_views(
     folder: Path, *, memory_bytes: int = MEMORY_BYTES, accept_loss: bool = False
 ) -> tuple[EventStore, Warehouse]:
-    """Raises LogIncomplete where the log lost events, unless that is accepted: then the read models are set aside, and
-    the log goes on as another copy, with an epoch of its own. Raises BackupIncomplete, unless that is accepted, and
-    Unavailable and ProjectionError."""
+    """Raises LogIncomplete if the log lost events, unless that is accepted: then the read models are set
+    aside, and the log continues as another copy, with a new epoch. Raises BackupIncomplete, unless that is
+    accepted, and Unavailable and ProjectionError."""
     log = log_place(folder)
     if not accept_loss:
         log.require_complete()
@@ -112,7 +113,7 @@ def open_log_and_views(
 
 
 def _open_log(folder: Path) -> EventStore:
-    # What a log has lost may still be named by the read models that were set aside.
+    # Events that the log has lost may still be named by the read models that were set aside.
     lost = copies_set_aside(database_path(folder, "views"), "lost")
     return open_store(folder, keep_unnamed_blobs=bool(lost))
 
@@ -143,7 +144,7 @@ def _shorter_log(folder: Path, end: LogEnd, views: ViewPosition | None) -> Loss 
 
 
 def _proofs_of_a_log(folder: Path) -> Iterator[str]:
-    """Files that a server makes after its log."""
+    """Yields files that a server creates after its log."""
     for pattern in (
         "views.duckdb*",
         log_place(folder).unmerged,
@@ -157,7 +158,8 @@ def _proofs_of_a_log(folder: Path) -> Iterator[str]:
 
 
 def view_position(folder: Path) -> ViewPosition | None:
-    """Where the read models of a folder that is not served stand; None when there are none. Changes nothing."""
+    """Returns the position of the read models of a folder without a server; None if there are none. Changes
+    nothing."""
     if not database_path(folder, "views").is_file():
         return None
     warehouse = Warehouse.open(folder)

@@ -1,7 +1,7 @@
 """Structured logs on standard error: readable lines on a terminal, one JSON object per line elsewhere.
 
-Each line carries the trace id of the request it belongs to. Nothing that was said and no secret is logged: the
-known secrets are masked wherever they would appear, tracebacks included.
+Each line contains the trace id of its request. No content of conversations and no secrets are logged: known
+secrets are masked wherever they would appear, including tracebacks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from telemetry.own.tracing import current_trace_id
 
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
 
-# Controls (ESC and C1 begin escape sequences), line separators, marks that turn the direction of text, half pairs.
+# Controls (ESC and C1 begin escape sequences), line separators, bidirectional marks, halves of surrogate
+# pairs.
 _CONTROLS = re.compile(
     "[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
 )
@@ -33,10 +34,10 @@ def _escaped(control: re.Match[str]) -> str:
 
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "color_message"}
 
-# Only these are heard at debug.
+# Only these loggers are shown at debug.
 _OWN = ("replaystack", "schemas", "projections", "telemetry", "stack")
 
-# These say at info what our own lines say already, or what no one asked for.
+# At info these repeat what our own lines contain, or are not useful.
 _QUIET = {
     "uvicorn.error": logging.WARNING,
     "uvicorn.access": logging.CRITICAL,
@@ -48,7 +49,7 @@ _QUIET = {
 class _Formatter(logging.Formatter, ABC):
     def __init__(self, secrets: Sequence[str]) -> None:
         super().__init__()
-        # As they are, and as JSON text has them.
+        # In plain form, and as written in JSON text.
         forms = {*secrets, *(_encode(secret).decode()[1:-1] for secret in secrets)}
         self._secrets = sorted(forms, key=len, reverse=True)
 
@@ -96,7 +97,8 @@ class TextFormatter(_Formatter):
             f"{moment} {record.levelname} {record.name}: {message}",
             *(f"{name}={value}" for name, value in fields.items()),
         ]
-        # A line break in a message must not look like a line of the log, nor an escape sequence reach a terminal.
+        # A line break in a message must not look like a new log line, and escape sequences must not reach a
+        # terminal.
         line = _CONTROLS.sub(_escaped, "  ".join(parts))
         traceback = "\n".join(_CONTROLS.sub(_escaped, one) for one in self.traceback(record).split("\n"))
         return f"{line}\n{traceback}" if traceback else line
@@ -108,13 +110,13 @@ def configure(
     secrets: Sequence[str] = (),
     stream: TextIO | None = None,
 ) -> None:
-    """Sets the process's logging up, uvicorn's loggers included (start it with `log_config=None`)."""
+    """Configures the process's logging, including uvicorn's loggers (start it with `log_config=None`)."""
     stream = stream or sys.stderr
     if form == "auto":
         form = "text" if stream.isatty() else "json"
     handler = logging.StreamHandler(stream)
     handler.setFormatter(TextFormatter(secrets) if form == "text" else JsonFormatter(secrets))
-    # On the handler: some libraries set the level of their own loggers to debug.
+    # On the handler, because some libraries set the level of their own loggers to debug.
     handler.setLevel(level.upper())
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -142,6 +144,6 @@ def _json(content: dict[str, Any]) -> str:
     try:
         return _encode(content).decode()
     except UnicodeEncodeError:
-        # A lone surrogate, from a path or from a request that was refused for it.
+        # A lone surrogate, from a path or from a request that was refused because of it.
         clean = {name: str(value).encode("utf-8", "replace").decode() for name, value in content.items()}
         return _encode(clean).decode()

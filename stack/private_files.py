@@ -1,7 +1,7 @@
-"""Keeps what the server stores readable by its owner only: folders 700, files 600.
+"""Keeps the server's files readable by their owner only: folders 700, files 600.
 
-New files get their mode from the process's umask, regardless of who creates them (SQLite, DuckDB, worker processes). Files that
-were there before are tightened when their folder is opened.
+New files get their mode from the process's umask, whichever library creates them (SQLite, DuckDB, worker
+processes). Permissions of existing files are restricted when their folder is opened.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from pathlib import Path
 
 PRIVATE_UMASK = 0o077
 _OTHERS = 0o077
-# What a server or a backup puts into its folder. Anything else there belongs to someone else and is left alone.
+# The files that a server or a backup creates. Anything else in the folder belongs to others and is not
+# changed.
 _OURS = (
     "backup",
     "blobs",
@@ -34,7 +35,7 @@ _user_umask: int | None = None
 
 
 def restrict_umask() -> None:
-    """Makes all files that this process and its children create from now on private. Idempotent."""
+    """Makes all files private that this process and its children create from now on. Idempotent."""
     global _user_umask
     before = os.umask(PRIVATE_UMASK)
     if _user_umask is None:
@@ -43,7 +44,7 @@ def restrict_umask() -> None:
 
 @contextmanager
 def user_umask() -> Iterator[None]:
-    """Within the block, files get the modes that the user asked for: for files that a command writes for them."""
+    """Within the block, files get the user's default modes: for files that a command writes for the user."""
     before = os.umask(PRIVATE_UMASK if _user_umask is None else _user_umask)
     if _user_umask is None:
         os.umask(before)
@@ -54,8 +55,9 @@ def user_umask() -> Iterator[None]:
 
 
 def make_private(folder: Path) -> str:
-    """Removes the permissions of group and others from `folder` and from what a server stores in it. Returns what could
-    not be changed, in words; empty when all of it is private. Raises OSError when the folder cannot be listed."""
+    """Removes the permissions of group and others from `folder` and from the server's files in it. Returns a
+    description of what could not be changed; empty if everything is private. Raises OSError if the folder
+    cannot be listed."""
     open_to_others: list[Path] = []
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -81,7 +83,8 @@ def _tighten_entry(
 ) -> None:
     path = Path(entry.path)
     if entry.is_dir(follow_symlinks=False):
-        # A store may hold a million blobs. A folder is tightened after what is in it, so a private one is done.
+        # There may be a million blobs. A folder is restricted after its content, so a private one is
+        # complete.
         if skip_private_folders and not entry.stat(follow_symlinks=False).st_mode & _OTHERS:
             return
         with os.scandir(path) as entries:
@@ -98,7 +101,7 @@ def _tighten(path: Path, open_to_others: list[Path]) -> None:
         if mode & _OTHERS:
             with suppress(PermissionError, NotImplementedError):
                 path.chmod(stat.S_IMODE(mode) & ~_OTHERS)
-            # Some file systems take a chmod and change nothing.
+            # Some file systems accept a chmod without effect.
             if path.stat().st_mode & _OTHERS:
                 open_to_others.append(path)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The settings: their names, types, defaults and descriptions. `stack/config.py` finds their values."""
+"""The settings: their names, types, defaults and descriptions. `stack/config.py` loads their values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stack.providers.inference.settings import InferenceSettings
 
 
 class ApiKey(Struct, frozen=True, forbid_unknown_fields=True):
-    """A caller's key; `name` is the `actor` of what the caller does."""
+    """A caller's key; `name` is recorded as the `actor` of the caller's actions."""
 
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.@-]{1,64}$")]
     key: Annotated[str, Meta(min_length=8)]
@@ -23,7 +23,7 @@ def _field(description: str, **extra: Any) -> Meta:
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """Everything that can be set. Sizes are in bytes; a name ends in its unit."""
+    """All settings. Sizes are in bytes; a name ends with its unit."""
 
     data: Annotated[Path, _field("Data folder: event log, blobs, read models, telemetry.")] = Path(
         "~/.replaystack"
@@ -261,7 +261,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host` (a name or an address, without port) is this machine only."""
+    """Returns whether `host` (a name or an address, without port) is this machine only."""
     name = host.rstrip(".").lower()
     if name == "localhost":
         return True

@@ -1,4 +1,4 @@
-"""The composition root: the only place that knows which class stands behind which name."""
+"""The composition root: the only place that selects the implementations."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ logger = logging.getLogger("replaystack.server")
 
 
 class Server(Services):
-    """Everything that one server is made of. Made inside the event loop that it will live in."""
+    """All parts of one server. Must be created inside the event loop in which it runs."""
 
     def __init__(
         self,
@@ -239,14 +239,14 @@ class Server(Services):
         self.supervisor.spawn("erasure", self.erasures.run())
 
     async def park_turns(self) -> None:
-        """First step of a shutdown: turns and jobs finish or are left for the next start, so that streams end; rows are
-        read to their end or not at all."""
+        """First step of a shutdown: turns and jobs finish or are left for the next start, so that streams
+        end; rows are read to their end or not at all."""
         grace_s = self.settings.shutdown_grace_s
         parked = [runs.park(grace_s) for runs in self.runs]
         await asyncio.gather(*parked, self.row_reader.aclose(grace_s))
 
     async def stop(self) -> None:
-        """Ends everything in order: work, then what it writes to, the log last."""
+        """Ends everything in order: running work, then the stores that it uses, the log last."""
         await self.park_turns()
         await self.supervisor.stop()
         await self.scoring.aclose()
@@ -262,6 +262,6 @@ class Server(Services):
 
 
 def decoding_process(wait_s: float = decoding_worker.ANSWER_S) -> OneWorker:
-    """Decodes requests of telemetry that are not small."""
+    """Returns the process that decodes larger requests of telemetry."""
     limits = Limits(memory_bytes=decoding_worker.MEMORY_BYTES, wait_s=wait_s)
     return OneWorker(Spec(module=decoding_worker.__name__, limits=limits))

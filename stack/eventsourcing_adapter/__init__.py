@@ -1,7 +1,7 @@
 """Runs applications of the `eventsourcing` library on the event log. The only importer of that library.
 
-An application is told by its environment: `PERSISTENCE_MODULE` is `stack.eventsourcing_adapter`, and `LOG_FOLDER` a folder
-of its own. The server's own events do not pass through here.
+An application is configured by its environment: `PERSISTENCE_MODULE` is `stack.eventsourcing_adapter`, and
+`LOG_FOLDER` a separate folder. The server's own events do not use this adapter.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ LOG_FOLDER = "LOG_FOLDER"
 
 
 class Factory(InfrastructureFactory[TrackingRecorder]):
-    """Opens the log of the application's folder, and closes it with the application. Raises InfrastructureFactoryError
-    without a folder, and for what the log does not store: snapshots, and positions of followers."""
+    """Opens the log of the application's folder, and closes it with the application. Raises
+    InfrastructureFactoryError without a folder, and for recorders that the log does not provide: snapshots,
+    and positions of followers."""
 
     def __init__(self, env: Environment | EnvType | None) -> None:
         super().__init__(env)

@@ -39,7 +39,8 @@ class Recorder(ApplicationRecorder):
         self._log = store.log
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
-        """Positions of the events. Any versions will do as long as they are free, else IntegrityError."""
+        """Returns the positions of the events. Any unused versions are accepted, otherwise IntegrityError is
+        raised."""
         if kwargs.get("tracking") is not None:
             raise ProgrammingError("the event log records no tracking: a follower keeps its own position")
         if not stored_events:
@@ -112,23 +113,23 @@ class Recorder(ApplicationRecorder):
 
 
 class LogSubscription(ListenNotifySubscription[Recorder]):
-    """Yields what is recorded, then blocks for what will be; the feed wakes it."""
+    """Yields recorded events, then blocks until there are more; the feed wakes it."""
 
     def __init__(self, recorder: Recorder, feed: Feed, gt: int | None, topics: Sequence[str]) -> None:
         super().__init__(recorder=recorder, gt=gt, topics=topics)
         self._unsubscribe = feed.subscribe(lambda _: self._has_been_notified.set())
-        # All that was recorded between the first read and now woke no one.
+        # Events recorded between the first read and now have not woken it.
         self._has_been_notified.set()
 
     def stop(self) -> None:
         super().stop()
-        # Without it when the first read fails before anything is subscribed.
+        # Missing if the first read fails before the subscription.
         if (unsubscribe := getattr(self, "_unsubscribe", None)) is not None:
             unsubscribe()
 
 
 def _is_json(state: bytes) -> bool:
-    """False for a state that the application compresses or encrypts."""
+    """Returns False for a state that the application compresses or encrypts."""
     try:
         msgspec.json.decode(state)
     except msgspec.DecodeError:

@@ -10,26 +10,26 @@ from projections.warehouse.errors import PositionNotAhead
 
 
 class PositionStore(Protocol):
-    """Where the projection engine keeps positions, in the database of the view itself."""
+    """The storage of positions, in the database of the view itself."""
 
     def insert_position(self, name: str, position: int) -> None:
-        """Records that `name` has reached `position`, atomically. Raises PositionNotAhead when it has already
-        been at or beyond it."""
+        """Records that `name` has reached `position`, atomically. Raises PositionNotAhead if it has already
+        reached it."""
         ...
 
     def max_position(self, name: str) -> int | None:
-        """The furthest position that `name` has reached; None if it never began."""
+        """Returns the furthest position that `name` has reached; None if it has not started."""
         ...
 
 
 class EngineTracking(TrackingRecorder):
-    """The library's contract over the engine's own positions."""
+    """Implements the library's interface with the engine's own positions."""
 
     def __init__(self, positions: PositionStore) -> None:
         self._positions = positions
 
     def insert_tracking(self, tracking: Tracking) -> None:
-        """Raises IntegrityError for a position that is not beyond the last one."""
+        """Raises IntegrityError for a position that is not greater than the last one."""
         try:
             self._positions.insert_position(tracking.application_name, tracking.notification_id)
         except PositionNotAhead as error:
