@@ -117,21 +117,6 @@ def get(
     return next(fold_turns(reader, session_id, rows), None)
 
 
-def step(
-    reader: Reader,
-    agent_id: str,
-    session_id: str,
-    turn_id: str,
-    step_id: str,
-    as_of: int | None = None,
-) -> Step | None:
-    """Returns a completed step of the turn, or None if there is no such step or turn."""
-    view = get(reader, agent_id, session_id, turn_id, as_of)
-    if view is None:
-        return None
-    return next((step for step in view.turn.steps if step.step_id == step_id), None)
-
-
 def open_turns(reader: Reader) -> list[OpenTurn]:
     """Returns the turns that have not ended, of existing sessions, oldest first. Scans all turns: use it at
     startup, not for each request."""

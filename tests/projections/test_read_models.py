@@ -7,8 +7,8 @@ import json
 from projections import agent, session, turn
 from projections.warehouse.engine import Engine
 from projections.warehouse.instance import Warehouse
-from projections.warehouse.reader import HydratingReader
-from schemas.api.turn import InferenceStep, ToolExecutionStep, TurnUsage
+from projections.warehouse.reader import HydratingReader, Reader
+from schemas.api.turn import InferenceStep, Step, ToolExecutionStep, TurnUsage
 from tests.projections import histories as h
 from tests.projections.feeds import START_US, ListFeed
 
@@ -19,6 +19,13 @@ def follow(view: View, position: int) -> Warehouse:
     warehouse, engine = view
     engine.reached_blocking(position, 10)
     return warehouse
+
+
+def step_of(reader: Reader, step_id: str) -> Step | None:
+    """A step of turn t1."""
+    view = turn.get(reader, "a1", "s1", "t1")
+    assert view is not None
+    return next((step for step in view.turn.steps if step.step_id == step_id), None)
 
 
 def test_agents_come_in_pages_in_the_order_of_creation(view: View, feed: ListFeed) -> None:
@@ -78,8 +85,8 @@ def test_sessions_and_turns_are_found_only_where_they_belong(view: View, feed: L
     assert session.get(reader, "a1", "s2") is None
     assert turn.get(reader, "a2", "s1", "t1") is None
     assert turn.get(reader, "a1", "s2", "t1") is None
-    assert turn.step(reader, "a1", "s1", "t1", "t1-step-2") is None
-    assert isinstance(turn.step(reader, "a1", "s1", "t1", "t1-step-1"), InferenceStep)
+    assert step_of(reader, "t1-step-2") is None
+    assert isinstance(step_of(reader, "t1-step-1"), InferenceStep)
 
 
 def test_session_pages_leave_turns_out(view: View, feed: ListFeed) -> None:
@@ -113,7 +120,7 @@ def test_what_a_turn_comes_to(view: View, feed: ListFeed) -> None:
 def test_step_times_are_those_of_its_events(view: View, feed: ListFeed) -> None:
     feed.append(h.agent_created("a1"), h.session_created("s1", "a1"))
     reader = follow(view, feed.append(*h.whole_turn("t1", "s1", "a1")))
-    step = turn.step(reader, "a1", "s1", "t1", "t1-step-1")
+    step = step_of(reader, "t1-step-1")
     assert step is not None
     assert (step.started_at, step.completed_at) == (
         "2026-09-21T14:13:20.000005Z",
