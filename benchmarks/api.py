@@ -23,9 +23,9 @@ TOOL = {
     "input_schema": {"type": "object", "properties": {"town": {"type": "string"}}, "required": ["town"]},
 }
 TOOL_MODEL = "tools;pieces=4;chunks=15"
-"""The scripted model: a call of the tool (its name, then its arguments in four pieces), and fifteen chunks of text
-once the tool has answered. Twenty chunks, of which twenty frames come: the name has none of its own, but the
-whole call has."""
+"""The scripted model: a call of the tool (its name, then its arguments in four parts), and fifteen chunks of
+text after the tool has answered. These twenty chunks produce twenty frames: the name has no frame, but the
+whole call has one."""
 FIRST_MODEL_TEXT = b'"content":'
 
 
@@ -44,21 +44,21 @@ def new_agent(connection: Connection, model: str = MODEL, tools: Sequence[object
 
 
 def new_session(connection: Connection, agent_id: str) -> str:
-    """The path of a new session, below which its turns are."""
+    """Returns the path of a new session, under which its turns are."""
     path = f"{AGENTS}/{agent_id}/session"
     answer = connection.post(path, {"session_name": "benchmark"})
     return f"{path}/{msgspec.json.decode(answer.body, type=_Session).session_id}"
 
 
 def streamed_turn(connection: Connection, session_path: str, chunks: int = CHUNKS) -> Streamed:
-    """A turn whose stream is read to its end. Raises RuntimeError unless every chunk came through."""
+    """Reads a turn's stream to its end. Raises RuntimeError unless every chunk arrived."""
     streamed = connection.stream(f"{session_path}/turn", turn_request(True), FIRST_TEXT)
     check_whole(streamed.raw, chunks)
     return streamed
 
 
 def tool_turn(connection: Connection, session_path: str) -> None:
-    """A streamed turn that calls a tool, and its streamed resume with the tool's answer."""
+    """Streams a turn that calls a tool, and its resume with the tool's answer."""
     asked = connection.stream(f"{session_path}/turn", turn_request(True), FIRST_TEXT).raw
     if b'"turn_awaiting_input"' not in asked:
         raise RuntimeError(f"Not the stream of a turn that calls a tool: {asked[-600:]!r}")
@@ -69,23 +69,23 @@ def tool_turn(connection: Connection, session_path: str) -> None:
 
 
 def turn_id(answer: bytes) -> str:
-    """Of the turn that an answer streams, from its head."""
+    """Returns the id of the turn that a response streams, from its head."""
     return answer.partition(TURN_ID_HEADER)[2][:36].decode()
 
 
 def check_whole(raw: bytes, chunks: int) -> None:
-    """Raises RuntimeError unless these are the frames of a turn that ended, with so many chunks."""
+    """Raises RuntimeError unless these are the frames of a complete turn with this number of chunks."""
     if raw.count(FIRST_TEXT) != chunks or b'"turn_complete"' not in raw:
         raise RuntimeError(f"Not the stream of a whole turn: {raw.count(FIRST_TEXT)} chunks, {raw[-600:]!r}")
 
 
 def whole_turn(connection: Connection, session_path: str) -> Answer:
-    """A turn whose answer comes in one piece."""
+    """Creates a turn whose answer is not streamed."""
     return connection.post(f"{session_path}/turn", turn_request(False))
 
 
 def model_turn(connection: Connection) -> Streamed:
-    """The same question put to the model server itself."""
+    """Asks the model server directly."""
     messages = [{"role": "system", "content": INSTRUCTIONS}, {"role": "user", "content": QUESTION}]
     body = {
         "model": MODEL,

@@ -1,4 +1,4 @@
-"""What others feel of an image in a JSON body: how late the event loop wakes up while the turn is served.
+"""The effect on others of an image in a JSON body: how late the event loop wakes up while the turn is served.
 
 Three requests for each size: the turn with the image, a short turn after it (which sends the image again) and GET
 of the first. The turn's answer holds the image as well.

@@ -64,7 +64,7 @@ def _lags(samples: list[Sample], begins: float, ends: float) -> list[float]:
 
 
 class _Load:
-    """What each client does until the time is over. Returns the turns it saw through."""
+    """The loop of each client until the time is over. Returns the number of complete turns."""
 
     def __init__(self, agent_id: str, ends_at: float) -> None:
         self._agent_id = agent_id

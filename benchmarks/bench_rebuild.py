@@ -100,7 +100,7 @@ def run(quick: bool) -> list[Result]:
 
 
 def _rebuilt(folder: Path) -> dict[str, float]:
-    """What `rebuild` measures, in a process of its own; the view is removed again."""
+    """Runs `rebuild` in a separate process and returns its measurements; the view is removed afterwards."""
     command = [sys.executable, "-m", "benchmarks.bench_rebuild", "--rebuild", str(folder)]
     finished = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     shutil.rmtree(folder / "warehouse")

@@ -32,15 +32,16 @@ from benchmarks.telemetry_requests import SPANS, SPANS_OF_A_TRACE, mixed, trace_
 
 SPANS_SENT = 2_000_000
 SPANS_SENT_OTHERWISE = 500_000
-"""Over the other ways."""
+"""Number of spans sent over each of the other protocols."""
 QUICK_SHARE = 8
 HALF_LOAD_PER_S = 20_000
 SETTLING_S = 5.0
-"""Between full and half load: what the full load has left to be moved is not the half load's."""
+"""Pause in seconds between full and half load, so that work left by the full load does not count for the half
+load."""
 TRACES_LOOKED_AT = 200
 WINDOWS = 10
 TURN_CLIENTS, CREATE_CLIENTS = 1, 8
-"""Of the other work: as the benchmarks of these measure their latencies."""
+"""Numbers of clients of the other work, as in the benchmarks of these."""
 
 PROTOBUF_BAR_PER_S = 40_000.0
 JSON_BAR_PER_S = 40_000.0

@@ -53,7 +53,7 @@ def run(quick: bool) -> list[Result]:
 
 
 def _kinds(server: Server) -> dict[str, tuple[str, Turn]]:
-    """Of each kind of turn the agent, and how it is led."""
+    """Returns for each kind of turn the agent, and the function that runs a turn."""
 
     def two_turns(connection: Connection, session_path: str) -> None:
         for _ in range(2):

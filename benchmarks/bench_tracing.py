@@ -1,4 +1,4 @@
-"""What the server's own telemetry costs: processor time for each turn with it, against the same without."""
+"""The cost of the server's own telemetry: processor time per turn with and without it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.servers import Server, model_server, replaystack
 
 BAR_MS = 0.5
 SETTLE_S = 3.0
-"""After a round, until what was observed in it is in its tables: it waits for 2.5 s, and belongs to the cost."""
+"""Time after a round until its telemetry is in its tables, in seconds: this is part of the cost."""
 
 
 def run(quick: bool) -> list[Result]:

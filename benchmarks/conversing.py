@@ -1,4 +1,4 @@
-"""Clients that lead conversations at the same time, and what a turn of them costs the server."""
+"""Clients that hold conversations concurrently, and the cost of a turn for the server."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ CLIENTS = 8
 TURNS_OF_A_SESSION = 10
 
 Turn = Callable[[Connection, str], object]
-"""Leads one turn in the session of a path."""
+"""Runs one turn in the session with this path."""
 
 
 class Cost(NamedTuple):
-    """Of one turn: processor time of the server in ms; and how many turns there were in a second."""
+    """The cost of one turn: processor time of the server in ms; and the number of turns per second."""
 
     cpu_ms: float
     turns_per_s: float

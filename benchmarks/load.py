@@ -1,4 +1,4 @@
-"""Concurrent clients: one thread and one connection each, which is what blocking sockets are cheapest with."""
+"""Concurrent clients: one thread and one connection each, which is cheapest with blocking sockets."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from benchmarks.client import Connection
 T = TypeVar("T")
 
 Work = Callable[[Connection, int], T]
-"""What one client does, given its connection and its number from 0."""
+"""The work of one client, given its connection and its number from 0."""
 
 
 def concurrently(port: int, clients: int, work: Work[T]) -> tuple[list[T], float]:
-    """What each client returned, and the seconds that all of them took together. Raises what a client raised."""
+    """Returns the results of all clients, and the total time in seconds. Raises the errors of clients."""
     connections = [Connection(port) for _ in range(clients)]
     try:
         with ThreadPoolExecutor(clients) as threads:

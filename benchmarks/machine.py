@@ -1,4 +1,4 @@
-"""What the figures were measured on: without it they compare with nothing."""
+"""Describes the machine on which the figures were measured, without which they cannot be compared."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ PACKAGES = ("duckdb", "eventsourcing", "litestar", "msgspec", "httpx2", "uvicorn
 
 
 def facts() -> dict[str, object]:
-    """Processor, system, versions, and the load of the machine now: other work on it makes figures worse."""
+    """Returns processor, system, versions, and the current load of the machine: other work on it affects the
+    figures."""
     return {
         "cpus": os.cpu_count(),
         "processor": _processor(),

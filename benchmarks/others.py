@@ -1,4 +1,5 @@
-"""Another client that sends small requests while something large is measured: what others feel of it."""
+"""Another client that sends small requests while something large is measured, to measure the effect on
+others."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ EVERY_S = 0.01
 
 @contextmanager
 def others(port: int) -> Iterator[list[float]]:
-    """Milliseconds of small requests that another client sends all the while."""
+    """Measures the milliseconds of small requests that another client sends in the meantime."""
     took_ms: list[float] = []
     over = threading.Event()
 

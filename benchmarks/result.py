@@ -1,4 +1,4 @@
-"""What a benchmark yields: figures, each with its unit, its spread over the rounds and the bar it has to reach."""
+"""The results of a benchmark: figures, each with its unit, its spread over the rounds and its target."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ Better = Literal["lower", "higher"]
 
 
 class Result(Struct, frozen=True, omit_defaults=True):
-    """One figure. `low` and `high` are the extremes of its rounds; without a `bar` it is there for scale."""
+    """One figure. `low` and `high` are the extremes of its rounds; without a `bar` it is for comparison
+    only."""
 
     name: str
     value: float
@@ -24,7 +25,7 @@ class Result(Struct, frozen=True, omit_defaults=True):
 
     @property
     def reached(self) -> bool | None:
-        """Whether the value is as good as the bar; None without one."""
+        """Returns whether the value reaches the bar; None without one."""
         if self.bar is None:
             return None
         return self.value <= self.bar if self.better == "lower" else self.value >= self.bar
@@ -33,11 +34,12 @@ class Result(Struct, frozen=True, omit_defaults=True):
 def of_rounds(
     name: str, rounds: Sequence[float], unit: str, bar: float | None = None, better: Better = "lower"
 ) -> Result:
-    """The median of the rounds, with the least and the greatest of them: how far the machine's noise goes."""
+    """Returns the median of the rounds, with the least and the greatest of them, which show the noise of the
+    machine."""
     return Result(name, median(rounds), unit, bar, better, min(rounds), max(rounds))
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which `share` (0 to 1) of the values lie; the nearest that occurs."""
+    """Returns the value below which `share` (0 to 1) of the values lie; the nearest one that occurs."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]

@@ -1,4 +1,5 @@
-"""Starts what is measured: a Replaystack server in a process of its own, on a free port and a given folder."""
+"""Starts the measured servers: a Replaystack server in a separate process, on a free port and a given
+folder."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from tests.servers.processes import RunningServer, running
 
 ROOT = Path(__file__).parents[1]
 SERVE = [sys.executable, "-c", "from stack.cli import main; main()", "serve"]
-"""As the command `replaystack serve`, wherever that is installed."""
+"""Equivalent to the command `replaystack serve`, wherever it is installed."""
 
 
 class Server:

@@ -69,7 +69,7 @@ class SpanLoad:
         self._process.stdin.flush()
 
     def stop(self) -> Sent:
-        """What has been sent, once what is under way is answered."""
+        """Returns what has been sent, after all requests in progress are answered."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         return self.sent()

@@ -21,7 +21,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 SPANS = 512
 SPANS_OF_A_TRACE = 8
 SPAN_STEP_NS = 25_000
-"""Between the starts of two spans: 40,000 a second."""
+"""Time between the starts of two spans: 40,000 per second."""
 POINTS = 2_000
 FIRST_NS = 1_790_000_000_000_000_000
 
@@ -30,7 +30,7 @@ Numbers = NDArray[np.uint64]
 Octets = NDArray[np.uint8]
 Places = NDArray[np.signedinteger[Any]]
 Form = Callable[[Numbers], Octets]
-"""How values are written: of each a row of bytes, all of the same length."""
+"""Encodes values: one row of bytes for each, all of the same length."""
 Values = dict[str, str | int | float | bool]
 
 _MULTIPLIER = 0x9E37_79B9_7F4A_7C15
@@ -38,7 +38,7 @@ _SECOND_MULTIPLIER = 0xBF58_476D_1CE4_E5B9
 
 
 def mixed(number: int) -> int:
-    """A number of 64 bits that looks like chance and is the same in each run; never 0."""
+    """Returns a 64-bit number that looks random and is the same in each run; never 0."""
     number = (number + 1) * _MULTIPLIER & (2**64 - 1)
     number ^= number >> 31
     return number * _SECOND_MULTIPLIER & (2**64 - 1) | 1
@@ -53,12 +53,12 @@ def span_id(span: int) -> str:
 
 
 def user_of(span: int) -> str:
-    """An attribute of which about 20 spans in two million have the same value."""
+    """Returns an attribute for which about 20 spans in two million have the same value."""
     return f"user-{mixed(span + 2**51) % 100_000:05}"
 
 
 class SpanRequests:
-    """The request `number` has the spans `number * 512` and those behind it; 512 spans take 0.3 ms to make."""
+    """The request `number` has 512 spans from `number * 512` on; 512 spans take 0.3 ms to generate."""
 
     def __init__(self, encoding: Encoding = "protobuf") -> None:
         template = _protobuf_template() if encoding == "protobuf" else _json_template()
@@ -77,7 +77,7 @@ class SpanRequests:
 
 
 def _values(spans: Numbers) -> dict[str, Numbers]:
-    """What differs from span to span."""
+    """The values that differ between spans."""
     traces = spans // np.uint64(SPANS_OF_A_TRACE)
     of_trace = spans % np.uint64(SPANS_OF_A_TRACE)
     # The first span of a trace is above two, each of these above others.
@@ -102,7 +102,7 @@ def _mixed(numbers: Numbers) -> Numbers:
 
 
 def _big(numbers: Numbers) -> Octets:
-    """Of each row its numbers, most significant byte first."""
+    """Returns the bytes of the numbers in each row, most significant byte first."""
     return numbers.astype(">u8").view(np.uint8).reshape(len(numbers), -1)
 
 
@@ -115,7 +115,7 @@ def _hex(numbers: Numbers) -> Octets:
 
 
 def _digits(width: int, before: str = "") -> Form:
-    """Of each number so many digits, with a text before them."""
+    """Returns each number with a fixed number of digits, preceded by a text."""
     powers = np.array([10**power for power in reversed(range(width))], dtype=np.uint64)
     text = np.frombuffer(before.encode(), np.uint8)
 
@@ -127,7 +127,7 @@ def _digits(width: int, before: str = "") -> Form:
 
 
 def _places(template: bytes, texts: Sequence[Octets]) -> Places:
-    """Where each of the texts stands, all its bytes."""
+    """Returns the positions of all bytes of each of the texts."""
     firsts = np.array([template.index(text.tobytes()) for text in texts])
     return firsts[:, None] + np.arange(texts[0].size)
 
@@ -148,7 +148,7 @@ _JSON_FORMS |= dict.fromkeys(("start", "end"), _digits(19))
 
 _ALL = np.arange(SPANS)
 _INDEXES = dict.fromkeys(_PROTOBUF_FORMS, _ALL) | {"parent": _ALL[_ALL % SPANS_OF_A_TRACE > 0]}
-"""Of the spans that have such a value."""
+"""The indexes of the spans that have such a value."""
 _FIRST_MARK = 1_234_567_890_123_000_000
 _MARK = np.uint64(_FIRST_MARK) + _ALL.astype(np.uint64) * np.uint64(16)
 _MARKS: dict[str, Numbers] = {
@@ -160,7 +160,7 @@ _MARKS: dict[str, Numbers] = {
     "user": _ALL.astype(np.uint64),
     "turn": _ALL.astype(np.uint64),
 }
-"""What stands in a template where each span's own values go."""
+"""The placeholders in a template for each span's own values."""
 
 
 def _protobuf_template() -> bytes:
@@ -189,7 +189,7 @@ def _protobuf_template() -> bytes:
 
 
 def _json_template() -> bytes:
-    """As senders in JavaScript write it: no blanks, times as texts, whole numbers as numbers."""
+    """Encodes as senders in JavaScript do: no white space, times as texts, integers as numbers."""
     spans = []
     for index in range(SPANS):
         mark = int(_MARK[index])

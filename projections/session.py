@@ -102,8 +102,8 @@ def _fitting(views: Iterable[TurnView], limit: int | None, max_bytes: int) -> tu
 
 
 class Remains(Struct, frozen=True):
-    """What is known of a session whose events are damaged: empty where nothing is. `turns` are ids in the order of
-    opening."""
+    """The known data of a session with damaged events; empty fields are unknown. `turns` are ids in the order
+    of opening."""
 
     agent_id: str
     name: str

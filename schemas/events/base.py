@@ -31,7 +31,7 @@ class Damaged(Event, frozen=True, tag="damaged"):
 
 
 class Erased(Struct, frozen=True, omit_defaults=True):
-    """What a deletion removed from the log: the number of events that lost their content, and of their blobs.
+    """The number of events that lost their content by a deletion, and of the blobs that they named.
     `turns` and `jobs` count those that were removed with it; `agent_id` is the agent whose session was
     deleted."""
 

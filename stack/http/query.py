@@ -35,7 +35,7 @@ async def check_query(request: Request[Any, Any, Any]) -> Any:
 
 
 def _problem(given: MultiDict[str], known: Mapping[str, bool]) -> str:
-    """What is wrong with the first wrong parameter; "" if none is."""
+    """Returns the problem of the first invalid parameter; "" if there is none."""
     for name in given:
         if name not in known:
             return _unknown(name, known)

@@ -22,7 +22,7 @@ _TRACES, _SPANS = list(SPANS).index("trace_id"), list(SPANS).index("span_id")
 
 
 class ReadScope(Struct, frozen=True):
-    """What a reader will read: the spans of a trace, those with an id, or metrics."""
+    """The data that a reader will read: the spans of a trace, those with an id, or metrics."""
 
     trace: UUID | None = None
     span: int | None = None

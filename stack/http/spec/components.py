@@ -29,7 +29,7 @@ MOMENTS = frozenset(("created_at", "started_at", "completed_at"))
 
 
 class Details(Struct, frozen=True, kw_only=True):
-    """What the contract specifies for a type in addition to its Struct.
+    """Specifies a type in addition to its Struct.
 
     `hidden` fields are accepted but not shown; `required` and `optional` override the Struct's defaults;
     `schemas` replaces a field's schema (or adds a field), `notes` adds keys to it; `tags` are all values of

@@ -116,7 +116,8 @@ class RelayedAnswer(Struct, frozen=True, kw_only=True):
 
 
 class Capabilities(Struct, frozen=True):
-    """What a provider supports beyond text; unsupported requests are refused with 400 before a turn
+    """The features that a provider supports beyond text; unsupported requests are refused with 400 before a
+    turn
     starts."""
 
     top_k: bool = False
