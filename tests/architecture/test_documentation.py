@@ -1,4 +1,4 @@
-"""What a user can set or call is documented; what is tracked is fit to be published."""
+"""Everything that a user can set or call is documented; tracked files are suitable for publication."""
 
 from __future__ import annotations
 

@@ -118,3 +118,30 @@ def test_words_are_plain() -> None:
             for word in re.findall(r"[A-Za-z]+", line):
                 plain = PLAIN.get(word.lower())
                 assert plain is None, f"{path.relative_to(ROOT)}:{number}: for {word!r} write {plain!r}"
+
+
+# The same for the wording of docstrings, as patterns.
+WORDING = {
+    r"\A(?:Of|What|Who) ": "a sentence: what it returns, does or is",
+    r"\bany more\b": "no longer",
+    r"(?<![Tt]here )\bis no (?!longer\b)": "is not a",
+    r"\b(?:goes|go|going|went) on\b": "continues",
+    r"\bstands? for\b": "means, represents",
+    r"\bwhere there (?:is|are) none\b": "if there is none",
+    r"\b(?:some|any)body\b": "someone, another process",
+}
+
+
+def test_docstrings_are_plain() -> None:
+    wrong = []
+    folders = ("schemas", "projections", "telemetry", "stack", "tests", "benchmarks")
+    for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                text = " ".join(str(node.value.value).split())
+                wrong += [
+                    f"{path.relative_to(ROOT)}:{node.lineno}: for {found[0]!r} write {plain!r}"
+                    for pattern, plain in WORDING.items()
+                    if (found := re.search(pattern, text))
+                ]
+    assert wrong == []

@@ -39,13 +39,13 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def told(result: subprocess.CompletedProcess[str]) -> str:
-    """What a command that ended well printed."""
+    """Returns the output of a command that succeeded."""
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
 
 def refused(result: subprocess.CompletedProcess[str]) -> str:
-    """What a command that was refused said; never a traceback."""
+    """Returns the error text of a command that failed without a traceback."""
     assert result.returncode != 0
     assert "Traceback" not in result.stderr
     return result.stderr

@@ -1,4 +1,4 @@
-"""What commands print to a real terminal, when everything that they are told is hostile."""
+"""The output of commands on a real terminal, with hostile input everywhere."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def read_terminal(arguments: list[str], environment: dict[str, str], cwd: Path) 
 
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """What each command printed, in one process, on a terminal."""
+    """Runs each command in one process on a terminal, and returns their outputs."""
     folder = tmp_path_factory.mktemp("terminal")
     with hostile_server() as url:
         asked = {name: [*command.split(" "), "--url", url] for name, command in COMMANDS.items()}

@@ -66,7 +66,7 @@ def spans_of_the_shop() -> list[PlainSpan]:
 
 
 def log_of_the_shop() -> bytes:
-    """Of the tool's span."""
+    """Returns a log record of the tool's span."""
     made = LogsData()
     made.resource_logs.add().scope_logs.add().log_records.add(
         time_unix_nano=BASE_NS + 910_000_000,

@@ -40,7 +40,7 @@ class Conversation:
         self.documents = wanted.get("documents")
 
     def streamed(self, question: str) -> dict[str, Any]:
-        """What was printed and what had come when the stream ended; `error` where it ended in one."""
+        """Returns the printed and received data at the end of the stream; `error` if it ended in an error."""
         chunks: list[Any] = []
 
         def kept(source: Any) -> Iterator[Any]:
@@ -86,7 +86,8 @@ class Conversation:
         )
 
     def _described(self, turn: Any) -> dict[str, Any]:
-        """What matters of a turn; `stored` says whether the server gives the same one when asked again."""
+        """Returns the relevant parts of a turn; `stored` is whether the server returns the same turn
+        later."""
         stored = self.client.agents.turn.retrieve(
             turn.turn_id, agent_id=self.agent.agent_id, session_id=self.session_id
         )

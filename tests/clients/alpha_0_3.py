@@ -44,7 +44,7 @@ def texts(message: Any) -> dict[str, Any]:
 
 
 def answered(turn: Any) -> list[dict[str, Any]]:
-    """What a client that runs the tools sends back."""
+    """Returns the responses of a client that runs the tools."""
     return [
         {"call_id": call.call_id, "tool_name": call.tool_name, "content": "a word", "metadata": {"ms": 1}}
         for call in turn.output_message.tool_calls

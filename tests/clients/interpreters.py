@@ -28,14 +28,15 @@ class Client(NamedTuple):
     python: str
 
     def run(self, scenario: str, *arguments: Any) -> dict[str, Any]:
-        """What `tests/clients/<scenario>.py` printed last: its findings as JSON. Fails when it fails."""
+        """Returns the last output of `tests/clients/<scenario>.py`: its findings as JSON. Fails if it
+        fails."""
         script = Path(__file__).with_name(f"{scenario}.py")
         lines = self.execute(script, *(json.dumps(one) for one in arguments)).splitlines()
         found: dict[str, Any] = json.loads(lines[-1])
         return found
 
     def execute(self, script: Path, *arguments: str) -> str:
-        """What a script that uses this client printed. Fails when it fails."""
+        """Returns the output of a script that uses this client. Fails if it fails."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("LLAMA_STACK", "PYTHON"))}
         if self.version != OF_311:
             environment["PYTHONPATH"] = str(_installed(self))
@@ -61,7 +62,7 @@ def clients(series: str) -> list[Client]:
 
 @cache
 def newer_python() -> str:
-    """A Python of at least 3.12 on this machine that runs; empty where there is none."""
+    """Returns the path of a working Python of at least 3.12 on this machine; empty if none is installed."""
     if sys.version_info >= (3, 12):
         return sys.executable
     candidates = [shutil.which(name) for name in NEWER]

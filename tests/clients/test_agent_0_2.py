@@ -13,7 +13,7 @@ from tests.clients.interpreters import Client, clients
 from tests.server.process import Replaystack
 
 GREEDY = {"strategy": {"type": "greedy"}, "max_tokens": 120}
-"""Twice what a required call takes; the tiny model's text goes on to the limit."""
+"""Twice the tokens of a required call; the tiny model's text continues to the limit."""
 FORCED = {"tool_config": {"tool_choice": "required"}}
 CONVERSATIONS: dict[str, dict[str, Any]] = {
     "plain": {
@@ -84,7 +84,8 @@ Conversation = Callable[[str], list[dict[str, Any]]]
 
 @pytest.fixture(scope="module", params=clients("0.2"), ids=lambda client: client.version)
 def conversation(request: pytest.FixtureRequest, server: Replaystack) -> Conversation:
-    """What the client got in a conversation: per question, streamed and whole. All are held in one process."""
+    """The client's results of a conversation: per question, streamed and whole. All are held in one
+    process."""
     client: Client = request.param
     found: dict[str, list[dict[str, Any]]] = client.run("agent_0_2", server.url, CONVERSATIONS)
     return cache(lambda name: found[name])

@@ -1,4 +1,4 @@
-"""What datasets decide and fold to."""
+"""The decisions about datasets, and the state that their events fold to."""
 
 from __future__ import annotations
 

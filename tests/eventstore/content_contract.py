@@ -1,4 +1,4 @@
-"""What any event log must do with content: long, odd, forged, redacted. Part of `log_contract`."""
+"""The required handling of content in any event log: long, odd, forged, redacted. Part of `log_contract`."""
 
 from __future__ import annotations
 

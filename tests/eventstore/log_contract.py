@@ -1,4 +1,4 @@
-"""What any event log must do. A log joins by subclassing `LogContract` and giving a fixture `open_log`.
+"""The requirements on any event log. A log is tested by subclassing `LogContract` and giving a fixture `open_log`.
 
 `open_log(name="log", *, clock_us=None)` opens a log that the fixture closes; `log` is one freshly opened.
 """

@@ -18,7 +18,7 @@ from stack.eventstore.submission import Conflict, Submission, VersionTaken, deli
 
 
 class Kept:
-    """What is there when the log is opened again."""
+    """The state that remains when the log is opened again."""
 
     def __init__(self) -> None:
         self.lock = RLock()

@@ -20,7 +20,7 @@ AS_GIVEN = frozenset(
         "head",
     )
 )
-"""What is stored and served as it was given or made, whatever is in it."""
+"""Values that must be stored and served unchanged, whatever they contain."""
 BY_NAME = frozenset(("scoring_params", "spans"))
 """Objects whose keys are names, not fields."""
 

@@ -1,4 +1,4 @@
-"""What is particular to the log in SQLite: its file, its threads, other processes, full disks."""
+"""The particular properties of the SQLite log: its file, its threads, other processes, full disks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a recorded history holds: each kind of event, and each way in which a turn or a job can end."""
+"""The content of a recorded history: each kind of event, and each way in which a turn or a job can end."""
 
 from __future__ import annotations
 
@@ -124,7 +124,8 @@ def _telemetry(telemetry: Telemetry) -> None:
 
 
 def answers(http: httpx.Client) -> dict[str, Any]:
-    """What the server says of everything that the history holds: status and body (JSON or text) by path."""
+    """Returns the server's responses about everything in the history: status and body (JSON or text) by
+    path."""
     found: dict[str, Any] = {}
 
     def get(path: str, filters: list[dict[str, Any]] | None = None) -> Any:

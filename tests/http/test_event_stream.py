@@ -54,7 +54,7 @@ async def test_a_client_that_reads_gets_every_frame_once() -> None:
 
 
 async def test_a_client_that_stops_reading_gets_no_more_than_one_piece() -> None:
-    """The run goes on meanwhile, and the stream ends when the client leaves."""
+    """The run continues in the meantime, and the stream ends when the client leaves."""
     live, client = LiveFrames(), Client(takes=2)
     live.publish(FRAMES[:2_000])
     stream = asyncio.ensure_future(

@@ -1,4 +1,5 @@
-"""What the producers do alike: a chat completion whole and one streamed, and spans to a server by OTLP."""
+"""The common part of the producers: one chat completion whole and one streamed, and spans to a server by
+OTLP."""
 
 from __future__ import annotations
 

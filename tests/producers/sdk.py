@@ -2,7 +2,7 @@
 
     python sdk.py NAME http|grpc none|gzip http://127.0.0.1:8321 127.0.0.1:4317
 
-Prints as JSON what it sent, as the SDK had it. It is no part of the package `tests`: an older SDK has an environment
+Prints as JSON what it sent, as the SDK had it. It is not part of the package `tests`: an older SDK has an environment
 of its own.
 """
 
@@ -89,7 +89,7 @@ def exporter(kind: str, signal: str) -> Any:
 
 
 class Ended(SpanProcessor):
-    """What the spans were when they ended."""
+    """Returns the spans as they were when they ended."""
 
     def __init__(self) -> None:
         self.spans: list[dict[str, Any]] = []

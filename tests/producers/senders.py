@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 OLDER = "1.20.0"
-"""Of opentelemetry-sdk and its exporters, from 2023."""
+"""The version of opentelemetry-sdk and its exporters from 2023."""
 OLDEST_NODE = (18, 19)
 RUN_TIMEOUT_S = 60.0
 INSTALL_TIMEOUT_S = 180.0
@@ -29,11 +29,11 @@ class Unavailable(Exception):
 
 _INSTALLING = threading.Lock()
 _UNAVAILABLE: dict[str, Unavailable] = {}
-"""What could not be installed is not tried again."""
+"""Installations that failed, which are not tried again."""
 
 
 class Addresses(NamedTuple):
-    """Of a server: its URL, and host and port for gRPC."""
+    """The addresses of a server: its URL, and host and port for gRPC."""
 
     http: str
     grpc: str
@@ -51,7 +51,8 @@ class Sender(NamedTuple):
         return f"{self.sdk}-{self.protocol}-{self.compression}"
 
     def run(self, addresses: Addresses) -> dict[str, Any]:
-        """What it sent, as it says itself. Raises Unavailable; fails when it fails or complains."""
+        """Returns what the sender reports to have sent. Raises Unavailable; fails if it fails or prints
+        warnings."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "PYTHON", "NODE_"))}
         done = subprocess.run(
             _COMMANDS[self.sdk](self, addresses),

@@ -23,7 +23,7 @@ PRODUCERS = ("openai_v2", "openinference")
 
 
 class Produced:
-    """What a producer did: its spans as it ended them, and the server that has them."""
+    """The results of a producer: its spans as it ended them, and the server that received them."""
 
     def __init__(self, name: str, spans: list[dict[str, Any]], telemetry: Telemetry) -> None:
         self.name = name

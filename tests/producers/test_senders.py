@@ -1,4 +1,4 @@
-"""What OpenTelemetry's own SDKs send is here as they had it: the current and an older one for Python by HTTP and gRPC,
+"""Data sent by OpenTelemetry's own SDKs is stored unchanged: the current and an older one for Python by HTTP and gRPC,
 and the one for JavaScript, which writes OTLP/JSON."""
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ METRICS = ("requests", "duration_count", "duration_sum", "duration_bucket", "loa
 
 
 class RoundTrip(Struct):
-    """What a sender says that it sent, and how the API and the SQL views show that; or why it sent nothing."""
+    """A sender's report about what it sent, and the results of the API and the SQL views; or why it sent
+    nothing."""
 
     sent: dict[str, Any] = {}
     spans: list[dict[str, Any]] = []
@@ -145,7 +146,7 @@ def api_span(sent: dict[str, Any]) -> dict[str, Any]:
 
 
 def shown_span(span: dict[str, Any]) -> dict[str, Any]:
-    """What the API shows, without what is empty."""
+    """Returns the API's result without empty values."""
     return without_nothing(span | {"links": [without_nothing(one) for one in span["links"]]})
 
 

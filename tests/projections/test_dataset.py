@@ -1,4 +1,4 @@
-"""What the read model of datasets gives for what was recorded."""
+"""The results of the read model of datasets for recorded events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the read models of benchmarks and their jobs give for what was recorded."""
+"""The results of the read models of benchmarks and their jobs for recorded events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the query functions give for what was recorded."""
+"""The results of the query functions for recorded events."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ class World:
             self.feed.redact({f"dataset/{dataset}"}, keep="dataset.unregistered.1")
 
     def _benchmark(self, name: str, choice: int) -> None:
-        """One of a few ids, as of datasets; the numbers of its jobs go on."""
+        """Draws one of a few ids, as for datasets; the numbers of its jobs continue."""
         benchmark = f"bench/{choice % 2}"
         if benchmark not in self.benchmarks:
             self.benchmarks[benchmark] = []

@@ -89,7 +89,7 @@ async def test_a_follower_that_is_cancelled_is_forgotten() -> None:
 
 
 async def test_a_slow_follower_costs_no_memory_and_misses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a long run only the newest frames are held; who is late reads the others from the log."""
+    """Only the newest frames of a long run are held; slow readers read the others from the log."""
     monkeypatch.setattr(live_module, "HELD_BYTES", 100)
     live, log = LiveFrames(), Log(page=7)
     slow, fast = log.follow(live), log.follow(live)

@@ -1,4 +1,4 @@
-"""What a run records: outcomes and decisions, over stops, refusals and other writers."""
+"""The recording of a run: outcomes and decisions, over stops, refusals and other writers."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import httpx
 
 TEXT = "scripted/text;chunks=3"
 ANSWER = "The answer comes"
-"""What the scripted model says in three chunks."""
+"""The scripted model's answer, in three chunks."""
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ERROR_FIELDS = {"status", "title", "detail", "instance"}
@@ -206,7 +206,7 @@ def parse(raw: bytes) -> list[Frame]:
 
 
 def kinds(frames: Iterable[Frame]) -> list[str]:
-    """The kinds of frames in order, with repeated ones once: `step_progress` stands for all of a step."""
+    """Returns the kinds of frames in order, without repetitions: `step_progress` represents all of a step."""
     found: list[str] = []
     for frame in frames:
         if not found or found[-1] != frame.kind:

@@ -41,7 +41,7 @@ class FoldedLog:
         return _json(turn_wire(turn_id, state)), _json(outcome_wire(state))
 
     def reasoning(self, turn_id: str) -> list[str]:
-        """What the model thought in each inference of a turn that has ended, as its event has it."""
+        """Returns the model's reasoning in each inference of a turn that has ended, from its event."""
         events = [event for event, *_ in self._events(f"turn/{turn_id}")]
         return [event.reasoning for event in events if isinstance(event, TurnStepCompleted | TurnStepFailed)]
 

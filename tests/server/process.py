@@ -87,7 +87,7 @@ class Replaystack:
 
     @property
     def log(self) -> str:
-        """What all starts of this server have logged so far."""
+        """Returns the log of all starts of this server so far."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     @property

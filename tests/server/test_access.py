@@ -1,4 +1,4 @@
-"""Who may call: hosts, origins and keys."""
+"""Access control: hosts, origins and keys."""
 
 from __future__ import annotations
 

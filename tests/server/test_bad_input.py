@@ -1,4 +1,4 @@
-"""What no one should send: each is answered with its status and the contract's error, and harms nothing."""
+"""Invalid requests: each is answered with its status and the contract's error, and has no other effect."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def test_less_body_than_announced(server: Replaystack) -> None:
 
 
 def test_more_body_than_announced(server: Replaystack) -> None:
-    """What comes behind the announced length is the next request, and no request at all."""
+    """Bytes after the announced length are the next request, which is not a valid one."""
     body = agent_with()
     with connection(server) as opened:
         opened.sendall(

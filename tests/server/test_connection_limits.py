@@ -1,4 +1,4 @@
-"""What one connection may send, and how long it may take: heads, bodies, idle connections, answers no one reads."""
+"""Limits of one connection on size and time: heads, bodies, idle connections, responses that are not read."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ class Folder:
         assert not [marker for marker, count in markers.items() if count > 1], "a turn is there twice"
 
     def check_said(self, said: Said, turn: dict[str, Any] | None) -> None:
-        """What one client heard of its turn is what is there."""
+        """The parts of a turn that one client received are recorded."""
         heard = said.frames
         if said.turn is not None:
             assert turn == said.turn, "an answered turn is lost or changed"

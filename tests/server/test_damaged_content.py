@@ -48,7 +48,7 @@ def _blobs(data: Path) -> list[Path]:
 
 
 def _messages(scripted: RunningServer) -> list[dict[str, Any]]:
-    """What the model was asked last."""
+    """Returns the last request to the model."""
     messages: list[dict[str, Any]] = scripted.requests()[-1]["body"]["messages"]
     return messages
 

@@ -119,7 +119,7 @@ class Folder:
         sent.acknowledged = True
 
     def append_keyed(self, datasets: Datasets) -> None:
-        """What was not answered before the last kill is sent again."""
+        """Sends again the requests that were not answered before the last kill."""
         sent = self.unanswered or Sent("keyed", SMALL, uuid.uuid4().hex)
         if self.unanswered is None:
             self.sent.append(sent)

@@ -1,4 +1,4 @@
-"""Deleted is gone: no file of the data folder holds it any more, and the receipt says so."""
+"""Deleted content is gone: no file of the data folder holds it any longer, and the receipt confirms this."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def done(http: httpx.Client, id: str) -> dict[str, Any]:
 
 
 def read_all(http: httpx.Client) -> None:
-    """What was recorded is in read models and tables afterwards."""
+    """Recorded events are in read models and tables afterwards."""
     http.get("/v1alpha/agents").raise_for_status()
     Telemetry(http).traces()
 

@@ -166,7 +166,8 @@ class Folder:
         self.follow(benchmark, self.scheduled(benchmark, agent(MODEL)))
 
     def keyed_job(self, evals: Evals) -> None:
-        """What was not answered before the last kill is sent again: one job all the same."""
+        """Sends again the requests that were not answered before the last kill: still only one job
+        results."""
         self.unanswered = self.unanswered or (str(uuid.uuid4()), model(MODEL, num_examples=20))
         key, config = self.unanswered
         benchmark = Benchmark(evals, "keyed")

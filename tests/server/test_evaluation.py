@@ -125,7 +125,7 @@ def test_one_row_of_many_may_fail(benchmark: Benchmark, scripted: RunningServer)
 
 @pytest.mark.parametrize(("code", "status"), [(400, 400), (500, 502), (401, 502)])
 def test_where_every_row_fails_each_says_why(benchmark: Benchmark, code: int, status: int) -> None:
-    """Existing clients send their rows one by one, and go on behind one that failed."""
+    """Existing clients send their rows one by one, and continue after one that failed."""
     answer = benchmark.evaluate(asked(1), model(f"scripted/status;code={code};message=scripted"))
     assert (answer.status_code, answer.headers["x-job-status"]) == (200, "failed")
     [generation] = answer.json()["generations"]

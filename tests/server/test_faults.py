@@ -1,4 +1,4 @@
-"""What goes wrong around a server: a full disk, a second server, lost files, a stop in the middle of a turn."""
+"""Faults around a server: a full disk, a second server, lost files, a stop in the middle of a turn."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def _refusal(conversation: Conversation) -> str:
 
 
 def test_a_stop_parks_what_takes_too_long(fresh_server: FreshServer, scripted: RunningServer) -> None:
-    """The next start goes on with it from its last finished step, and its followers see all of it."""
+    """The next start continues it from its last finished step, and its followers see all of it."""
     server = fresh_server(shutdown_grace_s=0.3)
     model = "scripted/stall;chunks=2;times=1"
     statuses: list[int] = []

@@ -46,7 +46,7 @@ scripts = st.sampled_from([*SCRIPTS, "one call", "one call", "two calls", "text"
 
 
 class KnownTurn:
-    """What is known of a turn from the answers to requests."""
+    """The known state of a turn from the responses to requests."""
 
     def __init__(self, turn_id: str) -> None:
         self.turn_id = turn_id
@@ -234,7 +234,7 @@ class History(RuleBasedStateMachine):
     @precondition(lambda self: self.crashes < 1 and sum(len(session.turns) for session in self.sessions) > 2)
     @rule()
     def crash(self) -> None:
-        """A running turn goes on after the start, with the model as it is: it answers."""
+        """A running turn continues after the start, with the model as it is: it answers."""
         self.crashes += 1
         self.world.crash()
         for session in self.sessions:
@@ -246,7 +246,7 @@ class History(RuleBasedStateMachine):
             self._check(session)
 
     def teardown(self) -> None:
-        """Every session can go on, at worst after cancelling what runs."""
+        """Every session can continue, if necessary after cancelling what runs."""
         for session in self.sessions:
             if session.open_turn is not None and session.open_turn.status == "running":
                 self.cancel(self.sessions.index(session), 0)

@@ -152,7 +152,7 @@ def test_a_retry_after_ten_minutes_is_a_new_request(
 
 
 def test_an_expired_key_of_a_resume_is_a_new_request(fresh_server: FreshServer) -> None:
-    """The turn awaits nothing any more, so the new request is refused; the turn stays as it is."""
+    """The turn no longer awaits anything, so the new request is refused; the turn is not changed."""
     server = fresh_server()
     with server.http() as http:
         conversation = weather_man(Api(http))

@@ -1,4 +1,4 @@
-"""What the server says of itself, as an external collector gets it by the standard variables."""
+"""The server's signals about itself, as received by an external collector from the standard variables."""
 
 from __future__ import annotations
 

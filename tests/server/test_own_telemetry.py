@@ -1,4 +1,5 @@
-"""The server's own telemetry in its own store: there as soon as anybody asks, and only where it is wanted."""
+"""The server's own telemetry in its own store: available to every query at once, and only if it is
+enabled."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def test_a_pause_between_frames_is_kept_alive(fresh_server: FreshServer) -> None
 
 @pytest.mark.slow
 def test_one_whose_reader_has_left_holds_up_nothing(fresh_server: FreshServer) -> None:
-    """At this pace the replay would go on for longer than the server waits for its connections at its end."""
+    """At this pace the replay would take longer than the server waits for its connections at its end."""
     server = fresh_server()
     with server.http() as http:
         conversation = Api(http).conversation(SLOW)

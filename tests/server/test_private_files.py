@@ -1,4 +1,4 @@
-"""What is stored is readable by its owner only, whatever the umask and the modes that were there before."""
+"""Stored files are readable by their owner only, whatever the umask and the modes of existing files."""
 
 from __future__ import annotations
 

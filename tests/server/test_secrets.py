@@ -1,4 +1,4 @@
-"""What must not be kept: keys and provider data nowhere, what was said not in the log of the process."""
+"""Data that must not be kept: keys and provider data nowhere, messages not in the log of the process."""
 
 from __future__ import annotations
 

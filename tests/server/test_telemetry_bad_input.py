@@ -1,4 +1,5 @@
-"""What no one should ask: each is answered with its status and a detail that names the field, and harms nothing."""
+"""Invalid queries: each is answered with its status and a detail that names the field, and has no other
+effect."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class Folder:
         thread.join()
 
     def check_rounds(self) -> None:
-        """What was first sent since the last check."""
+        """Returns the requests that were first sent since the last check."""
         assert not self.senders.surprises, self.senders.surprises
         with self.server.http() as http:
             telemetry = Telemetry(http)

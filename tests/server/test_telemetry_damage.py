@@ -52,7 +52,7 @@ def flip(data: Path, part: float) -> None:
 
 
 def said(data: Path, exit_code: int) -> tuple[str, str]:
-    """What doctor and verify print, called in this process, which is ten times as fast."""
+    """Returns the output of doctor and verify, called in this process, which is ten times as fast."""
     printed = []
     for called in (doctor.command, verify.command):
         ended = CliRunner().invoke(called, ["--data", str(data)], catch_exceptions=False)
@@ -87,7 +87,7 @@ def test_a_flipped_bit_is_told_and_costs_nothing(tmp_path: Path) -> None:
 
 
 def test_a_loss_is_accepted_and_told(tmp_path: Path) -> None:
-    """Damage that is there when it is accepted is no problem afterwards; later damage is."""
+    """Accepted damage is not reported as a problem afterwards; later damage is."""
     data = tmp_path / "data"
     spans = filled(data)
     flip(data, 1 / 3)

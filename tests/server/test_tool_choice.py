@@ -175,7 +175,7 @@ def test_an_answer_that_does_not_fit_ends_its_stream_with_the_reason(
 def test_no_schema_makes_the_server_ask_elsewhere(
     api: Api, scripted: RunningServer, field: str, reference: str
 ) -> None:
-    """A model server that anybody may point at: it must not see a request."""
+    """A model server that a caller may name: it must not receive a request."""
     schema = {reference: f"http://127.0.0.1:{scripted.port}/v1/models", "type": "object"}
     value: Any = [{"name": "x", "input_schema": schema}]
     if field == "response_format":

@@ -202,7 +202,7 @@ def test_of_several_resumes_one_wins(
 
 
 def test_a_resume_a_cancel_and_a_new_turn_at_once(api: Api, server: Replaystack) -> None:
-    """Regardless of which comes first, the turn ends once and the session goes on."""
+    """Regardless of which arrives first, the turn ends once and the session continues."""
     for _ in range(12):
         conversation = weather_man(api)
         turn_id = waiting(conversation)["turn_id"]

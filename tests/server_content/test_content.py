@@ -1,4 +1,4 @@
-"""What reaches the model of images and documents, and what is refused before anything is asked for."""
+"""Which images and documents reach the model, and which are refused before any request to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What goes wrong with a chat completion that is passed through: at the model server, in the request, at its caller."""
+"""Failures of a chat completion that is passed through: at the model server, in the request, at its
+caller."""
 
 from __future__ import annotations
 

@@ -29,17 +29,17 @@ class RunningServer:
             return json.load(answer)
 
     def counts(self) -> dict[str, Any]:
-        """Of the scripted server: requests, connections, finished, disconnects, open, by_model."""
+        """Counts of the scripted server: requests, connections, finished, disconnects, open, by_model."""
         counts: dict[str, Any] = self._ask("/control/counts")
         return counts
 
     def requests(self) -> list[dict[str, Any]]:
-        """Of the scripted server: the last requests, each `{headers, body}`."""
+        """Returns the last requests to the scripted server, each `{headers, body}`."""
         requests: list[dict[str, Any]] = self._ask("/control/requests")
         return requests
 
     def queue(self, *scripts: str) -> None:
-        """Of the scripted server: what the next requests get, whatever model they ask for."""
+        """Sets the scripted server's responses to the next requests, whatever model they name."""
         self._ask("/control/queue", list(scripts))
 
     def reset(self) -> None:

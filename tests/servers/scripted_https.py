@@ -14,7 +14,7 @@
 | /gzip | `?text=` as gzip, although no one asked |
 | /brotli | a content-encoding that was not asked for |
 | /cut | a content-length of 100 and ten bytes |
-| /noise | what is no HTTP |
+| /noise | bytes that are not HTTP |
 | /hints | 103, then the text ok |
 """
 

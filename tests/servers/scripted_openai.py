@@ -21,7 +21,7 @@ milliseconds, counts are whole numbers. The behaviours:
 | stall | `chunks` pieces, then nothing for ever |
 | silent | headers, then nothing for ever |
 | mute | not even headers, for ever |
-| malformed | `chunks` pieces, then a line that is no JSON |
+| malformed | `chunks` pieces, then a line that is not JSON |
 | html | a web page with status 200 |
 | error | `chunks` pieces, then an error object inside the stream |
 | huge-line | one line of `bytes` bytes (default 9 MiB) |
@@ -87,7 +87,7 @@ class Script(msgspec.Struct, frozen=True):
 
 
 class State:
-    """What the server has seen since it started or was last reset."""
+    """The requests that the server has received since it started or was last reset."""
 
     def __init__(self) -> None:
         self.reset()

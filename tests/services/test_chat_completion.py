@@ -1,4 +1,4 @@
-"""What is observed of chat completions that are passed through: their spans and what they count."""
+"""The observation of chat completions that are passed through: their spans and token counts."""
 
 from __future__ import annotations
 

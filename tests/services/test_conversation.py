@@ -1,4 +1,4 @@
-"""What a model is shown of a session."""
+"""The messages of a session that are sent to a model."""
 
 from __future__ import annotations
 

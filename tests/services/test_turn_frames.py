@@ -45,7 +45,7 @@ NO_LOG = cast(EventStore, None)
 
 
 class Inference(Struct, frozen=True):
-    """What a model sends, how its answer ends (None: with an error), and the pause before each piece."""
+    """The chunks of a model, the end of its answer (None: with an error), and the pause before each chunk."""
 
     pieces: tuple[TextChunk | ToolCallChunk, ...]
     reason: FinishReason | None
@@ -122,7 +122,7 @@ class Recording:
             await self.record(turns.resume(self.turn.state, given, OWNER, self.world.new_id()))
 
     def replayed(self) -> list[Frame]:
-        """What the stored events give, read back from their JSON."""
+        """The frames of the stored events, read back from their JSON."""
         again = TurnFrames("turn-1")
         frames: list[Frame] = []
         for event, recorded_at, version in self.events:
@@ -256,7 +256,7 @@ def test_a_reader_that_comes_back_misses_nothing(script: list[Inference], data: 
 def test_a_turn_that_is_taken_up_from_its_events_goes_on_alike(
     script: list[Inference], data: st.DataObject
 ) -> None:
-    """A resume or a restart folds what is stored and goes on live: the frames behind are the same."""
+    """A resume or a restart folds the stored events and continues live: the following frames are the same."""
     recording = Recording(script)
     asyncio.run(recording.run())
     kept = data.draw(st.integers(0, len(recording.events)))

@@ -41,7 +41,7 @@ def received(signal: Signal, body: bytes, encoding: Encoding = "protobuf") -> De
 
 
 def in_both_forms(signal: Signal, request: Any) -> Decoded:
-    """What a request in protobuf becomes, which is what it becomes in JSON."""
+    """Decodes a request in protobuf, and checks that the same request in JSON gives the same rows."""
     decoded = received(signal, request.SerializeToString())
     assert received(signal, as_json(request), "json") == decoded
     return decoded
@@ -73,6 +73,6 @@ def _column(kind: str, count: int, buffers: Iterator[bytes]) -> list[Any]:
 
 
 def attributes(span: dict[str, Any]) -> Any:
-    """Of a row of `spans`."""
+    """Returns the attributes of a row of `spans`."""
     fragments = span["fragments"].split("\x1e") if span["fragments"] else []
     return json.loads("{" + ",".join(fragments) + "}")

@@ -1,4 +1,4 @@
-"""What any telemetry log must do. A log under test is opened by the fixture `open_log`, by name."""
+"""The requirements on any telemetry log. A log under test is opened by the fixture `open_log`, by name."""
 
 from __future__ import annotations
 

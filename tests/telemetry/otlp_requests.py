@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 
 BASE_NS = 1_790_000_000_000_000_000
-"""A moment in 2026 that is no whole microsecond apart from others in the tests."""
+"""A time in 2026 whose distance from others in the tests is not a whole number of microseconds."""
 
 
 class PlainSpan(Struct, kw_only=True):

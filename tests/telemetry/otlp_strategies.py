@@ -55,7 +55,7 @@ scopes = st.builds(
 
 
 def _request(kinds: Any, signal: str, rows: str, row: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Of `Resource<Signal>` and `Scope<Signal>` messages."""
+    """Draws `Resource<Signal>` and `Scope<Signal>` messages."""
     of_scope = st.builds(
         getattr(kinds, f"Scope{signal}"), scope=scopes, schema_url=text, **{rows: st.lists(row, max_size=4)}
     )

@@ -1,4 +1,5 @@
-"""What filters, traces and their order mean, said in the plainest way: against this the real queries are tested."""
+"""The meaning of filters, traces and their order, in the simplest form: the actual queries are compared with
+it."""
 
 from __future__ import annotations
 
@@ -57,7 +58,7 @@ def compared(found: Any, op: str, value: Any) -> bool:
 
 
 def field_of(span: PlainSpan, key: str) -> Any:
-    """What a filter's key stands for; None for what is missing."""
+    """Returns the value of a filter's key; None if it is missing."""
     own = {
         "span.name": span.name,
         "span.kind": KINDS[span.kind],

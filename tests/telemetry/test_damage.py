@@ -92,7 +92,8 @@ def test_a_flipped_bit_costs_one_request(folder: Path, file: int, frame: int, fl
 @pytest.mark.parametrize("flip", FLIPS.values(), ids=FLIPS)
 @pytest.mark.parametrize("acknowledged", [REQUESTS, REQUESTS - 1])
 def test_a_flip_in_the_last_request(folder: Path, flip: int, acknowledged: int) -> None:
-    """What the tables have proves that it is damage. Without that, a length that is too large looks like a torn end."""
+    """The content of the tables proves the damage. Without it, a length that is too large looks like an
+    unfinished write."""
     change(files(folder)[3], 2 * FRAME + flip)
     left, lost, fresh = read(folder, acknowledged)
     assert left == list(range(1, REQUESTS))

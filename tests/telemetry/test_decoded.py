@@ -1,4 +1,4 @@
-"""What is decoded is what DuckDB takes: one row that it refuses would stop the store for ever."""
+"""Decoded rows are accepted by DuckDB: a single refused row would stop the store permanently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is made once is remembered within bounds, and made again when it was forgotten."""
+"""Cached values are bounded, and computed again after they were removed."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ log.close()
 
 
 def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
-    """A process appends and says what was acknowledged, until it is killed; then another goes on."""
+    """A process appends and reports what was acknowledged, until it is killed; then another one continues."""
     script = """
 import os, sys
 from pathlib import Path

@@ -154,7 +154,7 @@ async def test_a_span_that_is_sent_twice_is_there_once(tmp_path: Path) -> None:
 
 
 async def test_a_reader_waits_only_for_what_it_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The fake is a transaction that waits until it may go on."""
+    """The fake is a transaction that waits until it may continue."""
     apply, may_go_on = TelemetryBuild.apply, threading.Event()
 
     def slowly(self: TelemetryBuild, arrivals: Any) -> None:

@@ -1,4 +1,4 @@
-"""What the tests' worker processes do."""
+"""The worker processes of the tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What every inference provider must do. A provider's test subclasses `ProviderContract` and gives its fixtures."""
+"""The requirements on every inference provider. A provider's test subclasses `ProviderContract` and gives its
+fixtures."""
 
 from __future__ import annotations
 
@@ -182,7 +183,7 @@ class ProviderContract:
 
 
 class SchemaContract:
-    """What models add that answer as a JSON schema says."""
+    """Additional requirements on models that answer according to a JSON schema."""
 
     @pytest.mark.anyio
     async def test_a_json_schema_is_followed(self, provider: InferenceProvider, model: str) -> None:

@@ -1,4 +1,4 @@
-"""What comes back of an answer that is passed through, and what does not; over a small server on loopback."""
+"""Which parts of a passed-through answer are returned, and which are not; with a small server on loopback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What model servers really send: each variant as the bytes of an answer, and what it must come to.
+"""Real responses of model servers: each variant as the bytes of an answer, and its expected result.
 
 The bytes are decoded in one piece, byte by byte, and cut at every place that hypothesis thinks of.
 """

@@ -27,7 +27,7 @@ ANSWER = [event(chunk("Hel")), b": alive\n\n", event(chunk("lo")), event(chunk(r
 
 
 def passed(sent: bytes, size: int, without_usage: bool, noted: Noted) -> bytes:
-    """What comes out where `size` bytes at a time go in."""
+    """Returns the output if `size` bytes at a time are fed."""
     stream = RelayedStream(noted, without_usage=without_usage)
     pieces = [stream.feed(sent[start : start + size]) for start in range(0, len(sent), size)]
     return b"".join([*pieces, stream.ended()])
@@ -61,7 +61,8 @@ HELLO = [chunk("Hel"), chunk("lo"), chunk(reason="stop")]
 
 
 def text_of(events: bytes) -> str:
-    """What a client reads that takes lines ending in LF, CRLF and CR, and events that end in a blank line."""
+    """Returns the events for a client that accepts lines ending in LF, CRLF and CR, and events that end in a
+    blank line."""
     said = []
     for one in events.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n\n"):
         lines = [line[5:].strip() for line in one.split(b"\n") if line.startswith(b"data:")]

@@ -14,7 +14,8 @@ def begin() -> None:
 
 
 def children() -> list[psutil.Process]:
-    """What this process has started since, and what has ended and was not reaped."""
+    """Returns the processes that this process has started since, including ended ones that were not
+    reaped."""
     return [child for child in psutil.Process().children() if child not in _others]
 
 

@@ -36,7 +36,7 @@ class LocalHub:
         return hashlib.sha1(repr((name, revision, sorted(files))).encode()).hexdigest()
 
     def files(self, name: str, revision: str) -> dict[str, bytes] | None:
-        """Of a revision or a commit."""
+        """Returns the files of a revision or a commit; None if it does not exist."""
         for known, files in self.datasets[name].items():
             if revision in (known, self.commit(name, known)):
                 return files

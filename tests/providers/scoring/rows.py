@@ -15,14 +15,14 @@ def score_row(name: str, row: dict[str, Any], params: ScoringFnParams | None = N
 
 
 def score(name: str, expected: Any, generated: Any, params: ScoringFnParams | None = None) -> float:
-    """Of a row that must not fail."""
+    """Returns the score of a row that must not fail."""
     row = score_row(name, {"expected_answer": expected, "generated_answer": generated}, params)
     assert "error" not in row, row
     return float(row["score"])
 
 
 def error(name: str, row: dict[str, Any], params: ScoringFnParams | None = None) -> str:
-    """Of a row that must fail, with the score 0."""
+    """Returns the error of a row that must fail, with the score 0."""
     failed = score_row(name, row, params)
     assert failed["score"] == 0
     return str(failed["error"])

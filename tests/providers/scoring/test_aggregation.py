@@ -1,4 +1,4 @@
-"""Aggregates: what failed counts, and what is no number is not made one."""
+"""Aggregates: failed rows count, and values that are not numbers are not converted."""
 
 from __future__ import annotations
 

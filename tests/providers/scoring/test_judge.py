@@ -1,4 +1,4 @@
-"""What a judge is asked, and how its answer is read."""
+"""The prompts to a judge, and the parsing of its answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a metric query may say."""
+"""The valid and invalid forms of a metric query."""
 
 from typing import Any
 

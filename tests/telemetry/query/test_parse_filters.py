@@ -22,12 +22,12 @@ def one(key: str, op: Any, value: Any) -> Any:
 
 
 def meets(found: NumberFilter, number: int) -> bool:
-    """What a number filter means."""
+    """Evaluates a number filter."""
     return (found.low <= number <= found.high) != found.inverted
 
 
 def compared(a: Any, op: str, b: Any) -> bool:
-    """What the operators mean."""
+    """Evaluates an operator."""
     return bool({"eq": a == b, "ne": a != b, "gt": a > b, "lt": a < b}[op])
 
 
