@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
-from litestar import Litestar, Router
+from litestar import Litestar
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
@@ -54,21 +54,28 @@ from stack.wiring import Server
 
 logger = logging.getLogger("replaystack.server")
 
-AGENTS = [AgentController, SessionController, TurnController]
-DATASETS = [DatasetController, DatasetIOController]
-EVAL = [BenchmarkController, ComparisonController, EvalJobController]
-TELEMETRY = [TelemetryController]
-ERASURES = [ErasureController]
-EXTENSION = [
+CONTROLLERS = [
+    AdminController,
+    AgentController,
+    BenchmarkController,
     ChatCompletionController,
+    ComparisonController,
+    DatasetController,
+    DatasetIOController,
+    ErasureController,
+    EvalJobController,
     HealthController,
     ModelController,
+    OpenAPIController,
     OtlpController,
     ProviderController,
     ScoringController,
     ScoringFunctionController,
+    SessionController,
     ShieldController,
+    TelemetryController,
     ToolController,
+    TurnController,
     VectorDBController,
 ]
 
@@ -85,13 +92,7 @@ def build(server: Server) -> ASGIApp:
             await server.stop()
 
     app = Litestar(
-        [
-            Router("/v1alpha", route_handlers=[*AGENTS, *EVAL, *TELEMETRY, *ERASURES]),
-            Router("/v1beta", route_handlers=DATASETS),
-            Router("/v1", route_handlers=[*AGENTS, *DATASETS, *EVAL, *TELEMETRY, *ERASURES, *EXTENSION]),
-            AdminController,
-            OpenAPIController,
-        ],
+        CONTROLLERS,
         before_request=check_query,
         dependencies={"services": Provide(lambda: server, sync_to_thread=False)},
         exception_handlers=exception_handlers(),
