@@ -83,7 +83,7 @@ def level_of(record: Mapping[str, Any]) -> str:
     return LEVELS[(number - 1) // 4] if 1 <= number <= 24 else str(record.get("severity_text", ""))
 
 
-def said_by(record: Mapping[str, Any]) -> str:
+def text_of_record(record: Mapping[str, Any]) -> str:
     """Returns the text of a log record: its event's name and its body."""
     body = record.get("body")
     text = body if isinstance(body, str) else "" if body is None else json.dumps(body, ensure_ascii=False)

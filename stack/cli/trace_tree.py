@@ -22,7 +22,7 @@ from stack.cli.trace_text import (
     in_and_out,
     level_of,
     microseconds,
-    said_by,
+    text_of_record,
     times_of,
     tokens_text,
 )
@@ -170,7 +170,7 @@ def _logged(record: Record, drawn: str, begin: int) -> Text:
         made.append(("+" if since >= 0 else "-") + duration_text(abs(since)) + " ", "dim")
     if level:
         made.append_text(_styled(plain(level, 20), _LEVEL_STYLES.get(level, "default"))).append(" ")
-    return made.append_text(plain(said_by(record), LOG_CHARACTERS))
+    return made.append_text(plain(text_of_record(record), LOG_CHARACTERS))
 
 
 def _name(line: Line) -> Text:

@@ -67,7 +67,7 @@ class BytesInFlight:
                     return False
                 self.exceeding = share
                 break
-            max(slow, key=Share.waited_s).make_way()
+            max(slow, key=Share.waited_s).evict()
         return True
 
 
@@ -125,7 +125,7 @@ class Share:
         now_s = asyncio.get_running_loop().time() - self._since if self._since is not None else 0.0
         return self._waited_s + now_s
 
-    def make_way(self) -> None:
+    def evict(self) -> None:
         """Cancels the wait for the sender, and releases its memory for others."""
         self._made_way = True
         self.release()

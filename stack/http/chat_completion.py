@@ -15,7 +15,7 @@ from stack.http.body import body_of
 from stack.http.endpoint import serves
 from stack.http.error import openai_error_body
 from stack.http.event_stream import UNBUFFERED
-from stack.http.leaving import ClientLeft, until_left
+from stack.http.leaving import ClientLeft, until_disconnected
 from stack.http.services import Services
 from stack.services.inference.chat_completion import PassedAnswer
 
@@ -46,7 +46,7 @@ class _Passing:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with suppress(ClientLeft):
-            await until_left(self._pass(send), receive)
+            await until_disconnected(self._pass(send), receive)
             await _send(send, b"", more=False)
 
     async def _pass(self, send: Send) -> None:

@@ -104,7 +104,7 @@ class Connections:
         if oldest.loop.time() - since < EVICTABLE_AFTER_S:
             return False
         self.open.pop(oldest)
-        oldest.give_way()
+        oldest.close_for_another()
         return True
 
     async def _watch(self) -> None:
@@ -113,7 +113,7 @@ class Connections:
             await asyncio.sleep(LOOK_S)
             now = loop.time()
             for connection in (*self.open, *self.refused):
-                connection.look(now)
+                connection.check_timeouts(now)
 
 
 def _allow_descriptors(connections: int) -> int:

@@ -17,7 +17,7 @@ from stack.errors import Invalid
 from stack.http.answer import empty_answer, json_answer
 from stack.http.body import caller_of, integer_of, page_of, post_of
 from stack.http.endpoint import serves
-from stack.http.leaving import until_left
+from stack.http.leaving import until_disconnected
 from stack.http.path import id_of
 from stack.http.rows_body import read_rows
 from stack.http.services import Services
@@ -46,7 +46,9 @@ class DatasetController(Controller):
             request, services, RegisterDatasetRequest, ("source", "rows"), with_source_type
         )
         register = partial(services.datasets.register, data, blocks, caller_of(request))
-        made = await until_left(services.once.perform(post_of(request, body), register), request.receive)
+        made = await until_disconnected(
+            services.once.perform(post_of(request, body), register), request.receive
+        )
         dataset_id = made.ids["dataset"] if isinstance(made, Prior) else made
         return json_answer(await services.datasets.show(dataset_id))
 

@@ -17,7 +17,7 @@ from stack.errors import RowsDamaged
 from stack.http.answer import empty_answer
 from stack.http.body import caller_of, integer_of, page_of, post_of
 from stack.http.endpoint import serves
-from stack.http.leaving import until_left
+from stack.http.leaving import until_disconnected
 from stack.http.path import id_of
 from stack.http.rows_body import read_rows
 from stack.http.services import Services
@@ -34,7 +34,7 @@ class DatasetIOController(Controller):
     ) -> ASGIResponse:
         _, blocks, body = await read_rows(request, services, AppendRowsRequest, ("rows",))
         append = partial(services.datasets.append, id_of(dataset_id), blocks, caller_of(request))
-        await until_left(services.once.perform(post_of(request, body), append), request.receive)
+        await until_disconnected(services.once.perform(post_of(request, body), append), request.receive)
         return empty_answer()
 
     @serves("iterate_rows")

@@ -20,7 +20,7 @@ from stack.http.answer import empty_answer, json_answer
 from stack.http.benchmark_path import id_in
 from stack.http.body import caller_of, page_of, post_of, read_json
 from stack.http.endpoint import serves
-from stack.http.event_stream import EventStream, nothing_follows
+from stack.http.event_stream import EventStream, no_more_events
 from stack.http.services import Services
 from stack.services.evals.evaljob import READ
 from stack.services.evals.running_job import RunningJob
@@ -112,7 +112,7 @@ class EvalJobController(Controller):
         view = await services.evaljobs.view(name, job_id) if job is None else None
         follower = services.evaljobs.follow(name, job_id, job, after)
         if view is not None and view.has_ended and await follower.is_over():
-            return nothing_follows({ID_HEADER: job_id})
+            return no_more_events({ID_HEADER: job_id})
         return EventStream(follower, {ID_HEADER: job_id}, services.settings.keep_alive_s)
 
     @serves("evaluate_rows")

@@ -9,7 +9,7 @@ from typing import Any
 
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from stack.http.leaving import left
+from stack.http.leaving import disconnected
 from stack.runs.live import Follower, Frame
 
 FRAMES_OF_A_PIECE = 256
@@ -75,7 +75,7 @@ class EventStream:
             await _send(send, frame.body)
 
     async def _watch(self, receive: Receive) -> None:
-        await left(receive)
+        await disconnected(receive)
         self._gone.set()
         self._follower.leave()
 
@@ -91,7 +91,7 @@ def _start(headers: Mapping[str, str]) -> Any:
     return {"type": "http.response.start", "status": 200, "headers": _encoded(named)}
 
 
-def nothing_follows(headers: Mapping[str, str]) -> ASGIApp:
+def no_more_events(headers: Mapping[str, str]) -> ASGIApp:
     """Responds with 204 to a reader that already has the whole stream of a run that has ended. A browser's
     EventSource reconnects after every stream, and only stops on 204 (WHATWG HTML, 9.2)."""
 

@@ -20,11 +20,11 @@ class ClientLeft(ReplaystackError):
     status, title = 499, "Client Closed Request"
 
 
-async def until_left(work: Coroutine[Any, Any, T], receive: Receive) -> T:
+async def until_disconnected(work: Coroutine[Any, Any, T], receive: Receive) -> T:
     """Returns the result of the work. If the client disconnects first, cancels it, waits for its end and
     raises ClientLeft. `receive` is that of a request whose body has been read."""
     working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(left(receive))
+    leaving = asyncio.ensure_future(disconnected(receive))
     try:
         await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -37,7 +37,7 @@ async def until_left(work: Coroutine[Any, Any, T], receive: Receive) -> T:
     return working.result()
 
 
-async def left(receive: Receive) -> None:
+async def disconnected(receive: Receive) -> None:
     """Waits until the client disconnects."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -147,5 +147,5 @@ async def _body_taken(content: Content, request: Request[Any, Any, Any], service
         parts.append(part)
     intake = services.telemetry_store.intake
     # Only for received bytes: a sender that stalls must not block others.
-    room = await intake.room(size, content.compression != "identity")
-    return await intake.take(content, b"".join(parts), MAX_BYTES, room)
+    reservation = await intake.reserve(size, content.compression != "identity")
+    return await intake.take(content, b"".join(parts), MAX_BYTES, reservation)

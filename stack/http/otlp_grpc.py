@@ -191,8 +191,8 @@ class OtlpGrpc:
 
     async def _take(self, signal: Signal, request: bytes, payers: Callers) -> Decoded:
         self._rates.charge_bytes(payers, len(request))
-        room = await self._intake.room(len(request))
-        return await self._intake.take(Content(signal), request, MAX_BYTES, room)
+        reservation = await self._intake.reserve(len(request))
+        return await self._intake.take(Content(signal), request, MAX_BYTES, reservation)
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

@@ -80,13 +80,13 @@ class Protocol(HttpToolsProtocol):
             return 0.0
         return self._head_since or self._answered_at
 
-    def give_way(self) -> None:
+    def close_for_another(self) -> None:
         """Closes an idle connection for a new one."""
         self._refused_at = self.loop.time()
         self._all.refused.add(self)
         self.transport.close()
 
-    def look(self, now: float) -> None:
+    def check_timeouts(self, now: float) -> None:
         """Closes the connection if it has waited too long for its client. Called once a second."""
         transport, limits = self.transport, self._limits
         unsent = transport.get_write_buffer_size()

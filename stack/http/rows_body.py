@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from litestar import Request
 
 from stack.http.body import body_of, decoded
-from stack.http.leaving import until_left
+from stack.http.leaving import until_disconnected
 from stack.http.services import Services
 from stack.services.datasets.row_chunks import Blocks
 
@@ -25,6 +25,6 @@ async def read_rows(
     """Returns the body without the rows at `path`, those rows, and the bytes of the whole body. `completed`
     converts the former to the form of `type`. Raises UnsupportedMediaType, Invalid, ClientLeft."""
     body = await body_of(request)
-    split = await until_left(services.row_reader.split(body, path), request.receive)
+    split = await until_disconnected(services.row_reader.split(body, path), request.receive)
     envelope = completed(split.envelope) if completed is not None else split.envelope
     return await decoded(envelope, type), split.blocks, body

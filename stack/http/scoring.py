@@ -16,7 +16,7 @@ from schemas.api.scoring import ScoreBatchRequest, ScoreBatchResponse, ScoreRequ
 from stack.http.answer import json_answer
 from stack.http.body import caller_of, post_of, read_json
 from stack.http.endpoint import serves
-from stack.http.leaving import until_left
+from stack.http.leaving import until_disconnected
 from stack.http.rows_body import read_rows
 from stack.http.services import Services
 from stack.services.requests.once import Prior
@@ -34,7 +34,7 @@ class ScoringController(Controller):
         if _asks_models(data.scoring_functions):
             services.rates.require_tokens()
         scoring = services.row_scoring.score(blocks, data.scoring_functions)
-        results = await until_left(scoring, request.receive)
+        results = await until_disconnected(scoring, request.receive)
         return json_answer({"results": await _encoded(results)})
 
     @serves("score_batch")
@@ -44,10 +44,12 @@ class ScoringController(Controller):
             if _asks_models(data.scoring_functions):
                 services.rates.require_tokens()
             scoring = services.row_scoring.score_batch(data, caller_of(request), "")
-            return await _batch(await until_left(scoring, request.receive))
+            return await _batch(await until_disconnected(scoring, request.receive))
         score = partial(services.row_scoring.score_batch, data, caller_of(request))
         limited = services.rates.for_models(score) if _asks_models(data.scoring_functions) else score
-        made = await until_left(services.once.perform(post_of(request, body), limited), request.receive)
+        made = await until_disconnected(
+            services.once.perform(post_of(request, body), limited), request.receive
+        )
         if isinstance(made, Prior):
             made = await services.row_scoring.saved(made.ids["dataset"], data.scoring_functions)
         return await _batch(made)

@@ -16,7 +16,7 @@ from stack.errors import Invalid, NotFound, Unavailable, of_status
 from stack.http.answer import empty_answer, json_answer
 from stack.http.body import caller_of, post_of, read_json
 from stack.http.endpoint import serves
-from stack.http.event_stream import EventStream, nothing_follows
+from stack.http.event_stream import EventStream, no_more_events
 from stack.http.services import Services
 from stack.services.requests.once import Prior
 from stack.services.turns.running_turn import RunningTurn
@@ -105,7 +105,7 @@ class TurnController(Controller):
         turn = await services.turns.attach(session_id, turn_id)
         follower = turn.follow(after)
         if after != BEGINNING and turn.state.status != "running" and follower.ended:
-            return nothing_follows({ID_HEADER: turn_id})
+            return no_more_events({ID_HEADER: turn_id})
         return EventStream(follower, {ID_HEADER: turn_id}, services.settings.keep_alive_s, speed)
 
     @serves("cancel_turn")

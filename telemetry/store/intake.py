@@ -38,10 +38,10 @@ class Reservation:
         self._intake = intake
         self.size = size
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Releases the share, in the event loop's thread. Further calls have no effect."""
         size, self.size = self.size, 0
-        self._intake.give_back(size)
+        self._intake.release(size)
 
 
 class Intake:
@@ -58,7 +58,7 @@ class Intake:
         self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
         self._loop = asyncio.get_running_loop()
 
-    async def room(self, size: int, compressed: bool = False) -> Reservation:
+    async def reserve(self, size: int, compressed: bool = False) -> Reservation:
         """Waits for memory for a body of this size. Raises IntakeFull after `ROOM_WAIT_S`."""
         size = max(1, size * _UNPACKED if compressed else size)
         if not self._waiting and self._fits(size):
@@ -73,7 +73,7 @@ class Intake:
                 await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled():
-                self.give_back(size)
+                self.release(size)
             else:
                 with suppress(ValueError):
                     self._waiting.remove((turn, size))
@@ -82,9 +82,9 @@ class Intake:
             raise
         return Reservation(self, size)
 
-    async def take(self, content: Content, body: bytes, max_bytes: int, room: Reservation) -> Decoded:
+    async def take(self, content: Content, body: bytes, max_bytes: int, reservation: Reservation) -> Decoded:
         """Returns once the request is durable; a reader that starts afterwards finds it. `max_bytes` limits
-        the decompressed body; `room` is released when the request is in the tables, or refused.
+        the decompressed body; `reservation` is released when the request is in the tables, or refused.
 
         Raises Malformed, TooLarge, IntakeFull, and LogFailed if writing fails.
         """
@@ -92,23 +92,23 @@ class Intake:
             decoded = await asyncio.wrap_future(self._decoder.decode(content, body, max_bytes))
             appended = self._log.append(content, body)
         except LogFull:
-            room.give_back()
+            reservation.release()
             raise _full() from None
         except BaseException:
-            room.give_back()
+            reservation.release()
             raise
         # Even if the caller no longer waits, because the request is in the log.
-        appended.add_done_callback(partial(self._appended, decoded, room))
+        appended.add_done_callback(partial(self._appended, decoded, reservation))
         await asyncio.shield(asyncio.wrap_future(appended))
         return decoded
 
-    def _appended(self, decoded: Decoded, room: Reservation, appended: Future[int]) -> None:
+    def _appended(self, decoded: Decoded, reservation: Reservation, appended: Future[int]) -> None:
         """Called in the log's thread."""
-        give_back = partial(_call_in, self._loop, room)
+        release = partial(_call_in, self._loop, reservation)
         if appended.exception() is None:
-            self._projector.offer(appended.result(), decoded, give_back)
+            self._projector.offer(appended.result(), decoded, release)
         else:
-            give_back()
+            release()
 
     def take_from_thread(self, content: Content, body: bytes) -> None:
         """Like `take` in another thread, for the server's own telemetry, which is not limited. Blocks until
@@ -116,7 +116,7 @@ class Intake:
         taking = self.take(content, body, ACCEPTED_BYTES, Reservation(self, 0))
         asyncio.run_coroutine_threadsafe(taking, self._loop).result(30.0)
 
-    def give_back(self, size: int) -> None:
+    def release(self, size: int) -> None:
         """Releases memory, which is given to waiting requests in order."""
         self._held -= size
         while self._waiting:
@@ -133,10 +133,10 @@ class Intake:
         return self._held == 0 or self._held + size <= self._max_bytes
 
 
-def _call_in(loop: asyncio.AbstractEventLoop, room: Reservation) -> None:
+def _call_in(loop: asyncio.AbstractEventLoop, reservation: Reservation) -> None:
     # If the loop has ended, there are no waiting callers left.
     with suppress(RuntimeError):
-        loop.call_soon_threadsafe(room.give_back)
+        loop.call_soon_threadsafe(reservation.release)
 
 
 def _full() -> IntakeFull:

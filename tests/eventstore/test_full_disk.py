@@ -59,7 +59,7 @@ async def main():
         print(refused.detail, refused.retry_after)
     assert len(await store.read_stream("session-2")) == 0
     freed()
-    store.log._reserve.look(now=True)
+    store.log._reserve.is_full(now=True)
     assert store.trouble() == ""
     await store.append(one("session-2"))
     store.close()
@@ -98,22 +98,22 @@ def test_space_is_set_aside_given_up_and_set_aside_again(
 
     kept = Reserve(tmp_path)
     free(1 << 30)
-    assert not kept.look(now=True)
+    assert not kept.is_full(now=True)
     assert (tmp_path / FILE_NAME).stat().st_size == SIZE_BYTES
     assert (tmp_path / FILE_NAME).stat().st_mode & 0o777 == 0o600
     free(1000)
-    assert kept.look(now=True)
+    assert kept.is_full(now=True)
     assert not (tmp_path / FILE_NAME).exists()
     free(SIZE_BYTES)  # What was given up is for deletes.
-    assert kept.look(now=True)
+    assert kept.is_full(now=True)
     free(1 << 30)
-    assert not kept.look(now=True)
+    assert not kept.is_full(now=True)
     assert (tmp_path / FILE_NAME).exists()
 
 
 def test_a_small_disk_goes_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reserve, "free_bytes", lambda folder: 2 * SIZE_BYTES)
-    assert not Reserve(tmp_path).look(now=True)
+    assert not Reserve(tmp_path).is_full(now=True)
     assert not (tmp_path / FILE_NAME).exists()
 
 

@@ -45,95 +45,95 @@ async def intake(tmp_path: Path) -> AsyncIterator[Intake]:
 
 
 async def test_it_is_bounded_and_given_in_turn(intake: Intake) -> None:
-    first, second = await intake.room(600), await intake.room(400)
+    first, second = await intake.reserve(600), await intake.reserve(400)
     order: list[str] = []
 
     async def wait(name: str, size: int) -> Any:
-        room = await intake.room(size)
+        reservation = await intake.reserve(size)
         order.append(name)
-        return room
+        return reservation
 
     large = asyncio.create_task(wait("large", 500))
     await asyncio.sleep(0)
     small = asyncio.create_task(wait("small", 10))
     await asyncio.sleep(0.05)
-    second.give_back()
-    second.give_back()  # Twice does no harm.
+    second.release()
+    second.release()  # Twice does no harm.
     await asyncio.sleep(0.05)
     assert order == []  # The small one fits, and waits for its turn.
-    first.give_back()
-    (await large).give_back()
-    (await small).give_back()
+    first.release()
+    (await large).release()
+    (await small).release()
     assert order == ["large", "small"]
 
 
 async def test_who_waits_too_long_is_refused(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake_module, "ROOM_WAIT_S", 0.3)
-    room = await intake.room(1000)
-    refused = await asyncio.gather(*[intake.room(500) for _ in range(3)], return_exceptions=True)
+    reservation = await intake.reserve(1000)
+    refused = await asyncio.gather(*[intake.reserve(500) for _ in range(3)], return_exceptions=True)
     assert all(isinstance(one, IntakeFull) for one in refused)
-    room.give_back()
-    (await intake.room(1000)).give_back()
+    reservation.release()
+    (await intake.reserve(1000)).release()
 
 
 async def test_too_many_may_not_wait(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake_module, "MAX_WAITING", 1)
-    room = await intake.room(1000)
-    waiting = asyncio.create_task(intake.room(1))
+    reservation = await intake.reserve(1000)
+    waiting = asyncio.create_task(intake.reserve(1))
     await asyncio.sleep(0)
     with pytest.raises(IntakeFull):
-        await intake.room(1)
-    room.give_back()
-    (await waiting).give_back()
+        await intake.reserve(1)
+    reservation.release()
+    (await waiting).release()
 
 
 async def test_who_leaves_while_waiting_takes_nothing_along(intake: Intake) -> None:
-    room = await intake.room(1000)
-    leaving = [asyncio.create_task(intake.room(700)) for _ in range(3)]
+    reservation = await intake.reserve(1000)
+    leaving = [asyncio.create_task(intake.reserve(700)) for _ in range(3)]
     await asyncio.sleep(0.01)
     leaving[0].cancel()
-    room.give_back()
+    reservation.release()
     leaving[1].cancel()  # It has been given room in this moment, or not yet.
-    (await leaving[2]).give_back()
+    (await leaving[2]).release()
     await asyncio.sleep(0.01)
-    (await intake.room(1000)).give_back()
+    (await intake.reserve(1000)).release()
 
 
 async def test_one_that_is_larger_than_all_is_let_in_alone(
     intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(intake_module, "ROOM_WAIT_S", 0.3)
-    room = await intake.room(5000)
+    reservation = await intake.reserve(5000)
     with pytest.raises(IntakeFull):
-        await intake.room(1)
-    room.give_back()
-    compressed = await intake.room(200, compressed=True)
+        await intake.reserve(1)
+    reservation.release()
+    compressed = await intake.reserve(200, compressed=True)
     assert compressed.size == 1600
-    compressed.give_back()
+    compressed.release()
 
 
 @pytest.mark.slow
 async def test_room_comes_back_once_it_is_in_the_tables_or_refused(intake: Intake) -> None:
     for number in range(20):
         body = trace_request([PlainSpan(trace=number + 1, span=1, attributes={"text": "x" * 300})])
-        await intake.take(TRACES, body, MAX_BYTES, await intake.room(len(body)))
+        await intake.take(TRACES, body, MAX_BYTES, await intake.reserve(len(body)))
         with pytest.raises(Malformed):
-            await intake.take(TRACES, b"\xff", MAX_BYTES, await intake.room(1))
-    (await intake.room(1000)).give_back()
+            await intake.take(TRACES, b"\xff", MAX_BYTES, await intake.reserve(1))
+    (await intake.reserve(1000)).release()
 
 
 async def test_a_sender_that_leaves_changes_nothing(intake: Intake) -> None:
     body = trace_request([PlainSpan(trace=1, span=1)])
     for _ in range(20):
-        taking = asyncio.create_task(intake.take(TRACES, body, MAX_BYTES, await intake.room(300)))
+        taking = asyncio.create_task(intake.take(TRACES, body, MAX_BYTES, await intake.reserve(300)))
         await asyncio.sleep(0)
         taking.cancel()
         await asyncio.gather(taking, return_exceptions=True)
-    (await intake.room(1000)).give_back()
+    (await intake.reserve(1000)).release()
 
 
 async def test_what_is_made_here_is_always_taken(intake: Intake) -> None:
-    await intake.room(1000)
+    await intake.reserve(1000)
     body = trace_request([PlainSpan(trace=1, span=1)])
     done = threading.Event()
 

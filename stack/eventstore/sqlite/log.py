@@ -28,7 +28,7 @@ class SqliteLog(LogReader):
     def __init__(self, folder: Path, blobs: BlobStore, clock_us: Callable[[], int]) -> None:
         path = folder / schema.FILE_NAME
         self._reserve = Reserve(folder)
-        self._reserve.look(now=True)
+        self._reserve.is_full(now=True)
         self.epoch, problems = schema.create(path)
         damage = Damage(problems)
         super().__init__(Readers(path, damage), damage)
@@ -65,7 +65,7 @@ class SqliteLog(LogReader):
 
     def trouble(self) -> str:
         """Checks the disk at most once per second."""
-        return DISK_FULL if self._reserve.look() else ""
+        return DISK_FULL if self._reserve.is_full() else ""
 
     def is_tidy(self) -> bool:
         return self._writer is not None and self._writer.is_tidy()

@@ -41,7 +41,7 @@ class Reserve:
         self._looked_at = 0.0
         self._full = folder in _GIVEN_UP
 
-    def look(self, *, now: bool = False) -> bool:
+    def is_full(self, *, now: bool = False) -> bool:
         """Returns whether the disk is full. Releases the reserve when it becomes full, and allocates it again
         afterwards."""
         if not now and time.monotonic() - self._looked_at < _LOOK_S:

@@ -118,7 +118,7 @@ def end_of_log(folder: Path) -> LogEnd | None:
     path = folder / FILE_NAME
     if not path.is_file() or not path.stat().st_size:
         return None
-    Reserve(folder).look(now=True)
+    Reserve(folder).is_full(now=True)
     _IN_THIS_PROCESS_ALONE.discard(path.absolute())
     try:
         try:
