@@ -18,7 +18,7 @@ OF_311 = "0.2.12"
 OF_312 = ("0.2.23", "0.3.0", "0.3.5")
 """These need Python 3.12; they are tested where one is found."""
 PLACES = ("~/.pyenv/versions/*/bin", "~/.local/share/uv/python/*/bin", "/opt/*/bin")
-RUN_TIMEOUT_S = 120.0
+RUN_TIMEOUT_S = 300.0
 
 
 class Client(NamedTuple):

@@ -29,7 +29,7 @@ def run(name: str, server: Replaystack) -> list[str]:
         env={"SERVER_URL": server.url, "PATH": ""},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip().splitlines()

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 OLDER = "1.20.0"
 """The version of opentelemetry-sdk and its exporters from 2023."""
 OLDEST_NODE = (18, 19)
-RUN_TIMEOUT_S = 60.0
+RUN_TIMEOUT_S = 180.0
 INSTALL_TIMEOUT_S = 180.0
 HERE = Path(__file__).parent
 _UNREACHABLE = ("connect", "dns", "enotfound", "econn", "eai_again", "etimedout", "network", "timed out")

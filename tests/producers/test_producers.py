@@ -58,7 +58,7 @@ def produced(request: pytest.FixtureRequest, server: Replaystack) -> Iterator[Pr
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
     assert done.returncode == 0 and "Failed to export" not in done.stderr, done.stderr
     with server.http() as http:

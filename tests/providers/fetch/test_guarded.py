@@ -30,7 +30,7 @@ async def get(
     server: HttpsServer, path: str, fetcher: GuardedFetcher | None = None, *, max_bytes: int = 1 << 20
 ) -> Fetched:
     url = path if path.startswith("https:") else server.base + path
-    return await (fetcher or server.fetcher()).fetch(url, max_bytes=max_bytes, timeout_s=3.0)
+    return await (fetcher or server.fetcher()).fetch(url, max_bytes=max_bytes, timeout_s=30.0)
 
 
 async def test_a_file_comes_with_its_type(server: HttpsServer) -> None:
