@@ -128,13 +128,15 @@ class _Ingested(NamedTuple):
 def _ingested(server: Server, port: int, way: Way, spans: int) -> _Ingested:
     """Sends them as fast as they are taken; raises RuntimeError when they are not all there in the end."""
     requests = spans // SPANS
-    with span_load(port, way, 0, requests) as load, Connection(server.port, 120.0) as connection:
+    with span_load(port, way, 0, requests) as load:
         load.begin()
         sent = load.sent()
-        _look_at(connection, requests * SPANS // SPANS_OF_A_TRACE - 1)
-        ended_s = time.monotonic()
-        for number in range(TRACES_LOOKED_AT):
-            _look_at(connection, mixed(number) % (requests * SPANS // SPANS_OF_A_TRACE))
+        # Not before: the server closes connections that send nothing.
+        with Connection(server.port, 120.0) as connection:
+            _look_at(connection, requests * SPANS // SPANS_OF_A_TRACE - 1)
+            ended_s = time.monotonic()
+            for number in range(TRACES_LOOKED_AT):
+                _look_at(connection, mixed(number) % (requests * SPANS // SPANS_OF_A_TRACE))
     return _Ingested(
         requests, sent.began_s, ended_s, [one.took_ms for one in sent.requests], _rates(sent), sent.put_off
     )
