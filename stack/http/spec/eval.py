@@ -107,7 +107,7 @@ OPERATIONS = (
         id="run_eval",
         tag=TAG,
         summary="Run a job: evaluate the rows of the benchmark's dataset as it is now.",
-        description=f"{_ROWS_NEED} Waits up to 2 s for the end, `Prefer: wait=N` for up to N seconds; the job goes on "
+        description=f"{_ROWS_NEED} Waits up to 2 s for the end, `Prefer: wait=N` for up to N seconds; the job continues "
         "when the caller leaves, and after a crash or a restart of the server.",
         body=RunEvalRequest,
         answer=Job,

@@ -70,7 +70,7 @@ _FILTERS = (
     "A filter's key is an attribute's name exactly as it was sent, `resource.<name>`, or one of the span's own fields: "
     "`span.name`, `span.kind`, `span.status`, `span.duration_ms`, `span.start_time`, `trace_id`, `span_id`. An attribute "
     "that is named like one of these is `attributes.<name>`. Numbers compare with numbers and texts with texts; `ne` "
-    "also matches where the key is missing, and a null value stands for a key that is missing."
+    "also matches where the key is missing, and a null value means that the key is missing."
 )
 _CUT = "The header `x-truncated: true` says that there were more than were returned."
 _WITHOUT_A_BODY = "The answer has no body."
@@ -157,7 +157,7 @@ OPERATIONS = (
         id="export_spans",
         tag=TAG,
         summary="Save spans to a dataset: a row a span.",
-        description="Finds spans as `query_spans` does and adds them to the dataset, which is made where there is none. "
+        description="Finds spans as `query_spans` does and adds them to the dataset, which is created if it does not exist. "
         "A row holds `trace_id`, `span_id`, `parent_span_id`, `name`, `start_time`, `end_time` and the attributes that "
         "are to be saved, null where a span has none of that name.",
         body=SaveSpansToDatasetRequest,
