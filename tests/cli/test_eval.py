@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -187,12 +188,17 @@ def test_it_follows_its_job_over_a_crash(tmp_path: Path, scripted_server: Runnin
 
 def test_an_interrupt_leaves_the_job_running(server: Replaystack) -> None:
     command = [sys.executable, "-P", "-m", "stack.cli", "eval", "plain", "--model", "scripted/silent"]
-    process = subprocess.Popen(
-        [*command, "--data", str(server.data)],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    # A shell that started the tests in the background has them ignore SIGINT, and so would their children.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(
+            [*command, "--data", str(server.data)],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
     with server.http() as http:
         benchmark = Benchmark(Evals(http), "plain")
         jobs = benchmark.http.get(f"{benchmark.path}/jobs").json()["data"]
@@ -203,7 +209,7 @@ def test_an_interrupt_leaves_the_job_running(server: Replaystack) -> None:
 
         [job] = wait_until(begun)
         wait_until(lambda: benchmark.status(job["job_id"]) == "in_progress")
-        process.send_signal(2)
+        process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=120)
         assert process.returncode == 1
         assert f"replaystack eval cancel plain/{job['job_id']}" in said

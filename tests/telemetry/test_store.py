@@ -49,8 +49,8 @@ class Opened:
         await self.send_raw("traces", trace_request(spans))
 
     async def send_raw(self, signal: Any, body: bytes) -> None:
-        room = await self.store.intake.room(len(body))
-        await self.store.intake.take(Content(signal), body, 2**24, room)
+        reservation = await self.store.intake.reserve(len(body))
+        await self.store.intake.take(Content(signal), body, 2**24, reservation)
 
     async def rows(self, sql: str, **params: Any) -> list[Any]:
         await self.store.reached()
