@@ -37,7 +37,12 @@ def replace(path: Path, new: Path) -> None:
     # must not be opened with the old log.
     _wal(path).unlink(missing_ok=True)
     new.replace(path)
-    descriptor = os.open(path.parent, os.O_RDONLY)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the names of the files in the folder durable. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -18,6 +18,7 @@ from pathlib import Path
 from threading import Lock
 from uuid import uuid4
 
+from projections.warehouse.files import sync_folder
 from stack.errors import InternalError, Unavailable
 
 # Level 1 compresses text 4 times as fast as level 6 and is 10-15 % larger.
@@ -157,11 +158,3 @@ def _make_folders(folder: Path) -> None:
         _make_folders(folder.parent)
         folder.mkdir(exist_ok=True)
         sync_folder(folder.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
+from projections.warehouse.files import sync_folder
+
 EPOCH, TRIMMED = "epoch", "trimmed"
 
 
@@ -49,11 +51,3 @@ def replace(file: Path, text: str, *, sync: bool = False) -> None:
             opened.flush()
             os.fsync(opened.fileno())
     fresh.replace(file)
-
-
-def sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

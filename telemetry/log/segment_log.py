@@ -20,9 +20,10 @@ from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import NamedTuple
 
+from projections.warehouse.files import sync_folder
 from telemetry.log import segment_rewrite
 from telemetry.log.damage import KnownDamage, erase
-from telemetry.log.log_files import epoch_of, read_trimmed, sync_folder, write_trimmed
+from telemetry.log.log_files import epoch_of, read_trimmed, write_trimmed
 from telemetry.log.port import Accepted, Content, Damage, Entry, LogFailed, LogFull
 from telemetry.log.segment import ENDING, FRAME_BYTES, Segment, contents, first_of, frame
 from telemetry.log.segment_rewrite import Edit

@@ -16,8 +16,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from projections.warehouse.files import sync_folder
 from stack.errors import Conflict, NotFound, Unavailable
-from stack.eventstore.blobs import BlobStore, sync_folder
+from stack.eventstore.blobs import BlobStore
 from stack.eventstore.reports import Manifest, ManifestFile
 from stack.eventstore.sqlite import chain
 from stack.eventstore.sqlite.backup_manifest import (

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 from msgspec import Struct
 
-from stack.eventstore.blobs import sync_folder
+from projections.warehouse.files import sync_folder
 from stack.eventstore.reports import BACKUP_REMEDY, BackupIncomplete, Manifest
 from stack.eventstore.sqlite.schema import BACKUP_KEY, FILE_NAME, connect_reader
 

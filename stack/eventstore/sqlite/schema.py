@@ -12,8 +12,8 @@ from uuid import uuid4
 import msgspec
 from msgspec import Struct
 
+from projections.warehouse.files import sync_folder
 from stack.errors import Unavailable
-from stack.eventstore.blobs import sync_folder
 from stack.eventstore.port import LogEnd
 from stack.eventstore.sqlite import chain
 from stack.eventstore.sqlite.chain_check import tail_problems
