@@ -63,27 +63,26 @@ def _oldest_first(names: Sequence[str] | None) -> bool:
 
 def _text(field: TextField) -> NamedField:
     def parsed(condition: QueryCondition, where: str) -> SpanFilter:
-        if condition.value is None:
-            return _missing(field, condition, where)
         return TextFilter(field, condition.op, text_of(condition.value, where, condition.key))
 
-    return parsed
+    return _nullable(field, parsed)
 
 
 def _id(field: NumberField) -> NamedField:
-    def parsed(condition: QueryCondition, where: str) -> SpanFilter:
-        if condition.value is None:
-            return _missing(field, condition, where)
-        return id_filter(field, condition, where)
-
-    return parsed
+    return _nullable(field, lambda condition, where: id_filter(field, condition, where))
 
 
 def _time(field: NumberField) -> NamedField:
+    return _nullable(field, lambda condition, where: compared_time(field, condition, where))
+
+
+def _nullable(field: NumberField | TextField, parse: NamedField) -> NamedField:
+    """Adds the value null, which means that the field is missing, to the values that `parse` knows."""
+
     def parsed(condition: QueryCondition, where: str) -> SpanFilter:
         if condition.value is None:
             return _missing(field, condition, where)
-        return compared_time(field, condition, where)
+        return parse(condition, where)
 
     return parsed
 

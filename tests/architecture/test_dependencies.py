@@ -106,7 +106,7 @@ def test_what_is_declared_is_imported_or_says_who_needs_it() -> None:
 
 
 def test_only_scoring_imports_the_extra_of_scoring() -> None:
-    """Whoever installs without it can start the server and do everything else."""
+    """An installation without it starts the server and does everything else."""
     wrong = [
         f"{module.where}:{one.line} imports {one.name}"
         for module in modules()

@@ -1,4 +1,4 @@
-"""A server whose every text tries to take over the terminal of whoever asks it."""
+"""A server whose every text tries to take over the terminal of its client."""
 
 from __future__ import annotations
 
