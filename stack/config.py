@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from stack.domain.near import nearest
 from stack.providers.inference.settings import shown_url
+from stack.providers.tools.settings import check
 from stack.settings import ApiKey, Settings, is_loopback
 
 PREFIX = "REPLAYSTACK_"
@@ -245,6 +246,14 @@ def _check_together(settings: Settings) -> None:
         if provider_id == "demo" or ids.count(provider_id) > 1:
             by = "the embedded demo" if provider_id == "demo" else "another provider (or OPENAI_BASE_URL)"
             raise ConfigError(f"inference: the id {provider_id!r} is taken by {by}. Choose another one.")
+    groups = [group.id for group in settings.toolgroups]
+    if repeated := next((one for one in groups if groups.count(one) > 1), None):
+        raise ConfigError(f"toolgroups: the id {repeated!r} is used twice.")
+    for group in settings.toolgroups:
+        try:
+            check(group)
+        except ValueError as error:
+            raise ConfigError(f"toolgroups: {group.id}: {error}") from None
     if settings.view_linger_max_ms < settings.view_linger_ms:
         raise ConfigError("view_linger_max_ms is below view_linger_ms.")
     for origin in settings.allowed_origins:

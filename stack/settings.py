@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from stack.providers.inference.settings import InferenceSettings
+from stack.providers.tools.settings import ToolGroupSettings
 
 
 class ApiKey(Struct, frozen=True, forbid_unknown_fields=True):
@@ -222,6 +223,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     openai_api_key: Annotated[
         str, _field("API key of the provider `openai`.", env="OPENAI_API_KEY", secret=True)
     ] = ""
+    toolgroups: Annotated[
+        list[ToolGroupSettings],
+        _field(
+            "Toolgroups of the server: one `[[toolgroups]]` table each in TOML, a JSON array in the environment.",
+            flag=False,
+        ),
+    ] = []
     discover_models: Annotated[bool, _field("Discover model servers on the usual loopback ports.")] = True
     own_telemetry: Annotated[bool, _field("Store the server's own traces and metrics.")] = True
     database_memory_bytes: Annotated[

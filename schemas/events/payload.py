@@ -108,6 +108,14 @@ class TurnError(Struct, frozen=True):
     detail: str
 
 
+class Violation(Struct, frozen=True, omit_defaults=True):
+    """The objection of a shield. `level` is info, warn or error; an error ends the turn with `user_message`."""
+
+    level: str
+    user_message: str = ""
+    metadata: dict[str, Any] | None = None
+
+
 class SamplingStrategy(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """`type` is greedy, top_p (with `temperature` and `top_p`) or top_k (with `top_k`)."""
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import Struct
 
 from schemas.events.base import Event
 from schemas.events.payload import (
     AgentTool,
     CompletionMessage,
+    Content,
     Document,
     InputMessage,
     SamplingParams,
@@ -16,6 +19,7 @@ from schemas.events.payload import (
     ToolResponse,
     TurnError,
     TurnUsage,
+    Violation,
 )
 
 
@@ -50,6 +54,18 @@ class FetchedContent(Struct, frozen=True):
     data: str
 
 
+class RetrievedChunk(Struct, frozen=True, omit_defaults=True):
+    """A passage that was retrieved. `collection` is a vector database, or "" for a document of the turn; `document_id`
+    is that of the document, or its number in the turn (from 1); `start` and `end` are offsets in characters; a higher
+    `score` is a better match."""
+
+    document_id: str
+    start: int
+    end: int
+    score: float
+    collection: str = ""
+
+
 class TurnStarted(Event, frozen=True, tag="turn.started.1"):
     """`input_messages` and `documents` are stored as they were posted; `fetched` is the content of their
     URLs."""
@@ -73,7 +89,7 @@ class TurnRestarted(Event, frozen=True, tag="turn.restarted.1"):
 
 
 class TurnStepStarted(Event, frozen=True, tag="turn.step_started.1"):
-    """`request_digest` identifies the request that was sent to the model: the SHA-256 (hex) of all of it
+    """`touchpoint` of a shield call is user-input, retrieved-text, tool-result or assistant-output. `request_digest` identifies the request that was sent to the model: the SHA-256 (hex) of all of it
     except the messages, followed by the SHA-256 of each message."""
 
     step_id: str
@@ -82,10 +98,14 @@ class TurnStepStarted(Event, frozen=True, tag="turn.step_started.1"):
     model: str = ""
     parameters: SamplingParams | None = None
     request_digest: str = ""
+    touchpoint: str = ""
 
 
 class TurnStepCompleted(Event, frozen=True, tag="turn.step_completed.1"):
-    """An inference has `output`, `usage` and `trace`; a tool execution has `tool_calls` and `tool_responses`.
+    """An inference has `output`, `usage` and `trace`; a tool execution has `tool_calls` and `tool_responses`; a shield
+    call has a `violation` if a shield objected; a memory retrieval has `inserted_context`, the `vector_db_ids` that were
+    searched and its `sources`. `withheld` is the text of an inference that an output shield refused: `output` is then
+    without it.
     `reasoning` is the beginning of the model's reasoning, if its server returns it; `usage` omits the counts
     that the server did not report."""
 
@@ -99,6 +119,11 @@ class TurnStepCompleted(Event, frozen=True, tag="turn.step_completed.1"):
     tool_calls: list[ToolCall] | None = None
     tool_responses: list[ToolResponse] | None = None
     reasoning: str = ""
+    withheld: str = ""
+    violation: Violation | None = None
+    inserted_context: Content | None = None
+    vector_db_ids: list[str] | None = None
+    sources: list[RetrievedChunk] | None = None
 
 
 class TurnStepFailed(Event, frozen=True, tag="turn.step_failed.1"):
@@ -113,9 +138,88 @@ class TurnStepFailed(Event, frozen=True, tag="turn.step_failed.1"):
     reasoning: str = ""
 
 
+class TurnToolCalled(Event, frozen=True, tag="turn.tool_called.1"):
+    """The intent to call a tool of the server, recorded before the call leaves the process.
+
+    `key` is the SHA-256 (hex) of tool, canonical arguments and turn, and the idempotency key of the call. `toolgroup` is
+    the group of the tool; `tool_name` its name for the model. `parent` is the `call_id` of the call whose code
+    made this one, "" for a call of the model. `attempt` counts the times that the tool was called for this call.
+    `repeatable` tools are declared safe to call again after a crash.
+    """
+
+    step_id: str
+    call_id: str
+    key: str
+    tool_name: str
+    toolgroup: str
+    arguments: str
+    repeatable: bool = False
+    parent: str = ""
+    attempt: int = 1
+
+
+class TurnToolReturned(Event, frozen=True, tag="turn.tool_returned.1"):
+    """The outcome of a tool call. `status` is done, failed (the tool reported an error), denied (it was not called) or
+    unknown (it may have run, and its result was lost)."""
+
+    call_id: str
+    status: str
+    content: Content
+    metadata: dict[str, Any] | None = None
+
+
+class TurnToolSuspended(Event, frozen=True, tag="turn.tool_suspended.1"):
+    """A tool stopped before its end and is called again with `state`, which only the tool understands (text), and with the
+    results of `calls`, or with the answer to its question (`turn.input_requested`)."""
+
+    call_id: str
+    state: str
+    calls: list[ToolCall] | None = None
+
+
+class TurnInputRequested(Event, frozen=True, tag="turn.input_requested.1"):
+    """A call waits for a decision. `kind` is approval (may the tool be called?) or elicitation (the tool asks for
+    `request`, in the form of its protocol). `digest` is the SHA-256 (hex) of the tool and its canonical arguments, to
+    which the decision is bound. The answer at the `deadline` (microseconds since 1970) is a refusal."""
+
+    request_id: str
+    kind: str
+    call_id: str
+    tool_name: str
+    toolgroup: str
+    arguments: str
+    digest: str
+    deadline: int
+    request: dict[str, Any] | None = None
+
+
+class TurnInputReceived(Event, frozen=True, tag="turn.input_received.1"):
+    """The decision on a request, made once. `decision` is approve or deny of an approval; accept (with `content`),
+    decline or cancel of an elicitation; expired at its deadline. The model sees `reason`."""
+
+    request_id: str
+    call_id: str
+    decision: str
+    reason: str = ""
+    content: dict[str, Any] | None = None
+
+
+class TurnEffectSettled(Event, frozen=True, tag="turn.effect_settled.1"):
+    """An operator decided a call whose outcome was unknown, possibly after the turn has ended. `decision` is done
+    or failed, with the content that takes the place of the unknown outcome, or retry: the tool was called again, and
+    `content` is its result (`status` done or failed)."""
+
+    session_id: str
+    call_id: str
+    decision: str
+    status: str
+    content: Content
+    reason: str = ""
+
+
 class TurnAwaitingInput(Event, frozen=True, tag="turn.awaiting_input.1"):
-    """The last inference called tools that the client runs; the turn waits for their responses.
-    `output_message` holds the pending calls."""
+    """The turn waits: for the responses of tools that the client runs, or for decisions. `output_message` holds
+    the pending calls."""
 
     output_message: CompletionMessage
 
@@ -154,23 +258,16 @@ EVENTS = (
     TurnStepStarted,
     TurnStepCompleted,
     TurnStepFailed,
+    TurnToolCalled,
+    TurnToolReturned,
+    TurnToolSuspended,
+    TurnInputRequested,
+    TurnInputReceived,
+    TurnEffectSettled,
     TurnAwaitingInput,
     TurnResumed,
     TurnCompleted,
     TurnFailed,
     TurnCancelled,
     TurnAbandoned,
-)
-TurnEvent = (
-    TurnStarted
-    | TurnRestarted
-    | TurnStepStarted
-    | TurnStepCompleted
-    | TurnStepFailed
-    | TurnAwaitingInput
-    | TurnResumed
-    | TurnCompleted
-    | TurnFailed
-    | TurnCancelled
-    | TurnAbandoned
 )

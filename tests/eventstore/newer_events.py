@@ -18,6 +18,7 @@ AS_GIVEN = frozenset(
         "generation",
         "rows",
         "head",
+        "request",
     )
 )
 """Values that must be stored and served unchanged, whatever they contain."""

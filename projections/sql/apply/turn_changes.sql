@@ -30,5 +30,8 @@ FROM (
             '$.usage.input_tokens', '$.usage.output_tokens', '$.error.status', '$.actor', '$.trace_id'
         ] AS e
     FROM batch
-    WHERE name LIKE 'turn.%'
+    WHERE name IN (
+        'turn.started', 'turn.restarted', 'turn.awaiting_input', 'turn.resumed', 'turn.completed', 'turn.failed',
+        'turn.cancelled', 'turn.abandoned', 'turn.step_started', 'turn.step_completed', 'turn.step_failed'
+    )
 );
