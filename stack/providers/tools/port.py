@@ -13,6 +13,9 @@ from msgspec import Struct
 
 from schemas.events.payload import Content
 
+STRUCTURED_CONTENT = "structured_content"
+"""The key of a JSON value in the metadata of a result."""
+
 
 class ToolDefinition(Struct, frozen=True, kw_only=True):
     """A tool, named as its group names it. `repeatable` means that it is declared safe to call again after a crash,
@@ -28,7 +31,8 @@ class ToolDefinition(Struct, frozen=True, kw_only=True):
 
 class ToolResult(Struct, frozen=True, kw_only=True):
     """The end of a call. With `is_error` the tool itself reported that it failed; the model sees `content` in both
-    cases."""
+    cases. A tool that returns a JSON value puts it in `metadata` under STRUCTURED_CONTENT as well: code that called the
+    tool gets this value instead of the text."""
 
     content: Content
     is_error: bool = False
@@ -69,8 +73,8 @@ class ToolRequest(Struct, frozen=True, kw_only=True):
     """One call. `tool` is named as its group names it, `arguments` match its schema.
 
     `key` identifies the effect (64 hex digits): the idempotency key, for tools that take one. `args` configure the
-    group in this turn (`{name, args}` of an agent or turn). `others` are the names of the turn's tools that the call
-    may suspend for. A suspended call is continued with its `state` and either `results`, in the order of
+    group in this turn (`{name, args}` of an agent or turn). `others` are the turn's tools that the call may suspend for:
+    their names for the model, each with the names of its parameters in the order of its schema. A suspended call is continued with its `state` and either `results`, in the order of
     its calls, or `answer`.
     """
 
@@ -78,7 +82,7 @@ class ToolRequest(Struct, frozen=True, kw_only=True):
     arguments: dict[str, Any]
     key: str
     args: Mapping[str, Any] = {}
-    others: Sequence[str] = ()
+    others: Mapping[str, Sequence[str]] = {}
     state: str | None = None
     results: Sequence[ToolResult] = ()
     answer: Answer | None = None
