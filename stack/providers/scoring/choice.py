@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from stack.providers.scoring.patterns import spans
+from stack.providers.patterns import spans
 
 MAX_HEAD = 1_000
 MAX_TAIL = 8_000

@@ -11,7 +11,7 @@ import msgspec
 from schemas.api.scoring_function import LLMAsJudgeScoringFnParams, ScoringFnParams
 from stack.domain.near import nearest
 from stack.errors import Invalid
-from stack.providers.scoring import patterns
+from stack.providers import patterns
 from stack.providers.scoring.fields import field, text
 from stack.providers.scoring.port import FEEDBACK, Definition, Row, RowFault, ScoreRow
 

@@ -10,10 +10,10 @@ import re
 from typing import Any
 
 from schemas.api.scoring_function import RegexParserScoringFnParams, ScoringFnParams
+from stack.providers.patterns import first_match
 from stack.providers.scoring.fields import field, kind, text
 from stack.providers.scoring.number import number
 from stack.providers.scoring.number import same as number_same
-from stack.providers.scoring.patterns import first_match
 from stack.providers.scoring.port import Definition, Row, RowFault, ScoreRow
 
 MAX_CHARACTERS = 200_000

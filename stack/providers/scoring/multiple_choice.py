@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from schemas.api.scoring_function import RegexParserScoringFnParams, ScoringFnParams
+from stack.providers.patterns import first_match
 from stack.providers.scoring.choice import chosen_letter, letter_of
 from stack.providers.scoring.fields import field, text
-from stack.providers.scoring.patterns import first_match
 from stack.providers.scoring.port import Definition, Row, ScoreRow
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from stack.providers.scoring.patterns import compiled
+from stack.providers.patterns import compiled
 
 MAX_TAGS = 10_000
 """Maximum number of tags that are read in a text; finding one takes up to 20 us."""

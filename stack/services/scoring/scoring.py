@@ -17,7 +17,8 @@ from schemas.api.scoring_function import (
 )
 from stack.errors import Invalid
 from stack.off_loop import off_loop_if
-from stack.providers.scoring import aggregation, judge, patterns, registry
+from stack.providers import patterns
+from stack.providers.scoring import aggregation, judge, registry
 from stack.providers.scoring.port import Definition, Row, ScoreRow
 from stack.providers.scoring.scored import failed, scored
 from stack.providers.scoring.worker_pool import WorkerPool

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.api.scoring_function import RegexParserScoringFnParams
 from stack.errors import Invalid
-from stack.providers.scoring import patterns
+from stack.providers import patterns
 from stack.providers.scoring.aggregation import KNOWN
 from stack.providers.scoring.registry import DEFINITIONS, definition, unavailable, usable
 

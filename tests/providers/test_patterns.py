@@ -7,7 +7,7 @@ import time
 import pytest
 
 from stack.errors import Invalid
-from stack.providers.scoring.patterns import MAX_PATTERNS, check, first_match
+from stack.providers.patterns import MAX_PATTERNS, check, first_match
 
 
 @pytest.mark.parametrize(
