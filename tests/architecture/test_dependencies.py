@@ -18,6 +18,7 @@ NEEDED_BY = {
     "opentelemetry-util-genai": "opentelemetry-instrumentation-openai-v2 needs an earlier version",
     "openinference-instrumentation-openai": "loaded by name",
     "pycryptodome": "the ciphers of eventsourcing's test cases",
+    "pydantic-monty": "brings pydantic-monty-client and the interpreter in the same version",
     "pytest-xdist": "a plugin",
     "pyyaml": "msgspec.yaml",
     "ruff": "a command",

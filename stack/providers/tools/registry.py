@@ -7,8 +7,13 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from stack.providers.tools.code.interpreter import ID as CODE_INTERPRETER
+from stack.providers.tools.code.interpreter import CodeInterpreter
 from stack.providers.tools.port import ToolGroup
 from stack.providers.tools.settings import ToolGroupSettings
+
+WITHOUT_SETTINGS = (CODE_INTERPRETER,)
+"""Groups that exist if no setting mentions them."""
 
 
 class Configured(Struct, frozen=True):
@@ -22,11 +27,15 @@ class ToolGroups:
     """`groups` holds the toolgroups by id."""
 
     def __init__(self, settings: Sequence[ToolGroupSettings]) -> None:
-        self.groups = {one.id: Configured(_open(one), one) for one in settings}
+        configured = {one.id for one in settings}
+        always = [ToolGroupSettings(id=name) for name in WITHOUT_SETTINGS if name not in configured]
+        self.groups = {one.id: Configured(_open(one), one) for one in (*settings, *always)}
 
     async def aclose(self) -> None:
         await asyncio.gather(*(one.group.aclose() for one in self.groups.values()))
 
 
 def _open(settings: ToolGroupSettings) -> ToolGroup:
+    if settings.id == CODE_INTERPRETER:
+        return CodeInterpreter(settings)
     raise ValueError(f"{settings.id}: there is no toolgroup of this kind.")

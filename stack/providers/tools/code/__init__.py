@@ -1,0 +1,1 @@
+"""The code interpreter: a group with one tool, and its engines."""

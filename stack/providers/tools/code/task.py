@@ -1,0 +1,64 @@
+"""The messages between the server and the process that executes code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """Limits of one execution. `time_s` counts while code is executed, not while it waits for tools; `output_chars`
+    applies to the printed text and to the value separately; `arguments_bytes` to the arguments of the calls that
+    are made together, as JSON, and `depth` to their nesting; `state_bytes` to what is recorded at a call."""
+
+    memory_bytes: int = 64 * 2**20
+    time_s: float = 10.0
+    code_bytes: int = 100_000
+    output_chars: int = 50_000
+    calls: int = 500
+    arguments_bytes: int = 2**20
+    depth: int = 32
+    state_bytes: int = 4 * 2**20
+
+
+class Function(Struct, frozen=True, array_like=True):
+    """A tool that the code may call: its name for the model, and its parameters in order."""
+
+    tool: str
+    parameters: list[str]
+
+
+class Outcome(Struct, frozen=True, array_like=True):
+    """The result of a call: `value` for the code, or `error` if the call failed."""
+
+    value: Any = None
+    error: str | None = None
+
+
+class Call(Struct, frozen=True, array_like=True):
+    """A call of a tool that the code makes."""
+
+    tool: str
+    arguments: dict[str, Any]
+
+
+class Task(Struct, frozen=True, array_like=True):
+    """Begins to execute code, or continues from a state with the outcomes of its calls. `functions` holds the tools
+    by their names in the code."""
+
+    code: str
+    functions: dict[str, Function]
+    limits: Limits
+    state: str | None = None
+    outcomes: list[Outcome] = []
+
+
+class Reply(Struct, frozen=True, array_like=True):
+    """The end of an execution, with the `text` for the model; or, with a `state`, `calls` to make before it
+    continues."""
+
+    text: str = ""
+    is_error: bool = False
+    state: str | None = None
+    calls: list[Call] = []
