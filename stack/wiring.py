@@ -17,10 +17,10 @@ from stack.log_loss import open_log_and_views
 from stack.providers.fetch.guarded import GuardedFetcher
 from stack.providers.fetch.port import Fetcher
 from stack.providers.inference.registry import Models
-from stack.providers.rerank.registry import Rerankers
 from stack.providers.rows.reader import RowReader
 from stack.providers.rows.settings import ReadLimits
 from stack.providers.scoring.worker_pool import WorkerPool
+from stack.providers.tools.registry import ToolGroups
 from stack.runs.ownership import Ownership
 from stack.runs.runs import Runs
 from stack.runs.supervisor import Supervisor
@@ -36,7 +36,6 @@ from stack.services.evals.evaljob import EvalJobService
 from stack.services.evals.evaljob_driver import EvalJobDriver, EvalLimits
 from stack.services.evals.running_job import RunningJob
 from stack.services.inference.chat_completion import ChatCompletions
-from stack.services.inference.rerank import Reranking
 from stack.services.requests.once import Once
 from stack.services.requests.rates import RateLimits
 from stack.services.scoring.judge import Judge
@@ -51,6 +50,7 @@ from stack.services.turns.conversation import Conversations
 from stack.services.turns.running_turn import RunningTurn
 from stack.services.turns.turn import TurnService
 from stack.services.turns.turn_driver import TurnDriver, TurnLimits
+from stack.services.turns.turn_plan import TurnPlans
 from stack.services.views import Views
 from stack.settings import Settings
 from stack.version import VERSION
@@ -102,6 +102,7 @@ class Server(Services):
             openai_api_key=settings.openai_api_key,
             discovery=settings.discover_models,
         )
+        self.toolgroups = ToolGroups(settings.toolgroups)
         self.supervisor = Supervisor()
         self.views = Views(HydratingReader(self.warehouse, self.store.hydrate), self.engine, self.store)
         self.states = States(self.store, self.views)
@@ -113,16 +114,16 @@ class Server(Services):
             restart_max_age_h=settings.restart_max_age_h,
             max_running_turns=settings.max_running_turns,
         )
-        effects = RealEffects(self.signals.calls)
+        effects = RealEffects(self.signals.calls, self.tracing)
         self.chat_completions = ChatCompletions(self.models, self.signals.calls, settings.max_completions)
-        self.reranking = Reranking(Rerankers(settings.rerank), self.signals.calls, settings.max_completions)
         workers = WorkerPool()
         self.scoring = Scoring(Judge(self.models, effects, workers), workers)
         ownership = Ownership(Owner(node, boot))
         turn_runs = Runs[RunningTurn](self.store, self.supervisor, ownership)
         job_runs = Runs[RunningJob](self.store, self.supervisor, ownership)
         self.runs = (turn_runs, job_runs)
-        driver = TurnDriver(turn_runs, self.states, self.models, conversations, effects, self.signals, limits)
+        plans = TurnPlans(self.states, self.models, conversations, self.toolgroups)
+        driver = TurnDriver(turn_runs, self.states, plans, effects, self.signals, limits)
         fetcher = fetcher or GuardedFetcher()
         content = ContentLoader(fetcher)
         self.turns = TurnService(
@@ -136,7 +137,12 @@ class Server(Services):
         )
         self.sessions = SessionService(self.store, self.states, self.views, self.turns, conversations)
         self.agents = AgentService(
-            self.store, self.states, self.views, self.sessions, max_bytes=settings.max_agent_bytes
+            self.store,
+            self.states,
+            self.views,
+            self.sessions,
+            self.toolgroups.groups.keys(),
+            max_bytes=settings.max_agent_bytes,
         )
         self.row_reader = RowReader(
             fetcher,
@@ -253,8 +259,8 @@ class Server(Services):
         await self.park_turns()
         await self.supervisor.stop()
         await self.scoring.aclose()
+        await self.toolgroups.aclose()
         await self.models.aclose()
-        await self.reranking.rerankers.aclose()
         await asyncio.to_thread(self.engine.stop)
         self.views.close()
         self.telemetry.close()

@@ -89,7 +89,7 @@ class TurnRestarted(Event, frozen=True, tag="turn.restarted.1"):
 
 
 class TurnStepStarted(Event, frozen=True, tag="turn.step_started.1"):
-    """`touchpoint` of a shield call is user-input, retrieved-text, tool-result or assistant-output. `request_digest` identifies the request that was sent to the model: the SHA-256 (hex) of all of it
+    """`tool_calls` are those of a tool execution on the server. `touchpoint` of a shield call is user-input, retrieved-text, tool-result or assistant-output. `request_digest` identifies the request that was sent to the model: the SHA-256 (hex) of all of it
     except the messages, followed by the SHA-256 of each message."""
 
     step_id: str
@@ -99,6 +99,7 @@ class TurnStepStarted(Event, frozen=True, tag="turn.step_started.1"):
     parameters: SamplingParams | None = None
     request_digest: str = ""
     touchpoint: str = ""
+    tool_calls: list[ToolCall] | None = None
 
 
 class TurnStepCompleted(Event, frozen=True, tag="turn.step_completed.1"):
@@ -163,6 +164,7 @@ class TurnToolReturned(Event, frozen=True, tag="turn.tool_returned.1"):
     unknown (it may have run, and its result was lost)."""
 
     call_id: str
+    tool_name: str
     status: str
     content: Content
     metadata: dict[str, Any] | None = None
@@ -170,11 +172,12 @@ class TurnToolReturned(Event, frozen=True, tag="turn.tool_returned.1"):
 
 class TurnToolSuspended(Event, frozen=True, tag="turn.tool_suspended.1"):
     """A tool stopped before its end and is called again with `state`, which only the tool understands (text), and with the
-    results of `calls`, or with the answer to its question (`turn.input_requested`)."""
+    results of `calls`, or with the answer to its `question` (in the form of its protocol, with a `message`)."""
 
     call_id: str
     state: str
     calls: list[ToolCall] | None = None
+    question: dict[str, Any] | None = None
 
 
 class TurnInputRequested(Event, frozen=True, tag="turn.input_requested.1"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 from msgspec import Struct
@@ -25,6 +26,7 @@ from stack.domain.json_schema import check_schema
 from stack.domain.tool import check_tool_config, normalise_tools
 from stack.errors import ContentDamaged, Invalid, NotFound
 
+_SECRET = re.compile(r"key$|token|secret|passw|authorization|credential|headers", re.IGNORECASE)
 DEFAULT_MAX_INFER_ITERS = 10
 MAX_INFER_ITERS = 1_000
 MAX_STOP_SEQUENCES = 4
@@ -102,7 +104,7 @@ def normalise(
     check_toolgroups(config.toolgroups, toolgroups, f"{where}.toolgroups")
     client_tools = normalise_tools(config.client_tools, f"{where}.client_tools")
     names = {tool.name for tool in client_tools or ()}
-    check_tool_config(config.tool_config, names, f"{where}.tool_config")
+    check_tool_config(config.tool_config, None if config.toolgroups else names, f"{where}.tool_config")
     if isinstance(config.response_format, JsonSchemaResponseFormat):
         check_schema(config.response_format.json_schema, f"{where}.response_format.json_schema")
     for field in ("input_shields", "output_shields"):
@@ -127,6 +129,12 @@ def check_toolgroups(used: list[AgentTool] | None, known: Collection[str], where
         name = tool if isinstance(tool, str) else tool.name
         if name not in known and name.partition("/")[0] not in known:
             raise Invalid(f"{where}[{index}] names an unknown toolgroup {name!r}. Known: {_listed(known)}.")
+        for argument in () if isinstance(tool, str) else tool.args:
+            if _SECRET.search(argument):
+                raise Invalid(
+                    f"{where}[{index}].args.{argument} looks like a secret, and these are not stored. Give it to the "
+                    "toolgroup in the settings of the server."
+                )
 
 
 def sampling_params(given: SamplingParams | None, where: str) -> SamplingParams | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import msgspec
@@ -151,9 +151,15 @@ def tool_config(agent: AgentConfig, turn: ToolConfig | None) -> ToolConfig:
     return config if config.tool_choice else msgspec.structs.replace(config, tool_choice=agent.tool_choice)
 
 
-def check_tool_config(config: RequestedToolConfig | None, names: set[str], where: str) -> None:
-    """Raises Invalid if a single tool is chosen that the agent does not have."""
-    choice = config.tool_choice if config is not None else None
+def check_tool_config(config: RequestedToolConfig | None, names: Collection[str] | None, where: str) -> None:
+    """Raises Invalid if a single tool is chosen that the agent does not have. `names` is None if they are not known
+    yet."""
+    if config is not None and names is not None:
+        check_tool_choice(config.tool_choice, names, where)
+
+
+def check_tool_choice(choice: str | None, names: Collection[str], where: str) -> None:
+    """Raises Invalid if a single tool is chosen that does not exist."""
     if choice is not None and choice not in ("auto", "required", "none") and choice not in names:
         known = ", ".join(sorted(names)[:20]) or "none"
         raise Invalid(

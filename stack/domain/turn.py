@@ -1,8 +1,7 @@
-"""Turns: the state that their events fold to, and the next action of a turn."""
+"""Turns: the state that their events fold to, and how they are started, resumed and broken off."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable
 
 from msgspec import Struct
@@ -24,45 +23,46 @@ from schemas.events.payload import (
 from schemas.events.turn import (
     FetchedContent,
     Owner,
-    StreamTrace,
     TurnAbandoned,
     TurnAwaitingInput,
     TurnCancelled,
     TurnCompleted,
+    TurnEffectSettled,
     TurnFailed,
+    TurnInputReceived,
+    TurnInputRequested,
     TurnRestarted,
     TurnResumed,
     TurnStarted,
     TurnStepCompleted,
     TurnStepFailed,
     TurnStepStarted,
+    TurnToolCalled,
+    TurnToolReturned,
+    TurnToolSuspended,
 )
 from stack.domain.damaged_turn import likely_event
+from stack.domain.tool_call import (
+    UNKNOWN_OUTCOME,
+    Calls,
+    Requests,
+    decision_in,
+    evolve_calls,
+    evolve_requests,
+    responses_of,
+    undecided,
+)
+from stack.domain.turn_step import StepState
 from stack.errors import Conflict, Invalid, NotFound
 
+NOT_EXECUTED = "The call was not executed."
 NOTHING_YET = CompletionMessage(content="", stop_reason="end_of_message")
-
-
-class StepState(Struct, frozen=True, kw_only=True):
-    """One step. An inference has `output`, a tool execution `tool_calls` and `tool_responses`; for a failed
-    step `output` is what was produced before the failure. `completed_at` is 0 until the step has
-    succeeded."""
-
-    step_id: str
-    step_type: str
-    attempt: int
-    started_at: int
-    completed_at: int = 0
-    output: CompletionMessage | None = None
-    trace: StreamTrace | None = None
-    tool_calls: tuple[ToolCall, ...] = ()
-    tool_responses: tuple[ToolResponse, ...] = ()
-    error: TurnError | None = None
 
 
 class TurnState(Struct, frozen=True, kw_only=True):
     """A turn. Times are microseconds since 1970, 0 if not reached yet. `steps` holds every step that was
-    started. `is_damaged` means that some of its events cannot be read, and the state is built from the
+    started; `calls` the calls of the server's tools and `requests` the decisions that they need, both by the id of the
+    call. `is_damaged` means that some of its events cannot be read, and the state is built from the
     others."""
 
     session_id: str = ""
@@ -81,6 +81,8 @@ class TurnState(Struct, frozen=True, kw_only=True):
     toolgroups: tuple[AgentTool, ...] = ()
     tool_config: ToolConfig | None = None
     steps: tuple[StepState, ...] = ()
+    calls: Calls = {}
+    requests: Requests = {}
     output_message: CompletionMessage = NOTHING_YET
     error: TurnError | None = None
     usage: TurnUsage = TurnUsage()
@@ -100,6 +102,14 @@ class TurnState(Struct, frozen=True, kw_only=True):
         return tuple(step for step in self.steps if step.completed_at)
 
     @property
+    def open_tool_step(self) -> StepState | None:
+        """The execution of server-side tools that has started and has not ended: it runs, or waits for decisions."""
+        last = self.steps[-1] if self.steps else None
+        if last is None or last.step_type != "tool_execution" or last.completed_at or not last.tool_calls:
+            return None
+        return last if last.error is None else None
+
+    @property
     def inferences(self) -> int:
         """The number of inferences that have ended, across restarts and resumes."""
         return sum(1 for step in self.finished_steps if step.step_type == "inference")
@@ -117,6 +127,7 @@ def evolve(state: TurnState, event: Event, recorded_at: int, version: int) -> Tu
                 step_type=event.step_type,
                 attempt=event.attempt,
                 started_at=recorded_at,
+                tool_calls=tuple(event.tool_calls or ()),
             )
             return replace(state, steps=(*state.steps, step))
         case TurnStepCompleted():
@@ -126,6 +137,16 @@ def evolve(state: TurnState, event: Event, recorded_at: int, version: int) -> Tu
                 state, event.step_id, output=event.output, trace=event.trace, error=event.error
             )
             return replace(state, steps=steps)
+        case TurnToolCalled() | TurnToolReturned():
+            return replace(state, calls=evolve_calls(state.calls, event))
+        case TurnToolSuspended():
+            # Its next question is another request.
+            requests = {call_id: one for call_id, one in state.requests.items() if call_id != event.call_id}
+            return replace(state, calls=evolve_calls(state.calls, event), requests=requests)
+        case TurnEffectSettled():
+            return _settled(state, event)
+        case TurnInputRequested() | TurnInputReceived():
+            return replace(state, requests=evolve_requests(state.requests, event))
         case TurnAwaitingInput():
             return replace(state, status="awaiting_input", output_message=event.output_message)
         case TurnResumed():
@@ -154,7 +175,7 @@ def evolve(state: TurnState, event: Event, recorded_at: int, version: int) -> Tu
 
 def stand_in(state: TurnState, damaged: Damaged) -> Event | None:
     """Returns what takes the place of a damaged event of the turn; None for an event of a step."""
-    return likely_event(damaged, produced(state), _waiting(state), state.attempt)
+    return likely_event(damaged, produced(state), waiting_output(state), state.attempt)
 
 
 def _started(event: TurnStarted, recorded_at: int) -> TurnState:
@@ -195,6 +216,23 @@ def _step_completed(state: TurnState, event: TurnStepCompleted, recorded_at: int
         ),
         usage=state.usage.plus(event.usage or TurnUsage()),
     )
+
+
+def _settled(state: TurnState, event: TurnEffectSettled) -> TurnState:
+    """The settled result takes the place of the unknown one also in its step, from where later turns see it."""
+
+    def settled(response: ToolResponse) -> ToolResponse:
+        if response.call_id != event.call_id:
+            return response
+        return replace(response, content=event.content)
+
+    steps = tuple(
+        replace(step, tool_responses=tuple(map(settled, step.tool_responses)))
+        if any(one.call_id == event.call_id for one in step.tool_responses)
+        else step
+        for step in state.steps
+    )
+    return replace(state, steps=steps, calls=evolve_calls(state.calls, event))
 
 
 def _with_step(state: TurnState, step_id: str, **changes: object) -> tuple[StepState, ...]:
@@ -246,18 +284,21 @@ def resume(
     """Returns the events that resume a waiting turn. `fetched` is the content of URLs in the responses.
     Raises the errors of `check_responses`."""
     calls = check_responses(state, responses)
+    resumed = TurnResumed(owner=owner, fetched=fetched or None)
+    if state.open_tool_step is not None:
+        return [resumed, *(decision_in(one, state.requests[one.call_id]) for one in responses)]
     return [
-        TurnResumed(owner=owner, fetched=fetched or None),
+        resumed,
         *executed(step_id, state.attempt, calls, responses),
     ]
 
 
 def check_responses(state: TurnState, responses: list[ToolResponse]) -> tuple[ToolCall, ...]:
     """Returns the calls that the responses answer. Raises Conflict if the turn is not waiting, Invalid unless
-    the responses answer exactly the pending calls."""
+    the responses answer exactly the awaited calls."""
     if state.status != "awaiting_input":
         raise Conflict(f"The turn does not await tool responses; it is {state.status}.")
-    calls = pending_calls(state)
+    calls = awaited_calls(state)
     waiting = {call.call_id: call for call in calls}
     given: set[str] = set()
     for index, response in enumerate(responses):
@@ -266,12 +307,12 @@ def check_responses(state: TurnState, responses: list[ToolResponse]) -> tuple[To
             raise Invalid(f"{where} is {response.call_id!r} for the second time; answer each call once.")
         if response.call_id not in waiting:
             raise Invalid(
-                f"{where} is {response.call_id!r}, which is not pending. Pending: {_listed(waiting)}."
+                f"{where} is {response.call_id!r}, which is not pending. Pending: {listed(waiting)}."
             )
         given.add(response.call_id)
     missing = [call_id for call_id in waiting if call_id not in given]
     if missing:
-        raise Invalid(f"tool_responses does not answer {_listed(missing)}; all pending calls need an answer.")
+        raise Invalid(f"tool_responses does not answer {listed(missing)}; all pending calls need an answer.")
     return calls
 
 
@@ -290,6 +331,38 @@ def executed(
     ]
 
 
+def awaited_calls(state: TurnState) -> tuple[ToolCall, ...]:
+    """Returns the calls that a waiting turn waits for: those that need a decision, otherwise the client's."""
+    if state.open_tool_step is not None:
+        asked = [one.asked for one in undecided(state.requests)]
+        return tuple(ToolCall(one.call_id, one.tool_name, one.arguments) for one in asked)
+    return pending_calls(state)
+
+
+def broken_off(state: TurnState) -> list[Event]:
+    """Returns the end of an open execution of tools in a turn that ends early: the results so far are kept, and of a
+    call without one it is said that its outcome is unknown, or that it was not executed."""
+    step = state.open_tool_step
+    if step is None:
+        return []
+    lost: list[Event] = [
+        TurnToolReturned(
+            call_id=call.call_id, tool_name=call.tool_name, status="unknown", content=UNKNOWN_OUTCOME
+        )
+        for call in state.calls.values()
+        if call.step_id == step.step_id and call.status == "called"
+    ]
+    return [
+        *lost,
+        TurnStepCompleted(
+            step_id=step.step_id,
+            step_type="tool_execution",
+            tool_calls=list(step.tool_calls),
+            tool_responses=responses_of(step.tool_calls, state.calls, NOT_EXECUTED),
+        ),
+    ]
+
+
 def pending_calls(state: TurnState) -> tuple[ToolCall, ...]:
     """Returns the calls of the last inference that have no response yet, in the model's order."""
     calls: dict[str, ToolCall] = {}
@@ -301,87 +374,13 @@ def pending_calls(state: TurnState) -> tuple[ToolCall, ...]:
     return tuple(calls.values())
 
 
-class Infer(Struct, frozen=True):
-    """Call the model."""
-
-
-class Respond(Struct, frozen=True):
-    """Answer calls that cannot be run; the model is given the reason."""
-
-    calls: tuple[ToolCall, ...]
-    responses: tuple[ToolResponse, ...]
-
-
-class Await(Struct, frozen=True):
-    """The client has to run tools; `output` holds the calls."""
-
-    output: CompletionMessage
-
-
-class Complete(Struct, frozen=True):
-    output: CompletionMessage
-
-
-Next = Infer | Respond | Await | Complete
-
-
-def next_action(state: TurnState, tools: Collection[str], max_infer_iters: int) -> Next:
-    """Returns the next action of a running turn. `tools` are the names of the tools that the client runs."""
-    last = state.finished_steps[-1] if state.finished_steps else None
-    if last is None:
-        return Infer()
-    if last.step_type == "inference":
-        assert last.output is not None
-        calls = pending_calls(state)
-        if not calls or last.output.stop_reason == "out_of_tokens":
-            return Complete(_without_calls(last.output, last.output.stop_reason))
-        if state.inferences >= max_infer_iters:
-            return Complete(_without_calls(last.output, "out_of_tokens"))
-    refused = [(call, problem) for call in pending_calls(state) if (problem := _problem(call, tools))]
-    if refused:
-        return Respond(
-            tuple(call for call, _ in refused),
-            tuple(ToolResponse(call.call_id, call.tool_name, problem) for call, problem in refused),
-        )
-    if pending_calls(state):
-        return Await(_waiting(state))
-    if state.inferences >= max_infer_iters:
-        return Complete(CompletionMessage(content=produced(state).content, stop_reason="out_of_tokens"))
-    return Infer()
-
-
-def _waiting(state: TurnState) -> CompletionMessage:
+def waiting_output(state: TurnState) -> CompletionMessage:
     """Returns the output of a turn that awaits input: the calls, and the text that the model sent with
     them."""
     inferences = [step.output for step in state.finished_steps if step.step_type == "inference"]
     content = inferences[-1].content if inferences and inferences[-1] else ""
-    calls = list(pending_calls(state))
+    calls = list(awaited_calls(state))
     return CompletionMessage(content=content, stop_reason="end_of_message", tool_calls=calls)
-
-
-def _problem(call: ToolCall, tools: Collection[str]) -> str:
-    if call.tool_name not in tools:
-        return f"Error: there is no tool {call.tool_name!r}. Tools: {_listed(tools)}."
-    if not arguments_are_json(call):
-        return f"Error: the arguments are not a JSON object: {call.arguments[:200]}. Call the tool again."
-    return ""
-
-
-def arguments_are_json(call: ToolCall) -> bool:
-    try:
-        return isinstance(json.loads(call.arguments, parse_constant=_refuse), dict)
-    except (ValueError, RecursionError):
-        return False
-
-
-def _refuse(constant: str) -> None:
-    """Refuses NaN and Infinity, which Python parses but JSON does not have."""
-    raise ValueError(constant)
-
-
-def _without_calls(output: CompletionMessage, reason: str) -> CompletionMessage:
-    reason = "end_of_turn" if reason == "end_of_message" else reason
-    return CompletionMessage(content=output.content, stop_reason=reason)
 
 
 def produced(state: TurnState) -> CompletionMessage:
@@ -393,6 +392,6 @@ def produced(state: TurnState) -> CompletionMessage:
     return CompletionMessage(content=text, stop_reason="end_of_turn")
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
     shown = sorted(names)
     return ", ".join(shown[:20]) + (", ..." if len(shown) > 20 else "") or "none"

@@ -6,6 +6,7 @@ and is recorded in its events, and replaying a record only needs another impleme
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ from typing import Any, Protocol
 import uuid_utils
 from opentelemetry.util.types import AttributeValue
 
+from stack.errors import UpstreamTimeout
 from stack.providers.inference.port import (
     Finished,
     InferenceEvent,
@@ -23,9 +25,13 @@ from stack.providers.inference.port import (
     TextChunk,
     ToolCallChunk,
 )
+from stack.providers.tools.port import Suspended, ToolRequest, ToolResult
+from stack.services.tools.tool_set import ServerTool
+from stack.services.tools.tool_spans import EXTENSION, execution_span, show_result
 from telemetry.own import conventions as names
+from telemetry.own.invocation import tool_executed
 from telemetry.own.model_call import ModelCall, ModelCalls
-from telemetry.own.tracing import upstream_headers
+from telemetry.own.tracing import Tracing, upstream_headers
 
 
 class Effects(Protocol):
@@ -33,7 +39,17 @@ class Effects(Protocol):
         """Returns milliseconds of a monotonic clock; only differences are meaningful."""
         ...
 
+    def now_us(self) -> int:
+        """Returns microseconds since 1970."""
+        ...
+
     def new_id(self) -> str: ...
+
+    async def call_tool(
+        self, tool: ServerTool, call_id: str, request: ToolRequest, labels: Mapping[str, str]
+    ) -> ToolResult | Suspended:
+        """Calls a tool of the server. Raises the errors of `ToolGroup.call`, and UpstreamTimeout."""
+        ...
 
     def infer(
         self, provider: InferenceProvider, request: InferenceRequest, labels: Mapping[str, str]
@@ -43,16 +59,47 @@ class Effects(Protocol):
 
 
 class RealEffects:
-    """The actual effects, observed: each inference is a `chat` span under the turn's."""
+    """The actual effects, observed: each inference is a `chat` span under the turn's, each call of a tool an
+    `execute_tool` span."""
 
-    def __init__(self, calls: ModelCalls) -> None:
+    def __init__(self, calls: ModelCalls, tracing: Tracing) -> None:
         self._calls = calls
+        self._tracing = tracing
 
     def now_ms(self) -> float:
         return time.monotonic() * 1000.0
 
+    def now_us(self) -> int:
+        return time.time_ns() // 1000
+
     def new_id(self) -> str:
         return new_id()
+
+    async def call_tool(
+        self, tool: ServerTool, call_id: str, request: ToolRequest, labels: Mapping[str, str]
+    ) -> ToolResult | Suspended:
+        with execution_span(self._tracing, tool, call_id, request, labels) as span:
+            began = time.perf_counter()
+            try:
+                async with asyncio.timeout(tool.configured.settings.timeout_s) as limit:
+                    outcome = await tool.configured.group.call(request)
+            except TimeoutError:
+                span.fail("timeout")
+                if not limit.expired():
+                    raise
+                seconds = tool.configured.settings.timeout_s
+                raise UpstreamTimeout(
+                    f"The tool {tool.name!r} did not answer within {seconds:g} s."
+                ) from None
+            except Exception as error:
+                span.fail(type(error).__name__)
+                raise
+            if isinstance(outcome, ToolResult):
+                tool_executed(tool.name, EXTENSION, time.perf_counter() - began)
+                if outcome.is_error:
+                    span.fail("tool_error")
+                show_result(span, outcome.content)
+            return outcome
 
     async def infer(
         self, provider: InferenceProvider, request: InferenceRequest, labels: Mapping[str, str]

@@ -18,6 +18,13 @@ def inference_begun() -> None:
         invocation.measured.inference_calls += 1
 
 
+def tool_executed(tool: str, kind: str, duration_s: float) -> None:
+    """Records that a tool ran, for the current invocation, if there is one."""
+    invocation = _current.get()
+    if invocation is not None:
+        invocation.tool_called(tool, kind, duration_s)
+
+
 class Invocations:
     """Starts invocations."""
 

@@ -8,7 +8,7 @@ from tests.architecture.sources import Module, modules
 
 FOLDERS = ("stack.domain", "telemetry.query")
 PURE = {
-    "__future__", "collections", "difflib", "enum", "functools", "itertools", "json", "jsonschema_rs", "math", "msgspec",
+    "__future__", "collections", "difflib", "enum", "functools", "hashlib", "itertools", "json", "jsonschema_rs", "math", "msgspec",
     "re", "re2", "schemas", "stack.domain", "stack.errors", "telemetry.query", "typing",
 }  # fmt: skip
 
@@ -25,8 +25,15 @@ def allowed(name: str) -> bool:
     return parts[0] in PURE or ".".join(parts[:2]) in PURE
 
 
-def runner() -> Module:
-    return next(module for module in modules() if module.name == "stack.services.turns.turn_runner")
+# The modules that decide what a running turn does next.
+RUNNER = ("turn_runner", "tool_step")
+
+
+def runner() -> list[Module]:
+    names = {f"stack.services.turns.{name}" for name in RUNNER}
+    found = [module for module in modules() if module.name in names]
+    assert len(found) == len(names)
+    return found
 
 
 def test_the_domain_is_pure() -> None:
@@ -50,8 +57,7 @@ def test_the_domain_waits_for_nothing_and_opens_nothing() -> None:
 
 
 def test_the_turn_runner_goes_around_no_port() -> None:
-    module = runner()
-    for found in module.imports():
+    for found in (found for module in runner() for found in module.imports()):
         assert found.name.split(".")[0] not in AROUND_THE_PORT, found
         if found.name.startswith("stack.providers."):
             assert ".port." in found.name, found
@@ -59,11 +65,11 @@ def test_the_turn_runner_goes_around_no_port() -> None:
 
 
 def test_the_turn_runner_asks_the_port_for_time_and_answers() -> None:
-    for node in ast.walk(runner().tree):
+    for node in (node for module in runner() for node in ast.walk(module.tree)):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
         owner = ast.unparse(node.func.value)
-        if node.func.attr in ("infer", "now_ms", "new_id"):
+        if node.func.attr in ("infer", "call_tool", "now_ms", "now_us", "new_id"):
             assert owner.endswith("effects"), f"line {node.lineno}: {owner}.{node.func.attr}"
         if owner == "asyncio" or "get_running_loop" in owner:
             assert node.func.attr not in CLOCKS, f"line {node.lineno}: {owner}.{node.func.attr}"

@@ -32,7 +32,8 @@ from schemas.events.turn import (
     TurnStepStarted,
 )
 from stack.domain import turn as turns
-from stack.domain.turn import NOTHING_YET, Await, Complete, Infer, Respond, TurnState
+from stack.domain.turn import NOTHING_YET, TurnState
+from stack.domain.turn_action import Await, Complete, Infer, Respond, next_action
 from stack.errors import Conflict, Invalid, NotFound
 
 OWNER = Owner("node", "boot")
@@ -87,7 +88,7 @@ def response(call_id: str, content: str = "rain") -> ToolResponse:
 
 def waiting(*calls: ToolCall) -> list[Event]:
     """The events of a turn that awaits the responses to `calls`."""
-    awaits = turns.next_action(given(STARTED, *answered("i1", *calls)), TOOLS, 10)
+    awaits = next_action(given(STARTED, *answered("i1", *calls)), TOOLS, 10)
     assert isinstance(awaits, Await)
     return [STARTED, *answered("i1", *calls), TurnAwaitingInput(output_message=awaits.output)]
 
@@ -169,55 +170,55 @@ def test_a_turn_belongs_to_its_session(events: tuple[Event, ...]) -> None:
 
 
 def test_what_is_next_at_each_point_of_a_turn() -> None:
-    assert turns.next_action(given(STARTED), TOOLS, 10) == Infer()
+    assert next_action(given(STARTED), TOOLS, 10) == Infer()
     said = given(STARTED, *answered("i1", text="Rain."))
-    assert turns.next_action(said, TOOLS, 10) == Complete(output("Rain."))
+    assert next_action(said, TOOLS, 10) == Complete(output("Rain."))
     asked = [STARTED, *answered("i1", call("c1"), call("c2", "clock"), text="Let me see.")]
     awaited = CompletionMessage(
         content="Let me see.", stop_reason="end_of_message", tool_calls=[call("c1"), call("c2", "clock")]
     )
-    assert turns.next_action(given(*asked), TOOLS, 10) == Await(awaited)
+    assert next_action(given(*asked), TOOLS, 10) == Await(awaited)
     half = [*asked, *turns.executed("x1", 1, [call("c1")], [response("c1")])]
-    rest = turns.next_action(given(*half), TOOLS, 10)
+    rest = next_action(given(*half), TOOLS, 10)
     assert isinstance(rest, Await) and rest.output.tool_calls == [call("c2", "clock")]
     whole = [*half, *turns.executed("x2", 1, [call("c2", "clock")], [response("c2")])]
-    assert turns.next_action(given(*whole), TOOLS, 10) == Infer()
+    assert next_action(given(*whole), TOOLS, 10) == Infer()
 
 
 def test_a_step_that_broke_off_is_done_again() -> None:
     interrupted = given(STARTED, begun("i1"), TurnRestarted(owner=NEXT_OWNER, attempt=2))
-    assert turns.next_action(interrupted, TOOLS, 10) == Infer()
+    assert next_action(interrupted, TOOLS, 10) == Infer()
 
 
 def test_at_the_limit_of_inferences_a_turn_completes_without_calls() -> None:
     events: list[Event] = [STARTED, *answered("i1", call("c1"), text="Let me see.")]
-    assert turns.next_action(given(*events), TOOLS, 1) == Complete(output("Let me see.", "out_of_tokens"))
+    assert next_action(given(*events), TOOLS, 1) == Complete(output("Let me see.", "out_of_tokens"))
     events += turns.executed("x1", 1, [call("c1")], [response("c1")])
-    assert turns.next_action(given(*events), TOOLS, 2) == Infer()
+    assert next_action(given(*events), TOOLS, 2) == Infer()
     events += answered("i2", call("c1"), text="Once more.")
-    assert isinstance(turns.next_action(given(*events), TOOLS, 3), Await)
-    assert turns.next_action(given(*events), TOOLS, 2) == Complete(output("Once more.", "out_of_tokens"))
+    assert isinstance(next_action(given(*events), TOOLS, 3), Await)
+    assert next_action(given(*events), TOOLS, 2) == Complete(output("Once more.", "out_of_tokens"))
     final = [*events[:5], *answered("i2", text="Rain.")]
-    assert turns.next_action(given(*final), TOOLS, 2) == Complete(output("Rain.")), "an answer is no overrun"
+    assert next_action(given(*final), TOOLS, 2) == Complete(output("Rain.")), "an answer is no overrun"
 
 
 def test_a_limit_that_was_passed_already_still_ends_the_turn() -> None:
     events = [*waiting(call("c1")), TurnResumed(owner=OWNER)]
     events += turns.executed("x1", 1, [call("c1")], [response("c1")])
-    last = turns.next_action(given(*events), TOOLS, 1)
+    last = next_action(given(*events), TOOLS, 1)
     assert isinstance(last, Complete)
     assert last.output.stop_reason == "out_of_tokens" and last.output.tool_calls is None
 
 
 def test_an_answer_that_was_cut_completes_without_its_calls() -> None:
     events = [STARTED, *answered("i1", call("c1"), text="Let", reason="out_of_tokens")]
-    assert turns.next_action(given(*events), TOOLS, 10) == Complete(output("Let", "out_of_tokens"))
+    assert next_action(given(*events), TOOLS, 10) == Complete(output("Let", "out_of_tokens"))
 
 
 def test_an_answer_that_calls_for_nothing_ends_its_turn() -> None:
     """`end_of_message` without a call would make the client's helper stop without a word."""
     events = [STARTED, *answered("i1", text="Done.", reason="end_of_message")]
-    assert turns.next_action(given(*events), TOOLS, 10) == Complete(output("Done."))
+    assert next_action(given(*events), TOOLS, 10) == Complete(output("Done."))
 
 
 @pytest.mark.parametrize(
@@ -236,7 +237,7 @@ def test_an_answer_that_calls_for_nothing_ends_its_turn() -> None:
     ],
 )
 def test_a_call_that_nobody_can_run_is_answered_with_the_reason(refused: ToolCall, mentions: str) -> None:
-    action = turns.next_action(given(STARTED, *answered("i1", refused)), TOOLS, 10)
+    action = next_action(given(STARTED, *answered("i1", refused)), TOOLS, 10)
     assert isinstance(action, Respond) and action.calls == (refused,)
     [told] = action.responses
     assert (told.call_id, told.tool_name) == (refused.call_id, refused.tool_name)
@@ -246,15 +247,15 @@ def test_a_call_that_nobody_can_run_is_answered_with_the_reason(refused: ToolCal
 def test_calls_that_nobody_can_run_do_not_hold_up_the_others() -> None:
     good, bad = call("c1"), call("c2", "oracle")
     events: list[Event] = [STARTED, *answered("i1", bad, good, text="Let me see.")]
-    action = turns.next_action(given(*events), TOOLS, 10)
+    action = next_action(given(*events), TOOLS, 10)
     assert isinstance(action, Respond) and action.calls == (bad,)
     events += turns.executed("x1", 1, action.calls, action.responses)
-    awaits = turns.next_action(given(*events), TOOLS, 10)
+    awaits = next_action(given(*events), TOOLS, 10)
     assert isinstance(awaits, Await)
     assert (awaits.output.content, awaits.output.tool_calls) == ("Let me see.", [good])
     events += [TurnAwaitingInput(output_message=awaits.output)]
     events += turns.resume(given(*events), [response("c1")], NEXT_OWNER, "x2")
-    assert turns.next_action(given(*events), TOOLS, 10) == Infer()
+    assert next_action(given(*events), TOOLS, 10) == Infer()
 
 
 def test_calls_of_earlier_inferences_are_not_pending() -> None:
@@ -355,7 +356,7 @@ def test_input_that_no_turn_starts_with(messages: list[Any], mentions: str) -> N
 
 def test_long_lists_of_names_are_cut() -> None:
     many = {f"tool_{number:05}" for number in range(1_000)}
-    action = turns.next_action(given(STARTED, *answered("i1", call("c1", "oracle"))), many, 10)
+    action = next_action(given(STARTED, *answered("i1", call("c1", "oracle"))), many, 10)
     assert isinstance(action, Respond)
     assert str(action.responses[0].content).endswith("tool_00019, ....")
 

@@ -19,6 +19,7 @@ AS_GIVEN = frozenset(
         "rows",
         "head",
         "request",
+        "question",
     )
 )
 """Values that must be stored and served unchanged, whatever they contain."""

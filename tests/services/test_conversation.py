@@ -19,17 +19,17 @@ from schemas.events.payload import (
 )
 from schemas.events.turn import FetchedContent
 from stack.domain.session import SessionState
+from stack.domain.turn import NOT_EXECUTED
 from stack.event_log import open_store
 from stack.eventstore import Append, StreamWrite, stream_name
+from stack.services.tools.tool_set import ToolSet
 from stack.services.turns.conversation import (
     LARGE_INPUT_CHARACTERS,
-    NOT_EXECUTED,
     Conversations,
     History,
     answers_of,
     questions_of,
     system_message,
-    tools_of,
 )
 from tests.services.pictures import GIF, JPEG, WEBP, base64_of, data_url, png
 from tests.services.turn_states import Turn, call, chat, document, image, image_at, said, text
@@ -313,10 +313,11 @@ def test_instructions_may_say_where_the_tools_go() -> None:
     ]
     config = AgentConfig(model="m", instructions="Use {{function_definitions}}.", client_tools=tools)
     assert chat(system_message(config, ToolConfig()))[0]["content"] == "Use {{function_definitions}}."
-    replaced = chat(system_message(config, ToolConfig(system_message_behavior="replace")))[0]["content"]
+    offered, replace = ToolSet(tools), ToolConfig(system_message_behavior="replace")
+    replaced = chat(system_message(config, replace, offered.functions))[0]["content"]
     assert replaced.startswith('Use [{"name":"clock","description":"The time."')
     assert system_message(AgentConfig(model="m", instructions=""), ToolConfig()) == []
-    [clock, weather] = chat(tools_of(config))
+    [clock, weather] = chat(offered.definitions)
     assert clock["function"] == {
         "name": "clock", "description": "The time.", "parameters": {"type": "object", "properties": {}},
     }  # fmt: skip

@@ -105,7 +105,9 @@ async def scoring(*says: str | ReplaystackError) -> AsyncIterator[tuple[Scoring,
     provider = Provider(*(says or ("Score: 1",)))
     workers = WorkerPool()
     calls = ModelCalls(Tracing(None), Metrics(enabled=False))
-    made = Scoring(Judge(OneProvider(provider), RealEffects(calls), workers), workers)
+    calls = ModelCalls(Tracing(None), Metrics(enabled=False))
+    effects = RealEffects(calls, Tracing(None))
+    made = Scoring(Judge(OneProvider(provider), effects, workers), workers)
     try:
         yield made, provider
     finally:

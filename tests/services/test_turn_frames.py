@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from schemas.events.base import Event
-from schemas.events.payload import AgentConfig, CompletionMessage, InputMessage, ToolResponse, TurnUsage
+from schemas.events.payload import (
+    AgentConfig,
+    CompletionMessage,
+    InputMessage,
+    ToolDef,
+    ToolResponse,
+    TurnUsage,
+)
 from schemas.events.turn import Owner, TurnCompleted, TurnStarted, TurnStepCompleted, TurnStepStarted
 from stack.domain import turn as turns
 from stack.domain.stream_position import BEGINNING, StreamPosition
@@ -31,13 +38,16 @@ from stack.providers.inference.port import (
     TextChunk,
     ToolCallChunk,
 )
+from stack.providers.tools.port import Suspended, ToolRequest, ToolResult
 from stack.runs.live import Frame, LiveFrames
+from stack.services.tools.tool_set import ServerTool, ToolSet
 from stack.services.turns.conversation import digested
 from stack.services.turns.running_turn import RunningTurn
 from stack.services.turns.turn_frames import TurnFrames, turn_wire
-from stack.services.turns.turn_runner import Closes, TurnPlan, TurnRunner
+from stack.services.turns.turn_plan import TurnPlan
+from stack.services.turns.turn_runner import Closes, TurnRunner
 
-TOOLS = frozenset({"weather", "clock"})
+TOOLS = ToolSet([ToolDef(name="weather"), ToolDef(name="clock")])
 OWNER = Owner("node", "boot")
 BEGINS = 1_700_000_000_000_000
 CODEC = Codec()
@@ -63,8 +73,16 @@ class ScriptedWorld:
     def now_ms(self) -> float:
         return self._now_ms
 
+    def now_us(self) -> int:
+        return BEGINS
+
     def new_id(self) -> str:
         return f"id-{next(self._ids)}"
+
+    async def call_tool(
+        self, tool: ServerTool, call_id: str, request: ToolRequest, labels: Mapping[str, str]
+    ) -> ToolResult | Suspended:
+        raise AssertionError("these turns have no tools of the server")
 
     async def infer(
         self, provider: InferenceProvider, request: InferenceRequest, labels: Mapping[str, str]
@@ -107,7 +125,7 @@ class Recording:
             provider=DemoExtractive(),
             model="m",
             context=digested([]),
-            tool_names=TOOLS,
+            tools=TOOLS,
         )
 
         async def prepare() -> TurnPlan:

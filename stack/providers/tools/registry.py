@@ -17,10 +17,11 @@ WITHOUT_SETTINGS = (CODE_INTERPRETER,)
 
 
 class Configured(Struct, frozen=True):
-    """A toolgroup with its settings."""
+    """A toolgroup with its settings. `slots` limits the calls that run at the same time."""
 
     group: ToolGroup
     settings: ToolGroupSettings
+    slots: asyncio.Semaphore
 
 
 class ToolGroups:
@@ -29,7 +30,10 @@ class ToolGroups:
     def __init__(self, settings: Sequence[ToolGroupSettings]) -> None:
         configured = {one.id for one in settings}
         always = [ToolGroupSettings(id=name) for name in WITHOUT_SETTINGS if name not in configured]
-        self.groups = {one.id: Configured(_open(one), one) for one in (*settings, *always)}
+        self.groups = {
+            one.id: Configured(_open(one), one, asyncio.Semaphore(one.max_concurrent))
+            for one in (*settings, *always)
+        }
 
     async def aclose(self) -> None:
         await asyncio.gather(*(one.group.aclose() for one in self.groups.values()))

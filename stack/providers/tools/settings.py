@@ -32,13 +32,3 @@ class ToolGroupSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     repeatable: list[str] = []
     approval: list[ApprovalRule] = []
     approval_timeout_s: Annotated[float, Meta(gt=0)] = 86_400.0
-
-
-KINDS = ("mcp", "builtin")
-
-
-def check(settings: ToolGroupSettings) -> None:
-    """Checks combinations of values. Raises ValueError with the remedy."""
-    kind, _, name = settings.id.partition("::")
-    if kind not in KINDS or not name:
-        raise ValueError("The id of a toolgroup begins with `mcp::` or `builtin::`.")

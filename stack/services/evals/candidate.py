@@ -25,7 +25,8 @@ from stack.services.turns.answer import MAX_ANSWER_CHARACTERS
 from stack.services.turns.chat_message import assistant_message, parts_of, system_text, user_message
 from stack.services.turns.content import ContentLoader
 from stack.services.turns.conversation import LARGE_INPUT_CHARACTERS, Messages
-from stack.services.turns.turn_runner import TurnPlan, inference_request
+from stack.services.turns.turn_plan import TurnPlan
+from stack.services.turns.turn_runner import inference_request
 
 WHERE = "benchmark_config.eval_candidate"
 

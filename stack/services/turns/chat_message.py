@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from schemas.events.payload import CompletionMessage, Content, ContentItem
 from schemas.events.turn import FetchedContent
-from stack.domain import turn as turns
+from stack.domain.turn_action import arguments_are_json
 from stack.services.turns.image import model_url
 
 _encode = msgspec.json.Encoder().encode
@@ -90,7 +90,7 @@ def assistant_message(output: CompletionMessage) -> Raw:
             "type": "function",
             "function": {
                 "name": call.tool_name,
-                "arguments": call.arguments if turns.arguments_are_json(call) else "{}",
+                "arguments": call.arguments if arguments_are_json(call) else "{}",
             },
         }
         for call in output.tool_calls

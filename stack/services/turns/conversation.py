@@ -16,13 +16,13 @@ from cachetools import LRUCache
 from msgspec import Raw
 from msgspec.structs import replace
 
-from schemas.events.payload import AgentConfig, Content, ToolConfig, ToolDef
+from schemas.events.payload import AgentConfig, Content, ToolConfig
 from schemas.events.turn import FetchedContent
 from stack.domain import turn as turns
 from stack.domain.damaged_turn import DAMAGED_ANSWER, DAMAGED_QUESTION
 from stack.domain.session import SessionState
-from stack.domain.tool import strict_schema
-from stack.domain.turn import StepState, TurnState
+from stack.domain.turn import TurnState
+from stack.domain.turn_step import StepState
 from stack.eventstore import EventStore, stream_name
 from stack.off_loop import off_loop_if
 from stack.services.turns.chat_message import (
@@ -39,7 +39,7 @@ from stack.services.turns.document import context_items
 
 _encode = msgspec.json.Encoder().encode
 
-NOT_EXECUTED = "The call was not executed."
+
 FUNCTION_DEFINITIONS = "{{function_definitions}}"
 # Larger input, in bytes, is encoded in a thread: 1 MiB takes about 1 ms.
 LARGE_INPUT_CHARACTERS = 2**20
@@ -171,7 +171,7 @@ def history_of(state: TurnState, pending: Pending) -> TurnHistory:
         )
     left = turns.pending_calls(state)
     messages = digested([*questions_of(state, pending), *answers])
-    return TurnHistory(messages, {call.call_id: [NOT_EXECUTED] for call in left})
+    return TurnHistory(messages, {call.call_id: [turns.NOT_EXECUTED] for call in left})
 
 
 def _of_damaged(state: TurnState, pending: Pending) -> Messages:
@@ -199,27 +199,16 @@ async def answers_for(state: TurnState) -> Messages:
     return await off_loop_if(_is_large(state), lambda: digested(answers_of(state)))
 
 
-def system_message(config: AgentConfig, tool_config: ToolConfig) -> list[Raw]:
+def system_message(
+    config: AgentConfig, tool_config: ToolConfig, functions: Sequence[Mapping[str, Any]] = ()
+) -> list[Raw]:
     """Returns the agent's instructions. With `system_message_behavior: replace` they may contain a
-    placeholder for the definitions of the tools."""
+    placeholder for the definitions of the tools, `functions`."""
     text = config.instructions
     if tool_config.system_message_behavior == "replace" and FUNCTION_DEFINITIONS in text:
-        definitions = _encode([_function(tool) for tool in config.client_tools or ()]).decode()
+        definitions = _encode(functions).decode()
         text = text.replace(FUNCTION_DEFINITIONS, definitions)
     return [system_text(text)] if text else []
-
-
-def tools_of(config: AgentConfig) -> list[Raw]:
-    """Returns the definitions of the agent's tools in the chat format."""
-    return [Raw(_encode({"type": "function", "function": _function(t)})) for t in config.client_tools or ()]
-
-
-def _function(tool: ToolDef) -> dict[str, Any]:
-    function: dict[str, Any] = {"name": tool.name}
-    if tool.description:
-        function["description"] = tool.description
-    function["parameters"] = strict_schema(tool.input_schema or {})
-    return function
 
 
 def questions_of(state: TurnState, pending: Pending | None = None) -> list[Raw]:

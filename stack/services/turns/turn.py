@@ -77,12 +77,12 @@ class TurnService:
         self._driver.refuse_if_full()
         agent, agent_version = await self._states.agent(agent_id)
         await self._states.session(agent_id, session_id)
-        agents.check_toolgroups(request.toolgroups, (), "toolgroups")
+        agents.check_toolgroups(request.toolgroups, self._driver.plans.toolgroups.groups, "toolgroups")
         provider, _ = await self._models.resolve(agent.model)
         check_capabilities(agent, provider)
-        check_tool_config(
-            request.tool_config, {tool.name for tool in agent.client_tools or ()}, "tool_config"
-        )
+        names = {tool.name for tool in agent.client_tools or ()}
+        has_groups = bool(agent.toolgroups or request.toolgroups)
+        check_tool_config(request.tool_config, None if has_groups else names, "tool_config")
         messages = [payload.input_message(message) for message in request.messages]
         documents = [payload.document(document) for document in request.documents or ()]
         fetched = await self._content.load(messages, documents, provider)
@@ -127,7 +127,8 @@ class TurnService:
                 if waiting.status == "awaiting_input":
                     abandoned = TurnAbandoned(output_message=turns.produced(waiting))
                     stream = stream_name("turn", session.open_turn)
-                    writes.append(StreamWrite(stream, waiting_version, caller.stamp([abandoned])))
+                    ended = [*turns.broken_off(waiting), abandoned]
+                    writes.append(StreamWrite(stream, waiting_version, caller.stamp(ended)))
                     closed = sessions.close_turn(session.open_turn, "abandoned")
                     session = replace(session, open_turn="")
             events = [*closed, *sessions.open_turn(session, turn_id)]
@@ -254,7 +255,7 @@ class TurnService:
         cancelled = TurnCancelled(reason=reason, output_message=turns.produced(state))
         closed = sessions.close_turn(turn_id, "cancelled")
         writes = (
-            StreamWrite(turn.stream, version, SYSTEM.stamp([cancelled])),
+            StreamWrite(turn.stream, version, SYSTEM.stamp([*turns.broken_off(state), cancelled])),
             StreamWrite(stream_name("session", session_id), session_version, SYSTEM.stamp(closed)),
         )
         try:
@@ -290,7 +291,7 @@ class TurnService:
     async def _interrupt(self, turn: RunningTurn, reason: str) -> None:
         error = TurnError(500, "Internal Server Error", reason)
         failed = TurnFailed(error=error, output_message=turns.produced(turn.state))
-        await self._driver.record(turn, SYSTEM, [failed], "failed")
+        await self._driver.record(turn, SYSTEM, [*turns.broken_off(turn.state), failed], "failed")
 
 
 def check_capabilities(agent: AgentConfig, provider: InferenceProvider, where: str = "agent_config") -> None:

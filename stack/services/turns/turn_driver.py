@@ -12,25 +12,16 @@ from msgspec import Struct
 from schemas.events.base import Event
 from schemas.events.payload import AgentConfig
 from stack.domain import session as sessions
-from stack.domain.tool import tool_config
 from stack.errors import NotFound, Unavailable
 from stack.eventstore import StreamWrite, stream_name
-from stack.providers.inference.registry import Models
 from stack.runs.runs import Runs, Superseded
 from stack.services.effects import Effects
 from stack.services.requests.caller import Caller
 from stack.services.state import States
-from stack.services.turns.conversation import (
-    Conversations,
-    Messages,
-    digested,
-    questions_for,
-    system_message,
-    tools_of,
-)
+from stack.services.tools.tool_spans import NOT_EXECUTED, measure_tools, show_tools
 from stack.services.turns.running_turn import RunningTurn
-from stack.services.turns.tool_spans import NOT_EXECUTED, measure_tools, show_tools
-from stack.services.turns.turn_runner import Closes, TurnPlan, TurnRunner
+from stack.services.turns.turn_plan import TurnPlans, labels_of
+from stack.services.turns.turn_runner import Closes, TurnRunner
 from telemetry.own import conventions as names
 from telemetry.own.signals import Signals
 
@@ -51,8 +42,7 @@ class TurnDriver:
         self,
         runs: Runs[RunningTurn],
         states: States,
-        models: Models,
-        conversations: Conversations,
+        plans: TurnPlans,
         effects: Effects,
         signals: Signals,
         limits: TurnLimits,
@@ -60,8 +50,7 @@ class TurnDriver:
         self.runs = runs
         self.limits = limits
         self._states = states
-        self._models = models
-        self._conversations = conversations
+        self.plans = plans
         self._effects = effects
         self._tracing = signals.tracing
         self._invocations = signals.invocations
@@ -83,7 +72,7 @@ class TurnDriver:
         self, turn: RunningTurn, agent: AgentConfig, caller: Caller, request_events: Sequence[Event]
     ) -> None:
         attributes = {
-            **_labels(turn),
+            **labels_of(turn),
             names.GEN_AI_OPERATION_NAME: names.INVOKE_AGENT,
             names.GEN_AI_AGENT_ID: turn.state.agent_id,
             names.GEN_AI_REQUEST_MODEL: agent.model,
@@ -100,7 +89,7 @@ class TurnDriver:
             ) as span,
             self._invocations.begin(agent.name or "", agent.model) as turn.invocation,
         ):
-            show_tools(self._tracing, request_events, _labels(turn))
+            show_tools(self._tracing, request_events, labels_of(turn))
             measure_tools(turn.invocation, turn.state, request_events)
             await self._drive(turn, agent, caller)
             if turn.state.error is not None:
@@ -117,42 +106,14 @@ class TurnDriver:
             "deadline",
             f"The turn did not end within its deadline of {deadline_s:g} s.",
         )
-        prepare, record = partial(self._prepare, turn, agent), partial(self.record, turn, caller)
+        prepare, record = partial(self.plans.prepare, turn, agent), partial(self.record, turn, caller)
         runner = TurnRunner(turn, prepare, self._effects, record)
         try:
             await self.runs.drive(turn, runner.run, runner.stop)
         finally:
             timer.cancel()
             if turn.state.completed_at:
-                await self._remember(turn)
-
-    async def _prepare(self, turn: RunningTurn, agent: AgentConfig) -> TurnPlan:
-        provider, model = await self._models.resolve(agent.model)
-        session = await self._states.session(turn.state.agent_id, turn.session_id)
-        history = await self._conversations.before(turn.session_id, session.state, turn.turn_id)
-        config = tool_config(agent, turn.state.tool_config)
-        instructions = digested(system_message(agent, config))
-        questions = await questions_for(turn.state, history.pending)
-        return TurnPlan(
-            agent=agent,
-            provider=provider,
-            model=model,
-            context=Messages(
-                [*instructions.encoded, *history.messages, *questions.encoded],
-                b"".join((instructions.digests, history.digests, questions.digests)),
-            ),
-            tools=tools_of(agent),
-            tool_names=frozenset(tool.name for tool in agent.client_tools or ()),
-            tool_choice=config.tool_choice,
-            labels=_labels(turn),
-        )
-
-    async def _remember(self, turn: RunningTurn) -> None:
-        try:
-            session, _ = await self._states.session(turn.state.agent_id, turn.session_id)
-        except NotFound:
-            return
-        self._conversations.add(turn.session_id, session, turn.turn_id, turn.state)
+                await self.plans.remember(turn)
 
     async def record(
         self, turn: RunningTurn, caller: Caller, events: Sequence[Event], closes: Closes
@@ -161,7 +122,7 @@ class TurnDriver:
         closing = partial(self._closing, turn, closes) if closes else None
         await self.runs.record(turn, caller.stamp, events, closing)
         # A client's tool result arrives with a request: calls answered here were not executed.
-        show_tools(self._tracing, events, _labels(turn), NOT_EXECUTED)
+        show_tools(self._tracing, events, labels_of(turn), NOT_EXECUTED, turn.state.calls)
         if turn.invocation is not None:
             measure_tools(turn.invocation, turn.state, events, executed=False)
 
@@ -174,14 +135,3 @@ class TurnDriver:
             raise Superseded
         closed = sessions.close_turn(turn.turn_id, closes)
         return [StreamWrite(stream_name("session", turn.session_id), session.version, closed)]
-
-
-def _labels(turn: RunningTurn) -> dict[str, str]:
-    """Returns the attributes of all spans of a turn: the names by which existing users filter, and the
-    conventions'."""
-    return {
-        names.GEN_AI_CONVERSATION_ID: turn.session_id,
-        "session_id": turn.session_id,
-        "agent_id": turn.state.agent_id,
-        "turn_id": turn.turn_id,
-    }

@@ -45,7 +45,9 @@ from schemas.events.turn import (
 )
 from stack.domain import turn as turns
 from stack.domain.stream_position import StreamPosition
-from stack.domain.turn import StepState, TurnState
+from stack.domain.turn import TurnState
+from stack.domain.turn_action import arguments_are_json
+from stack.domain.turn_step import StepState
 from stack.runs.live import Frame, framed
 
 _encode = msgspec.json.Encoder().encode
@@ -145,7 +147,7 @@ class TurnFrames:
 
     def call(self, step_id: str, number: int, call: ToolCall, delay_ms: int) -> Frame:
         """Returns the frame of a whole tool call: `succeeded` if its arguments are a JSON object."""
-        status = "succeeded" if turns.arguments_are_json(call) else "failed"
+        status = "succeeded" if arguments_are_json(call) else "failed"
         return self._progress(step_id, number, ToolCallDelta(wire.tool_call(call), status), delay_ms)  # type: ignore[arg-type]
 
     def _chunks(self, event: TurnStepCompleted | TurnStepFailed) -> list[Frame]:

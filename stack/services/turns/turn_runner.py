@@ -6,16 +6,15 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 from msgspec.structs import replace
 
 from schemas.events.base import Event
 from schemas.events.payload import (
-    AgentConfig,
     CompletionMessage,
     ResponseFormat,
     SamplingParams,
@@ -33,12 +32,12 @@ from schemas.events.turn import (
 )
 from stack.domain import turn as turns
 from stack.domain.json_schema import mismatch
-from stack.domain.turn import Await, Complete, Infer, Next, Respond, TurnState
+from stack.domain.turn import TurnState
+from stack.domain.turn_action import Await, Complete, Execute, Infer, Next, Respond, next_action
 from stack.errors import InternalError, ReplaystackError, UpstreamFailed, UpstreamTimeout
 from stack.providers.inference.port import (
     Finished,
     FinishReason,
-    InferenceProvider,
     InferenceRequest,
     Opened,
     ReasoningChunk,
@@ -52,6 +51,8 @@ from stack.services.effects import Effects
 from stack.services.turns.answer import Answer
 from stack.services.turns.conversation import Messages, answers_for
 from stack.services.turns.running_turn import RunningTurn
+from stack.services.turns.tool_step import ToolStep
+from stack.services.turns.turn_plan import TurnPlan
 
 logger = logging.getLogger("replaystack.turn")
 
@@ -69,24 +70,6 @@ Closes = Literal["", "completed", "failed", "cancelled"]
 Record = Callable[[Sequence[Event], Closes], Awaitable[None]]
 """Appends the turn's outcomes and these events to its stream (and, with a status, closes it in its session),
 and publishes their frames once they are durable. Raises Superseded."""
-
-
-class TurnPlan(Struct, frozen=True, kw_only=True):
-    """The parameters of a turn, all known before its first step.
-
-    `context` holds the messages before the turn's own answers: instructions, history, this turn's input.
-    `tool_names` are the tools that the client runs; `tools` their definitions for the model; `labels`
-    identify the turn on the spans of its effects.
-    """
-
-    agent: AgentConfig
-    provider: InferenceProvider
-    model: str
-    context: Messages
-    tools: list[Raw] = []
-    tool_names: frozenset[str] = frozenset()
-    tool_choice: str | None = None
-    labels: Mapping[str, str] = {}
 
 
 Prepare = Callable[[], Awaitable[TurnPlan]]
@@ -149,12 +132,21 @@ class TurnRunner:
             case Respond(calls=calls, responses=responses):
                 step_id = self._effects.new_id()
                 await self._record(turns.executed(step_id, self.state.attempt, calls, responses), "")
+            case Execute():
+                step = ToolStep(
+                    self._turn, self._plan.tools, self._effects, self._record_more, self._plan.labels
+                )
+                await step.run(action)
             case Await() | Complete():
                 await self._record(*_ending(action))
 
     def _action(self, state: TurnState) -> Next:
         plan = self._plan
-        return turns.next_action(state, plan.tool_names, plan.agent.max_infer_iters or 1)
+        tools = plan.tools
+        return next_action(state, tools.client, plan.agent.max_infer_iters or 1, tools.server.keys())
+
+    async def _record_more(self, events: Sequence[Event]) -> None:
+        await self._record(events, "")
 
     async def _infer(self) -> None:
         answers = await answers_for(self.state)
@@ -262,6 +254,8 @@ class TurnRunner:
     def _broken_off(self, error: TurnError) -> list[Event]:
         """Returns the end of the running step, with its output so far."""
         answer, self._answer = self._answer, None
+        if ended := turns.broken_off(self._known()):
+            return ended
         running = [step for step in self._known().steps if not step.completed_at and step.error is None]
         if not running or running[-1].attempt != self.state.attempt:
             return []
@@ -311,11 +305,12 @@ def inference_request(plan: TurnPlan, messages: list[Raw], tool_choice: str | No
             temperature = 0.0
         case SamplingStrategy(temperature=temperature, top_p=top_p, top_k=top_k):
             pass
-    offered = bool(plan.tools) and tool_choice != "none"
+    tools = plan.tools.definitions
+    offered = bool(tools) and tool_choice != "none"
     return InferenceRequest(
         model=plan.model,
         messages=messages,
-        tools=plan.tools if offered else [],
+        tools=tools if offered else [],
         tool_choice=tool_choice if offered and tool_choice not in (None, "auto") else None,
         response_format=_response_format(plan.agent.response_format),
         temperature=temperature,

@@ -1,1 +1,0 @@
-"""Rerankers: the embedded `bm25`, and remote ones."""

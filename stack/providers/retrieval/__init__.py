@@ -1,1 +1,0 @@
-"""Finds passages in documents: by their words (BM25), and by embeddings."""

@@ -1,0 +1,1 @@
+"""Tools that the server runs: which a turn has, and when a call needs approval."""

@@ -1,0 +1,95 @@
+"""The parts with which a turn runs: the agent, its model and tools, and the messages before the turn's own answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from schemas.events.payload import AgentConfig
+from stack.domain.tool import check_tool_choice, tool_config
+from stack.errors import NotFound
+from stack.providers.inference.port import InferenceProvider
+from stack.providers.inference.registry import Models
+from stack.providers.tools.registry import ToolGroups
+from stack.services.state import States
+from stack.services.tools.tool_set import ToolSet, tool_set
+from stack.services.turns.conversation import (
+    Conversations,
+    Messages,
+    digested,
+    questions_for,
+    system_message,
+)
+from stack.services.turns.running_turn import RunningTurn
+from telemetry.own import conventions as names
+
+
+class TurnPlan(Struct, frozen=True, kw_only=True):
+    """The parameters of a turn, all known before its first step.
+
+    `context` holds the messages before the turn's own answers: instructions, history, this turn's input.
+    `labels` identify the turn on the spans of its effects.
+    """
+
+    agent: AgentConfig
+    provider: InferenceProvider
+    model: str
+    context: Messages
+    tools: ToolSet = ToolSet(())
+    tool_choice: str | None = None
+    labels: Mapping[str, str] = {}
+
+
+class TurnPlans:
+    """Prepares turns from what is recorded, and keeps the messages of those that have ended."""
+
+    def __init__(
+        self, states: States, models: Models, conversations: Conversations, toolgroups: ToolGroups
+    ) -> None:
+        self._states = states
+        self._models = models
+        self._conversations = conversations
+        self.toolgroups = toolgroups
+
+    async def prepare(self, turn: RunningTurn, agent: AgentConfig) -> TurnPlan:
+        """Raises Invalid for a model, a toolgroup or a tool that does not exist, and the errors of the toolgroups."""
+        provider, model = await self._models.resolve(agent.model)
+        session = await self._states.session(turn.state.agent_id, turn.session_id)
+        history = await self._conversations.before(turn.session_id, session.state, turn.turn_id)
+        config = tool_config(agent, turn.state.tool_config)
+        tools = await tool_set(self.toolgroups, agent, turn.state.toolgroups)
+        check_tool_choice(config.tool_choice, tools.names, "tool_config")
+        instructions = digested(system_message(agent, config, tools.functions))
+        questions = await questions_for(turn.state, history.pending)
+        return TurnPlan(
+            agent=agent,
+            provider=provider,
+            model=model,
+            context=Messages(
+                [*instructions.encoded, *history.messages, *questions.encoded],
+                b"".join((instructions.digests, history.digests, questions.digests)),
+            ),
+            tools=tools,
+            tool_choice=config.tool_choice,
+            labels=labels_of(turn),
+        )
+
+    async def remember(self, turn: RunningTurn) -> None:
+        """Keeps the messages of a turn that has ended, for the next one."""
+        try:
+            session, _ = await self._states.session(turn.state.agent_id, turn.session_id)
+        except NotFound:
+            return
+        self._conversations.add(turn.session_id, session, turn.turn_id, turn.state)
+
+
+def labels_of(turn: RunningTurn) -> dict[str, str]:
+    """Returns the attributes of all spans of a turn: the names by which existing users filter, and the
+    conventions'."""
+    return {
+        names.GEN_AI_CONVERSATION_ID: turn.session_id,
+        "session_id": turn.session_id,
+        "agent_id": turn.state.agent_id,
+        "turn_id": turn.turn_id,
+    }
