@@ -41,6 +41,7 @@ from stack.http.otlp_ports import OtlpPorts, receiving_only
 from stack.http.protocol import protocol_factory
 from stack.http.provider import ProviderController
 from stack.http.query import check_query
+from stack.http.rerank import RerankController
 from stack.http.scoring import ScoringController
 from stack.http.scoring_function import ScoringFunctionController
 from stack.http.session import SessionController
@@ -69,6 +70,7 @@ CONTROLLERS = [
     OpenAPIController,
     OtlpController,
     ProviderController,
+    RerankController,
     ScoringController,
     ScoringFunctionController,
     SessionController,

@@ -143,6 +143,7 @@ def secrets_of(settings: Settings) -> list[str]:
     """Returns the secret strings in the settings, so that they can be masked in log lines."""
     secrets = [key.key for key in settings.api_keys]
     secrets += [settings.openai_api_key, *(provider.api_key or "" for provider in settings.inference)]
+    secrets += [reranker.api_key or "" for reranker in settings.rerank]
     return [secret for secret in secrets if len(secret) >= 8]
 
 
@@ -246,6 +247,11 @@ def _check_together(settings: Settings) -> None:
         if provider_id == "demo" or ids.count(provider_id) > 1:
             by = "the embedded demo" if provider_id == "demo" else "another provider (or OPENAI_BASE_URL)"
             raise ConfigError(f"inference: the id {provider_id!r} is taken by {by}. Choose another one.")
+    rerankers = ["bm25", *(reranker.id for reranker in settings.rerank)]
+    if repeated := next((one for one in rerankers if rerankers.count(one) > 1), None):
+        raise ConfigError(
+            f"rerank: the id {repeated!r} is used twice; `bm25` is built in. Choose another one."
+        )
     groups = [group.id for group in settings.toolgroups]
     if repeated := next((one for one in groups if groups.count(one) > 1), None):
         raise ConfigError(f"toolgroups: the id {repeated!r} is used twice.")

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from stack.providers.inference.settings import InferenceSettings
+from stack.providers.rerank.settings import RerankSettings
 from stack.providers.tools.settings import ToolGroupSettings
 
 
@@ -181,7 +182,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         256
     )
     max_completions: Annotated[
-        int, Meta(ge=1), _field("Maximum number of concurrent pass-through chat completions.")
+        int,
+        Meta(ge=1),
+        _field(
+            "Maximum number of concurrent requests that are passed through to models; the same for reranking."
+        ),
     ] = 1024
     eval_running_jobs: Annotated[
         int,
@@ -223,6 +228,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     openai_api_key: Annotated[
         str, _field("API key of the provider `openai`.", env="OPENAI_API_KEY", secret=True)
     ] = ""
+    rerank: Annotated[
+        list[RerankSettings],
+        _field(
+            "Rerankers in addition to `bm25`: one `[[rerank]]` table each in TOML, a JSON array in the environment.",
+            flag=False,
+        ),
+    ] = []
     toolgroups: Annotated[
         list[ToolGroupSettings],
         _field(

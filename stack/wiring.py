@@ -17,6 +17,7 @@ from stack.log_loss import open_log_and_views
 from stack.providers.fetch.guarded import GuardedFetcher
 from stack.providers.fetch.port import Fetcher
 from stack.providers.inference.registry import Models
+from stack.providers.rerank.registry import Rerankers
 from stack.providers.rows.reader import RowReader
 from stack.providers.rows.settings import ReadLimits
 from stack.providers.scoring.worker_pool import WorkerPool
@@ -36,6 +37,7 @@ from stack.services.evals.evaljob import EvalJobService
 from stack.services.evals.evaljob_driver import EvalJobDriver, EvalLimits
 from stack.services.evals.running_job import RunningJob
 from stack.services.inference.chat_completion import ChatCompletions
+from stack.services.inference.rerank import Reranking
 from stack.services.requests.once import Once
 from stack.services.requests.rates import RateLimits
 from stack.services.scoring.judge import Judge
@@ -116,6 +118,7 @@ class Server(Services):
         )
         effects = RealEffects(self.signals.calls, self.tracing)
         self.chat_completions = ChatCompletions(self.models, self.signals.calls, settings.max_completions)
+        self.reranking = Reranking(Rerankers(settings.rerank), self.signals.calls, settings.max_completions)
         workers = WorkerPool()
         self.scoring = Scoring(Judge(self.models, effects, workers), workers)
         ownership = Ownership(Owner(node, boot))
@@ -261,6 +264,7 @@ class Server(Services):
         await self.scoring.aclose()
         await self.toolgroups.aclose()
         await self.models.aclose()
+        await self.reranking.rerankers.aclose()
         await asyncio.to_thread(self.engine.stop)
         self.views.close()
         self.telemetry.close()

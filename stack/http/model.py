@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar import Controller
 from litestar.response.base import ASGIResponse
 
-from schemas.api.model import ListModelsResponse, OpenAIListModelsResponse, OpenAIModel
+from schemas.api.model import ListModelsResponse, Model, OpenAIListModelsResponse, OpenAIModel
 from stack.errors import NotFound, NotOffered
 from stack.http.answer import json_answer
 from stack.http.endpoint import serves
@@ -21,20 +21,18 @@ REMEDY = (
 class ModelController(Controller):
     @serves("list_models")
     async def listing(self, services: Services) -> ASGIResponse:
-        return json_answer(ListModelsResponse(await services.models.list()))
+        return json_answer(ListModelsResponse(await _all(services)))
 
     @serves("list_openai_models")
     async def openai_listing(self, services: Services) -> ASGIResponse:
-        listed = [
-            OpenAIModel(one.id, one.object, one.created, one.owned_by) for one in await services.models.list()
-        ]
+        listed = [OpenAIModel(one.id, one.object, one.created, one.owned_by) for one in await _all(services)]
         return json_answer(OpenAIListModelsResponse(data=listed))
 
     @serves("get_model")
     async def show(self, model_id: str, services: Services) -> ASGIResponse:
         """Finds a model by identifier, or by a bare name that only one provider has."""
         name = id_of(model_id)
-        listed = await services.models.list()
+        listed = await _all(services)
         found = [one for one in listed if one.identifier == name]
         found = found or [one for one in listed if one.provider_resource_id == name]
         if len(found) != 1:
@@ -48,6 +46,10 @@ class ModelController(Controller):
     @serves("unregister_model")
     async def unregister(self, model_id: str) -> ASGIResponse:
         raise NotOffered(REMEDY)
+
+
+async def _all(services: Services) -> list[Model]:
+    return [*await services.models.list(), *services.reranking.rerankers.models()]
 
 
 def _problem(name: str, found: list[str]) -> str:

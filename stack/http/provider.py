@@ -15,6 +15,7 @@ from stack.http.path import id_of
 from stack.http.services import Services
 from stack.providers.inference.registry import ProviderState
 from stack.providers.inference.settings import shown_url
+from stack.providers.rerank.port import Reranker
 
 OWN = "replaystack"
 
@@ -40,6 +41,7 @@ async def _providers(services: Services) -> list[ProviderInfo]:
     scoring = dict.fromkeys(function.provider_id for function in services.scoring.functions())
     return [
         *(_info(one) for one in await services.models.state()),
+        *(_reranker(one) for one in services.reranking.rerankers.rerankers.values()),
         _embedded("agents", OWN),
         _embedded("datasetio", "localfs"),
         _embedded("datasetio", "huggingface", "remote"),
@@ -53,6 +55,18 @@ def _embedded(api: str, provider_id: str, place: str = "inline") -> ProviderInfo
     kind = f"{place}::{provider_id}"
     return ProviderInfo(
         api=api, provider_id=provider_id, provider_type=kind, config={}, health={"status": "OK"}
+    )
+
+
+def _reranker(reranker: Reranker) -> ProviderInfo:
+    if not reranker.base_url:
+        return _embedded("inference", reranker.id)
+    return ProviderInfo(
+        api="inference",
+        provider_id=reranker.id,
+        provider_type="remote::rerank",
+        config={"base_url": shown_url(reranker.base_url)},
+        health={"status": "Not Implemented", "message": "A reranker is not asked before it is used."},
     )
 
 

@@ -14,6 +14,7 @@ from stack.services.evals.benchmark import BenchmarkService
 from stack.services.evals.comparison import ComparisonService
 from stack.services.evals.evaljob import EvalJobService
 from stack.services.inference.chat_completion import ChatCompletions
+from stack.services.inference.rerank import Reranking
 from stack.services.requests.once import Once
 from stack.services.requests.rates import RateLimits
 from stack.services.scoring.row_scoring import RowScoring
@@ -47,6 +48,7 @@ class Services:
     once: Once
     models: Models
     chat_completions: ChatCompletions
+    reranking: Reranking
     telemetry: TelemetryService
     telemetry_store: TelemetryStore
     telemetry_export: SpanExport

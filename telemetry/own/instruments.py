@@ -106,7 +106,7 @@ class Instruments:
 
 def _labels_of(call: MeasuredCall) -> Labels:
     labels: Labels = {
-        names.GEN_AI_OPERATION_NAME: names.CHAT,
+        names.GEN_AI_OPERATION_NAME: call.operation,
         names.GEN_AI_PROVIDER_NAME: call.provider,
         names.GEN_AI_REQUEST_MODEL: call.model,
     }

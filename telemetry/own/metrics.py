@@ -32,6 +32,7 @@ class MeasuredCall(Struct):
     model: str
     address: str
     port: int
+    operation: str
     response_model: str = ""
     error: str = ""
     duration_s: float = 0.0

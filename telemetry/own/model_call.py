@@ -1,4 +1,4 @@
-"""One model call: its `chat` span and its metrics, by the GenAI conventions."""
+"""One model call: its span and its metrics, by the GenAI conventions."""
 
 from __future__ import annotations
 
@@ -38,13 +38,18 @@ class ModelCalls:
         self.captures = captures
 
     def begin(
-        self, provider: str, model: str, base_url: str, attributes: Mapping[str, AttributeValue | None]
+        self,
+        provider: str,
+        model: str,
+        base_url: str,
+        attributes: Mapping[str, AttributeValue | None],
+        operation: str = names.CHAT,
     ) -> ModelCall:
         """Starts a call under the current span. `model` is the provider's own name of it; `base_url` may be
-        empty. Attributes that are None are left out."""
+        empty; `operation` is a value of `gen_ai.operation.name`. Attributes that are None are left out."""
         address, port = _address(base_url)
         said: dict[str, AttributeValue] = {
-            names.GEN_AI_OPERATION_NAME: names.CHAT,
+            names.GEN_AI_OPERATION_NAME: operation,
             names.GEN_AI_PROVIDER_NAME: provider,
             names.GEN_AI_REQUEST_MODEL: model,
         }
@@ -52,8 +57,8 @@ class ModelCalls:
             said |= {names.SERVER_ADDRESS: address, names.SERVER_PORT: port}
         said |= {name: value for name, value in attributes.items() if value is not None}
         inference_begun()
-        span = self._tracing.span(f"{names.CHAT} {model}", SpanKind.CLIENT, said)
-        measured = MeasuredCall(provider, model, address, port)
+        span = self._tracing.span(f"{operation} {model}", SpanKind.CLIENT, said)
+        measured = MeasuredCall(provider, model, address, port, operation)
         return ModelCall(span, self._metrics, self.captures, measured, self._on_tokens)
 
 

@@ -26,7 +26,11 @@ def gateway(
         {"id": "nowhere", "base_url": "http://127.0.0.1:9/v1"},
         {"id": "llama", "base_url": llama_cpp.base_url, "flavour": "llama.cpp"},
     ]
-    environment = {"REPLAYSTACK_INFERENCE": json.dumps(providers)}
+    rerankers = [{"id": "reranker", "base_url": scripted_server.base_url, "api_key": KEY}]
+    environment = {
+        "REPLAYSTACK_INFERENCE": json.dumps(providers),
+        "REPLAYSTACK_RERANK": json.dumps(rerankers),
+    }
     data = tmp_path_factory.mktemp("gateway") / "data"
     with Replaystack(data, environment=environment) as server:
         yield server

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import select
@@ -41,6 +42,11 @@ class RunningServer:
     def queue(self, *scripts: str) -> None:
         """Sets the scripted server's responses to the next requests, whatever model they name."""
         self._ask("/control/queue", list(scripts))
+
+    def queue_body(self, body: bytes, kind: str = "application/json", **settings: int) -> None:
+        """Sets exactly the body of the next response, and its content type."""
+        said = {"body": base64.b64encode(body).decode(), **({"type": kind} if kind else {}), **settings}
+        self.queue(";".join(["wire", *(f"{name}={value}" for name, value in said.items())]))
 
     def reset(self) -> None:
         self._ask("/control/reset", {})

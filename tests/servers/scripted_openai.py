@@ -63,6 +63,7 @@ from tests.servers.scripted_chunks import (
     usage_chunk,
 )
 
+ASKED = ("/completions", "/embeddings", "/rerank")
 MODELS = ("text;chunks=20", "echo", "tools")
 PAGE = b"<!doctype html><html><body><h1>502 Bad Gateway</h1></body></html>"
 
@@ -164,7 +165,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         method, path = self.parser.get_method().decode(), self.url.decode().split("?")[0]
         body = b"".join(self.body)
-        if method == "POST" and path.endswith("/chat/completions"):
+        if method == "POST" and path.endswith(ASKED):
             self.task = asyncio.get_running_loop().create_task(self.complete(body))
         else:
             self.send_json(*self.control(method, path, body))
@@ -191,7 +192,7 @@ class Connection(asyncio.Protocol):
         return error_body("there is no such path", "not_found"), 404
 
     async def complete(self, body: bytes) -> None:
-        """Answers one chat completion as its script says."""
+        """Answers one request as its script says."""
         self.state.counts["requests"] += 1
         self.state.bodies.append((self.headers, body))
         try:

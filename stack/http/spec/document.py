@@ -6,7 +6,7 @@ import functools
 
 import msgspec
 
-from stack.http.spec import agent, chat_completion, dataset, eval, extension, otlp, scoring, telemetry
+from stack.http.spec import agent, chat_completion, dataset, eval, extension, otlp, rerank, scoring, telemetry
 from stack.http.spec.components import Components, Schema
 from stack.http.spec.operation import described, shared_responses
 from stack.version import VERSION
@@ -16,6 +16,7 @@ OPERATIONS = (
     *dataset.OPERATIONS,
     *eval.OPERATIONS,
     *telemetry.OPERATIONS,
+    *rerank.OPERATIONS,
     *extension.OPERATIONS,
 )
 
@@ -32,12 +33,13 @@ TAGS = {
     dataset.TAG: "Datasets, their versions and their rows.",
     eval.TAG: "Benchmarks, the jobs that evaluate models and agents on them, and their comparison.",
     telemetry.TAG: "Traces and metrics, of the server itself and of everyone who sends them.",
+    rerank.TAG: "Reranking.",
     extension.TAG: "What clients and their helpers call although it is not part of the Llama Stack specification.",
 }
 
 
 def document() -> Schema:
-    details = (agent, dataset, scoring, eval, telemetry, chat_completion, otlp)
+    details = (agent, dataset, scoring, eval, telemetry, rerank, chat_completion, otlp)
     components = Components(
         {kind: one for module in details for kind, one in module.DETAILS.items()},
         [*agent.NAMED, *dataset.NAMED, *scoring.NAMED, *eval.NAMED, *telemetry.NAMED],

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Sequence
-from functools import cache
-from typing import Any
 
 from cachetools import LRUCache
 from msgspec import Struct
 
 from stack.providers.inference.demo_conversation import Source
+from stack.providers.retrieval.words import stems
 
 MAX_PASSAGE_CHARACTERS = 400
 MAX_PASSAGES = 3
@@ -40,18 +39,10 @@ class Passage(Struct, frozen=True):
     order: int
 
 
-@cache
-def _stemmer() -> Any:
-    import Stemmer  # type: ignore[import-not-found]
-
-    return Stemmer.Stemmer("english")
-
-
 def terms(text: str) -> list[str]:
     """Returns the stemmed words of `text` without stop words. Words of code (get_weather) are split."""
     words = [word.lower() for word in _WORD.findall(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text))]
-    stems: list[str] = _stemmer().stemWords([word for word in words if word not in _STOP_WORDS])
-    return stems
+    return stems([word for word in words if word not in _STOP_WORDS])
 
 
 def split_passages(sources: Sequence[Source]) -> list[Passage]:

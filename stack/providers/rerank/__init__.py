@@ -1,0 +1,1 @@
+"""Rerankers: the embedded `bm25`, and remote ones."""
