@@ -26,10 +26,12 @@ from stack.http.benchmark import BenchmarkController
 from stack.http.benchmark_path import escaping_benchmark_ids
 from stack.http.chat_completion import ChatCompletionController
 from stack.http.comparison import ComparisonController
+from stack.http.completion import CompletionController
 from stack.http.connections import Connections
 from stack.http.dataset import DatasetController
 from stack.http.datasetio import DatasetIOController
 from stack.http.edge import edge
+from stack.http.embedding import EmbeddingController
 from stack.http.erasure import ErasureController
 from stack.http.error import exception_handlers
 from stack.http.evaljob import EvalJobController
@@ -61,8 +63,10 @@ CONTROLLERS = [
     BenchmarkController,
     ChatCompletionController,
     ComparisonController,
+    CompletionController,
     DatasetController,
     DatasetIOController,
+    EmbeddingController,
     ErasureController,
     EvalJobController,
     HealthController,

@@ -36,7 +36,7 @@ from stack.services.evals.comparison import ComparisonService
 from stack.services.evals.evaljob import EvalJobService
 from stack.services.evals.evaljob_driver import EvalJobDriver, EvalLimits
 from stack.services.evals.running_job import RunningJob
-from stack.services.inference.chat_completion import ChatCompletions
+from stack.services.inference.pass_through import PassThrough
 from stack.services.inference.rerank import Reranking
 from stack.services.requests.once import Once
 from stack.services.requests.rates import RateLimits
@@ -117,7 +117,7 @@ class Server(Services):
             max_running_turns=settings.max_running_turns,
         )
         effects = RealEffects(self.signals.calls, self.tracing)
-        self.chat_completions = ChatCompletions(self.models, self.signals.calls, settings.max_completions)
+        self.pass_through = PassThrough(self.models, self.signals.calls, settings.max_completions)
         self.reranking = Reranking(Rerankers(settings.rerank), self.signals.calls, settings.max_completions)
         workers = WorkerPool()
         self.scoring = Scoring(Judge(self.models, effects, workers), workers)

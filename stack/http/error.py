@@ -138,8 +138,8 @@ def _no_route(request: Request[Any, Any, Any]) -> str:
     path = request.scope["path"][:200]
     if _OPENAI_PATH.match(path):
         return (
-            f"{request.method} {path} is not served here. Of OpenAI's API there are POST /v1/chat/completions and "
-            "GET /v1/models."
+            f"{request.method} {path} is not served here. Of OpenAI's API there are POST /v1/chat/completions, "
+            "/v1/completions and /v1/embeddings, and GET /v1/models."
         )
     near = nearest_path(path, sorted({route.path_format for route in request.app.routes}))
     hint = f" The nearest path is {near}." if near else ""

@@ -13,7 +13,7 @@ from stack.services.erasure import Erasures
 from stack.services.evals.benchmark import BenchmarkService
 from stack.services.evals.comparison import ComparisonService
 from stack.services.evals.evaljob import EvalJobService
-from stack.services.inference.chat_completion import ChatCompletions
+from stack.services.inference.pass_through import PassThrough
 from stack.services.inference.rerank import Reranking
 from stack.services.requests.once import Once
 from stack.services.requests.rates import RateLimits
@@ -47,7 +47,7 @@ class Services:
     views: Views
     once: Once
     models: Models
-    chat_completions: ChatCompletions
+    pass_through: PassThrough
     reranking: Reranking
     telemetry: TelemetryService
     telemetry_store: TelemetryStore

@@ -13,8 +13,6 @@ UNSERVED = [
     ("POST", "/v1/responses"),
     ("GET", "/v1/responses/resp_1"),
     ("POST", "/v1/responses/resp_1/cancel"),
-    ("POST", "/v1/embeddings"),
-    ("POST", "/v1/completions"),
     ("GET", "/v1/files"),
     ("GET", "/v1/files/file-1/content"),
     ("POST", "/v1/batches"),
@@ -26,7 +24,7 @@ UNSERVED = [
     ("POST", "/v1/conversations"),
     ("GET", "/v1/chat/completions/chatcmpl-1"),
     ("POST", "/v1/openai/v1/responses"),
-    ("POST", "/v1/openai/v1/embeddings"),
+    ("POST", "/v1/openai/v1/files"),
     ("PUT", "/v1/responses"),
 ]
 
@@ -56,8 +54,8 @@ def test_openais_client_raises_what_it_does_for_openai(server: Replaystack) -> N
     with openai.OpenAI(base_url=f"{server.url}/v1", api_key="any", max_retries=0) as client:
         with pytest.raises(openai.NotFoundError, match="responses is not served here"):
             client.responses.create(model="scripted/text", input="hello")
-        with pytest.raises(openai.NotFoundError, match="embeddings is not served here"):
-            client.embeddings.create(model="scripted/text", input="hello")
+        with pytest.raises(openai.NotFoundError, match="moderations is not served here"):
+            client.moderations.create(model="scripted/text", input="hello")
         with pytest.raises(openai.NotFoundError, match="scripted-no"):
             client.chat.completions.create(
                 model="scripted-no/such", messages=[{"role": "user", "content": "hello"}]

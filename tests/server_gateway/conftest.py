@@ -16,7 +16,11 @@ from tests.servers.processes import RunningServer
 
 @pytest.fixture(scope="package")
 def gateway(
-    tmp_path_factory: pytest.TempPathFactory, scripted_server: RunningServer, llama_cpp: RunningServer
+    tmp_path_factory: pytest.TempPathFactory,
+    scripted_server: RunningServer,
+    llama_cpp: RunningServer,
+    llama_cpp_embeddings: RunningServer,
+    llama_cpp_rerank: RunningServer,
 ) -> Iterator[Replaystack]:
     scripted = {"base_url": scripted_server.base_url, "flavour": "generic", "api_key": KEY}
     short = {"first_token_timeout_s": 0.4, "stall_timeout_s": 0.4, "answer_timeout_s": 0.4}
@@ -25,8 +29,12 @@ def gateway(
         {"id": "impatient", **scripted, **short},
         {"id": "nowhere", "base_url": "http://127.0.0.1:9/v1"},
         {"id": "llama", "base_url": llama_cpp.base_url, "flavour": "llama.cpp"},
+        {"id": "embedder", "base_url": llama_cpp_embeddings.base_url, "flavour": "llama.cpp"},
     ]
-    rerankers = [{"id": "reranker", "base_url": scripted_server.base_url, "api_key": KEY}]
+    rerankers = [
+        {"id": "reranker", "base_url": scripted_server.base_url, "api_key": KEY},
+        {"id": "llama-rerank", "base_url": llama_cpp_rerank.base_url, "shape": "llama.cpp"},
+    ]
     environment = {
         "REPLAYSTACK_INFERENCE": json.dumps(providers),
         "REPLAYSTACK_RERANK": json.dumps(rerankers),

@@ -100,6 +100,13 @@ def test_a_remote_reranker(http: httpx.Client, scripted: RunningServer) -> None:
     assert answer.status_code == 502 and KEY not in answer.text
 
 
+def test_a_real_llama_cpp_server(http: httpx.Client) -> None:
+    answer = rerank(http, model="llama-rerank")
+    assert sorted(order(answer)) == [0, 1, 2]
+    assert rerank(http, model="llama-rerank").json() == answer.json()
+    assert len(order(rerank(http, model="llama-rerank/tiny-rank", max_num_results=2))) == 2
+
+
 def test_rerankers_are_listed(http: httpx.Client) -> None:
     listed = {one["identifier"]: one for one in http.get("/v1/models").json()["data"]}
     assert listed["bm25"]["model_type"] == listed["reranker"]["model_type"] == "rerank"

@@ -28,3 +28,17 @@ def llama_cpp() -> Iterator[RunningServer]:
     """A real llama.cpp server with the model `tiny-random`, started once."""
     with running("tests.servers.llama_cpp") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def llama_cpp_embeddings() -> Iterator[RunningServer]:
+    """A real llama.cpp server with the embedding model `tiny-mean`, started once."""
+    with running("tests.servers.llama_cpp", "--pooling", "mean") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def llama_cpp_rerank() -> Iterator[RunningServer]:
+    """A real llama.cpp server with the rerank model `tiny-rank`, started once."""
+    with running("tests.servers.llama_cpp", "--pooling", "rank") as server:
+        yield server

@@ -2,6 +2,8 @@
 
     python -m tests.servers.llama_cpp --port 8080
 
+With `--pooling mean` it serves `/embeddings` instead of completions, with `--pooling rank` it serves `/rerank`.
+
 The weights say nothing, but sampling is real: with `tool_choice: required` or a JSON schema llama.cpp's grammar
 decides what may come, so that the outputs are definite in form. The model file is written with `gguf` at first
 use (about 1 MB) and kept in the temporary folder.
@@ -152,13 +154,13 @@ def model_file() -> Path:
     return path
 
 
-def serve(port: int) -> None:
+def serve(port: int, pooling: str = "") -> None:
     """Serves until a signal; the port is printed on a line once requests are answered."""
     import xllamacpp  # type: ignore[import-untyped]
 
     params = xllamacpp.CommonParams()
     params.model.path = str(model_file())
-    params.model_alias = {"tiny-random"}
+    params.model_alias = {f"tiny-{pooling or 'random'}"}
     params.hostnames = ["127.0.0.1"]
     params.port = port
     params.n_ctx = CONTEXT
@@ -170,6 +172,10 @@ def serve(port: int) -> None:
     params.use_jinja = True
     params.warmup = False
     params.verbosity = -1
+    if pooling:
+        params.embedding = True
+        kind = f"LLAMA_POOLING_TYPE_{pooling.upper()}"
+        params.pooling_type = getattr(xllamacpp.llama_pooling_type, kind)
     server = xllamacpp.Server(params)
     print(server.listening_address.rsplit(":", 1)[1], flush=True)
     stop = threading.Event()
@@ -184,7 +190,9 @@ def serve(port: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="A llama.cpp server with a tiny random model.")
     parser.add_argument("--port", type=int, default=0)
-    serve(parser.parse_args().port)
+    parser.add_argument("--pooling", choices=("mean", "rank"), default="")
+    arguments = parser.parse_args()
+    serve(arguments.port, arguments.pooling)
 
 
 if __name__ == "__main__":

@@ -53,9 +53,9 @@ class RunningServer:
 
 
 @contextlib.contextmanager
-def running(module: str, start_timeout_s: float = 60.0) -> Iterator[RunningServer]:
-    """Runs `python -m module --port 0` until the block ends."""
-    command = [sys.executable, "-m", module, "--port", "0"]
+def running(module: str, *options: str, start_timeout_s: float = 60.0) -> Iterator[RunningServer]:
+    """Runs `python -m module --port 0` with further `options` until the block ends."""
+    command = [sys.executable, "-m", module, "--port", "0", *options]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

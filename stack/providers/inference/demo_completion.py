@@ -54,6 +54,7 @@ class _Request(Struct):
     stream_options: _StreamOptions | None = None
 
 
+CHAT_PATH = "/chat/completions"
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Request).decode
 
@@ -62,7 +63,12 @@ _decode = msgspec.json.Decoder(_Request).decode
 async def completed(
     infer: Infer, request: RelayedRequest, response_model: str
 ) -> AsyncGenerator[RelayedAnswer]:
-    """Responds to a chat completion. Raises Invalid for a body that is not a valid request."""
+    """Responds to a chat completion. Raises Invalid for a body that is not a valid request, and for other
+    operations."""
+    if request.path != CHAT_PATH:
+        raise Invalid(
+            f"model: {response_model.partition(' ')[0]} only completes chats. Name a model of a model server."
+        )
     try:
         asked = _decode(request.body)
     except msgspec.ValidationError as error:

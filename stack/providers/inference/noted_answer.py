@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+from msgspec import Raw
+
 from stack.providers.inference.lenient_json import NotJSON, decode, name_in, text_in
 from stack.providers.inference.openai_chunk import (
     Tokens,
@@ -93,6 +96,14 @@ class Noted:
         except NotJSON:
             return None
         return self.note_value(value) if isinstance(value, dict) else False
+
+    def note_embeddings(self, payload: bytes) -> None:
+        """Records a response with embeddings, which are not decoded: they may have millions of numbers."""
+        try:
+            fields = msgspec.json.decode(payload, type=dict[str, Raw])
+            self.note_value({name: decode(bytes(value)) for name, value in fields.items() if name != "data"})
+        except (msgspec.MsgspecError, UnicodeDecodeError, NotJSON):
+            self.note(payload)
 
     def note_value(self, chunk: dict[str, Any]) -> bool:
         """Like `note`, for a chunk that has been decoded."""

@@ -1,4 +1,4 @@
-"""Passes a chat completion through to an OpenAI-compatible server, and its response back unchanged.
+"""Passes a request through to an OpenAI-compatible server, and its response back unchanged.
 
 Headers that concern only the connection to that server, cookies, and the account there are not passed back.
 """
@@ -70,7 +70,7 @@ async def relayed(
     try:
         async with asyncio.timeout_at(deadline):
             accept = EVENT_STREAM if request.streamed else "application/json"
-            response = await client.post("/chat/completions", request.body, {"accept": accept, **headers})
+            response = await client.post(request.path, request.body, {"accept": accept, **headers})
     except TimeoutError:
         raise client.timeout("did not answer", allowed_s) from None
     except Refused as refusal:

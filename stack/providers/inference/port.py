@@ -94,9 +94,11 @@ InferenceEvent = Retrying | Opened | TextChunk | ReasoningChunk | ToolCallChunk 
 
 
 class RelayedRequest(Struct, frozen=True, kw_only=True):
-    """A chat completion as its caller wrote it: `body` is a JSON object in OpenAI's format, of which only
-    `model` is known, the provider's own name. `streamed` is whether it requests a stream."""
+    """A request as its caller wrote it: `body` is a JSON object in OpenAI's format, of which only `model` is known, the
+    provider's own name. `path` is that of the operation under the server's `base_url`; `streamed` is whether it
+    requests a stream."""
 
+    path: str
     body: bytes
     model: str
     streamed: bool = False

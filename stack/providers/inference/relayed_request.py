@@ -1,4 +1,4 @@
-"""A chat completion request that is passed through: only its top level is parsed, all values are kept
+"""A request that is passed through: only its top level is parsed, all values are kept
 unchanged."""
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def upstream() -> Iterator[Upstream]:
 async def relayed(upstream: Upstream, streamed: bool = False) -> tuple[int, dict[str, str], bytes]:
     base_url = f"http://127.0.0.1:{upstream.server_port}/v1"
     provider = OpenAICompatible(InferenceSettings(id="up", base_url=base_url, api_key=KEY))
-    request = RelayedRequest(body=b"{}", model="m", streamed=streamed)
+    request = RelayedRequest(path="/chat/completions", body=b"{}", model="m", streamed=streamed)
     try:
         async with provider.relay(request, headers={}) as answer:
             body = b"".join([piece async for piece in answer.pieces])

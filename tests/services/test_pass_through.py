@@ -1,4 +1,4 @@
-"""The observation of chat completions that are passed through: their spans and token counts."""
+"""The observation of requests that are passed through: their spans and token counts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from stack.errors import NotFound, ReplaystackError, Unavailable, UpstreamFailed
 from stack.providers.inference.openai_client import warm_up
 from stack.providers.inference.registry import Models
 from stack.providers.inference.settings import InferenceSettings
-from stack.services.inference.chat_completion import ChatCompletions
+from stack.services.inference.pass_through import (
+    CHAT_COMPLETIONS,
+    Endpoint,
+    PassThrough,
+)
 from telemetry.own import tracing
 from telemetry.own.metrics import MeasuredCall, Metrics
 from telemetry.own.model_call import ModelCalls
@@ -46,15 +50,15 @@ class Observed:
             id="up", base_url=scripted.base_url, first_token_timeout_s=1.0, stall_timeout_s=0.3
         )
         self.models = Models([short], discovery=False)
-        self.service = ChatCompletions(self.models, calls, limit)
+        self.service = PassThrough(self.models, calls, limit)
         self.port = scripted.port
 
-    async def ask(self, script: str, **more: Any) -> bytes:
+    async def ask(self, script: str, endpoint: Endpoint = CHAT_COMPLETIONS, **more: Any) -> bytes:
         messages = [{"role": "user", "content": "Hello"}]
         body = json.dumps({"model": f"up/{script}", "messages": messages, **more}).encode()
         await warm_up()  # Or the first call of all spends its time on an import.
         with self.tracing.span("request"):
-            async with self.service.passed(body, {}) as answer:
+            async with self.service.passed(endpoint, body, {}) as answer:
                 return b"".join([piece async for piece in answer.pieces])
 
     def span(self) -> tuple[ReadableSpan, dict[str, Any]]:
@@ -159,7 +163,7 @@ async def test_a_failure(observed: Observed, script: str, error: str) -> None:
 async def test_who_leaves_is_no_failure_and_counts_nothing(observed: Observed) -> None:
     body = json.dumps({"model": "up/stall;chunks=2", "messages": [], "stream": True}).encode()
     with observed.tracing.span("request"):
-        async with observed.service.passed(body, {}) as answer:
+        async with observed.service.passed(CHAT_COMPLETIONS, body, {}) as answer:
             assert await anext(answer.pieces)
     span, attributes = observed.span()
     assert span.status.is_unset and "error.type" not in attributes
@@ -197,10 +201,10 @@ async def test_the_limit_is_given_back_whatever_happens(scripted: RunningServer)
             except ReplaystackError as raised:
                 assert error is not None and isinstance(raised, error)
         with pytest.raises(NotFound):
-            async with observed.service.passed(body.replace(b"up/", b"no one/"), {}):
+            async with observed.service.passed(CHAT_COMPLETIONS, body.replace(b"up/", b"no one/"), {}):
                 pass
         stalled = b'{"model": "up/stall", "messages": [], "stream": true}'
-        async with observed.service.passed(stalled, {}):
+        async with observed.service.passed(CHAT_COMPLETIONS, stalled, {}):
             with pytest.raises(Unavailable):
                 await observed.ask("text")
         assert b"answer" in await observed.ask("text")

@@ -1,4 +1,5 @@
-"""Chat completions that are passed through to the configured providers, and observed on their way.
+"""Requests that are passed through to the configured providers, and observed on their way: chat completions, text
+completions and embeddings.
 
 They are not recorded as events, because they belong to no agent. Their token counts are in the telemetry.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, json
 from msgspec.structs import replace
 from opentelemetry.util.types import AttributeValue
 
@@ -35,13 +36,32 @@ _COUNTS = {
     "max_tokens": names.GEN_AI_REQUEST_MAX_TOKENS,
     "max_completion_tokens": names.GEN_AI_REQUEST_MAX_TOKENS,
     "seed": names.GEN_AI_REQUEST_SEED,
+    "dimensions": names.GEN_AI_EMBEDDINGS_DIMENSION_COUNT,
     "n": names.GEN_AI_REQUEST_CHOICE_COUNT,
 }
 _OUTPUT_TYPES = {"json_object": "json", "json_schema": "json", "text": "text"}
 
 
+class Endpoint(Struct, frozen=True, kw_only=True):
+    """An operation of OpenAI's API. `path` is under the provider's `base_url`; `operation` is its name on spans."""
+
+    path: str
+    operation: str
+    streams: bool = True
+
+
+CHAT_COMPLETIONS = Endpoint(path="/chat/completions", operation=names.CHAT)
+COMPLETIONS = Endpoint(path="/completions", operation=names.TEXT_COMPLETION)
+EMBEDDINGS = Endpoint(path="/embeddings", operation=names.EMBEDDINGS, streams=False)
+
+
 class _Format(Struct):
     type: str = ""
+
+
+class _Asked(Struct, frozen=True):
+    endpoint: Endpoint
+    read: ReadRequest
 
 
 class PassedAnswer(Struct, frozen=True):
@@ -53,8 +73,8 @@ class PassedAnswer(Struct, frozen=True):
     streamed: bool
 
 
-class ChatCompletions:
-    """Runs at most `limit` completions at a time."""
+class PassThrough:
+    """Runs at most `limit` requests at a time."""
 
     def __init__(self, models: Models, calls: ModelCalls, limit: int) -> None:
         self._models = models
@@ -65,7 +85,7 @@ class ChatCompletions:
 
     @asynccontextmanager
     async def passed(
-        self, body: bytes, headers: Mapping[str, str], without_done: bool = False
+        self, endpoint: Endpoint, body: bytes, headers: Mapping[str, str], without_done: bool = False
     ) -> AsyncGenerator[PassedAnswer]:
         """Returns the response to a request with this body; leaving the context cancels a running request.
         `headers` are those of the caller that are forwarded; `without_done` removes the `[DONE]` of a stream.
@@ -74,17 +94,20 @@ class ChatCompletions:
         the pieces of a streamed response raises the latter two.
         """
         if self._running >= self._limit:
-            raise Unavailable(f"{self._running} chat completions are under way; try again.", retry_after=1)
+            raise Unavailable(f"{self._running} requests to models are under way; try again.", retry_after=1)
         self._running += 1
         try:
             read = await off_loop_if(len(body) > LARGE_JSON_BYTES, read_request, body)
+            asked = _Asked(endpoint, read if endpoint.streams else replace(read, streamed=False))
             try:
                 provider, model = await self._models.resolve(read.model)
             except UnknownModel as error:
                 raise NotFound(error.detail) from None
-            with self._calls.begin(provider.id, model, provider.base_url, _attributes(read)) as call:
+            with self._calls.begin(
+                provider.id, model, provider.base_url, _attributes(asked.read), endpoint.operation
+            ) as call:
                 sent = {**headers, **upstream_headers()}
-                async with self._asked(provider, read, model, len(body), sent) as (answer, strips):
+                async with self._sent(provider, asked, model, len(body), sent) as (answer, strips):
                     noted = Noted(self._calls.captures)
                     stream = RelayedStream(
                         noted,
@@ -93,30 +116,30 @@ class ChatCompletions:
                         where=f"The model server {provider.id!r}",
                         quote=answer.quote,
                     )
-                    observed = await self._observed(answer, stream, noted, read, call)
+                    observed = await self._observed(answer, stream, noted, asked, call)
                     async with aclosing(observed.pieces):
                         yield observed
         finally:
             self._running -= 1
 
     @asynccontextmanager
-    async def _asked(
+    async def _sent(
         self,
         provider: InferenceProvider,
-        read: ReadRequest,
+        asked: _Asked,
         model: str,
         size: int,
         headers: Mapping[str, str],
     ) -> AsyncGenerator[tuple[RelayedAnswer, bool]]:
         """Returns the provider's response, and whether its event with token counts was not requested by the
         caller. A server that does not support requesting it is asked without it, now and later."""
-        known = (provider.id, model)
+        read, known = asked.read, (provider.id, model)
         asking = read.asking_for_usage()
         unasked = asking is not None
         if known in self._options_refused:
             asking = None
         body = await off_loop_if(size > LARGE_JSON_BYTES, (asking or read).body, model)
-        request = RelayedRequest(body=body, model=model, streamed=read.streamed)
+        request = RelayedRequest(path=asked.endpoint.path, body=body, model=model, streamed=read.streamed)
         async with provider.relay(request, headers=headers) as answer:
             if asking is None or answer.status < 400:
                 yield answer, unasked
@@ -132,21 +155,22 @@ class ChatCompletions:
             yield answer, unasked
 
     async def _observed(
-        self, answer: RelayedAnswer, stream: RelayedStream, noted: Noted, read: ReadRequest, call: ModelCall
+        self, answer: RelayedAnswer, stream: RelayedStream, noted: Noted, asked: _Asked, call: ModelCall
     ) -> PassedAnswer:
         if answer.status >= 400:
             call.failed(str(answer.status))
             return PassedAnswer(answer.status, answer.headers, answer.pieces, False)
         if answer.streamed:
-            pieces = self._streamed(answer, stream, noted, read, call)
+            pieces = self._streamed(answer, stream, noted, asked, call)
             return PassedAnswer(answer.status, answer.headers, pieces, True)
         body = b"".join([piece async for piece in answer.pieces])
-        await off_loop_if(len(body) > LARGE_JSON_BYTES, noted.note, body)
-        self._describe(call, noted, read, ended=True)
+        note = noted.note_embeddings if asked.endpoint is EMBEDDINGS else noted.note
+        await off_loop_if(len(body) > LARGE_JSON_BYTES, note, body)
+        self._describe(call, noted, asked, ended=True)
         return PassedAnswer(answer.status, answer.headers, _one(body), False)
 
     async def _streamed(
-        self, answer: RelayedAnswer, stream: RelayedStream, noted: Noted, read: ReadRequest, call: ModelCall
+        self, answer: RelayedAnswer, stream: RelayedStream, noted: Noted, asked: _Asked, call: ModelCall
     ) -> AsyncGenerator[bytes]:
         ended = False
         try:
@@ -166,9 +190,9 @@ class ChatCompletions:
                 call.failed(type(error).__name__)
                 raise
         finally:
-            self._describe(call, noted, read, ended)
+            self._describe(call, noted, asked, ended)
 
-    def _describe(self, call: ModelCall, noted: Noted, read: ReadRequest, ended: bool) -> None:
+    def _describe(self, call: ModelCall, noted: Noted, asked: _Asked, ended: bool) -> None:
         call.answered(
             [noted.finish_reasons[index] for index in sorted(noted.finish_reasons)],
             response_id=noted.response_id,
@@ -180,8 +204,15 @@ class ChatCompletions:
         if noted.error:
             call.failed(noted.error)
         if self._calls.captures:
-            messages = read.value("messages", list[Raw]) or []
-            call.show([bytes(message) for message in messages], noted.said())
+            call.show(_messages(asked), noted.said())
+
+
+def _messages(asked: _Asked) -> list[bytes]:
+    """Returns what the model was sent as chat messages; nothing for embeddings."""
+    if asked.endpoint is COMPLETIONS:
+        prompt = asked.read.value("prompt", str)
+        return [json.encode({"role": "user", "content": prompt})] if prompt else []
+    return [bytes(message) for message in asked.read.value("messages", list[Raw]) or []]
 
 
 def _attributes(read: ReadRequest) -> dict[str, AttributeValue | None]:
