@@ -7,10 +7,9 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from stack.providers.tools.code.interpreter import ID as CODE_INTERPRETER
 from stack.providers.tools.code.interpreter import CodeInterpreter
 from stack.providers.tools.port import ToolGroup
-from stack.providers.tools.settings import ToolGroupSettings
+from stack.providers.tools.settings import CODE_INTERPRETER, ToolGroupSettings
 
 WITHOUT_SETTINGS = (CODE_INTERPRETER,)
 """Groups that exist if no setting mentions them."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from stack.providers.inference.settings import Seconds
+
+CODE_INTERPRETER = "builtin::code_interpreter"
+WEB_SEARCH = "builtin::websearch"
 
 
 class ApprovalRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,9 +27,23 @@ class ToolGroupSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     `repeatable` lists the tools that may be called again after a crash, or `["*"]` for all. `approval` lists the calls
     that need approval; `approval_timeout_s` is the time after which the answer is a refusal. `timeout_s` limits one call.
     `max_concurrent` limits the calls that run at the same time.
+
+    The code interpreter has two engines: `monty`, an interpreter of a subset of Python, whose code may call other tools,
+    and `sandbox`, which executes code with the interpreter `python` of a virtual environment in a bubblewrap sandbox.
+    `memory_bytes` limits the memory of one execution (64 MiB, or 1 GiB in the sandbox, if absent). Code may use half of
+    `timeout_s` as computing time.
+
+    Web search uses the `provider` with `api_key`, at `base_url` instead of the provider's own address. Without an
+    `api_key` the group does not exist.
     """
 
     id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")]
+    engine: Literal["monty", "sandbox"] | None = None
+    python: str | None = None
+    memory_bytes: Annotated[int, Meta(ge=2**24, le=2**40)] | None = None
+    provider: Literal["brave", "tavily"] | None = None
+    api_key: str | None = None
+    base_url: Annotated[str, Meta(pattern=r"^https?://[^\s]+$")] | None = None
     timeout_s: Seconds = 60.0
     max_concurrent: Annotated[int, Meta(ge=1, le=256)] = 8
     repeatable: list[str] = []

@@ -7,12 +7,14 @@ from typing import Any, Protocol
 
 from stack.errors import Invalid
 from stack.providers.tools.code.monty_engine import MontyEngine
+from stack.providers.tools.code.sandbox_engine import SandboxEngine
 from stack.providers.tools.code.task import Limits
 from stack.providers.tools.port import Suspended, ToolDefinition, ToolRequest, ToolResult
 from stack.providers.tools.settings import ToolGroupSettings
 
-ID = "builtin::code_interpreter"
 TOOL = "code_interpreter"
+MONTY_MEMORY_BYTES = 64 * 2**20
+SANDBOX_MEMORY_BYTES = 2**30
 
 
 class Engine(Protocol):
@@ -32,8 +34,14 @@ class CodeInterpreter:
 
     def __init__(self, settings: ToolGroupSettings) -> None:
         self.id = settings.id
-        self._limits = Limits()
-        self._engine: Engine = MontyEngine(self._limits)
+        is_sandbox = settings.engine == "sandbox"
+        memory_bytes = settings.memory_bytes or (SANDBOX_MEMORY_BYTES if is_sandbox else MONTY_MEMORY_BYTES)
+        self._limits = Limits(memory_bytes=memory_bytes, time_s=settings.timeout_s / 2)
+        self._engine: Engine
+        if is_sandbox:
+            self._engine = SandboxEngine(settings.python or "", self._limits, settings.max_concurrent)
+        else:
+            self._engine = MontyEngine(self._limits, settings.max_concurrent)
 
     async def tools(self, args: Mapping[str, Any]) -> Sequence[ToolDefinition]:
         if args:

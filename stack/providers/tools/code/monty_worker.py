@@ -75,7 +75,7 @@ def answer(task: bytes) -> bytes:
 
 @cache
 def _pool() -> monty.Monty:
-    return monty.Monty(max_processes=1, request_timeout=60.0).__enter__()
+    return monty.Monty(max_processes=1).__enter__()
 
 
 class Execution:

@@ -12,8 +12,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     applies to the printed text and to the value separately; `arguments_bytes` to the arguments of the calls that
     are made together, as JSON, and `depth` to their nesting; `state_bytes` to what is recorded at a call."""
 
-    memory_bytes: int = 64 * 2**20
-    time_s: float = 10.0
+    memory_bytes: int
+    time_s: float
     code_bytes: int = 100_000
     output_chars: int = 50_000
     calls: int = 500
@@ -45,20 +45,23 @@ class Call(Struct, frozen=True, array_like=True):
 
 class Task(Struct, frozen=True, array_like=True):
     """Begins to execute code, or continues from a state with the outcomes of its calls. `functions` holds the tools
-    by their names in the code."""
+    by their names in the code. `python` is the interpreter of the sandbox."""
 
     code: str
     functions: dict[str, Function]
     limits: Limits
     state: str | None = None
     outcomes: list[Outcome] = []
+    python: str = ""
 
 
 class Reply(Struct, frozen=True, array_like=True):
-    """The end of an execution, with the `text` for the model; or, with a `state`, `calls` to make before it
-    continues."""
+    """The end of an execution, with the `text` and `images` (PNG, base64) for the model; or, with a `state`, `calls` to
+    make before it continues. `is_unavailable` means that no code can be executed at all."""
 
     text: str = ""
     is_error: bool = False
     state: str | None = None
     calls: list[Call] = []
+    images: list[str] = []
+    is_unavailable: bool = False

@@ -1,0 +1,112 @@
+"""Code in the sandbox: what it returns, what it sees, and that it ends with its server."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from stack.providers.tools.code import bubblewrap, seccomp
+from stack.providers.tools.code.sandbox_engine import sandbox_problem
+from tests.providers.tools.code.running import Running, running, text
+from tests.servers.processes import ROOT
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+WAIT_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def code() -> Iterator[Running]:
+    with running(engine="sandbox", python=sys.executable) as made:
+        yield made
+
+
+def test_returns_output_and_the_last_value(code: Running) -> None:
+    assert code.run("import json, msgspec\nprint('a')\n[1, msgspec.json.encode({})]") == text("a\n[1, b'{}']")
+    assert code.run("import sys\nprint('out')\nprint('err', file=sys.stderr)\nsys.exit(0)") == text(
+        "out\nerr"
+    )
+
+
+def test_an_exception_has_a_traceback_of_the_code_only(code: Running) -> None:
+    result = code.run("def f():\n    return 1 / 0\nf()")
+    assert result.is_error
+    assert "line 2, in f" in str(result.content)
+    assert "return 1 / 0" in str(result.content)
+    assert "sandbox_runner" not in str(result.content)
+    assert '"<string>"' not in str(result.content)
+    assert code.run("def").is_error
+
+
+def test_figures_are_images(code: Running) -> None:
+    """With a module in the place of matplotlib, which is not a dependency of the tests."""
+    figure = f"class F:\n    def savefig(self, target, format): target.write({PNG!r})\n"
+    module = "import sys, types\nm = types.ModuleType('p')\nm.get_fignums = lambda: [1, 2]\nm.figure = lambda n: F()\n"
+    result = code.run(f"{figure}{module}sys.modules['matplotlib.pyplot'] = m\nprint('drawn')")
+    assert isinstance(result.content, list)
+    assert [item.type for item in result.content] == ["text", "image", "image"]
+    assert result.content[1].image is not None
+    assert base64.b64decode(result.content[1].image.data or "") == PNG
+
+
+def test_images_that_are_none_are_left_out(code: Running) -> None:
+    source = "import os\nfor n in range(3, 30):\n    try: os.write(n, b'\\x05\\0\\0\\0hello')\n    except OSError: pass"
+    assert code.run(source) == text("")
+
+
+def test_the_check_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sandbox_problem(sys.executable) == ""
+    assert "There is no interpreter /nowhere/python" in sandbox_problem("/nowhere/python")
+    refusing = tmp_path / "bwrap"
+    refusing.write_text(
+        "#!/bin/sh\necho 'bwrap: Creating new namespace failed: Operation not permitted' >&2\nexit 1\n"
+    )
+    refusing.chmod(0o755)
+    monkeypatch.setattr(bubblewrap, "program", lambda: str(refusing))
+    problem = sandbox_problem(sys.executable)
+    assert "Creating new namespace failed" in problem
+    assert "needs unprivileged user namespaces" in problem
+
+
+def test_a_machine_without_a_filter_is_refused() -> None:
+    assert seccomp.program("riscv64") is None
+
+
+def test_the_prefixes_of_an_environment(tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    (base / "bin").mkdir(parents=True)
+    (base / "bin/python3").write_text("")
+    environment = tmp_path / "env"
+    (environment / "bin").mkdir(parents=True)
+    (environment / "bin/python").symlink_to(base / "bin/python3")
+    (environment / "pyvenv.cfg").write_text(f"home = {base}/bin\nversion = 3.11\n")
+    assert set(bubblewrap.prefixes(environment / "bin/python")) == {environment, base}
+
+
+def test_the_sandbox_ends_with_its_server() -> None:
+    """The server is killed while code runs: nothing may be left of it."""
+    source = (
+        "import sys\nfrom tests.providers.tools.code.running import running\n"
+        "with running(engine='sandbox', python=sys.executable) as code:\n"
+        "    code.run('import time\\nwhile True: time.sleep(1)')\n"
+    )
+    server = subprocess.Popen([sys.executable, "-c", source], cwd=ROOT)
+    until = time.monotonic() + WAIT_S
+    found: list[psutil.Process] = []
+    while not any("sandbox_runner" in " ".join(one.cmdline()) for one in found if one.name() != "bwrap"):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+        found = psutil.Process(server.pid).children(recursive=True)
+    os.kill(server.pid, 9)
+    server.wait()
+    _, alive = psutil.wait_procs(found, timeout=WAIT_S)
+    assert alive == []
