@@ -71,6 +71,12 @@ def completion(stored: payload.CompletionMessage) -> content_api.CompletionMessa
     )
 
 
+def violation(stored: payload.Violation) -> turn_api.SafetyViolation:
+    """An unknown level is an error."""
+    level = stored.level if stored.level in ("info", "warn") else "error"
+    return turn_api.SafetyViolation(cast(Any, level), stored.metadata or {}, stored.user_message or None)
+
+
 def usage(stored: payload.TurnUsage) -> turn_api.TurnUsage:
     return turn_api.TurnUsage(stored.input_tokens, stored.output_tokens)
 

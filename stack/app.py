@@ -44,6 +44,8 @@ from stack.http.protocol import protocol_factory
 from stack.http.provider import ProviderController
 from stack.http.query import check_query
 from stack.http.rerank import RerankController
+from stack.http.route import RouteController
+from stack.http.safety import SafetyController
 from stack.http.scoring import ScoringController
 from stack.http.scoring_function import ScoringFunctionController
 from stack.http.session import SessionController
@@ -75,6 +77,8 @@ CONTROLLERS = [
     OtlpController,
     ProviderController,
     RerankController,
+    RouteController,
+    SafetyController,
     ScoringController,
     ScoringFunctionController,
     SessionController,

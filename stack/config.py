@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -18,7 +18,8 @@ from msgspec import Struct
 
 from stack.domain.near import nearest
 from stack.providers.inference.settings import shown_url
-from stack.providers.tools.settings_check import check
+from stack.providers.shields.settings_check import check as check_shield
+from stack.providers.tools.settings_check import check as check_toolgroup
 from stack.settings import ApiKey, Settings, is_loopback
 
 PREFIX = "REPLAYSTACK_"
@@ -252,16 +253,22 @@ def _check_together(settings: Settings) -> None:
         raise ConfigError(
             f"rerank: the id {repeated!r} is used twice; `bm25` is built in. Choose another one."
         )
-    groups = [group.id for group in settings.toolgroups]
-    if repeated := next((one for one in groups if groups.count(one) > 1), None):
-        raise ConfigError(f"toolgroups: the id {repeated!r} is used twice.")
-    for group in settings.toolgroups:
-        try:
-            check(group)
-        except ValueError as error:
-            raise ConfigError(f"toolgroups: {group.id}: {error}") from None
+    _check_each("toolgroups", settings.toolgroups, check_toolgroup)
+    _check_each("shields", settings.shields, check_shield)
     if settings.view_linger_max_ms < settings.view_linger_ms:
         raise ConfigError("view_linger_max_ms is below view_linger_ms.")
     for origin in settings.allowed_origins:
         if "://" not in origin or origin.endswith("/"):
             raise ConfigError(f"allowed_origins: {origin!r} is not of the form https://name[:port].")
+
+
+def _check_each(name: str, configured: Sequence[Any], check: Callable[[Any], None]) -> None:
+    """Checks the tables of one setting, whose ids must differ. Raises ConfigError."""
+    ids = [one.id for one in configured]
+    for one in configured:
+        if ids.count(one.id) > 1:
+            raise ConfigError(f"{name}: the id {one.id!r} is used twice. Choose another one.")
+        try:
+            check(one)
+        except ValueError as error:
+            raise ConfigError(f"{name}: {one.id}: {error}") from None

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from stack.providers.inference.settings import InferenceSettings
 from stack.providers.rerank.settings import RerankSettings
+from stack.providers.shields.settings import ShieldSettings
 from stack.providers.tools.settings import ToolGroupSettings
 
 
@@ -239,6 +240,13 @@ class Settings(Struct, frozen=True, kw_only=True):
         list[ToolGroupSettings],
         _field(
             "Toolgroups of the server: one `[[toolgroups]]` table each in TOML, a JSON array in the environment.",
+            flag=False,
+        ),
+    ] = []
+    shields: Annotated[
+        list[ShieldSettings],
+        _field(
+            "Shields that agents can name: one `[[shields]]` table each in TOML, a JSON array in the environment.",
             flag=False,
         ),
     ] = []

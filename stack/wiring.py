@@ -21,6 +21,7 @@ from stack.providers.rerank.registry import Rerankers
 from stack.providers.rows.reader import RowReader
 from stack.providers.rows.settings import ReadLimits
 from stack.providers.scoring.worker_pool import WorkerPool
+from stack.providers.shields.registry import Shields
 from stack.providers.tools.registry import ToolGroups
 from stack.runs.ownership import Ownership
 from stack.runs.runs import Runs
@@ -40,6 +41,8 @@ from stack.services.inference.pass_through import PassThrough
 from stack.services.inference.rerank import Reranking
 from stack.services.requests.once import Once
 from stack.services.requests.rates import RateLimits
+from stack.services.safety.asking import GuardModels
+from stack.services.safety.safety import Safety
 from stack.services.scoring.judge import Judge
 from stack.services.scoring.row_scoring import RowScoring
 from stack.services.scoring.scoring import Scoring
@@ -119,6 +122,8 @@ class Server(Services):
         effects = RealEffects(self.signals.calls, self.tracing)
         self.pass_through = PassThrough(self.models, self.signals.calls, settings.max_completions)
         self.reranking = Reranking(Rerankers(settings.rerank), self.signals.calls, settings.max_completions)
+        self.shields = Shields(settings.shields, GuardModels(self.models, effects).ask)
+        self.safety = Safety(self.shields, effects)
         workers = WorkerPool()
         self.scoring = Scoring(Judge(self.models, effects, workers), workers)
         ownership = Ownership(Owner(node, boot))
@@ -145,6 +150,7 @@ class Server(Services):
             self.views,
             self.sessions,
             self.toolgroups.groups.keys(),
+            shields=self.safety.ids,
             max_bytes=settings.max_agent_bytes,
         )
         self.row_reader = RowReader(
@@ -263,6 +269,7 @@ class Server(Services):
         await self.supervisor.stop()
         await self.scoring.aclose()
         await self.toolgroups.aclose()
+        await self.shields.aclose()
         await self.models.aclose()
         await self.reranking.rerankers.aclose()
         await asyncio.to_thread(self.engine.stop)

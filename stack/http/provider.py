@@ -46,6 +46,7 @@ async def _providers(services: Services) -> list[ProviderInfo]:
         _embedded("datasetio", "localfs"),
         _embedded("datasetio", "huggingface", "remote"),
         _embedded("eval", OWN),
+        *(_embedded("safety", one) for one in services.safety.kinds),
         *(_embedded("scoring", one) for one in scoring),
         _embedded("telemetry", OWN),
     ]

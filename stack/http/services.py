@@ -17,6 +17,7 @@ from stack.services.inference.pass_through import PassThrough
 from stack.services.inference.rerank import Reranking
 from stack.services.requests.once import Once
 from stack.services.requests.rates import RateLimits
+from stack.services.safety.safety import Safety
 from stack.services.scoring.row_scoring import RowScoring
 from stack.services.scoring.scoring import Scoring
 from stack.services.server_state import ServerState
@@ -37,6 +38,7 @@ class Services:
     turns: TurnService
     datasets: DatasetService
     row_reader: RowReading
+    safety: Safety
     scoring: Scoring
     row_scoring: RowScoring
     benchmarks: BenchmarkService

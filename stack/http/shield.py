@@ -6,22 +6,23 @@ from litestar import Controller
 from litestar.response.base import ASGIResponse
 
 from schemas.api.shield import ListShieldsResponse
-from stack.errors import NotFound, NotOffered
+from stack.errors import NotOffered
 from stack.http.answer import json_answer
 from stack.http.endpoint import serves
 from stack.http.path import id_of
+from stack.http.services import Services
 
-REMEDY = "Shields are not registered at run time, and this server has none: leave them out of the agent."
+REMEDY = "Shields are not registered at run time: add a [[shields]] table to the settings."
 
 
 class ShieldController(Controller):
     @serves("list_shields")
-    async def listing(self) -> ASGIResponse:
-        return json_answer(ListShieldsResponse([]))
+    async def listing(self, services: Services) -> ASGIResponse:
+        return json_answer(ListShieldsResponse(services.safety.list()))
 
     @serves("get_shield")
-    async def show(self, identifier: str) -> ASGIResponse:
-        raise NotFound(f"There is no shield {id_of(identifier)!r}; this server has none.")
+    async def show(self, identifier: str, services: Services) -> ASGIResponse:
+        return json_answer(services.safety.show(id_of(identifier)))
 
     @serves("register_shield")
     async def register(self) -> ASGIResponse:

@@ -1,4 +1,4 @@
-"""The port through which a turn accesses external systems: models, the clock, new ids.
+"""The port through which a turn accesses external systems: models, shields, the clock, new ids.
 
 The runner (`turn_runner.py`) uses nothing else, so everything that influences a turn passes through this port
 and is recorded in its events, and replaying a record only needs another implementation of this protocol.
@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import uuid_utils
 from opentelemetry.util.types import AttributeValue
 
+from schemas.events.payload import Violation
 from stack.errors import UpstreamTimeout
 from stack.providers.inference.port import (
     Finished,
@@ -25,6 +26,7 @@ from stack.providers.inference.port import (
     TextChunk,
     ToolCallChunk,
 )
+from stack.providers.shields.port import Shield, ShieldRequest
 from stack.providers.tools.port import Suspended, ToolRequest, ToolResult
 from stack.services.tools.tool_set import ServerTool
 from stack.services.tools.tool_spans import EXTENSION, execution_span, show_result
@@ -32,6 +34,9 @@ from telemetry.own import conventions as names
 from telemetry.own.invocation import tool_executed
 from telemetry.own.model_call import ModelCall, ModelCalls
 from telemetry.own.tracing import Tracing, upstream_headers
+
+Captured = Literal["all", "input", "none"]
+"""The messages that the span of a model call may show, if they are captured at all."""
 
 
 class Effects(Protocol):
@@ -52,15 +57,23 @@ class Effects(Protocol):
         ...
 
     def infer(
-        self, provider: InferenceProvider, request: InferenceRequest, labels: Mapping[str, str]
+        self,
+        provider: InferenceProvider,
+        request: InferenceRequest,
+        labels: Mapping[str, str],
+        captured: Captured = "all",
     ) -> AsyncGenerator[InferenceEvent, None]:
         """Calls a model. `labels` identify the caller (attributes of the span)."""
+        ...
+
+    async def check(self, shield: Shield, request: ShieldRequest, touchpoint: str) -> Violation | None:
+        """Asks a shield, within its time limit. Raises TimeoutError, and what the shield raises."""
         ...
 
 
 class RealEffects:
     """The actual effects, observed: each inference is a `chat` span under the turn's, each call of a tool an
-    `execute_tool` span."""
+    `execute_tool` span, each check of a shield a `shield_call` span."""
 
     def __init__(self, calls: ModelCalls, tracing: Tracing) -> None:
         self._calls = calls
@@ -102,19 +115,24 @@ class RealEffects:
             return outcome
 
     async def infer(
-        self, provider: InferenceProvider, request: InferenceRequest, labels: Mapping[str, str]
+        self,
+        provider: InferenceProvider,
+        request: InferenceRequest,
+        labels: Mapping[str, str],
+        captured: Captured = "all",
     ) -> AsyncGenerator[InferenceEvent, None]:
         attributes = {**_request_attributes(request), **labels}
         with self._calls.begin(provider.id, request.model, provider.base_url, attributes) as call:
             events = provider.infer(request, headers=upstream_headers())
-            shown = ShownAnswer() if self._calls.captures else None
+            shown = ShownAnswer() if self._calls.captures and captured != "none" else None
             begun = False
             try:
                 async for event in events:
                     if isinstance(event, Finished):
                         _describe(call, event)
                         if shown is not None:
-                            call.show(list(map(bytes, request.each_message())), shown.messages(event.reason))
+                            received = shown.messages(event.reason) if captured == "all" else None
+                            call.show(list(map(bytes, request.each_message())), received)
                     elif not begun and not isinstance(event, Opened | Retrying):
                         begun = True
                         call.first_chunk()
@@ -123,6 +141,24 @@ class RealEffects:
                     yield event
             finally:
                 await events.aclose()
+
+    async def check(self, shield: Shield, request: ShieldRequest, touchpoint: str) -> Violation | None:
+        attributes: dict[str, AttributeValue] = {
+            **request.labels,
+            names.SHIELD_ID: shield.id,
+            names.SHIELD_KIND: shield.kind,
+        }
+        if touchpoint:
+            attributes[names.SHIELD_TOUCHPOINT] = touchpoint
+        with self._tracing.span(f"{names.SHIELD_CALL} {shield.id}", attributes=attributes) as span:
+            async with asyncio.timeout(shield.timeout_s):
+                violation = await shield.check(request)
+            if violation is not None:
+                span.set(names.SHIELD_VIOLATION_LEVEL, violation.level)
+                span.set(
+                    names.SHIELD_VIOLATION_TYPE, str((violation.metadata or {}).get("violation_type", ""))
+                )
+            return violation
 
 
 def _request_attributes(request: InferenceRequest) -> dict[str, AttributeValue | None]:

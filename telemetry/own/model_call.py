@@ -113,12 +113,13 @@ class ModelCall:
         if self._on_tokens is not None:
             self._on_tokens((input_tokens or 0) + (output_tokens or 0))
 
-    def show(self, sent: Sequence[bytes], received: Iterable[tuple[Mapping[str, Any], str]]) -> None:
+    def show(self, sent: Sequence[bytes], received: Iterable[tuple[Mapping[str, Any], str]] | None) -> None:
         """Sets messages on the span, if enabled: those sent, encoded in OpenAI's chat format, and those
-        received, each with its finish reason."""
+        received, each with its finish reason, unless they are None."""
         if self._captures:
             self._span.set(message_content.INPUT_MESSAGES, message_content.input_messages(sent))
-            self._span.set(message_content.OUTPUT_MESSAGES, message_content.output_messages(received))
+            if received is not None:
+                self._span.set(message_content.OUTPUT_MESSAGES, message_content.output_messages(received))
 
     def failed(self, error_type: str) -> None:
         self._span.fail(error_type)

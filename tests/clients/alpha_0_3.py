@@ -104,7 +104,7 @@ found: dict[str, Any] = {
     "openai_models": [one.id for one in client.models.openai.list()],
     "model": client.models.retrieve(wanted["model"]).identifier,
     "providers": [one.provider_id for one in client.providers.list()],
-    "empty": [len(one.list()) for one in (client.toolgroups, client.tools, client.shields)],
+    "empty": [len(one.list()) for one in (client.toolgroups, client.tools)],
     "health": client.inspect.health().status,
     "version": client.inspect.version().version,
     "refused": [

@@ -15,13 +15,23 @@ from tests.servers.processes import RunningServer
 def server(
     tmp_path_factory: pytest.TempPathFactory, scripted_server: RunningServer, llama_cpp: RunningServer
 ) -> Iterator[Replaystack]:
-    """Models `demo/extractive`, `scripted/<script>` and `llama/tiny-random`."""
+    """Models `demo/extractive`, `scripted/<script>` and `llama/tiny-random`, and shields of which the last one asks a real
+    model with random weights."""
     providers = [
         {"id": "scripted", "base_url": scripted_server.base_url, "flavour": "generic", "max_retries": 0},
         {"id": "llama", "base_url": llama_cpp.base_url, "flavour": "llama.cpp"},
     ]
+    shields = [
+        {"id": "secrets", "kind": "pattern", "patterns": [{"name": "key", "pattern": "AKIA[0-9A-Z]{16}"}]},
+        {"id": "guard", "kind": "llama-guard", "model": "scripted/guard;word=bomb"},
+        {"id": "random", "kind": "llama-guard", "model": "llama/tiny-random"},
+    ]
+    environment = {
+        "REPLAYSTACK_INFERENCE": json.dumps(providers),
+        "REPLAYSTACK_SHIELDS": json.dumps(shields),
+    }
     data = tmp_path_factory.mktemp("clients") / "data"
-    with Replaystack(data, environment={"REPLAYSTACK_INFERENCE": json.dumps(providers)}) as server:
+    with Replaystack(data, environment=environment) as server:
         yield server
         server.check_healthy()
     assert server.wait() == 0

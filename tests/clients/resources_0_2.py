@@ -36,7 +36,6 @@ found: dict[str, Any] = {
         for resource in (
             client.toolgroups,
             client.tools,
-            client.shields,
             client.vector_dbs,
         )
     ],

@@ -30,7 +30,7 @@ if CLIENTS:
         assert found["openai_models"] == found["models"]
         assert found["model"] == MODEL
         assert {"scripted", "llama", "demo", "replaystack", "localfs"} <= set(found["providers"])
-        assert found["empty"] == [0, 0, 0]
+        assert found["empty"] == [0, 0]
         assert (found["health"], found["version"]) == ("OK", VERSION)
         assert found["refused"] == [501, 501, 501]
 

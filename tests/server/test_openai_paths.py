@@ -16,7 +16,7 @@ UNSERVED = [
     ("GET", "/v1/files"),
     ("GET", "/v1/files/file-1/content"),
     ("POST", "/v1/batches"),
-    ("POST", "/v1/moderations"),
+    ("POST", "/v1/audio/speech"),
     ("POST", "/v1/images/generations"),
     ("POST", "/v1/audio/transcriptions"),
     ("GET", "/v1/vector_stores"),
@@ -54,7 +54,9 @@ def test_openais_client_raises_what_it_does_for_openai(server: Replaystack) -> N
     with openai.OpenAI(base_url=f"{server.url}/v1", api_key="any", max_retries=0) as client:
         with pytest.raises(openai.NotFoundError, match="responses is not served here"):
             client.responses.create(model="scripted/text", input="hello")
-        with pytest.raises(openai.NotFoundError, match="moderations is not served here"):
+        with pytest.raises(openai.NotFoundError, match="batches is not served here"):
+            client.batches.list()
+        with pytest.raises(openai.BadRequestError, match="unknown shield"):
             client.moderations.create(model="scripted/text", input="hello")
         with pytest.raises(openai.NotFoundError, match="scripted-no"):
             client.chat.completions.create(

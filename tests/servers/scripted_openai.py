@@ -9,6 +9,7 @@ milliseconds, counts are whole numbers. The behaviours:
 |---|---|
 | text | `chunks` pieces of text, then a finish reason, usage and [DONE] |
 | say | the setting `text` |
+| guard | `unsafe` and the category S1 if the conversation to judge contains the setting `word`, else `safe` |
 | echo | the received request body as JSON, as text in pieces of 64 characters |
 | tools | a call of the first tool (or `name`) in `pieces` fragments; as text if a tool spoke last, unless `again` |
 | cut | `chunks` pieces, then the connection is dropped in the middle of the answer |
@@ -287,6 +288,10 @@ class Connection(asyncio.Protocol):
             case "echo":
                 text = msgspec.json.encode(msgspec.json.decode(body)).decode()
                 pieces = [framed(text_chunk(text[i : i + 64])) for i in range(0, len(text), 64)]
+            case "guard":
+                judged = body.decode().partition("<BEGIN CONVERSATION>")[2]
+                unsafe = script.settings.get("word", "") in judged
+                pieces = [framed(text_chunk("\n\nunsafe\nS1" if unsafe else "\n\nsafe"))]
             case "say":
                 pieces = [framed(text_chunk(script.settings.get("text", "")))]
             case "tools" if request.get("tools") and (

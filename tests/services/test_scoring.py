@@ -105,7 +105,6 @@ async def scoring(*says: str | ReplaystackError) -> AsyncIterator[tuple[Scoring,
     provider = Provider(*(says or ("Score: 1",)))
     workers = WorkerPool()
     calls = ModelCalls(Tracing(None), Metrics(enabled=False))
-    calls = ModelCalls(Tracing(None), Metrics(enabled=False))
     effects = RealEffects(calls, Tracing(None))
     made = Scoring(Judge(OneProvider(provider), effects, workers), workers)
     try:

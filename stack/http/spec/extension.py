@@ -6,11 +6,12 @@ from schemas.api.erasure import Erasure
 from schemas.api.health import HealthInfo, VersionInfo
 from schemas.api.model import ListModelsResponse, Model, OpenAIListModelsResponse
 from schemas.api.provider import ListProvidersResponse, ProviderInfo
+from schemas.api.route import ListRoutesResponse
 from schemas.api.scoring_function import ListScoringFunctionsResponse, ScoringFunction
 from schemas.api.shield import ListShieldsResponse, Shield
 from schemas.api.tool import ListToolGroupsResponse, ListToolsResponse, Tool, ToolGroup
 from schemas.api.vector_db import ListVectorDBsResponse, VectorDB
-from stack.http.spec import chat_completion, otlp, scoring
+from stack.http.spec import chat_completion, otlp, safety, scoring
 from stack.http.spec.operation import Operation, Parameter
 
 TAG = "Not part of the Llama Stack specification"
@@ -111,6 +112,16 @@ OPERATIONS = (
     *_noun("/v1/providers", "/{provider_id}", "provider", "provider", ListProvidersResponse, ProviderInfo),
     *_noun("/v1/shields", "/{identifier}", "shield", "shield", ListShieldsResponse, Shield),
     *_registered("/v1/shields", "/{identifier}", "shield", "shield"),
+    *safety.operations(TAG),
+    Operation(
+        method="get",
+        path="/v1/inspect/routes",
+        id="list_routes",
+        tag=TAG,
+        summary="List the routes of this server.",
+        answer=ListRoutesResponse,
+        says="All routes.",
+    ),
     *_noun("/v1/toolgroups", "/{toolgroup_id}", "toolgroup", "toolgroup", ListToolGroupsResponse, ToolGroup),
     *_registered("/v1/toolgroups", "/{toolgroup_id}", "toolgroup", "toolgroup"),
     *_noun(

@@ -1,0 +1,1 @@
+"""Shields: checks of the texts of a turn, by kind."""

@@ -1,0 +1,1 @@
+"""Shields: run for turns, and directly for callers."""
