@@ -29,7 +29,7 @@ MASK = "********"
 ADMIN = "admin"
 """The actor of the commands on the server's own machine; no API key may have this name."""
 
-_SECRET_FIELDS = ("key", "api_key", "headers")
+_SECRET_FIELDS = ("key", "api_key", "headers", "env", "client_secret")
 
 
 class ConfigError(Exception):
@@ -145,15 +145,21 @@ def secrets_of(settings: Settings) -> list[str]:
     secrets = [key.key for key in settings.api_keys]
     secrets += [settings.openai_api_key, *(provider.api_key or "" for provider in settings.inference)]
     secrets += [reranker.api_key or "" for reranker in settings.rerank]
+    for group in settings.toolgroups:
+        secrets += [*group.headers.values(), *group.env.values()]
+        secrets += [group.oauth.client_secret or ""] if group.oauth else []
     return [secret for secret in secrets if len(secret) >= 8]
 
 
 def _masked(item: Any) -> Any:
     if not isinstance(item, dict):
         return item
-    masked = {name: MASK if name in _SECRET_FIELDS and value else value for name, value in item.items()}
-    if "base_url" in masked:
-        masked["base_url"] = shown_url(masked["base_url"])
+    masked = {
+        name: MASK if name in _SECRET_FIELDS and value else _masked(value) for name, value in item.items()
+    }
+    for name in ("base_url", "url"):
+        if masked.get(name):
+            masked[name] = shown_url(masked[name])
     return {name: value for name, value in masked.items() if value not in (None, {})}
 
 

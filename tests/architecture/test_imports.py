@@ -49,6 +49,7 @@ ONE_USER = {
 ALSO = {
     "litestar": {"stack.app"},
     "uvicorn": {"stack.http.protocol"},
+    "httpx2": {"stack.providers.tools.mcp_http", "stack.providers.tools.mcp_oauth"},
     "stack.eventstore.sqlite": {"stack.eventstore.sqlite"},
     "duckdb": {
         "projections.warehouse.attachment",

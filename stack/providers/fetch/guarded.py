@@ -68,7 +68,7 @@ class GuardedFetcher:
         raise Invalid(f"{target.shown} is the end of more than {MAX_REDIRECTS} redirects.")
 
     async def _get(self, target: Target, max_bytes: int, accept: str) -> Answer:
-        addresses = await self._addresses(target)
+        addresses = await checked_addresses(target, self._resolve, self._allow)
         failure: Exception | None = None
         for address in addresses:
             try:
@@ -82,25 +82,32 @@ class GuardedFetcher:
                 failure = error
         raise UpstreamFailed(f"{target.shown} could not be reached: {_reason(failure)}.") from None
 
-    async def _addresses(self, target: Target) -> Sequence[Address]:
-        """Returns the addresses to connect to, all of them checked. If one is not public, the name is
-        refused: legitimate names do not have both kinds."""
-        addresses = await self._resolve(target.host)
-        for address in addresses:
-            if not is_public(address) and not any(address in network for network in self._allow):
-                raise Invalid(
-                    f"{target.shown} leads to an address that is not on the public internet; such addresses "
-                    "are not fetched. Send the content itself."
-                )
-        if not addresses:
-            raise Invalid(f"{target.shown}: the host has no address.")
-        return addresses[:CONNECT_ADDRESSES]
-
     async def _trusted(self) -> ssl.SSLContext:
         if self._context is None:
             # Loading the system's authorities takes about 20 ms.
             self._context = await asyncio.to_thread(ssl.create_default_context)
         return self._context
+
+
+async def checked_addresses(
+    target: Target,
+    resolver: Resolve = resolve,
+    allow: Sequence[Network] = (),
+    *,
+    remedy: str = "Send the content itself.",
+) -> Sequence[Address]:
+    """Returns the addresses to connect to, all of them checked. If one is not public, and not in `allow`, the name
+    is refused: legitimate names do not have both kinds. Raises Invalid."""
+    addresses = await resolver(target.host)
+    for address in addresses:
+        if not is_public(address) and not any(address in network for network in allow):
+            raise Invalid(
+                f"{target.shown} leads to an address that is not on the public internet; such addresses "
+                f"are not fetched. {remedy}"
+            )
+    if not addresses:
+        raise Invalid(f"{target.shown}: the host has no address.")
+    return addresses[:CONNECT_ADDRESSES]
 
 
 def _refused(target: Target, status: int) -> Invalid | UpstreamFailed:

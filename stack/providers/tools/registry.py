@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from stack.providers.tools.code.interpreter import CodeInterpreter
+from stack.providers.tools.mcp_group import McpToolGroup
+from stack.providers.tools.mcp_loop import McpLoop
 from stack.providers.tools.port import ToolGroup
 from stack.providers.tools.settings import CODE_INTERPRETER, ToolGroupSettings
 
@@ -27,18 +29,21 @@ class ToolGroups:
     """`groups` holds the toolgroups by id."""
 
     def __init__(self, settings: Sequence[ToolGroupSettings]) -> None:
+        self._mcp_loop = McpLoop()
         configured = {one.id for one in settings}
         always = [ToolGroupSettings(id=name) for name in WITHOUT_SETTINGS if name not in configured]
         self.groups = {
-            one.id: Configured(_open(one), one, asyncio.Semaphore(one.max_concurrent))
+            one.id: Configured(self._open(one), one, asyncio.Semaphore(one.max_concurrent))
             for one in (*settings, *always)
         }
 
     async def aclose(self) -> None:
         await asyncio.gather(*(one.group.aclose() for one in self.groups.values()))
+        await self._mcp_loop.aclose()
 
-
-def _open(settings: ToolGroupSettings) -> ToolGroup:
-    if settings.id == CODE_INTERPRETER:
-        return CodeInterpreter(settings)
-    raise ValueError(f"{settings.id}: there is no toolgroup of this kind.")
+    def _open(self, settings: ToolGroupSettings) -> ToolGroup:
+        if settings.id.startswith("mcp::"):
+            return McpToolGroup(settings, self._mcp_loop)
+        if settings.id == CODE_INTERPRETER:
+            return CodeInterpreter(settings)
+        raise ValueError(f"{settings.id}: there is no toolgroup of this kind.")

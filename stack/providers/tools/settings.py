@@ -20,6 +20,17 @@ class ApprovalRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     arguments: dict[str, str] = {}
 
 
+class OAuthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How this server gets tokens for an MCP server. `client_credentials` needs `client_id` and `client_secret`.
+    `authorization_code` needs a person once: `replaystack authorize ID`; the tokens are then stored in the data folder
+    and refreshed. Without a `client_id` the client is registered at the authorization server."""
+
+    grant: Literal["client_credentials", "authorization_code"]
+    client_id: str | None = None
+    client_secret: str | None = None
+    scope: str | None = None
+
+
 class ToolGroupSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One toolgroup. `id` selects its kind: `mcp::<name>` (with `command` or `url`), `builtin::code_interpreter`,
     `builtin::rag`, or `builtin::websearch` (with `api_key`).
@@ -35,6 +46,11 @@ class ToolGroupSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     Web search uses the `provider` with `api_key`, at `base_url` instead of the provider's own address. Without an
     `api_key` the group does not exist.
+
+    An MCP server is a `command` with its arguments, with the variables `env` and the working directory `cwd`; or a `url`
+    (streamable HTTP), to which `headers` are sent. With `trust_annotations` a tool that its server calls read-only or
+    idempotent is repeatable. `args_may_set` lists what `args` of an agent's toolgroup may give: `url` (public https
+    only) and `headers`. A result larger than `max_result_bytes` is an error.
     """
 
     id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")]
@@ -49,3 +65,12 @@ class ToolGroupSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     repeatable: list[str] = []
     approval: list[ApprovalRule] = []
     approval_timeout_s: Annotated[float, Meta(gt=0)] = 86_400.0
+    max_result_bytes: Annotated[int, Meta(ge=1024, le=8 * 2**20)] = 2**20
+    command: list[str] = []
+    env: dict[str, str] = {}
+    cwd: str | None = None
+    url: Annotated[str, Meta(pattern=r"^https?://[^\s]+$")] | None = None
+    headers: dict[str, str] = {}
+    oauth: OAuthSettings | None = None
+    trust_annotations: bool = False
+    args_may_set: list[Literal["url", "headers"]] = []

@@ -31,6 +31,10 @@ def check(settings: ToolGroupSettings) -> None:
             raise ValueError("provider is missing: brave or tavily.")
     elif settings.provider or settings.api_key or settings.base_url:
         raise ValueError(f"provider, api_key and base_url are for {WEB_SEARCH}.")
+    if kind == "mcp":
+        _check_mcp(settings)
+    elif _names_mcp_server(settings):
+        raise ValueError("command, env, cwd, url, headers, oauth and args_may_set are for `mcp::<name>`.")
 
 
 def _check_code_interpreter(settings: ToolGroupSettings) -> None:
@@ -41,3 +45,27 @@ def _check_code_interpreter(settings: ToolGroupSettings) -> None:
         raise ValueError(
             'engine = "sandbox" needs `python`, the absolute path of an interpreter, such as /srv/data-env/bin/python.'
         )
+
+
+def _names_mcp_server(settings: ToolGroupSettings) -> bool:
+    process = settings.command or settings.env or settings.cwd
+    return bool(process or settings.url or settings.headers or settings.oauth or settings.args_may_set)
+
+
+def _check_mcp(settings: ToolGroupSettings) -> None:
+    if settings.command:
+        if settings.url or settings.headers or settings.oauth or settings.args_may_set:
+            raise ValueError("url, headers, oauth and args_may_set are not for a server that is a `command`.")
+        if settings.cwd is not None and not PurePath(settings.cwd).is_absolute():
+            raise ValueError(f"cwd = {settings.cwd!r} must be an absolute path.")
+        return
+    if settings.env or settings.cwd:
+        raise ValueError("env and cwd are for a server that is a `command`.")
+    if settings.url is None and "url" not in settings.args_may_set:
+        raise ValueError('Give a `command` or a `url` (or `args_may_set = ["url"]`).')
+    if settings.oauth is not None:
+        if settings.url is None:
+            raise ValueError("oauth needs a `url`.")
+        given = settings.oauth.client_id and settings.oauth.client_secret
+        if settings.oauth.grant == "client_credentials" and not given:
+            raise ValueError("oauth: client_credentials needs client_id and client_secret.")

@@ -1,0 +1,143 @@
+"""A toolgroup `mcp::<name>`: the tools of one MCP server, a process or a URL.
+
+The server is started, or connected, when its tools are first needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct
+
+from stack.errors import Invalid
+from stack.providers.fetch.target import parse
+from stack.providers.tools.mcp_loop import McpLoop
+from stack.providers.tools.port import Suspended, ToolDefinition, ToolRequest, ToolResult
+from stack.providers.tools.settings import ToolGroupSettings
+
+if TYPE_CHECKING:
+    from stack.providers.tools.mcp_client import McpClient
+
+T = TypeVar("T")
+
+MAX_CLIENTS = 16
+"""Connections with different `args`; the one that was not used for the longest time is closed for another."""
+
+
+class Endpoint(Struct, frozen=True):
+    """A server and the headers of its requests. `trusted` means that the URL is from the settings."""
+
+    url: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    trusted: bool = True
+
+
+class McpToolGroup:
+    """See `port.ToolGroup`. `args` are `url` and `headers`, as far as the settings allow them."""
+
+    provider_id = "model-context-protocol"
+
+    def __init__(self, settings: ToolGroupSettings, loop: McpLoop) -> None:
+        self.id = settings.id
+        self._settings = settings
+        self._loop = loop
+        self._clients: OrderedDict[Endpoint, McpClient] = OrderedDict()
+
+    async def tools(self, args: Mapping[str, Any]) -> Sequence[ToolDefinition]:
+        listing = await self._run(args, lambda client: client.tools())
+        return list(listing.tools.values())
+
+    async def call(self, request: ToolRequest) -> ToolResult | Suspended:
+        return await self._run(request.args, lambda client: client.call(request))
+
+    async def read_resource(self, uri: str, args: Mapping[str, Any]) -> ToolResult:
+        """Returns a resource of the server as content. Raises UpstreamFailed and UpstreamTimeout."""
+        return await self._run(args, lambda client: client.read_resource(uri))
+
+    def problems(self) -> list[str]:
+        """Returns what does not work, for people: the failure of a connection, tools that are not offered."""
+        return [problem for client in list(self._clients.values()) for problem in client.problems()]
+
+    @property
+    def busy(self) -> bool:
+        return any(client.busy for client in list(self._clients.values()))
+
+    async def aclose(self) -> None:
+        if self._clients:
+            await self._loop.run(self._close)
+
+    async def _close(self) -> None:
+        await asyncio.gather(*(client.aclose() for client in self._clients.values()))
+
+    async def _run(self, args: Mapping[str, Any], work: Callable[[McpClient], Coroutine[Any, Any, T]]) -> T:
+        endpoint = self._endpoint(args)
+
+        async def run() -> T:
+            return await work(await self._client(endpoint))
+
+        return await self._loop.run(run)
+
+    async def _client(self, endpoint: Endpoint) -> McpClient:
+        """Called in the loop of MCP clients."""
+        client = self._clients.get(endpoint)
+        if client is None:
+            if len(self._clients) >= MAX_CLIENTS:
+                idle = next((one for one, client in self._clients.items() if not client.busy), None)
+                if idle is None:
+                    raise Invalid(
+                        f"{self.id}: more than {MAX_CLIENTS} different args are in use at the same time."
+                    )
+                await self._clients.pop(idle).aclose()
+            client = self._clients[endpoint] = _new_client(self._settings, endpoint)
+        self._clients.move_to_end(endpoint)
+        return client
+
+    def _endpoint(self, args: Mapping[str, Any]) -> Endpoint:
+        """Raises Invalid for `args` that the settings do not allow."""
+        allowed = self._settings.args_may_set
+        unknown = sorted(set(args) - set(allowed))
+        if unknown:
+            raise Invalid(
+                f"The toolgroup {self.id!r} does not take the argument {unknown[0][:100]!r} in `args`: "
+                + (
+                    f"it takes {', '.join(allowed)}."
+                    if allowed
+                    else "its server is configured in the settings."
+                )
+            )
+        headers = args.get("headers") or {}
+        if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
+            raise Invalid(f"{self.id}: args.headers must be an object of strings.")
+        given = tuple(sorted((str(name).lower(), value) for name, value in headers.items()))
+        for name, value in given:
+            if not name.isascii() or not name.replace("-", "").isalnum() or not value.isprintable():
+                raise Invalid(
+                    f"{self.id}: args.headers: {name[:100]!r} is not a header with a printable value."
+                )
+        url = args.get("url")
+        if url is None:
+            if self._settings.url is None and not self._settings.command:
+                raise Invalid(f"{self.id}: args.url is missing; the settings name no server.")
+            return Endpoint(self._settings.url, given)
+        if not isinstance(url, str):
+            raise Invalid(f"{self.id}: args.url must be text.")
+        parse(url, frozenset((443,)))
+        return Endpoint(url, given, trusted=False)
+
+
+def _new_client(settings: ToolGroupSettings, endpoint: Endpoint) -> McpClient:
+    """Runs in the thread of MCP clients, because importing the SDK takes 2 s."""
+    from stack.providers.tools.mcp_client import McpClient
+    from stack.providers.tools.mcp_connect import by_http, by_process
+    from stack.providers.tools.mcp_http import Reach, origin_of
+
+    where = f"The MCP server of {settings.id}"
+    if endpoint.url is None:
+        return McpClient(where, settings, by_process(settings))
+    # Headers of the settings, which may hold keys, are for the server of the settings only.
+    own = {name.lower(): value for name, value in settings.headers.items()} if endpoint.trusted else {}
+    reach = Reach(trusted=frozenset((origin_of(endpoint.url),) if endpoint.trusted else ()))
+    return McpClient(where, settings, by_http(endpoint.url, own | dict(endpoint.headers), reach))
