@@ -18,6 +18,7 @@ from stack.config import (
     secrets_of,
     shown,
 )
+from stack.providers.tools.settings import OAuthSettings, ToolGroupSettings
 from stack.settings import ApiKey, Settings
 
 
@@ -231,3 +232,34 @@ def test_each_setting_is_described() -> None:
         setting.name for setting in SETTINGS.values() if setting.secret and setting.flag
     ]
     assert secret_flags == []
+
+
+def test_secrets_of_mcp_servers_are_masked() -> None:
+    server = ToolGroupSettings(
+        id="mcp::a",
+        url="https://user:hidden-password@mcp.example/x?key=hidden-query",
+        headers={"Authorization": "Bearer hidden-header"},
+        oauth=OAuthSettings(grant="client_credentials", client_id="id", client_secret="hidden-secret"),
+    )
+    process = ToolGroupSettings(id="mcp::b", command=["server"], env={"KEY": "hidden-variable"})
+    settings = Settings(toolgroups=[server, process])
+    assert "hidden" not in str(shown(settings.toolgroups))
+    assert {"Bearer hidden-header", "hidden-secret", "hidden-variable"} <= set(secrets_of(settings))
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({}, "command"),
+        ({"command": ["a"], "url": "https://a"}, "not for a server that is a `command`"),
+        ({"command": ["a"], "cwd": "relative"}, "absolute"),
+        ({"url": "https://a", "env": {"A": "b"}}, "env"),
+        ({"url": "ftp://a"}, "url"),
+        ({"oauth": {"grant": "client_credentials"}, "url": "https://a"}, "client_secret"),
+    ],
+)
+def test_an_mcp_server_is_a_command_or_a_url(table: dict[str, Any], said: str) -> None:
+    variable = msgspec.json.encode([{"id": "mcp::a", **table}]).decode()
+    with pytest.raises(ConfigError, match="toolgroups") as refused:
+        load(environ={"REPLAYSTACK_TOOLGROUPS": variable})
+    assert said in str(refused.value)
