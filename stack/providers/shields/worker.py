@@ -49,7 +49,7 @@ def _severest(task: Task) -> Threat | None:
 
 
 def _classified(classifier: Any, text: str, least: float) -> Threat | None:
-    from svguardian.window import predict_windowed  # type: ignore[import-not-found,unused-ignore]
+    from svguardian.window import predict_windowed  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     said = predict_windowed(classifier, text, least)
     if said["verdict"] != "malicious":
@@ -59,8 +59,8 @@ def _classified(classifier: Any, text: str, least: float) -> Threat | None:
 
 @functools.cache
 def _classifier() -> Any:
-    from svguardian import resolve_runtime  # type: ignore[import-not-found,unused-ignore]
-    from svguardian.model.pure_infer import PureGuardian  # type: ignore[import-not-found,unused-ignore]
+    from svguardian import resolve_runtime  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    from svguardian.model.pure_infer import PureGuardian  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     classifier = PureGuardian.load(resolve_runtime(download=False))
     classifier.calibrated = classifier.threshold
