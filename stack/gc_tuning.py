@@ -1,10 +1,23 @@
-"""Garbage collection: excludes permanent objects from it."""
+"""Garbage collection: pauses it during the start of a process, and excludes permanent objects from it."""
 
 from __future__ import annotations
 
 import atexit
 import functools
 import gc
+
+
+def pause_until_started() -> None:
+    """Collects nothing until `freeze_started()`. Imports and the registration of handlers create 90,000
+    permanent objects and 200 that are garbage; traversing them took a fifth of the CPU time of a start."""
+    gc.disable()
+
+
+def freeze_started() -> None:
+    """Ends the pause, and excludes what was created in it from collection."""
+    _unfreeze_at_exit()
+    gc.freeze()
+    gc.enable()
 
 
 def freeze_what_is_there() -> None:

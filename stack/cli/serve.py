@@ -9,6 +9,7 @@ import click
 
 from stack.cli.options import loaded, settings_options
 from stack.config import require_safe_listener, secrets_of
+from stack.gc_tuning import pause_until_started
 from stack.settings import Settings
 
 
@@ -35,6 +36,7 @@ def command(accept_loss: bool, drop_kept_tables: bool, **options: Any) -> None:
     Keys and model providers are not options, because command lines show in every process listing: set them in
     the environment or in the settings file.
     """
+    pause_until_started()
     settings = loaded(options).settings
     require_safe_listener(settings)
     from stack import logs

@@ -28,7 +28,7 @@ from stack.providers.inference.port import (
     TextChunk,
 )
 from stack.providers.inference.registry import Models
-from stack.providers.scoring.registry import DEFINITIONS
+from stack.providers.scoring.registry import definitions
 from stack.providers.scoring.worker_pool import WorkerPool
 from stack.services.effects import RealEffects
 from stack.services.scoring import judge as judges
@@ -122,7 +122,7 @@ def checked(names: list[str], params: Mapping[str, ScoringFnParams | None]) -> N
 
 
 def test_good_parameters_pass() -> None:
-    checked(list(DEFINITIONS)[:7], {})
+    checked(list(definitions())[:7], {})
     regexes = RegexParserScoringFnParams(parsing_regexes=[r"(\d)"], aggregation_functions=["median"])
     checked([EQUALITY, CHOICE, BASE], {EQUALITY: BASIC, CHOICE: regexes, BASE: judging()})
     checked([EQUALITY], {EQUALITY: None})
@@ -172,7 +172,7 @@ def test_an_unknown_judge_is_refused_before_it_is_asked() -> None:
 
 def test_parameters_act_once() -> None:
     own = RegexParserScoringFnParams(parsing_regexes=[r"<(\w)>"], aggregation_functions=["average"])
-    before = DEFINITIONS[CHOICE].params
+    before = definitions()[CHOICE].params
 
     async def run() -> None:
         async with scoring() as (made, _):
@@ -185,7 +185,7 @@ def test_parameters_act_once() -> None:
             assert list(results[CHOICE].aggregated_results) == ["accuracy"]
 
     asyncio.run(run())
-    assert DEFINITIONS[CHOICE].params is before
+    assert definitions()[CHOICE].params is before
 
 
 def test_all_places_keep_the_order_of_rows() -> None:

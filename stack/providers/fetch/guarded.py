@@ -11,13 +11,16 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from stack.errors import Invalid, UpstreamFailed, UpstreamTimeout
 from stack.providers.fetch.addresses import Address, Network, is_public
-from stack.providers.fetch.exchange import Answer, get
 from stack.providers.fetch.port import Fetched
 from stack.providers.fetch.resolver import Resolve, resolve
 from stack.providers.fetch.target import Target, parse, redirected, shown_url
+
+if TYPE_CHECKING:
+    from stack.providers.fetch.exchange import Answer
 
 logger = logging.getLogger("replaystack.fetch")
 
@@ -68,6 +71,9 @@ class GuardedFetcher:
         raise Invalid(f"{target.shown} is the end of more than {MAX_REDIRECTS} redirects.")
 
     async def _get(self, target: Target, max_bytes: int, accept: str) -> Answer:
+        # h11 takes 10 ms to import, and many servers fetch nothing.
+        from stack.providers.fetch.exchange import get
+
         addresses = await checked_addresses(target, self._resolve, self._allow)
         failure: Exception | None = None
         for address in addresses:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 
 from schemas.api.scoring_function import (
@@ -13,21 +13,17 @@ from schemas.api.scoring_function import (
 )
 from stack.domain.near import nearest
 from stack.errors import Invalid
-from stack.providers.scoring import bfcl, docvqa, ifeval, judge, match, math_answer, multiple_choice
 from stack.providers.scoring.port import Definition
 
-DEFINITIONS = {
-    one.id: one
-    for one in (
-        *match.DEFINITIONS,
-        *multiple_choice.DEFINITIONS,
-        *math_answer.DEFINITIONS,
-        *docvqa.DEFINITIONS,
-        *ifeval.DEFINITIONS,
-        *bfcl.DEFINITIONS,
-        *judge.DEFINITIONS,
-    )
-}
+
+@functools.cache
+def definitions() -> Mapping[str, Definition]:
+    """Returns all functions by name. The first call imports them: a server starts without their patterns,
+    which take 50 ms to compile."""
+    from stack.providers.scoring import bfcl, docvqa, ifeval, judge, match, math_answer, multiple_choice
+
+    modules = (match, multiple_choice, math_answer, docvqa, ifeval, bfcl, judge)
+    return {one.id: one for module in modules for one in module.DEFINITIONS}
 
 
 def has_own_patterns(function: Definition, params: ScoringFnParams) -> bool:
@@ -48,7 +44,7 @@ def _patterns(params: ScoringFnParams) -> Sequence[str]:
 @functools.cache
 def unavailable(function_id: str) -> str:
     """Returns why the function cannot be used on this server, with the remedy; empty if it can."""
-    libraries = {library.partition(".")[0] for library in DEFINITIONS[function_id].libraries}
+    libraries = {library.partition(".")[0] for library in definitions()[function_id].libraries}
     missing = sorted(library for library in libraries if find_spec(library) is None)
     if not missing:
         return ""
@@ -60,11 +56,13 @@ def unavailable(function_id: str) -> str:
 
 def definition(name: str) -> Definition:
     """Returns the function with this name. Raises Invalid, with the most similar name and all known ones."""
-    found = DEFINITIONS.get(name)
+    found = definitions().get(name)
     if found is None:
-        near = nearest(name, DEFINITIONS)
+        near = nearest(name, definitions())
         hint = f" Nearest: {near!r}." if near else ""
-        raise Invalid(f"There is no scoring function {name[:100]!r}.{hint} Known: {', '.join(DEFINITIONS)}.")
+        raise Invalid(
+            f"There is no scoring function {name[:100]!r}.{hint} Known: {', '.join(definitions())}."
+        )
     return found
 
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from schemas.api.scoring_function import ScoringFnParams
-from stack.providers.scoring.registry import DEFINITIONS
+from stack.providers.scoring.registry import definitions
 from stack.providers.scoring.scored import scored
 from stack.workers.limits import grant_cpu
 
@@ -32,7 +32,7 @@ def answer(body: bytes) -> bytes:
     if not logging.root.manager.disable:
         logging.disable(logging.CRITICAL)
     task = _tasks.decode(body)
-    function = DEFINITIONS[task.function]
+    function = definitions()[task.function]
     for library in function.libraries:
         importlib.import_module(library)
     # The time for imports does not count.

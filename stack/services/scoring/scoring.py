@@ -53,7 +53,7 @@ class Scoring:
 
     def functions(self) -> Sequence[Definition]:
         """Returns all functions, including those whose libraries are not installed."""
-        return tuple(registry.DEFINITIONS.values())
+        return tuple(registry.definitions().values())
 
     def unavailable(self, function: Definition) -> str:
         """Returns why the function cannot be used on this server, with the remedy; empty if it can."""

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from stack.providers.scoring.reasoning import without_reasoning
-from stack.providers.scoring.registry import DEFINITIONS
+from stack.providers.scoring.registry import definitions
 from tests.providers.scoring.rows import score_row
 
 
@@ -91,12 +91,12 @@ def test_every_function_leaves_it_out_unless_it_is_told_to_keep_it(
 ) -> None:
     assert score_row(name, row)["score"] == left_out
     if kept is not None:
-        keeping = replace(DEFINITIONS[name].params, keep_reasoning=True)
+        keeping = replace(definitions()[name].params, keep_reasoning=True)
         assert score_row(name, row, keeping)["score"] == kept
 
 
 def test_there_is_a_case_for_every_function() -> None:
-    assert {name for name, *_ in CASES} == set(DEFINITIONS)
+    assert {name for name, *_ in CASES} == set(definitions())
 
 
 def test_a_cut_off_judge_gave_no_grade() -> None:

@@ -10,7 +10,7 @@ from schemas.api.scoring_function import RegexParserScoringFnParams
 from stack.errors import Invalid
 from stack.providers import patterns
 from stack.providers.scoring.aggregation import KNOWN
-from stack.providers.scoring.registry import DEFINITIONS, definition, unavailable, usable
+from stack.providers.scoring.registry import definition, definitions, unavailable, usable
 
 NAMES = [
     "basic::equality",
@@ -26,8 +26,8 @@ NAMES = [
 
 
 def test_there_are_these_functions() -> None:
-    assert list(DEFINITIONS) == NAMES
-    assert {one.provider_id for one in DEFINITIONS.values()} == {"basic", "llm-as-judge"}
+    assert list(definitions()) == NAMES
+    assert {one.provider_id for one in definitions().values()} == {"basic", "llm-as-judge"}
 
 
 @pytest.mark.parametrize("name", NAMES)
