@@ -62,9 +62,10 @@ class CodeInterpreter:
         code = request.arguments.get("code")
         if request.tool != TOOL or not isinstance(code, str):
             return _refused(f"the tool is {TOOL!r}, and its argument `code` is a string.")
-        if len(code) > self._limits.code_bytes or len(code.encode()) > self._limits.code_bytes:
+        encoded = code.encode("utf-8", "replace")
+        if len(encoded) > self._limits.code_bytes:
             return _refused(f"the code has more than {self._limits.code_bytes:,} bytes, which is the limit.")
-        return await self._engine.execute(code, request)
+        return await self._engine.execute(encoded.decode(), request)
 
     async def aclose(self) -> None:
         await self._engine.aclose()

@@ -10,6 +10,7 @@ import base64
 import os
 import re
 import resource
+import signal
 import time
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -21,7 +22,7 @@ import pydantic_monty as monty
 from msgspec import Struct
 
 from stack.providers.tools.code.task import Call, Function, Outcome, Reply, Task
-from stack.providers.tools.code.values import arguments, check_json, cut, shown
+from stack.providers.tools.code.values import arguments, check_json, cut, cut_middle, shown
 from stack.workers.limits import grant_cpu
 
 OWN_CPU_S = 10
@@ -29,7 +30,9 @@ OWN_CPU_S = 10
 NATIVE_GRACE_S = 5
 """How much longer than its limit Monty may run before it is killed, because it does not check the limit in
 native code."""
-MAX_LOOKUPS = 10_000
+TRACEBACK_CHARS = 10_000
+_MESSAGE_CHARS = 200
+MAX_LOOKUPS = 2_000
 """Limit of names that are looked up and calls that are refused without a suspension."""
 
 _ASYNC = re.compile(r"\b(?:await|async)\b")
@@ -100,7 +103,7 @@ class Execution:
         except Stopped as why:
             return self._failed(str(why))
         except monty.MontyCrashedError as error:
-            return self._failed(f"Error: the interpreter ended unexpectedly ({cut(str(error), 200)}).")
+            return self._failed(self._crash(error))
         except (monty.MontyRuntimeError, monty.MontySyntaxError) as error:
             return self._failed(self._problem(error))
         except monty.MontyError as error:
@@ -125,6 +128,7 @@ class Execution:
             max_suspensions=MAX_LOOKUPS,
         )
         with _pool().checkout(limits=limits, os_policy={"sleep": "zero"}) as session:
+            self._output.process = session.worker_pid
             _grant(session.worker_pid, self._limits.time_s + NATIVE_GRACE_S)
             snapshot = self._begun(session)
             while not isinstance(snapshot, monty.MontyComplete):
@@ -228,23 +232,39 @@ class Execution:
         parts = [self._output.text.removesuffix("\n"), problem]
         return Reply(text="\n".join(part for part in parts if part), is_error=True)
 
+    def _crash(self, error: monty.MontyCrashedError) -> str:
+        if self._output.is_full:
+            return self._too_much_output()
+        if error.timed_out or "SIGXCPU" in str(error):
+            return self._too_long()
+        return f"Error: the interpreter ended unexpectedly ({cut(str(error), 200)})."
+
     def _problem(self, error: monty.MontyRuntimeError | monty.MontySyntaxError) -> str:
         """Returns the traceback; for a limit, its name and value."""
-        limits = self._limits
-        text = cut(error.display(), limits.output_chars)
+        text = error.display()
         if self._output.is_full:
-            return f"Error: the code prints more than {limits.output_chars:,} characters, which is the limit."
-        if "time limit exceeded" in text:
-            return (
-                f"Error: the code takes more than {limits.time_s:g} s of computing time, which is the limit."
-            )
-        if "memory limit exceeded" in text:
-            return f"{text}\nThe limit on memory is {limits.memory_bytes >> 20} MiB."
-        return text
+            return self._too_much_output()
+        if "time limit exceeded" in text[:_MESSAGE_CHARS]:
+            return self._too_long()
+        shortened = cut_middle(text, TRACEBACK_CHARS)
+        if "memory limit" in text[-_MESSAGE_CHARS:]:
+            return f"{shortened}\nThe limit on memory is {self._limits.memory_bytes >> 20} MiB."
+        return shortened
+
+    def _too_much_output(self) -> str:
+        return (
+            f"Error: the code prints more than {self._limits.output_chars:,} characters, which is the limit."
+        )
+
+    def _too_long(self) -> str:
+        return f"Error: the code takes more than {self._limits.time_s:g} s of computing time, which is the limit."
 
 
 class _Output:
-    """Collects printed text up to a limit."""
+    """Collects printed text up to a limit. `process` is then killed, because it would continue until the limit on
+    time."""
+
+    process: int | None = None
 
     def __init__(self, limit: int) -> None:
         self.text = ""
@@ -256,7 +276,9 @@ class _Output:
         self.text += text[:left]
         if len(text) > left:
             self.is_full = True
-            raise Stopped("the output is full")
+            if self.process is not None:
+                os.kill(self.process, signal.SIGKILL)
+            raise Stopped(stream)
 
 
 def _state(text: str) -> State:
@@ -284,5 +306,5 @@ def _grant(process: int | None, cpu_s: float) -> None:
         return
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     used_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    soft = int(used_s + cpu_s) + 1
-    resource.prlimit(process, resource.RLIMIT_CPU, (soft, soft + 5))
+    _, hard = resource.prlimit(process, resource.RLIMIT_CPU)
+    resource.prlimit(process, resource.RLIMIT_CPU, (int(used_s + cpu_s) + 1, hard))

@@ -41,6 +41,13 @@ def cut(text: str, limit: int) -> str:
     return f"{text[:limit]}\n[The rest is left out: at most {limit:,} characters are returned.]"
 
 
+def cut_middle(text: str, limit: int) -> str:
+    """Keeps the beginning of a traceback and its end, with the message."""
+    if len(text) <= limit:
+        return text
+    return f"{text[: limit // 2]}\n[Left out: {len(text) - limit:,} characters.]\n{text[-limit // 2 :]}"
+
+
 def _pieces(value: Any, limit: int, depth: int) -> Iterator[str]:
     """Yields the parts of a value's text. Each has a bounded length."""
     if depth > _SHOWN_DEPTH:
