@@ -50,6 +50,7 @@ from stack.services.server_state import ServerState
 from stack.services.state import States
 from stack.services.telemetry.span_export import SpanExport
 from stack.services.telemetry.telemetry import TelemetryService
+from stack.services.tools.directory import ToolDirectory
 from stack.services.turns.content import ContentLoader
 from stack.services.turns.conversation import Conversations
 from stack.services.turns.running_turn import RunningTurn
@@ -108,6 +109,7 @@ class Server(Services):
             discovery=settings.discover_models,
         )
         self.toolgroups = ToolGroups(settings.toolgroups)
+        self.tools = ToolDirectory(self.toolgroups)
         self.supervisor = Supervisor()
         self.views = Views(HydratingReader(self.warehouse, self.store.hydrate), self.engine, self.store)
         self.states = States(self.store, self.views)
@@ -223,6 +225,7 @@ class Server(Services):
             self.turns,
             self.telemetry_store,
         )
+        self.server_state.tool_problems = self.toolgroups.problems
 
     def _open_telemetry(self, accept_loss: bool, drop_kept_tables: bool) -> None:
         """Opens the store of telemetry; closes the log and the views if that fails. Raises OSError."""

@@ -1,4 +1,4 @@
-"""Toolgroups and the tools in them, as `GET /v1/toolgroups` and `GET /v1/tools` list them (not part of the Llama Stack specification).
+"""Toolgroups and the tools in them, and tools that are called directly (not part of the Llama Stack specification).
 
 Clients of different versions read a tool in two forms; a response holds both.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from msgspec import Struct
+
+from schemas.api.content import InterleavedContent
 
 
 class ToolParameter(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -60,3 +62,21 @@ class ToolGroup(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class ListToolGroupsResponse(Struct, frozen=True):
     data: list[ToolGroup]
+
+
+class InvokeToolRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`tool_name` is a tool's name, or `group/tool`; `kwargs` are its arguments. `toolgroup_id` selects the group of a
+    tool whose name several groups have."""
+
+    tool_name: str
+    kwargs: dict[str, Any]
+    toolgroup_id: str | None = None
+
+
+class ToolInvocationResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`error_message` and `error_code` (1) are set if the tool itself reported that it failed."""
+
+    content: InterleavedContent | None = None
+    error_message: str | None = None
+    error_code: int | None = None
+    metadata: dict[str, Any] | None = None

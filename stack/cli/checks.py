@@ -76,6 +76,7 @@ def examine(settings: Settings) -> list[Check]:
         *_lost_events(settings.data),
         *(() if served else _listener(settings)),
         *_providers(state["providers"] if state else asyncio.run(_ask_providers(settings))),
+        *(_tools(state) if state else ()),
         *(_telemetry(state["telemetry"]) if state else _offline_telemetry(settings.data)),
         *(_ports(state) if state else ()),
         *(_tasks(state) if state else ()),
@@ -273,6 +274,13 @@ def _providers(providers: list[dict[str, Any]]) -> Iterator[Check]:
     if all(provider["id"] == "demo" for provider in providers):
         remedy = "Set OPENAI_BASE_URL, or start a model server on this machine."
         yield Check("models", "warning", "there is only the lexical demo, no language model", remedy)
+
+
+def _tools(state: dict[str, Any]) -> Iterator[Check]:
+    # A server of an earlier release does not report it.
+    for problem in state.get("tools", {}).get("problems", ()):
+        remedy = "Check the [[toolgroups]] table of the settings, and the server of its tools."
+        yield Check("tools", "warning", problem, remedy)
 
 
 def _telemetry(state: dict[str, Any]) -> Iterator[Check]:

@@ -24,6 +24,7 @@ from stack.services.server_state import ServerState
 from stack.services.state import States
 from stack.services.telemetry.span_export import SpanExport
 from stack.services.telemetry.telemetry import TelemetryService
+from stack.services.tools.directory import ToolDirectory
 from stack.services.turns.turn import TurnService
 from stack.services.views import Views
 from stack.settings import Settings
@@ -36,6 +37,7 @@ class Services:
     agents: AgentService
     sessions: SessionService
     turns: TurnService
+    tools: ToolDirectory
     datasets: DatasetService
     row_reader: RowReading
     safety: Safety

@@ -39,6 +39,8 @@ class ServerState:
         self._started_at = time.time()
         # Set by the serving process: its ports for telemetry.
         self.ports: Callable[[], Sequence[Any]] = tuple
+        # Set by the composition root: what does not work at the servers of tools.
+        self.tool_problems: Callable[[], Sequence[str]] = tuple
 
     def trouble(self) -> str:
         """Returns what the server currently cannot do, empty if there is no problem."""
@@ -60,6 +62,7 @@ class ServerState:
             "providers": msgspec.to_builtins(await self._models.state()),
             "tasks": msgspec.to_builtins(self._supervisor.state()),
             "turns": {"running": self._turns.running},
+            "tools": {"problems": list(self.tool_problems())},
             "ports": msgspec.to_builtins(list(self.ports())),
             "telemetry": msgspec.to_builtins(self._telemetry.state()),
         }

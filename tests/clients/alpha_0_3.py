@@ -104,7 +104,15 @@ found: dict[str, Any] = {
     "openai_models": [one.id for one in client.models.openai.list()],
     "model": client.models.retrieve(wanted["model"]).identifier,
     "providers": [one.provider_id for one in client.providers.list()],
-    "empty": [len(one.list()) for one in (client.toolgroups, client.tools)],
+    "toolgroups": [one.identifier for one in client.toolgroups.list()],
+    "tool": client.tools.get("code_interpreter").name,
+    "listed": [
+        [one.name for one in client.tools.list(toolgroup_id="builtin::code_interpreter")],
+        [one.name for one in client.tool_runtime.list_tools(tool_group_id="builtin::code_interpreter")],
+    ],
+    "invoked": client.tool_runtime.invoke_tool(
+        tool_name="code_interpreter", kwargs={"code": "6 * 7"}
+    ).content,
     "health": client.inspect.health().status,
     "version": client.inspect.version().version,
     "refused": [

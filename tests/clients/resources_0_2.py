@@ -31,14 +31,16 @@ found: dict[str, Any] = {
     "model_type": client.models.retrieve(model).api_model_type,
     "providers": {one.provider_id: one.health["status"] for one in client.providers.list()},
     "provider": client.providers.retrieve("demo").provider_type,
-    "empty": [
-        len(resource.list())
-        for resource in (
-            client.toolgroups,
-            client.tools,
-            client.vector_dbs,
-        )
+    "empty": [len(resource.list()) for resource in (client.vector_dbs,)],
+    "toolgroups": [one.identifier for one in client.toolgroups.list()],
+    "tool": client.tools.get("code_interpreter").identifier,
+    "listed": [
+        [one.identifier for one in client.tools.list(toolgroup_id="builtin::code_interpreter")],
+        [one.name for one in client.tool_runtime.list_tools(tool_group_id="builtin::code_interpreter")],
     ],
+    "invoked": client.tool_runtime.invoke_tool(
+        tool_name="code_interpreter", kwargs={"code": "6 * 7"}
+    ).content,
     "health": client.inspect.health().status,
     "version": client.inspect.version().version,
     "refused": [

@@ -30,7 +30,9 @@ if CLIENTS:
         assert found["openai_models"] == found["models"]
         assert found["model"] == MODEL
         assert {"scripted", "llama", "demo", "replaystack", "localfs"} <= set(found["providers"])
-        assert found["empty"] == [0, 0]
+        assert "builtin::code_interpreter" in found["toolgroups"]
+        assert found["tool"] == "code_interpreter" and found["listed"] == [["code_interpreter"]] * 2
+        assert "42" in str(found["invoked"])
         assert (found["health"], found["version"]) == ("OK", VERSION)
         assert found["refused"] == [501, 501, 501]
 

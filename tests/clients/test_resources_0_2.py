@@ -29,7 +29,13 @@ def test_models_and_providers_are_listed(found: dict[str, Any]) -> None:
 
 
 def test_what_there_is_none_of_is_an_empty_list(found: dict[str, Any]) -> None:
-    assert found["empty"] == [0] * 3
+    assert found["empty"] == [0]
+
+
+def test_tools_of_the_server_are_listed_and_called(found: dict[str, Any]) -> None:
+    assert "builtin::code_interpreter" in found["toolgroups"]
+    assert found["tool"] == "code_interpreter" and found["listed"] == [["code_interpreter"]] * 2
+    assert "42" in str(found["invoked"])
 
 
 def test_health_and_version_are_said(found: dict[str, Any]) -> None:

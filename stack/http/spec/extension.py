@@ -11,7 +11,7 @@ from schemas.api.scoring_function import ListScoringFunctionsResponse, ScoringFu
 from schemas.api.shield import ListShieldsResponse, Shield
 from schemas.api.tool import ListToolGroupsResponse, ListToolsResponse, Tool, ToolGroup
 from schemas.api.vector_db import ListVectorDBsResponse, VectorDB
-from stack.http.spec import chat_completion, otlp, safety, scoring
+from stack.http.spec import chat_completion, otlp, safety, scoring, tool
 from stack.http.spec.operation import Operation, Parameter
 
 TAG = "Not part of the Llama Stack specification"
@@ -133,6 +133,7 @@ OPERATIONS = (
         Tool,
         (Parameter(name="toolgroup_id", kind=str, description="Only the tools of this toolgroup."),),
     ),
+    *tool.operations(TAG),
     *_noun(
         "/v1/scoring-functions",
         "/{scoring_fn_id}",

@@ -37,6 +37,11 @@ class ToolGroups:
             for one in (*settings, *always)
         }
 
+    def problems(self) -> list[str]:
+        """Returns what does not work at the MCP servers that have been used, for people."""
+        groups = [one.group for one in self.groups.values()]
+        return [problem for one in groups if isinstance(one, McpToolGroup) for problem in one.problems()]
+
     async def aclose(self) -> None:
         await asyncio.gather(*(one.group.aclose() for one in self.groups.values()))
         await self._mcp_loop.aclose()
