@@ -28,6 +28,7 @@ from schemas.api.turn import (
 )
 from schemas.events.payload import (
     CompletionMessage,
+    Content,
     InputMessage,
     ToolCall,
     ToolResponse,
@@ -59,6 +60,8 @@ class _StepCompleted(Struct, frozen=True):
     output: CompletionMessage | None = None
     tool_calls: list[ToolCall] | None = None
     tool_responses: list[ToolResponse] | None = None
+    inserted_context: Content | None = None
+    vector_db_ids: list[str] | None = None
 
 
 _started = Decoder(_Started)
@@ -211,6 +214,9 @@ def _step(
             tool_calls=wire.tool_calls(done.tool_calls or ()),
             tool_responses=wire.tool_responses(done.tool_responses),
         )
+    if step_type == "memory_retrieval" and (inserted := done.inserted_context) is not None:
+        times = started_at, completed_at
+        return wire.memory_retrieval(turn_id, step_id, times, done.vector_db_ids or (), inserted)
     if step_type == "inference" and done.output is not None:
         return InferenceStep(
             turn_id=turn_id,

@@ -62,6 +62,24 @@ def tool_responses(stored: Iterable[payload.ToolResponse]) -> list[turn_api.Tool
     ]
 
 
+def memory_retrieval(
+    turn_id: str,
+    step_id: str,
+    times: tuple[str, str],
+    vector_db_ids: Iterable[str],
+    inserted_context: payload.Content,
+) -> turn_api.MemoryRetrievalStep:
+    """`times` are the start and the end."""
+    return turn_api.MemoryRetrievalStep(
+        turn_id=turn_id,
+        step_id=step_id,
+        started_at=times[0],
+        completed_at=times[1],
+        vector_db_ids=",".join(vector_db_ids),
+        inserted_context=content(inserted_context),
+    )
+
+
 def completion(stored: payload.CompletionMessage) -> content_api.CompletionMessage:
     calls = stored.tool_calls
     return content_api.CompletionMessage(

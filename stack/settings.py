@@ -229,6 +229,19 @@ class Settings(Struct, frozen=True, kw_only=True):
     openai_api_key: Annotated[
         str, _field("API key of the provider `openai`.", env="OPENAI_API_KEY", secret=True)
     ] = ""
+    max_context_document_characters: Annotated[
+        int,
+        Meta(ge=0),
+        _field(
+            "Maximum length of a turn's documents that the model is sent as they are; of longer ones it is sent the "
+            "passages that match the question."
+        ),
+    ] = 200_000
+    max_retrieved_tokens: Annotated[
+        int,
+        Meta(ge=1),
+        _field("Maximum size of all passages that one search returns; a token is a word of up to 8 letters."),
+    ] = 4096
     rerank: Annotated[
         list[RerankSettings],
         _field(

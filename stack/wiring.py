@@ -18,6 +18,7 @@ from stack.providers.fetch.guarded import GuardedFetcher
 from stack.providers.fetch.port import Fetcher
 from stack.providers.inference.registry import Models
 from stack.providers.rerank.registry import Rerankers
+from stack.providers.retrieval.ranking import DocumentRanking
 from stack.providers.rows.reader import RowReader
 from stack.providers.rows.settings import ReadLimits
 from stack.providers.scoring.worker_pool import WorkerPool
@@ -121,7 +122,8 @@ class Server(Services):
             restart_max_age_h=settings.restart_max_age_h,
             max_running_turns=settings.max_running_turns,
         )
-        effects = RealEffects(self.signals.calls, self.tracing)
+        self.ranking = DocumentRanking()
+        effects = RealEffects(self.signals.calls, self.tracing, self.ranking, settings.max_retrieved_tokens)
         self.pass_through = PassThrough(self.models, self.signals.calls, settings.max_completions)
         self.reranking = Reranking(Rerankers(settings.rerank), self.signals.calls, settings.max_completions)
         self.shields = Shields(settings.shields, GuardModels(self.models, effects).ask)
@@ -132,7 +134,13 @@ class Server(Services):
         turn_runs = Runs[RunningTurn](self.store, self.supervisor, ownership)
         job_runs = Runs[RunningJob](self.store, self.supervisor, ownership)
         self.runs = (turn_runs, job_runs)
-        plans = TurnPlans(self.states, self.models, conversations, self.toolgroups)
+        plans = TurnPlans(
+            self.states,
+            self.models,
+            conversations,
+            self.toolgroups,
+            settings.max_context_document_characters,
+        )
         driver = TurnDriver(turn_runs, self.states, plans, effects, self.signals, limits)
         fetcher = fetcher or GuardedFetcher()
         content = ContentLoader(fetcher)
@@ -275,6 +283,7 @@ class Server(Services):
         await self.shields.aclose()
         await self.models.aclose()
         await self.reranking.rerankers.aclose()
+        await self.ranking.aclose()
         await asyncio.to_thread(self.engine.stop)
         self.views.close()
         self.telemetry.close()

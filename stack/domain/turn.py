@@ -213,6 +213,8 @@ def _step_completed(state: TurnState, event: TurnStepCompleted, recorded_at: int
             trace=event.trace,
             tool_calls=tuple(event.tool_calls or ()),
             tool_responses=tuple(event.tool_responses or ()),
+            inserted_context=event.inserted_context,
+            vector_db_ids=tuple(event.vector_db_ids or ()),
         ),
         usage=state.usage.plus(event.usage or TurnUsage()),
     )

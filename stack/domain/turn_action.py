@@ -9,6 +9,13 @@ from msgspec import Struct
 
 from schemas.events.payload import CompletionMessage, ToolCall, ToolResponse
 from stack.domain.turn import TurnState, listed, pending_calls, produced, waiting_output
+from stack.domain.turn_step import retrieval_in
+
+
+class Retrieve(Struct, frozen=True):
+    """Look for passages in the documents with these numbers (from 1), which are too long for the context."""
+
+    documents: tuple[int, ...]
 
 
 class Infer(Struct, frozen=True):
@@ -39,16 +46,23 @@ class Complete(Struct, frozen=True):
     output: CompletionMessage
 
 
-Next = Infer | Respond | Execute | Await | Complete
+Next = Retrieve | Infer | Respond | Execute | Await | Complete
 
 
 def next_action(
-    state: TurnState, tools: Collection[str], max_infer_iters: int, server_tools: Collection[str] = ()
+    state: TurnState,
+    tools: Collection[str],
+    max_infer_iters: int,
+    server_tools: Collection[str] = (),
+    long_documents: tuple[int, ...] = (),
 ) -> Next:
     """Returns the next action of a running turn. `tools` are the names of the tools that the client runs,
-    `server_tools` those that the server runs: these come first if a response calls both."""
+    `server_tools` those that the server runs: these come first if a response calls both. `long_documents` are retrieved
+    before the first inference."""
     if (step := state.open_tool_step) is not None:
         return Execute(step.step_id, step.tool_calls)
+    if long_documents and retrieval_in(state.steps) is None and not state.inferences:
+        return Retrieve(long_documents)
     last = state.finished_steps[-1] if state.finished_steps else None
     if last is None:
         return Infer()

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import uuid_utils
+from opentelemetry.trace import SpanKind
 from opentelemetry.util.types import AttributeValue
 
 from schemas.events.payload import Violation
@@ -26,6 +27,7 @@ from stack.providers.inference.port import (
     TextChunk,
     ToolCallChunk,
 )
+from stack.providers.retrieval.port import Passage, Ranking, Text
 from stack.providers.shields.port import Shield, ShieldRequest
 from stack.providers.tools.port import Suspended, ToolRequest, ToolResult
 from stack.services.tools.tool_set import ServerTool
@@ -66,6 +68,12 @@ class Effects(Protocol):
         """Calls a model. `labels` identify the caller (attributes of the span)."""
         ...
 
+    async def retrieve(
+        self, query: str, documents: Sequence[Text], labels: Mapping[str, str]
+    ) -> list[Passage]:
+        """Looks for passages in documents. Raises the errors of `Ranking`."""
+        ...
+
     async def check(self, shield: Shield, request: ShieldRequest, touchpoint: str) -> Violation | None:
         """Asks a shield, within its time limit. Raises TimeoutError, and what the shield raises."""
         ...
@@ -73,9 +81,18 @@ class Effects(Protocol):
 
 class RealEffects:
     """The actual effects, observed: each inference is a `chat` span under the turn's, each call of a tool an
-    `execute_tool` span, each check of a shield a `shield_call` span."""
+    `execute_tool` span, each check of a shield a `shield_call` span, each search in documents a `retrieval`
+    span. A search returns at most `max_retrieved_tokens`."""
 
-    def __init__(self, calls: ModelCalls, tracing: Tracing) -> None:
+    def __init__(
+        self,
+        calls: ModelCalls,
+        tracing: Tracing,
+        ranking: Ranking | None = None,
+        max_retrieved_tokens: int = 0,
+    ) -> None:
+        self._ranking = ranking
+        self._max_retrieved_tokens = max_retrieved_tokens
         self._calls = calls
         self._tracing = tracing
 
@@ -141,6 +158,16 @@ class RealEffects:
                     yield event
             finally:
                 await events.aclose()
+
+    async def retrieve(
+        self, query: str, documents: Sequence[Text], labels: Mapping[str, str]
+    ) -> list[Passage]:
+        assert self._ranking is not None
+        attributes: dict[str, AttributeValue] = {names.GEN_AI_OPERATION_NAME: names.RETRIEVAL, **labels}
+        with self._tracing.span(f"{names.RETRIEVAL} documents", SpanKind.INTERNAL, attributes) as span:
+            passages = await self._ranking.best_of(query, documents, self._max_retrieved_tokens)
+            span.set(names.RETRIEVED_COUNT, len(passages))
+            return passages
 
     async def check(self, shield: Shield, request: ShieldRequest, touchpoint: str) -> Violation | None:
         attributes: dict[str, AttributeValue] = {

@@ -50,12 +50,16 @@ GEN_AI_USAGE_OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
 UNKNOWN = "unknown"
 """A value of `gen_ai.token.modality`: model servers do not report separate counts for texts and images."""
 
+RETRIEVED_COUNT = "replaystack.retrieval.passages"
+"""Not part of the conventions: how many passages a search returned."""
+
 ROOT = "__root__"
 """True on the span of a request, and on any other span that starts a trace: existing users filter by it."""
 
 CHAT = "chat"
 EMBEDDINGS = "embeddings"
 RERANK = "rerank"
+RETRIEVAL = "retrieval"
 TEXT_COMPLETION = "text_completion"
 EXECUTE_TOOL = "execute_tool"
 INVOKE_AGENT = "invoke_agent"

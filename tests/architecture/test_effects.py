@@ -26,7 +26,7 @@ def allowed(name: str) -> bool:
 
 
 # The modules that decide what a running turn does next.
-RUNNER = ("turn_runner", "tool_step")
+RUNNER = ("turn_runner", "tool_step", "retrieval_step")
 
 
 def runner() -> list[Module]:

@@ -252,15 +252,6 @@ def test_images_for_a_model_that_sees_none_are_refused(api: Api) -> None:
     )
 
 
-def test_documents_above_the_context_are_refused(api: Api) -> None:
-    conversation = api.conversation(TEXT)
-    half = {"content": "a" * 100_001, "mime_type": "text/plain"}
-    check_error(
-        conversation.post("x", documents=[half, half]), 400, "at most 200000", "Send the parts that matter"
-    )
-    assert conversation.turn("x", documents=[half])["output_message"]["content"]
-
-
 def test_the_largest_image_passes(api: Api, scripted: RunningServer) -> None:
     large = png(bytes_at_least=(20 << 20) - 200)
     conversation = api.conversation(TEXT)

@@ -18,7 +18,7 @@ from stack.providers.inference.openai_compatible import OpenAICompatible
 from stack.providers.inference.port import InferenceProvider
 from stack.providers.inference.settings import InferenceSettings
 from stack.services.turns.content import MAX_IMAGES, MAX_URLS, ContentLoader
-from stack.services.turns.document import MAX_CONTEXT_DOCUMENTS_CHARACTERS, MAX_DOCUMENT_BYTES
+from stack.services.turns.document import MAX_DOCUMENT_BYTES
 from stack.services.turns.image import MAX_IMAGE_BYTES
 from tests.servers.scripted_https import HttpsServer, running_https
 from tests.services.pictures import GIF, JPEG, WEBP, base64_of, data_url, png
@@ -335,17 +335,9 @@ async def test_text_that_mentions_a_url_is_text(loader: ContentLoader, content: 
 
 
 async def test_documents_have_limits(server: HttpsServer, loader: ContentLoader) -> None:
-    server.files = {
-        "a": ("text/plain", b"a" * MAX_CONTEXT_DOCUMENTS_CHARACTERS),
-        "b": ("text/plain", b"a" * (MAX_DOCUMENT_BYTES + 1)),
-    }
+    server.files = {"b": ("text/plain", b"a" * (MAX_DOCUMENT_BYTES + 1))}
     demo, base = DemoExtractive(), server.base
-    half = document("a" * (MAX_CONTEXT_DOCUMENTS_CHARACTERS // 2))
-    assert await loader.load(said("x"), [half], demo) == []
-    for documents in ([half, half], [document(f"{base}/file?name=a")], [document(f"data:,{'a' * 200_000}")]):
-        detail = await refused(loader, demo, said("x"), documents)
-        assert f"at most {MAX_CONTEXT_DOCUMENTS_CHARACTERS}" in detail
-        assert "Send the parts that matter" in detail
+    assert await loader.load(said("x"), [document("a" * 1_000_000)] * 2, demo) == []
     detail = await refused(loader, demo, said("x"), [document(f"{base}/file?name=b")])
     assert f"{MAX_DOCUMENT_BYTES} bytes" in detail
 

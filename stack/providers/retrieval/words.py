@@ -14,8 +14,8 @@ WORDS_AT_ONCE = 4_096
 """The same for the words that are stemmed."""
 
 # Chinese, Japanese and Korean are written without spaces: each character counts as a word.
-_UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
+UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
+_WORD = re.compile(rf"[{UNSPACED}]|[^\W_{UNSPACED}]+")
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 _STOP_WORDS_TEXT = """
     a about after again all also am an and any are as at be because been before being below between both but by can

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import binascii
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -21,7 +21,6 @@ from stack.providers.fetch.port import Fetcher
 from stack.providers.inference.port import InferenceProvider
 from stack.services.turns.document import (
     MAX_DOCUMENT_BYTES,
-    check_length,
     checked_content,
     inline_text,
     text_of,
@@ -107,10 +106,8 @@ class ContentLoader:
         size = sum(_length(image.source) for image in inline)
         await off_loop_if(size > _INLINE_CHARACTERS, _check_inline, inline)
         fetched = await self._fetch([*_image_urls(found), *_document_urls(documents)])
-        by_url = {one.uri: one for one in fetched}
         size = sum(len(document.content) for document in documents if isinstance(document.content, str))
-        size += sum(len(one.data) for one in fetched)
-        await off_loop_if(size > _INLINE_CHARACTERS, _check_documents, documents, by_url)
+        await off_loop_if(size > _INLINE_CHARACTERS, _check_documents, documents)
         return fetched
 
     async def _fetch(self, remotes: list[_Remote]) -> list[FetchedContent]:
@@ -220,13 +217,12 @@ def _check_inline(found: Sequence[_Image]) -> None:
             check_inline(source)
 
 
-def _check_documents(documents: Sequence[Document], fetched: Mapping[str, FetchedContent]) -> None:
+def _check_documents(documents: Sequence[Document]) -> None:
     for index, document in enumerate(documents):
         with _named(f"documents[{index}].content"):
             url = url_of(document)
             if data_url.is_data_url(url):
                 inline_text(url, document.mime_type)
-    check_length(documents, fetched)
 
 
 def _is_remote(source: ImageSource) -> bool:

@@ -22,7 +22,7 @@ from stack.domain import turn as turns
 from stack.domain.damaged_turn import DAMAGED_ANSWER, DAMAGED_QUESTION
 from stack.domain.session import SessionState
 from stack.domain.turn import TurnState
-from stack.domain.turn_step import StepState
+from stack.domain.turn_step import StepState, retrieval_in
 from stack.eventstore import EventStore, stream_name
 from stack.off_loop import off_loop_if
 from stack.services.turns.chat_message import (
@@ -223,7 +223,11 @@ def questions_of(state: TurnState, pending: Pending | None = None) -> list[Raw]:
         messages.append(tool_message(call_id, response))
         blocks.append(images_of(call_id, response))
     said = [message for message in state.input_messages if message.role == "user"]
-    blocks.append(parts_of(context_items(state.documents, fetched), fetched))
+    retrieval = retrieval_in(state.steps)
+    retrieved = retrieved_documents(retrieval) if retrieval else ()
+    blocks.append(parts_of(context_items(state.documents, fetched, retrieved), fetched))
+    if retrieval is not None and retrieval.inserted_context:
+        blocks.append(parts_of(retrieval.inserted_context, fetched))
     for message in said:
         blocks += (parts_of(message.content, fetched), parts_of(message.context or "", fetched))
     if said or any(blocks):
@@ -252,6 +256,16 @@ def _step_messages(step: StepState, fetched: Mapping[str, FetchedContent]) -> It
             yield user_message(blocks)
     elif step.output is not None:
         yield assistant_message(step.output)
+
+
+DOCUMENT = "document:"
+"""The beginning of the name by which a step says that it searched a document of its turn; its number follows."""
+
+
+def retrieved_documents(step: StepState) -> tuple[int, ...]:
+    """Returns the numbers of the documents that a memory retrieval searched."""
+    names = [name.removeprefix(DOCUMENT) for name in step.vector_db_ids if name.startswith(DOCUMENT)]
+    return tuple(int(name) for name in names if name.isdigit())
 
 
 def _given(state: TurnState, fetched: Mapping[str, FetchedContent]) -> dict[str, list[Part]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import groupby
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -16,9 +17,11 @@ from stack.domain import payload
 from stack.errors import Invalid
 from stack.providers.fetch import data_url
 from stack.providers.fetch.port import Fetched
+from stack.providers.retrieval.port import Passage
 
 MAX_DOCUMENT_BYTES = 4 * 2**20
-MAX_CONTEXT_DOCUMENTS_CHARACTERS = 200_000
+
+CLOSING = "</document>"
 
 Item = str | ContentItem
 
@@ -152,13 +155,55 @@ def _charset(body: bytes, said: str) -> str:
     return "utf-8" if name == "ascii" else name
 
 
-def context_items(documents: Sequence[Document], fetched: Mapping[str, FetchedContent]) -> Iterable[Item]:
-    """Yields all documents of a turn, each between tags and numbered from 1, as the model receives them.
-    Never raises: content that is no longer available is left out."""
+def context_items(
+    documents: Sequence[Document], fetched: Mapping[str, FetchedContent], retrieved: Collection[int] = ()
+) -> Iterable[Item]:
+    """Yields the documents of a turn, each between tags and numbered from 1, as the model receives them; those with the
+    numbers `retrieved` without their text. Never raises: content that is no longer available is left out."""
     for number, document in enumerate(documents, 1):
-        yield f'<document index="{number}" type={_quoted(document.mime_type)}>'
-        yield from _items(document, fetched)
-        yield "</document>"
+        items = _items(document, fetched)
+        if number in retrieved:
+            items = [item for item in items if not _text_in(item)]
+            if not items:
+                continue
+        yield _opening(number, document)
+        yield from items
+        yield CLOSING
+
+
+def text_in_documents(documents: Sequence[Document], fetched: Mapping[str, FetchedContent]) -> list[str]:
+    """Returns the text of each document."""
+    return ["\n".join(map(_text_in, _items(document, fetched))) for document in documents]
+
+
+def long_documents(lengths: Sequence[int], max_characters: int) -> tuple[int, ...]:
+    """Returns the numbers (from 1) of the documents that are too long for a context of `max_characters`: all but the
+    shortest ones that fit together."""
+    left = max_characters
+    found = []
+    for number in sorted(range(len(lengths)), key=lambda number: lengths[number]):
+        left -= lengths[number]
+        if left < 0:
+            found.append(number + 1)
+    return tuple(sorted(found))
+
+
+def passages_text(passages: Sequence[Passage], documents: Sequence[Document]) -> str:
+    """Returns the passages of documents as the model receives them: like documents, with `[...]` for what was left out.
+    The `document_id` of a passage is its document's number."""
+    parts: list[str] = []
+    for number, group in groupby(passages, key=lambda passage: int(passage.document_id)):
+        texts = [passage.text.strip() for passage in group]
+        parts += [_opening(number, documents[number - 1]), "\n[...]\n".join(texts), CLOSING]
+    return "\n".join(parts)
+
+
+def _opening(number: int, document: Document) -> str:
+    return f'<document index="{number}" type={_quoted(document.mime_type)}>'
+
+
+def _text_in(item: Item) -> str:
+    return item if isinstance(item, str) else item.text or ""
 
 
 def _items(document: Document, fetched: Mapping[str, FetchedContent]) -> Iterable[Item]:
@@ -172,18 +217,6 @@ def _items(document: Document, fetched: Mapping[str, FetchedContent]) -> Iterabl
     except (Invalid, msgspec.ValidationError):
         return []
     return [fetched[url].data] if url in fetched else []
-
-
-def check_length(documents: Sequence[Document], fetched: Mapping[str, FetchedContent]) -> None:
-    """Raises Invalid if the documents of one turn are larger than its context allows."""
-    count = 0
-    for item in context_items(documents, fetched):
-        count += len(item if isinstance(item, str) else item.text or "")
-    if count > MAX_CONTEXT_DOCUMENTS_CHARACTERS:
-        raise Invalid(
-            f"documents hold {count} characters together; at most {MAX_CONTEXT_DOCUMENTS_CHARACTERS} go into "
-            "a turn. Send the parts that matter."
-        )
 
 
 def _quoted(text: str) -> str:

@@ -52,7 +52,11 @@ from stack.runs.live import Frame, framed
 
 _encode = msgspec.json.Encoder().encode
 
-_STEP_TYPES: dict[str, StepType] = {"inference": "inference", "tool_execution": "tool_execution"}
+_STEP_TYPES: dict[str, StepType] = {
+    "inference": "inference",
+    "tool_execution": "tool_execution",
+    "memory_retrieval": "memory_retrieval",
+}
 """The kinds of step that are shown. A newer release may have stored others."""
 
 
@@ -67,6 +71,9 @@ def step_wire(turn_id: str, step: StepState) -> Step | None:
             tool_calls=wire.tool_calls(step.tool_calls),
             tool_responses=wire.tool_responses(step.tool_responses),
         )
+    if step.step_type == "memory_retrieval" and step.inserted_context is not None:
+        times = rfc3339(step.started_at), rfc3339(step.completed_at)
+        return wire.memory_retrieval(turn_id, step.step_id, times, step.vector_db_ids, step.inserted_context)
     if step.step_type != "inference" or step.output is None:
         return None
     return InferenceStep(

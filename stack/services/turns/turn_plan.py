@@ -21,6 +21,7 @@ from stack.services.turns.conversation import (
     questions_for,
     system_message,
 )
+from stack.services.turns.retrieval_step import long_documents_of
 from stack.services.turns.running_turn import RunningTurn
 from telemetry.own import conventions as names
 
@@ -29,7 +30,8 @@ class TurnPlan(Struct, frozen=True, kw_only=True):
     """The parameters of a turn, all known before its first step.
 
     `context` holds the messages before the turn's own answers: instructions, history, this turn's input.
-    `labels` identify the turn on the spans of its effects.
+    `long_documents` are the numbers of the documents from which passages are to be retrieved first; then `context` is
+    still without the turn's input. `labels` identify the turn on the spans of its effects.
     """
 
     agent: AgentConfig
@@ -38,19 +40,27 @@ class TurnPlan(Struct, frozen=True, kw_only=True):
     context: Messages
     tools: ToolSet = ToolSet(())
     tool_choice: str | None = None
+    long_documents: tuple[int, ...] = ()
     labels: Mapping[str, str] = {}
 
 
 class TurnPlans:
-    """Prepares turns from what is recorded, and keeps the messages of those that have ended."""
+    """Prepares turns from what is recorded, and keeps the messages of those that have ended. Documents of a turn that are
+    longer than `max_context_characters` together are retrieved."""
 
     def __init__(
-        self, states: States, models: Models, conversations: Conversations, toolgroups: ToolGroups
+        self,
+        states: States,
+        models: Models,
+        conversations: Conversations,
+        toolgroups: ToolGroups,
+        max_context_characters: int,
     ) -> None:
         self._states = states
         self._models = models
         self._conversations = conversations
         self.toolgroups = toolgroups
+        self._max_context_characters = max_context_characters
 
     async def prepare(self, turn: RunningTurn, agent: AgentConfig) -> TurnPlan:
         """Raises Invalid for a model, a toolgroup or a tool that does not exist, and the errors of the toolgroups."""
@@ -61,7 +71,8 @@ class TurnPlans:
         tools = await tool_set(self.toolgroups, agent, turn.state.toolgroups)
         check_tool_choice(config.tool_choice, tools.names, "tool_config")
         instructions = digested(system_message(agent, config, tools.functions))
-        questions = await questions_for(turn.state, history.pending)
+        long = await long_documents_of(turn.state, self._max_context_characters)
+        questions = digested([]) if long else await questions_for(turn.state, history.pending)
         return TurnPlan(
             agent=agent,
             provider=provider,
@@ -72,6 +83,7 @@ class TurnPlans:
             ),
             tools=tools,
             tool_choice=config.tool_choice,
+            long_documents=long,
             labels=labels_of(turn),
         )
 

@@ -33,7 +33,7 @@ from schemas.events.turn import (
 from stack.domain import turn as turns
 from stack.domain.json_schema import mismatch
 from stack.domain.turn import TurnState
-from stack.domain.turn_action import Await, Complete, Execute, Infer, Next, Respond, next_action
+from stack.domain.turn_action import Await, Complete, Execute, Infer, Next, Respond, Retrieve, next_action
 from stack.errors import InternalError, ReplaystackError, UpstreamFailed, UpstreamTimeout
 from stack.providers.inference.port import (
     Finished,
@@ -50,6 +50,7 @@ from stack.runs.runs import Superseded
 from stack.services.effects import Effects
 from stack.services.turns.answer import Answer
 from stack.services.turns.conversation import Messages, answers_for
+from stack.services.turns.retrieval_step import RetrievalStep
 from stack.services.turns.running_turn import RunningTurn
 from stack.services.turns.tool_step import ToolStep
 from stack.services.turns.turn_plan import TurnPlan
@@ -127,6 +128,8 @@ class TurnRunner:
     async def _next(self) -> None:
         action = self._action(self.state)
         match action:
+            case Retrieve():
+                await self._retrieve(action)
             case Infer():
                 await self._infer()
             case Respond(calls=calls, responses=responses):
@@ -143,7 +146,14 @@ class TurnRunner:
     def _action(self, state: TurnState) -> Next:
         plan = self._plan
         tools = plan.tools
-        return next_action(state, tools.client, plan.agent.max_infer_iters or 1, tools.server.keys())
+        max_inferences = plan.agent.max_infer_iters or 1
+        return next_action(state, tools.client, max_inferences, tools.server.keys(), plan.long_documents)
+
+    async def _retrieve(self, action: Retrieve) -> None:
+        plan = self._plan
+        step = RetrievalStep(self._turn, self._effects, self._record_more, plan.labels)
+        await step.run(action)
+        self._plan = await self._prepare()
 
     async def _record_more(self, events: Sequence[Event]) -> None:
         await self._record(events, "")
