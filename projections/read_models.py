@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from projections import agent, benchmark, comparison, dataset, erasure, evaljob, session, turn
+from projections import agent, benchmark, comparison, dataset, erasure, evaljob, session, tool_call, turn
 from projections.warehouse.plan import Plan, ReadModel, compile_plan
 
 # Tables of the engine itself, which every build contains.
@@ -18,6 +18,7 @@ READ_MODELS: tuple[ReadModel, ...] = (
     FOLLOWING,
     agent.READ_MODEL,
     turn.READ_MODEL,
+    tool_call.READ_MODEL,
     session.READ_MODEL,
     dataset.READ_MODEL,
     evaljob.READ_MODEL,

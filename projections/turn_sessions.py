@@ -17,6 +17,7 @@ from projections.warehouse.reader import Row
 _STARTED = "turn.started"
 _ENDS = frozenset(("turn.completed", "turn.failed", "turn.cancelled", "turn.abandoned"))
 _DELETED = "session.deleted"
+_SETTLED = "turn.effect_settled"
 _OF_NO_TURN = (True, None)
 
 
@@ -54,6 +55,12 @@ class TurnSessions:
                 return _OF_NO_TURN
             self._session_of[id] = session_id
             return True, session_id
+        if name == _SETTLED:
+            # It may follow the end of its turn. Its own content is gone with the session's.
+            try:
+                return True, _started.decode(state).session_id
+            except DecodeError:
+                return False, None
         known = self._session_of.pop(id, None) if name in _ENDS else self._session_of.get(id)
         return known is not None, known
 

@@ -24,6 +24,7 @@ from stack.errors import Unavailable
 from stack.gc_tuning import freeze_started
 from stack.http.admin import AdminController
 from stack.http.agent import AgentController
+from stack.http.approval import ApprovalController
 from stack.http.benchmark import BenchmarkController
 from stack.http.benchmark_path import escaping_benchmark_ids
 from stack.http.chat_completion import ChatCompletionController
@@ -33,6 +34,7 @@ from stack.http.connections import Connections
 from stack.http.dataset import DatasetController
 from stack.http.datasetio import DatasetIOController
 from stack.http.edge import edge
+from stack.http.effect import EffectController
 from stack.http.embedding import EmbeddingController
 from stack.http.erasure import ErasureController
 from stack.http.error import exception_handlers
@@ -71,6 +73,8 @@ CONTROLLERS = [
     DatasetController,
     DatasetIOController,
     EmbeddingController,
+    ApprovalController,
+    EffectController,
     ErasureController,
     EvalJobController,
     HealthController,

@@ -143,7 +143,11 @@ def shown(value: Any, secret: bool = False) -> Any:
 def secrets_of(settings: Settings) -> list[str]:
     """Returns the secret strings in the settings, so that they can be masked in log lines."""
     secrets = [key.key for key in settings.api_keys]
-    secrets += [settings.openai_api_key, *(provider.api_key or "" for provider in settings.inference)]
+    secrets += [
+        settings.approval_webhook_secret,
+        settings.openai_api_key,
+        *(provider.api_key or "" for provider in settings.inference),
+    ]
     secrets += [reranker.api_key or "" for reranker in settings.rerank]
     for group in settings.toolgroups:
         secrets += [*group.headers.values(), *group.env.values()]
@@ -261,6 +265,10 @@ def _check_together(settings: Settings) -> None:
         )
     _check_each("toolgroups", settings.toolgroups, check_toolgroup)
     _check_each("shields", settings.shields, check_shield)
+    if settings.approval_webhook_url and len(settings.approval_webhook_secret) < 8:
+        raise ConfigError(
+            "approval_webhook_secret: set a secret of at least 8 characters to sign the requests."
+        )
     if settings.view_linger_max_ms < settings.view_linger_ms:
         raise ConfigError("view_linger_max_ms is below view_linger_ms.")
     for origin in settings.allowed_origins:

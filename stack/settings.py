@@ -263,6 +263,12 @@ class Settings(Struct, frozen=True, kw_only=True):
             flag=False,
         ),
     ] = []
+    approval_webhook_url: Annotated[
+        str, _field("URL that is told of each decision that a turn needs (a signed POST); none by default.")
+    ] = ""
+    approval_webhook_secret: Annotated[
+        str, _field("Secret with which the requests to `approval_webhook_url` are signed.", secret=True)
+    ] = ""
     discover_models: Annotated[bool, _field("Discover model servers on the usual loopback ports.")] = True
     own_telemetry: Annotated[bool, _field("Store the server's own traces and metrics.")] = True
     database_memory_bytes: Annotated[

@@ -52,8 +52,11 @@ from stack.services.state import States
 from stack.services.telemetry.span_export import SpanExport
 from stack.services.telemetry.telemetry import TelemetryService
 from stack.services.tools.directory import ToolDirectory
+from stack.services.turns.approval_webhook import ApprovalWebhook
+from stack.services.turns.approvals import ApprovalService
 from stack.services.turns.content import ContentLoader
 from stack.services.turns.conversation import Conversations
+from stack.services.turns.effect_settling import EffectService
 from stack.services.turns.running_turn import RunningTurn
 from stack.services.turns.turn import TurnService
 from stack.services.turns.turn_driver import TurnDriver, TurnLimits
@@ -153,6 +156,14 @@ class Server(Services):
             driver,
             content,
         )
+        webhook = None
+        if settings.approval_webhook_url:
+            webhook = ApprovalWebhook(
+                settings.approval_webhook_url, settings.approval_webhook_secret, self.supervisor, effects
+            )
+        self.approvals = ApprovalService(self.views, self.turns, effects, webhook)
+        driver.on_waiting = self.approvals.waits
+        self.effects = EffectService(self.store, self.states, self.views, plans, effects)
         self.sessions = SessionService(self.store, self.states, self.views, self.turns, conversations)
         self.agents = AgentService(
             self.store,
@@ -266,6 +277,7 @@ class Server(Services):
         await self.evaljobs.recover()
         await self.agents.finish_deletes()
         self.supervisor.spawn("erasure", self.erasures.run())
+        self.supervisor.spawn("approval deadlines", self.approvals.expire())
 
     async def park_turns(self) -> None:
         """First step of a shutdown: turns and jobs finish or are left for the next start, so that streams

@@ -25,6 +25,8 @@ from stack.services.state import States
 from stack.services.telemetry.span_export import SpanExport
 from stack.services.telemetry.telemetry import TelemetryService
 from stack.services.tools.directory import ToolDirectory
+from stack.services.turns.approvals import ApprovalService
+from stack.services.turns.effect_settling import EffectService
 from stack.services.turns.turn import TurnService
 from stack.services.views import Views
 from stack.settings import Settings
@@ -38,6 +40,8 @@ class Services:
     sessions: SessionService
     turns: TurnService
     tools: ToolDirectory
+    approvals: ApprovalService
+    effects: EffectService
     datasets: DatasetService
     row_reader: RowReading
     safety: Safety

@@ -49,7 +49,11 @@ ONE_USER = {
 ALSO = {
     "litestar": {"stack.app"},
     "uvicorn": {"stack.http.protocol"},
-    "httpx2": {"stack.providers.tools.mcp_http", "stack.providers.tools.mcp_oauth"},
+    "httpx2": {
+        "stack.providers.tools.mcp_http",
+        "stack.providers.tools.mcp_oauth",
+        "stack.providers.webhook",
+    },
     "stack.eventstore.sqlite": {"stack.eventstore.sqlite"},
     "duckdb": {
         "projections.warehouse.attachment",

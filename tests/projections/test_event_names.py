@@ -20,13 +20,6 @@ NOT_READ = {
     "session.turn_closed",
     "benchmark.job_scheduled",
     "benchmark.job_closed",
-    # Within a turn: the steps have the results.
-    "turn.tool_called",
-    "turn.tool_returned",
-    "turn.tool_suspended",
-    "turn.input_requested",
-    "turn.input_received",
-    "turn.effect_settled",
 }
 
 

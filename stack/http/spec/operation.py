@@ -26,6 +26,8 @@ PATH_PARAMETERS = {
     "trace_id": "The trace's id, 32 hexadecimal digits.",
     "span_id": "The span's id, 16 hexadecimal digits.",
     "metric_name": "The metric's name; it may hold slashes.",
+    "approval_id": "The id of the decision, from the list of approvals.",
+    "effect_key": "The key of the effect, 64 hexadecimal digits.",
     "erased_id": "The id of the agent, session, dataset or benchmark that was deleted; it may hold slashes.",
     "job_id": "The job's number within its benchmark, or the id of rows that were evaluated at once.",
 }

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from projections import turn as turn_views
 from projections.turn import TurnView
 from schemas.api.turn import CreateAgentTurnRequest, ResumeAgentTurnRequest
 from schemas.events.payload import AgentConfig, TurnError
-from schemas.events.turn import TurnAbandoned, TurnCancelled, TurnFailed, TurnStarted
+from schemas.events.turn import TurnAbandoned, TurnCancelled, TurnFailed, TurnResumed, TurnStarted
 from stack.domain import agent as agents
 from stack.domain import payload
 from stack.domain import session as sessions
 from stack.domain import turn as turns
 from stack.domain.stream_position import StreamPosition
 from stack.domain.tool import check_tool_config
+from stack.domain.tool_call import decide, undecided
 from stack.domain.turn import TurnState
 from stack.errors import Conflict, Invalid, NotFound, VersionConflict
 from stack.eventstore import Append, EventStore, Expect, StreamWrite, stream_name
@@ -39,6 +42,18 @@ from stack.services.views import Views
 
 READ = ("agent", "session", "turn")
 CREATE_ATTEMPTS = 5
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """A decision on a call. `decision` may also be expired."""
+
+    session_id: str
+    turn_id: str
+    call_id: str
+    request_id: str
+    decision: str
+    reason: str = ""
+    content: dict[str, Any] | None = None
 
 
 class TurnService:
@@ -191,6 +206,42 @@ class TurnService:
             turn.publish(events, appended.recorded_at)
             self._driver.launch(turn, agent, caller, events)
         return turn, StreamPosition(version, LAST_FRAME)
+
+    async def decide(self, request: Decision, caller: Caller, command: str = "") -> None:
+        """Records the decision on a call of a waiting turn, and continues the turn if nothing else is pending.
+
+        Raises NotFound, Conflict if the turn does not wait for this decision, or not any longer, Invalid for a decision
+        that the request's kind does not have, and Unavailable.
+        """
+        self._driver.refuse_if_full()
+        state, version = await self._states.turn(request.session_id, request.turn_id)
+        if state.status != "awaiting_input":
+            raise Conflict(f"The turn does not wait for a decision; it is {state.status}.")
+        asked = state.requests.get(request.call_id)
+        if asked is None or asked.asked.request_id != request.request_id:
+            raise Conflict("The turn no longer waits for this decision.")
+        decision = request.decision
+        is_late = asked.asked.deadline <= self._effects.now_us()
+        if is_late:
+            decision = "expired"
+        content = None if is_late else request.content
+        received = decide(asked, decision, "" if is_late else request.reason, content)
+        others = [one for one in undecided(state.requests) if one is not asked]
+        events = [received] if others else [TurnResumed(owner=self._owner), received]
+        agent, _ = await self._states.agent(state.agent_id)
+        turn = RunningTurn(self._store, request.session_id, request.turn_id)
+        with self._runs.opening(turn.stream):
+            turn.take_over(state, version)
+            try:
+                write = StreamWrite(turn.stream, version, caller.stamp(events))
+                appended = await self._store.append(Append((write,), command=command))
+            except VersionConflict:
+                raise Conflict("Another decision came first. Read the approval again.") from None
+            turn.publish(events, appended.recorded_at)
+            if not others:
+                self._driver.launch(turn, agent, caller)
+        if is_late and request.decision != "expired":
+            raise Conflict("The deadline has passed, so the call was denied.")
 
     async def attach(self, session_id: str, turn_id: str) -> RunningTurn:
         """Returns the turn to follow: the running one, or its record if this process does not run it. Raises

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from msgspec import Struct
@@ -52,6 +52,8 @@ class TurnDriver:
         self._states = states
         self.plans = plans
         self._effects = effects
+        self.on_waiting: Callable[[RunningTurn], None] = lambda turn: None
+        """Called when a turn begins to wait for input."""
         self._tracing = signals.tracing
         self._invocations = signals.invocations
 
@@ -112,6 +114,8 @@ class TurnDriver:
             await self.runs.drive(turn, runner.run, runner.stop)
         finally:
             timer.cancel()
+            if turn.state.status == "awaiting_input":
+                self.on_waiting(turn)
             if turn.state.completed_at:
                 await self.plans.remember(turn)
 

@@ -87,6 +87,10 @@ class TurnPlans:
             labels=labels_of(turn),
         )
 
+    def forget(self, session_id: str) -> None:
+        """Drops the kept messages of a session, because a result in them was settled."""
+        self._conversations.forget(session_id)
+
     async def remember(self, turn: RunningTurn) -> None:
         """Keeps the messages of a turn that has ended, for the next one."""
         try:

@@ -1,0 +1,35 @@
+-- on: turn.tool_called, turn.tool_returned, turn.tool_suspended, turn.input_requested, turn.input_received, turn.effect_settled
+INSERT INTO now.call_changes BY NAME
+SELECT
+    position,
+    make_timestamp(recorded_at) AS recorded_at,
+    session_id,
+    id AS turn_id,
+    e[1] AS call_id,
+    substr(name, 6) AS change,
+    e[2] AS key,
+    e[3] AS request_id,
+    coalesce(e[4], e[5]) AS status,
+    e[6] AS tool_name,
+    e[7] AS toolgroup,
+    e[8] AS actor,
+    e[9] AS trace_id,
+    state AS event
+FROM (
+    SELECT
+        position,
+        recorded_at,
+        session_id,
+        id,
+        name,
+        state,
+        state ->> [
+            '$.call_id', '$.key', '$.request_id', '$.status', '$.decision', '$.tool_name', '$.toolgroup', '$.actor',
+            '$.trace_id'
+        ] AS e
+    FROM batch
+    WHERE name IN (
+        'turn.tool_called', 'turn.tool_returned', 'turn.tool_suspended', 'turn.input_requested',
+        'turn.input_received', 'turn.effect_settled'
+    )
+);
