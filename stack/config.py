@@ -150,7 +150,7 @@ def secrets_of(settings: Settings) -> list[str]:
     ]
     secrets += [reranker.api_key or "" for reranker in settings.rerank]
     for group in settings.toolgroups:
-        secrets += [*group.headers.values(), *group.env.values()]
+        secrets += [group.api_key or "", *group.headers.values(), *group.env.values()]
         secrets += [group.oauth.client_secret or ""] if group.oauth else []
     return [secret for secret in secrets if len(secret) >= 8]
 

@@ -53,6 +53,7 @@ ALSO = {
         "stack.providers.tools.mcp_http",
         "stack.providers.tools.mcp_oauth",
         "stack.providers.webhook",
+        "stack.providers.tools.web_search",
     },
     "stack.eventstore.sqlite": {"stack.eventstore.sqlite"},
     "duckdb": {

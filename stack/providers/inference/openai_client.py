@@ -67,11 +67,11 @@ class OpenAIClient:
         self._client: httpx2.AsyncClient | None = None
         self._urls: dict[str, httpx2.URL] = {}
 
-    async def get(self, path: str) -> httpx2.Response:
+    async def get(self, path: str, params: Mapping[str, str] | None = None) -> httpx2.Response:
         """Returns the response with its body unread; close it. Raises Refused and the errors that `broken`
         converts."""
         client = await self._ready()
-        return await client.send(client.build_request("GET", self._url(path)), stream=True)
+        return await client.send(client.build_request("GET", self._url(path), params=params), stream=True)
 
     async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> httpx2.Response:
         """Like `get`; `body` is JSON and is sent unchanged."""

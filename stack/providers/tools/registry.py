@@ -11,7 +11,8 @@ from stack.providers.tools.code.interpreter import CodeInterpreter
 from stack.providers.tools.mcp_group import McpToolGroup
 from stack.providers.tools.mcp_loop import McpLoop
 from stack.providers.tools.port import ToolGroup
-from stack.providers.tools.settings import CODE_INTERPRETER, ToolGroupSettings
+from stack.providers.tools.settings import CODE_INTERPRETER, WEB_SEARCH, ToolGroupSettings
+from stack.providers.tools.web_search import WebSearch
 
 WITHOUT_SETTINGS = (CODE_INTERPRETER,)
 """Groups that exist if no setting mentions them."""
@@ -32,9 +33,10 @@ class ToolGroups:
         self._mcp_loop = McpLoop()
         configured = {one.id for one in settings}
         always = [ToolGroupSettings(id=name) for name in WITHOUT_SETTINGS if name not in configured]
+        usable = [one for one in settings if one.id != WEB_SEARCH or one.api_key]
         self.groups = {
             one.id: Configured(self._open(one), one, asyncio.Semaphore(one.max_concurrent))
-            for one in (*settings, *always)
+            for one in (*usable, *always)
         }
 
     def problems(self) -> list[str]:
@@ -51,4 +53,6 @@ class ToolGroups:
             return McpToolGroup(settings, self._mcp_loop)
         if settings.id == CODE_INTERPRETER:
             return CodeInterpreter(settings)
+        if settings.id == WEB_SEARCH:
+            return WebSearch(settings)
         raise ValueError(f"{settings.id}: there is no toolgroup of this kind.")
