@@ -29,6 +29,7 @@ from stack.event_log import log_place
 from stack.eventstore.reports import BACKUP_REMEDY, BackupIncomplete, VerifyReport
 from stack.log_loss import find_loss, view_position
 from stack.providers.inference.registry import Models
+from stack.providers.tools.code.sandbox_engine import sandbox_problem
 from stack.settings import Settings
 from stack.version import VERSION
 
@@ -77,6 +78,7 @@ def examine(settings: Settings) -> list[Check]:
         *(() if served else _listener(settings)),
         *_providers(state["providers"] if state else asyncio.run(_ask_providers(settings))),
         *(_tools(state) if state else ()),
+        *_sandbox(settings),
         *(_telemetry(state["telemetry"]) if state else _offline_telemetry(settings.data)),
         *(_ports(state) if state else ()),
         *(_tasks(state) if state else ()),
@@ -274,6 +276,17 @@ def _providers(providers: list[dict[str, Any]]) -> Iterator[Check]:
     if all(provider["id"] == "demo" for provider in providers):
         remedy = "Set OPENAI_BASE_URL, or start a model server on this machine."
         yield Check("models", "warning", "there is only the lexical demo, no language model", remedy)
+
+
+def _sandbox(settings: Settings) -> Iterator[Check]:
+    """Checks the sandbox of the code interpreter by using it."""
+    for group in settings.toolgroups:
+        if group.engine == "sandbox" and group.python:
+            reason, remedy = sandbox_problem(group.python)
+            if reason:
+                yield Check(group.id, "problem", reason, remedy)
+            else:
+                yield Check(group.id, "ok", f"the sandbox works, with {group.python}")
 
 
 def _tools(state: dict[str, Any]) -> Iterator[Check]:

@@ -43,7 +43,12 @@ _ENVIRONMENT = {
 
 
 class SandboxUnavailable(Exception):
-    """The sandbox cannot be used. The message has the reason and the remedy."""
+    """The sandbox cannot be used."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.remedy = remedy
 
 
 def program() -> str:
@@ -55,7 +60,7 @@ def program() -> str:
     except (ImportError, RuntimeError):
         found = shutil.which("bwrap")
     if found is None:
-        raise SandboxUnavailable(f"bubblewrap is not installed. {EXTRA}")
+        raise SandboxUnavailable("bubblewrap is not installed.", EXTRA)
     return found
 
 
@@ -96,8 +101,9 @@ def _readable(python: str) -> Iterator[Path]:
     that it was made from."""
     if not os.access(python, os.X_OK):
         raise SandboxUnavailable(
-            f"There is no interpreter {python}. Correct `python` in the settings of the toolgroup, for example after "
-            "`python -m venv` and `pip install pandas`."
+            f"There is no interpreter {python}.",
+            "Make the environment (`python -m venv`, `pip install pandas`), or correct `python` in the settings of the "
+            "toolgroup.",
         )
     shown: list[Path] = []
     for path in map(Path, _SYSTEM):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 
 from schemas.events.payload import ContentItem, ImageSource
-from stack.providers.tools.code.bubblewrap import TMP_BYTES
+from stack.providers.tools.code.bubblewrap import TMP_BYTES, SandboxUnavailable, command
 from stack.providers.tools.code.sandbox_worker import execute
 from stack.providers.tools.code.task import Limits, Task
 from stack.providers.tools.code.workers import CodeWorkers
 from stack.providers.tools.port import ToolRequest, ToolResult
+
+logger = logging.getLogger("replaystack.tools")
 
 MAX_PACKAGES = 60
 _PROBE = Limits(memory_bytes=2**30, time_s=10.0)
@@ -24,9 +27,15 @@ class SandboxEngine:
         self._limits = limits
         self._workers = CodeWorkers("sandbox_worker", limits.memory_bytes, limits.time_s, size)
         self.description = _description(python)
+        try:
+            command(python, (), None)
+        except SandboxUnavailable as why:
+            logger.warning("the code interpreter cannot be used: %s %s", why.reason, why.remedy)
 
     async def execute(self, code: str, request: ToolRequest) -> ToolResult:
         reply = await self._workers.execute(Task(code, {}, self._limits, python=self._python))
+        if reply.remedy:
+            return ToolResult(content=f"Error: {reply.text} {reply.remedy}", is_error=True)
         if not reply.images:
             return ToolResult(content=reply.text, is_error=reply.is_error)
         items = [ContentItem(type="text", text=reply.text)] if reply.text else []
@@ -37,11 +46,11 @@ class SandboxEngine:
         await self._workers.aclose()
 
 
-def sandbox_problem(python: str) -> str:
-    """Executes a program in a sandbox. Returns why this is not possible, with the remedy; empty if it is. Blocks for
-    about 0.1 s."""
+def sandbox_problem(python: str) -> tuple[str, str]:
+    """Executes a program in a sandbox. Returns why this is not possible, and the remedy; two empty texts if it is. Blocks
+    for about 0.1 s."""
     reply = execute(Task("1 + 1", {}, _PROBE, python=python))
-    return "" if reply.text == "2" and not reply.is_error else reply.text.removeprefix("Error: ")
+    return ("", "") if reply.text == "2" and not reply.is_error else (reply.text, reply.remedy)
 
 
 def _description(python: str) -> str:

@@ -45,11 +45,11 @@ def answer(task: bytes) -> bytes:
 
 
 def execute(task: Task) -> Reply:
-    """Executes code in a new sandbox. A sandbox that cannot be used is the text of the reply."""
+    """Executes code in a new sandbox. If there can be no sandbox, the reply says why, with the remedy."""
     try:
         return _Execution(task).reply()
     except bubblewrap.SandboxUnavailable as why:
-        return Reply(text=f"Error: {why}", is_error=True, is_unavailable=True)
+        return Reply(text=why.reason, is_error=True, remedy=why.remedy)
 
 
 class _Execution:
@@ -63,7 +63,7 @@ class _Execution:
         filter_program = seccomp.program(platform.machine())
         if filter_program is None:
             raise bubblewrap.SandboxUnavailable(
-                f"The sandbox is not available on {platform.machine()}; use the engine `monty`."
+                f"The sandbox is not available on {platform.machine()}.", "Use the engine `monty`."
             )
         self._code, self._filter = _file(task.code.encode()), _file(filter_program)
         self._read, self._write = map(Descriptor, os.pipe())
@@ -133,8 +133,8 @@ class _Execution:
     def _outcome(self, status: int) -> Reply:
         said = self._setup.decode("utf-8", "replace").strip()
         if not self._report and not self._problem:
-            why = f"The sandbox could not be started: {cut(said or f'status {status}', 500)}. {bubblewrap.REMEDY}"
-            return Reply(text=f"Error: {why}", is_error=True, is_unavailable=True)
+            reason = f"The sandbox could not be started: {cut(said or f'status {status}', 500)}."
+            raise bubblewrap.SandboxUnavailable(reason, bubblewrap.REMEDY)
         text = self._output.decode("utf-8", "replace")
         limit = self._limits.output_chars
         if len(text) > limit:

@@ -57,11 +57,11 @@ class Task(Struct, frozen=True, array_like=True):
 
 class Reply(Struct, frozen=True, array_like=True):
     """The end of an execution, with the `text` and `images` (PNG, base64) for the model; or, with a `state`, `calls` to
-    make before it continues. `is_unavailable` means that no code can be executed at all."""
+    make before it continues. A `remedy` means that no code can be executed at all without it."""
 
     text: str = ""
     is_error: bool = False
     state: str | None = None
     calls: list[Call] = []
     images: list[str] = []
-    is_unavailable: bool = False
+    remedy: str = ""

@@ -13,8 +13,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from stack.cli.checks import Check, examine
 from stack.providers.tools.code import bubblewrap, seccomp
 from stack.providers.tools.code.sandbox_engine import sandbox_problem
+from stack.providers.tools.settings import ToolGroupSettings
+from stack.settings import Settings
 from tests.providers.tools.code.running import Running, running, text
 from tests.servers.processes import ROOT
 
@@ -64,17 +67,39 @@ def test_images_that_are_none_are_left_out(code: Running) -> None:
 
 
 def test_the_check_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert sandbox_problem(sys.executable) == ""
-    assert "There is no interpreter /nowhere/python" in sandbox_problem("/nowhere/python")
+    assert sandbox_problem(sys.executable) == ("", "")
+    assert sandbox_problem("/nowhere/python")[0] == "There is no interpreter /nowhere/python."
     refusing = tmp_path / "bwrap"
     refusing.write_text(
         "#!/bin/sh\necho 'bwrap: Creating new namespace failed: Operation not permitted' >&2\nexit 1\n"
     )
     refusing.chmod(0o755)
     monkeypatch.setattr(bubblewrap, "program", lambda: str(refusing))
-    problem = sandbox_problem(sys.executable)
-    assert "Creating new namespace failed" in problem
-    assert "needs unprivileged user namespaces" in problem
+    reason, remedy = sandbox_problem(sys.executable)
+    assert "Creating new namespace failed" in reason
+    assert "needs unprivileged user namespaces" in remedy
+
+
+def test_the_first_call_says_so_too() -> None:
+    with running(engine="sandbox", python="/nowhere/python") as broken:
+        result = broken.run("1")
+    assert result.is_error
+    assert str(result.content).startswith(
+        "Error: There is no interpreter /nowhere/python. Make the environment"
+    )
+
+
+def test_doctor_says_so(tmp_path: Path) -> None:
+    def found(python: str) -> Check:
+        groups = [ToolGroupSettings(id="builtin::code_interpreter", engine="sandbox", python=python)]
+        [check] = [one for one in examine(Settings(data=tmp_path, port=0, toolgroups=groups, discover_models=False))
+                   if one.name == "builtin::code_interpreter"]  # fmt: skip
+        return check
+
+    assert found(sys.executable).state == "ok"
+    broken = found("/nowhere/python")
+    assert broken.state == "problem"
+    assert "Make the environment" in broken.remedy
 
 
 def test_a_machine_without_a_filter_is_refused() -> None:
