@@ -66,4 +66,7 @@ def _outcome(result: ToolResult) -> Outcome:
     if result.is_error:
         return Outcome(error=text)
     structured = (result.metadata or {}).get(STRUCTURED_CONTENT)
+    if isinstance(structured, dict) and structured.keys() == {"result"}:
+        # This is how MCP servers wrap values that are not objects.
+        return Outcome(structured["result"])
     return Outcome(text if structured is None else structured)

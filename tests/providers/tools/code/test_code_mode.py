@@ -109,6 +109,8 @@ def test_a_tool_that_fails_raises_and_can_be_caught(code: Running) -> None:
 def test_a_structured_result_is_a_value_and_others_are_text(code: Running) -> None:
     structured = ToolResult(content='{"a": 1}', metadata={STRUCTURED_CONTENT: {"a": [1.5, None, "é"]}})
     assert code.run("get()['a']", {"get": lambda: structured}) == text("[1.5, None, 'é']")
+    wrapped = ToolResult(content="5", metadata={STRUCTURED_CONTENT: {"result": 5}})
+    assert code.run("get() + 1", {"get": lambda: wrapped}) == text("6")
     assert code.run("type(get()).__name__", {"get": lambda: text('{"a": 1}')}) == text("str")
     items = ToolResult(content=[ContentItem(type="text", text="x"), ContentItem(type="image")])
     assert code.run("get()", {"get": lambda: items}) == text("x\n[image]")
