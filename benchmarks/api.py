@@ -37,8 +37,18 @@ class _Session(Struct):
     session_id: str
 
 
-def new_agent(connection: Connection, model: str = MODEL, tools: Sequence[object] = ()) -> str:
-    config = {"model": f"openai/{model}", "instructions": INSTRUCTIONS, "client_tools": tools}
+def new_agent(
+    connection: Connection,
+    model: str = MODEL,
+    tools: Sequence[object] = (),
+    toolgroups: Sequence[str] = (),
+) -> str:
+    config = {
+        "model": f"openai/{model}",
+        "instructions": INSTRUCTIONS,
+        "client_tools": tools,
+        "toolgroups": toolgroups,
+    }
     answer = connection.post(AGENTS, {"agent_config": config})
     return msgspec.json.decode(answer.body, type=_Agent).agent_id
 
