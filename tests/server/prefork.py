@@ -31,7 +31,8 @@ MODULES = (
     "litestar.plugins.attrs",
     "litestar.plugins.pydantic",
     "httpx2",
-    "httpx2",
+    "stack.providers.tools.mcp_connect",
+    "stack.providers.tools.mcp_session",
 )
 
 
