@@ -18,7 +18,7 @@ READ_MODEL = ReadModel(
     indexes=("call_changes_by_turn",),
     views=("tool_calls", "approvals"),
     apply=("call_changes", "session_deleted_call_changes"),
-    queries=("tool_calls_page", "approvals_page"),
+    queries=("tool_calls_page", "approvals_page", "unknown_effects"),
 )
 
 _ROW_BYTES = 512
@@ -38,6 +38,11 @@ def effects(
     and `max_bytes`, and whether more follow."""
     fixed = {"status": status, "key": ""}
     return _page(reader, "tool_calls_page", fixed, _effect, (start_index, limit, max_bytes))
+
+
+def unknown_effects(reader: Reader) -> int:
+    """Returns the number of effects whose outcome is unknown."""
+    return int(reader.read("unknown_effects", {})[0][0])
 
 
 def effect(reader: Reader, key: str) -> Effect | None:

@@ -265,6 +265,7 @@ class Server(Services):
         self.telemetry_store.start()
         self.signals.start(self.telemetry_store.submit)
         await asyncio.to_thread(self.engine.start)
+        self.server_state.unknown_effects = self.effects.unknown
         self.supervisor.spawn("models", self.models.prepare())
         self.supervisor.spawn("recovery", self._recover())
 

@@ -82,6 +82,7 @@ def examine(settings: Settings) -> list[Check]:
         *(_telemetry(state["telemetry"]) if state else _offline_telemetry(settings.data)),
         *(_ports(state) if state else ()),
         *(_tasks(state) if state else ()),
+        *(_effects(state) if state else ()),
         _versions(),
     ]
 
@@ -345,6 +346,17 @@ def _tasks(state: dict[str, Any]) -> Iterator[Check]:
     for task in failed:
         remedy = "Look at the server's log; restart the server if it stays."
         yield Check(f"task: {task['name']}", "problem", task["detail"], remedy)
+
+
+def _effects(state: dict[str, Any]) -> Iterator[Check]:
+    unknown = state.get("effects", {}).get("unknown", 0)
+    if unknown:
+        number = "1 call of a tool has" if unknown == 1 else f"{unknown} calls of tools have"
+        remedy = (
+            "GET /v1alpha/effects?status=unknown lists them; POST /v1alpha/effects/{key} settles one: done or failed "
+            "with its result, or retry."
+        )
+        yield Check("effects", "warning", f"{number} an unknown outcome after a crash or a timeout", remedy)
 
 
 def _versions() -> Check:

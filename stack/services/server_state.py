@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -39,6 +39,8 @@ class ServerState:
         self._started_at = time.time()
         # Set by the serving process: its ports for telemetry.
         self.ports: Callable[[], Sequence[Any]] = tuple
+        # Set by the composition root.
+        self.unknown_effects: Callable[[], Awaitable[int]] | None = None
         # Set by the composition root: what does not work at the servers of tools.
         self.tool_problems: Callable[[], Sequence[str]] = tuple
 
@@ -62,6 +64,7 @@ class ServerState:
             "providers": msgspec.to_builtins(await self._models.state()),
             "tasks": msgspec.to_builtins(self._supervisor.state()),
             "turns": {"running": self._turns.running},
+            "effects": {"unknown": await self.unknown_effects() if self.unknown_effects else 0},
             "tools": {"problems": list(self.tool_problems())},
             "ports": msgspec.to_builtins(list(self.ports())),
             "telemetry": msgspec.to_builtins(self._telemetry.state()),

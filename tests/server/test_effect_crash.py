@@ -146,7 +146,6 @@ def check(load: Load, http: httpx.Client, journal: Path) -> None:
         if not pending and all(state != "running" and state != "awaiting_input" for state in states):
             break
         time.sleep(0.1)
-    print("settled", time.time() - T)
     lines = Counter(journal.read_text().split())
     assert set(lines.values()) <= {1}, lines.most_common(5)
     assert len(load.turns) > KILLS // 2
@@ -156,13 +155,6 @@ def check(load: Load, http: httpx.Client, journal: Path) -> None:
     for turn in load.turns:
         if turn.turn_id:
             seen[check_turn(api, turn, lines)] += 1
-    print(
-        time.time() - T,
-        len(load.turns),
-        seen,
-        len(lines),
-        Counter((e["status"], e["attempts"]) for e in effects),
-    )
     assert seen["completed"] == sum(seen.values()) > KILLS, seen
 
 

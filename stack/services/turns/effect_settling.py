@@ -9,7 +9,15 @@ from schemas.api.effect import Effect, SettleEffectRequest
 from schemas.events.turn import TurnEffectSettled, TurnToolCalled
 from stack.domain.tool_call import UNKNOWN_OUTCOME, CallState
 from stack.domain.turn import TurnState
-from stack.errors import Conflict, Invalid, NotFound, ReplaystackError, UpstreamFailed, VersionConflict
+from stack.errors import (
+    Conflict,
+    Invalid,
+    NotFound,
+    ReplaystackError,
+    Unavailable,
+    UpstreamFailed,
+    VersionConflict,
+)
 from stack.eventstore import Append, EventStore, StreamWrite, stream_name
 from stack.providers.tools.port import NotCalled, Suspended, ToolRequest, ToolResult
 from stack.services.effects import Effects
@@ -36,6 +44,13 @@ class EffectService:
         self, status: str, start_index: int, limit: int | None, max_bytes: int
     ) -> tuple[list[Effect], bool]:
         return await self._views.read(READ, call_views.effects, status, start_index, limit, max_bytes)
+
+    async def unknown(self) -> int:
+        """Returns the number of effects whose outcome is unknown; 0 while the read models are not available."""
+        try:
+            return await self._views.read(READ, call_views.unknown_effects)
+        except Unavailable:
+            return 0
 
     async def show(self, key: str) -> Effect:
         """Raises NotFound."""
