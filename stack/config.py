@@ -15,9 +15,11 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from stack.domain.near import nearest
 from stack.providers.inference.settings import shown_url
+from stack.providers.retrieval.settings import check as check_collection
 from stack.providers.shields.settings_check import check as check_shield
 from stack.providers.tools.settings_check import check as check_toolgroup
 from stack.settings import ApiKey, Settings, is_loopback
@@ -113,6 +115,10 @@ def load(
         said[name] = (value, origin)
     values = {name: _converted(SETTINGS[name], value, origin) for name, (value, origin) in said.items()}
     values["data"] = Path(values.get("data", SETTINGS["data"].default)).expanduser().absolute()
+    values["collections"] = [
+        replace(one, path=str(Path(one.path).expanduser().absolute()))
+        for one in values.get("collections", [])
+    ]
     values["dataset_roots"] = [root.expanduser().absolute() for root in values.get("dataset_roots", [])]
     settings = Settings(**values)
     _check_together(settings)
@@ -188,6 +194,9 @@ def _from_file(config: Path | None, environ: Mapping[str, str]) -> list[tuple[st
     roots = content.get("dataset_roots")
     if isinstance(roots, list) and all(isinstance(root, str) for root in roots):
         content["dataset_roots"] = [_relative_to(path, root) for root in roots]
+    for table in content.get("collections", []):
+        if isinstance(table, dict) and isinstance(table.get("path"), str):
+            table["path"] = _relative_to(path, table["path"])
     return [(name, value, str(path)) for name, value in content.items()]
 
 
@@ -269,6 +278,7 @@ def _check_together(settings: Settings) -> None:
         raise ConfigError(
             "approval_webhook_secret: set a secret of at least 8 characters to sign the requests."
         )
+    _check_each("collections", settings.collections, check_collection)
     if settings.view_linger_max_ms < settings.view_linger_ms:
         raise ConfigError("view_linger_max_ms is below view_linger_ms.")
     for origin in settings.allowed_origins:

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from stack.providers.inference.settings import InferenceSettings
 from stack.providers.rerank.settings import RerankSettings
+from stack.providers.retrieval.settings import CollectionSettings
 from stack.providers.shields.settings import ShieldSettings
 from stack.providers.tools.settings import ToolGroupSettings
 
@@ -242,6 +243,13 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(ge=1),
         _field("Maximum size of all passages that one search returns; a token is a word of up to 8 letters."),
     ] = 4096
+    collections: Annotated[
+        list[CollectionSettings],
+        _field(
+            "Collections of documents: one `[[collections]]` table each in TOML, a JSON array in the environment.",
+            flag=False,
+        ),
+    ] = []
     rerank: Annotated[
         list[RerankSettings],
         _field(

@@ -18,6 +18,7 @@ from stack.providers.fetch.guarded import GuardedFetcher
 from stack.providers.fetch.port import Fetcher
 from stack.providers.inference.registry import Models
 from stack.providers.rerank.registry import Rerankers
+from stack.providers.retrieval.collections import Collections
 from stack.providers.retrieval.ranking import DocumentRanking
 from stack.providers.rows.reader import RowReader
 from stack.providers.rows.settings import ReadLimits
@@ -112,7 +113,8 @@ class Server(Services):
             openai_api_key=settings.openai_api_key,
             discovery=settings.discover_models,
         )
-        self.toolgroups = ToolGroups(settings.toolgroups)
+        self.collections = Collections(settings.collections)
+        self.toolgroups = ToolGroups(settings.toolgroups, self.collections, settings.max_retrieved_tokens)
         self.tools = ToolDirectory(self.toolgroups)
         self.supervisor = Supervisor()
         self.views = Views(HydratingReader(self.warehouse, self.store.hydrate), self.engine, self.store)
@@ -267,6 +269,7 @@ class Server(Services):
         await asyncio.to_thread(self.engine.start)
         self.server_state.unknown_effects = self.effects.unknown
         self.supervisor.spawn("models", self.models.prepare())
+        self.supervisor.spawn("collections", self.collections.run())
         self.supervisor.spawn("recovery", self._recover())
 
     async def _telemetry_up_to_date(self, scope: ReadScope | None) -> None:
@@ -297,6 +300,7 @@ class Server(Services):
         await self.models.aclose()
         await self.reranking.rerankers.aclose()
         await self.ranking.aclose()
+        await self.collections.aclose()
         await asyncio.to_thread(self.engine.stop)
         self.views.close()
         self.telemetry.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from projections.warehouse.engine import Engine
 from stack.providers.inference.registry import Models
+from stack.providers.retrieval.collections import Collections
 from stack.providers.rows.port import RowReading
 from stack.services.agents.agent import AgentService
 from stack.services.agents.session import SessionService
@@ -57,6 +58,7 @@ class Services:
     models: Models
     pass_through: PassThrough
     reranking: Reranking
+    collections: Collections
     telemetry: TelemetryService
     telemetry_store: TelemetryStore
     telemetry_export: SpanExport

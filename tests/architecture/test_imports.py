@@ -76,8 +76,10 @@ LAZY = {
     "numpy",
     "opentelemetry.exporter",
     "opentelemetry.proto",
+    "pypdf",
     "rapidfuzz",
     "re2",
+    "selectolax",
     "tree_sitter",
 }
 

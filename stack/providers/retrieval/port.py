@@ -32,3 +32,13 @@ class Ranking(Protocol):
         """Returns the passages of the documents that match the query best, of at most `max_tokens` together, in the
         order of the documents. If none matches, the beginnings of the documents. Raises Unavailable."""
         ...
+
+
+class CollectionSearch(Protocol):
+    def ids(self) -> list[str]:
+        """Returns the ids of all collections."""
+        ...
+
+    async def search(self, query: str, collection_ids: Sequence[str]) -> list[Passage]:
+        """Returns the passages of these collections that match best, best first. Raises NotFound; Unavailable."""
+        ...

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from stack.providers.retrieval.port import CollectionSearch
 from stack.providers.tools.code.interpreter import CodeInterpreter
 from stack.providers.tools.mcp_group import McpToolGroup
 from stack.providers.tools.mcp_loop import McpLoop
 from stack.providers.tools.port import ToolGroup
-from stack.providers.tools.settings import CODE_INTERPRETER, WEB_SEARCH, ToolGroupSettings
+from stack.providers.tools.rag import Rag
+from stack.providers.tools.settings import CODE_INTERPRETER, RAG, WEB_SEARCH, ToolGroupSettings
 from stack.providers.tools.web_search import WebSearch
 
-WITHOUT_SETTINGS = (CODE_INTERPRETER,)
+WITHOUT_SETTINGS = (CODE_INTERPRETER, RAG)
 """Groups that exist if no setting mentions them."""
 
 
@@ -27,9 +29,14 @@ class Configured(Struct, frozen=True):
 
 
 class ToolGroups:
-    """`groups` holds the toolgroups by id."""
+    """`groups` holds the toolgroups by id. `search` is for `builtin::rag`, whose results have at most
+    `max_retrieved_tokens`."""
 
-    def __init__(self, settings: Sequence[ToolGroupSettings]) -> None:
+    def __init__(
+        self, settings: Sequence[ToolGroupSettings], search: CollectionSearch, max_retrieved_tokens: int
+    ) -> None:
+        self._search = search
+        self._max_retrieved_tokens = max_retrieved_tokens
         self._mcp_loop = McpLoop()
         configured = {one.id for one in settings}
         always = [ToolGroupSettings(id=name) for name in WITHOUT_SETTINGS if name not in configured]
@@ -55,4 +62,6 @@ class ToolGroups:
             return CodeInterpreter(settings)
         if settings.id == WEB_SEARCH:
             return WebSearch(settings)
+        if settings.id == RAG:
+            return Rag(settings, self._search, self._max_retrieved_tokens)
         raise ValueError(f"{settings.id}: there is no toolgroup of this kind.")

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 from stack.providers.inference.settings import Seconds
 
 CODE_INTERPRETER = "builtin::code_interpreter"
+RAG = "builtin::rag"
 WEB_SEARCH = "builtin::websearch"
 
 

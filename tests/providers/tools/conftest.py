@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from stack.providers.retrieval.collections import Collections
 from stack.providers.tools.port import Answer, Suspended, ToolRequest, ToolResult
 from stack.providers.tools.registry import ToolGroups
 from stack.providers.tools.settings import ToolGroupSettings
@@ -28,7 +29,7 @@ class Group:
         self.port: Any = self._groups.groups[settings.id].group
 
     async def _open(self, settings: ToolGroupSettings) -> ToolGroups:
-        return ToolGroups([settings])
+        return ToolGroups([settings], Collections([]), 4096)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(asyncio.wait_for(work, 60))

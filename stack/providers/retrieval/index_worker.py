@@ -1,0 +1,174 @@
+"""Indexes one collection and searches in it, in a worker process of its own that keeps the index."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Struct
+
+from stack.providers.retrieval import parse_worker
+from stack.providers.retrieval.chunks import chunks_of
+from stack.providers.retrieval.files import FileState, NotText, bytes_of, files_of, kind_of, text_of
+from stack.providers.retrieval.index import WordIndex
+from stack.providers.retrieval.parse_worker import Parsed
+from stack.providers.retrieval.passages import Chunk
+from stack.providers.retrieval.port import Passage
+from stack.providers.retrieval.settings import CollectionSettings
+from stack.workers.limits import Limits
+from stack.workers.pool import OneWorker
+from stack.workers.process import Spec
+
+MAX_CHARACTERS = 512 * 2**20
+MAX_CHUNKS = 500_000
+"""Files beyond one of these are left out."""
+MAX_SKIPPED = 20
+"""So many files that were left out are named."""
+PARSE_BYTES = 2**30
+PARSE_S = 30.0
+
+
+class Build(Struct, frozen=True, tag=True):
+    """Index the files of a collection. The answer is Built."""
+
+    settings: CollectionSettings
+
+
+class Check(Struct, frozen=True, tag=True):
+    """Have the files changed? The answer is a boolean."""
+
+
+class Search(Struct, frozen=True, tag=True):
+    """Find up to `count` passages. The answer is a list of Passage, best first."""
+
+    query: str
+    count: int
+
+
+class Built(Struct, frozen=True, kw_only=True):
+    """`skipped` names files that were left out, with the reason; `skipped_count` counts all of them."""
+
+    documents: int
+    chunks: int
+    skipped: list[str]
+    skipped_count: int
+    seconds: float
+
+
+class Index:
+    """The index of a collection. `Index` of a folder that cannot be read is empty."""
+
+    def __init__(self, settings: CollectionSettings) -> None:
+        began = time.monotonic()
+        self._settings = settings
+        self._skipped: list[str] = []
+        self._skipped_count = 0
+        self._files = self._listed()
+        self._names: list[str] = []
+        self._texts: list[str] = []
+        self._chunks: list[Chunk] = []
+        self._words = WordIndex()
+        self._parser = OneWorker(
+            Spec(module=parse_worker.__name__, limits=Limits(memory_bytes=PARSE_BYTES, wait_s=PARSE_S))
+        )
+        left = MAX_CHARACTERS
+        for file, text in self._read():
+            left -= len(text)
+            if left < 0 or len(self._chunks) >= MAX_CHUNKS:
+                self._skip(file.name, "the collection is too large")
+                continue
+            self._add(file, text)
+        self._parser.close()
+        self._words.finish()
+        self._seconds = time.monotonic() - began
+
+    def built(self) -> Built:
+        return Built(
+            documents=len(self._names),
+            chunks=len(self._chunks),
+            skipped=self._skipped,
+            skipped_count=self._skipped_count,
+            seconds=self._seconds,
+        )
+
+    def has_changed(self) -> bool:
+        try:
+            return files_of(self._settings) != self._files
+        except OSError:
+            return bool(self._files)
+
+    def search(self, query: str, count: int) -> list[Passage]:
+        return [self._passage(at, score) for at, score in self._words.best(query, count)]
+
+    def _passage(self, at: int, score: float) -> Passage:
+        chunk = self._chunks[at]
+        return Passage(
+            document_id=self._names[chunk.document],
+            start=chunk.start,
+            end=chunk.end,
+            score=round(score, 6),
+            text=self._texts[chunk.document][chunk.start : chunk.end],
+            collection=self._settings.id,
+        )
+
+    def _listed(self) -> list[FileState]:
+        try:
+            return files_of(self._settings)
+        except OSError as error:
+            self._skip(self._settings.path, f"it cannot be read: {error.strerror}")
+            return []
+
+    def _read(self) -> Iterator[tuple[FileState, str]]:
+        for file in self._files:
+            try:
+                yield file, self._text(file)
+            except NotText as error:
+                self._skip(file.name, str(error))
+            except OSError as error:
+                self._skip(file.name, f"it cannot be read: {error.strerror or error}")
+
+    def _text(self, file: FileState) -> str:
+        max_bytes = self._settings.max_file_bytes
+        if kind_of(file) == "text":
+            return text_of(bytes_of(file, max_bytes))
+        try:
+            parsed = msgspec.json.decode(
+                self._parser.ask(msgspec.json.encode(parse_worker.Task(file, max_bytes))), type=Parsed
+            )
+        except (ConnectionError, TimeoutError):
+            raise NotText(f"it needs more than {PARSE_S:g} s or {PARSE_BYTES >> 20} MiB of memory") from None
+        if parsed.problem:
+            raise NotText(parsed.problem)
+        return parsed.text
+
+    def _add(self, file: FileState, text: str) -> None:
+        settings, number = self._settings, len(self._names)
+        self._names.append(file.name)
+        self._texts.append(text)
+        for start, end in chunks_of(text, settings.chunk_tokens, settings.overlap_tokens):
+            self._chunks.append(Chunk(number, start, end))
+            self._words.add(text[start:end])
+
+    def _skip(self, name: str, reason: str) -> None:
+        self._skipped_count += 1
+        if len(self._skipped) < MAX_SKIPPED:
+            self._skipped.append(f"{name}: {reason}")
+
+
+_decode = msgspec.json.Decoder(Build | Check | Search).decode
+_encode = msgspec.json.Encoder().encode
+_indexes: list[Index] = []
+
+
+def answer(task: bytes) -> bytes:
+    """Performs a task: Build is the first one."""
+    match _decode(task):
+        case Build(settings=settings):
+            _indexes[:] = [Index(settings)]
+            return _encode(_indexes[0].built())
+        case Check():
+            return _encode(_indexes[0].has_changed())
+        case Search(query=query, count=count):
+            return _encode(_indexes[0].search(query, count))
+    raise AssertionError("unknown task")
