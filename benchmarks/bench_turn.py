@@ -1,4 +1,5 @@
-"""Streamed turns of 20 chunks: processor time of the server for each, and what it adds to the model's latency."""
+"""Streamed turns of 20 chunks: processor time of the server for each, also against a bare uvicorn proxy that frames
+the same events, and what it adds to the model's latency."""
 
 from __future__ import annotations
 
@@ -10,12 +11,12 @@ from statistics import median
 
 from benchmarks.api import model_turn, new_agent, new_session, streamed_turn
 from benchmarks.client import Connection
-from benchmarks.conversing import CLIENTS, TURNS_OF_A_SESSION, conversing
+from benchmarks.conversing import CLIENTS, TURNS_OF_A_SESSION, asking, conversing
 from benchmarks.report import standalone
 from benchmarks.result import Result, of_rounds
-from benchmarks.servers import Server, model_server, replaystack
+from benchmarks.servers import Server, bare_proxy, model_server, replaystack
 
-CPU_BAR_MS = 8.0
+RATIO_BAR = 6.0
 FIRST_TEXT_BAR_MS = 4.0
 WHOLE_TURN_BAR_MS = 8.0
 
@@ -24,13 +25,15 @@ def run(quick: bool) -> list[Result]:
     """Processor time with 8 clients at once, then latency with one client, against the model server itself."""
     with tempfile.TemporaryDirectory() as folder, model_server() as model:
         data = Path(folder) / "data"
-        with replaystack(data, model.base_url) as server:
+        with replaystack(data, model.base_url) as server, bare_proxy(model) as proxy:
             with Connection(server.port) as connection:
                 agent_id = new_agent(connection)
                 for _ in range(2):  # The first turns load what the model client needs.
                     streamed_turn(connection, new_session(connection, agent_id))
             return [
-                *_processor_time(server, agent_id, rounds=3 if quick else 7, sessions=1 if quick else 3),
+                *_processor_time(
+                    server, proxy, agent_id, rounds=3 if quick else 7, sessions=1 if quick else 3
+                ),
                 *_added_latency(
                     Path(folder),
                     server,
@@ -42,15 +45,28 @@ def run(quick: bool) -> list[Result]:
             ]
 
 
-def _processor_time(server: Server, agent_id: str, rounds: int, sessions: int) -> list[Result]:
+def _processor_time(server: Server, proxy: Server, agent_id: str, rounds: int, sessions: int) -> list[Result]:
     conversing(server, agent_id, streamed_turn, 1)
-    measured = [conversing(server, agent_id, streamed_turn, sessions) for _ in range(rounds)]
+    asking(proxy, TURNS_OF_A_SESSION)
+    measured = [
+        (
+            conversing(server, agent_id, streamed_turn, sessions),
+            asking(proxy, sessions * TURNS_OF_A_SESSION),
+        )
+        for _ in range(rounds)
+    ]
     what = f"server CPU per streamed turn of 20 chunks, {CLIENTS} clients"
     return [
-        of_rounds(what, [one.cpu_ms for one in measured], "ms", CPU_BAR_MS),
+        of_rounds(what, [one.cpu_ms for one, _ in measured], "ms"),
+        of_rounds(
+            "the same against a bare uvicorn proxy that frames the same events",
+            [one.cpu_ms / proxy_ms for one, proxy_ms in measured],
+            "x",
+            RATIO_BAR,
+        ),
         of_rounds(
             f"streamed turns a second, {CLIENTS} clients",
-            [one.turns_per_s for one in measured],
+            [one.turns_per_s for one, _ in measured],
             "1/s",
             better="higher",
         ),

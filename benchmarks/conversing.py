@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from benchmarks.api import new_session
+from benchmarks.api import CHUNKS, FIRST_TEXT, check_whole, new_session, turn_request
 from benchmarks.client import Connection
 from benchmarks.load import concurrently
 from benchmarks.servers import Server
@@ -22,6 +22,20 @@ class Cost(NamedTuple):
 
     cpu_ms: float
     turns_per_s: float
+
+
+def asking(proxy: Server, answers: int) -> float:
+    """Each of eight clients streams this number of answers through a bare proxy. Returns its processor time for
+    one, in ms."""
+
+    def ask(connection: Connection, _: int) -> None:
+        for _ in range(answers):
+            streamed = connection.stream("/", turn_request(True), FIRST_TEXT)
+            check_whole(streamed.raw, CHUNKS)
+
+    before_s = proxy.cpu_s()
+    concurrently(proxy.port, CLIENTS, ask)
+    return (proxy.cpu_s() - before_s) * 1000 / (CLIENTS * answers)
 
 
 def conversing(server: Server, agent_id: str, turn: Turn, sessions: int) -> Cost:

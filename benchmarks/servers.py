@@ -94,6 +94,18 @@ def model_server() -> Iterator[RunningServer]:
         yield server
 
 
+@contextlib.contextmanager
+def bare_proxy(model: RunningServer) -> Iterator[Server]:
+    """A bare proxy to the model server, until the block ends: see `benchmarks/bare_proxy.py`."""
+    command = [sys.executable, "-m", "benchmarks.bare_proxy", "--model-port", str(model.port)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield Server(process, int(process.stdout.readline()))
+        finally:
+            process.terminate()
+
+
 def _announced_port(process: subprocess.Popen[str], data: Path, timeout_s: float = 60.0) -> int:
     """The port of the URL in the first line that the server prints."""
     assert process.stdout is not None
