@@ -12,7 +12,7 @@ from projections import agent as agent_views
 from schemas.api.agent import AgentCreateResponse, CreateAgentRequest
 from schemas.api.page import PaginatedResponse
 from stack.http.answer import empty_answer, json_answer
-from stack.http.body import caller_of, page_of, post_of, read_json
+from stack.http.body import caller_of, page_of, path_of, post_of, read_json
 from stack.http.endpoint import serves
 from stack.http.services import Services
 from stack.services.requests.once import Prior
@@ -32,7 +32,7 @@ class AgentController(Controller):
         data, has_more = await services.views.read(
             ("agent",), agent_views.page, start, limit, max_bytes=services.settings.max_page_bytes
         )
-        return json_answer(PaginatedResponse(data, has_more, request.url.path))
+        return json_answer(PaginatedResponse(data, has_more, path_of(request)))
 
     @serves("get_agent")
     async def show(self, agent_id: str, services: Services) -> ASGIResponse:

@@ -132,6 +132,11 @@ def _fields(type: Any) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
+def path_of(request: Request[Any, Any, Any]) -> str:
+    """Returns the path. Not `request.url.path`: Litestar makes a whole URL for it, in 60 us."""
+    return request.scope["path"]
+
+
 def page_of(request: Request[Any, Any, Any]) -> tuple[int, int | None]:
     """Returns `start_index` (>= 0) and `limit` (None for all). Raises Invalid."""
     start = integer_of(request, "start_index", 0)

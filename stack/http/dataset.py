@@ -15,7 +15,7 @@ from schemas.api.dataset import DatasetDiff, ListDatasetsResponse, RegisterDatas
 from schemas.api.page import PaginatedResponse
 from stack.errors import Invalid
 from stack.http.answer import empty_answer, json_answer
-from stack.http.body import caller_of, integer_of, page_of, post_of
+from stack.http.body import caller_of, integer_of, page_of, path_of, post_of
 from stack.http.endpoint import serves
 from stack.http.leaving import until_disconnected
 from stack.http.path import id_of
@@ -99,7 +99,7 @@ async def _versions(request: Request[Any, Any, Any], dataset_id: str, services: 
     data, has_more = await services.views.read(
         ("dataset",), dataset_views.versions_page, dataset_id, start, limit, services.settings.max_page_bytes
     )
-    return json_answer(PaginatedResponse(data, has_more, request.url.path))
+    return json_answer(PaginatedResponse(data, has_more, path_of(request)))
 
 
 async def _diff(request: Request[Any, Any, Any], dataset_id: str, services: Services) -> ASGIResponse:
@@ -125,6 +125,6 @@ async def _diff(request: Request[Any, Any, Any], dataset_id: str, services: Serv
             rows_added=rows_to - rows_from,
             data=[Raw(row) for row in rows],
             has_more=first + len(rows) < rows_to,
-            url=request.url.path,
+            url=path_of(request),
         )
     )

@@ -15,7 +15,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from schemas.api.datasetio import AppendRowsRequest
 from stack.errors import RowsDamaged
 from stack.http.answer import empty_answer
-from stack.http.body import caller_of, integer_of, page_of, post_of
+from stack.http.body import caller_of, integer_of, page_of, path_of, post_of
 from stack.http.endpoint import serves
 from stack.http.leaving import until_disconnected
 from stack.http.path import id_of
@@ -45,7 +45,7 @@ class DatasetIOController(Controller):
         version, count = await services.datasets.version(name, None if asked < 0 else asked)
         stop = count if limit is None else min(count, start + limit)
         pieces = services.datasets.pieces(name, version, start, stop, services.settings.max_page_bytes)
-        answer = RowsAnswer(pieces, start, request.url.path, version, count)
+        answer = RowsAnswer(pieces, start, path_of(request), version, count)
         await answer.begin()
         return answer
 

@@ -18,7 +18,7 @@ from stack.domain.stream_position import parse
 from stack.errors import Conflict, Unavailable
 from stack.http.answer import empty_answer, json_answer
 from stack.http.benchmark_path import id_in
-from stack.http.body import caller_of, page_of, post_of, read_json
+from stack.http.body import caller_of, page_of, path_of, post_of, read_json
 from stack.http.endpoint import serves
 from stack.http.event_stream import EventStream, no_more_events
 from stack.http.services import Services
@@ -69,7 +69,7 @@ class EvalJobController(Controller):
         data, has_more = await services.views.read(
             READ, evaljob_views.page, name, start, limit, max_bytes=services.settings.max_page_bytes
         )
-        return json_answer(PaginatedResponse(data, has_more, id_in(request.url.path)))
+        return json_answer(PaginatedResponse(data, has_more, id_in(path_of(request))))
 
     @serves("get_job")
     async def show(self, benchmark_id: str, job_id: str, services: Services) -> ASGIResponse:

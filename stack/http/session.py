@@ -12,7 +12,7 @@ from projections import session as session_views
 from schemas.api.page import PaginatedResponse
 from schemas.api.session import AgentSessionCreateResponse, CreateAgentSessionRequest
 from stack.http.answer import TRUNCATED_HEADER, empty_answer, json_answer
-from stack.http.body import caller_of, page_of, post_of, read_json
+from stack.http.body import caller_of, page_of, path_of, post_of, read_json
 from stack.http.endpoint import serves
 from stack.http.services import Services
 from stack.services.requests.once import Prior
@@ -49,7 +49,7 @@ class SessionController(Controller):
             limit,
             max_bytes=services.settings.max_page_bytes,
         )
-        return json_answer(PaginatedResponse(data, has_more, request.url.path))
+        return json_answer(PaginatedResponse(data, has_more, path_of(request)))
 
     @serves("get_session")
     async def show(

@@ -14,7 +14,7 @@ from schemas.api.turn import AgentStepResponse, CreateAgentTurnRequest, ResumeAg
 from stack.domain.stream_position import BEGINNING, StreamPosition, parse
 from stack.errors import Invalid, NotFound, Unavailable, of_status
 from stack.http.answer import empty_answer, json_answer
-from stack.http.body import caller_of, post_of, read_json
+from stack.http.body import caller_of, path_of, post_of, read_json
 from stack.http.endpoint import serves
 from stack.http.event_stream import EventStream, no_more_events
 from stack.http.services import Services
@@ -42,7 +42,7 @@ class TurnController(Controller):
         turn = await services.once.perform(post_of(request, body), services.rates.for_models(create))
         if isinstance(turn, Prior):
             turn = await services.turns.attach(session_id, turn.ids["turn"])
-        url = f"{request.url.path}/{turn.turn_id}"
+        url = f"{path_of(request)}/{turn.turn_id}"
         if data.stream:
             return await _streamed(turn, url, BEGINNING, services.settings)
         return await _whole(turn, url)
@@ -64,7 +64,7 @@ class TurnController(Controller):
             after = await services.turns.resumed_at(session_id, turn_id, resumed.position)
         else:
             turn, after = resumed
-        url = request.url.path.removesuffix("/resume")
+        url = path_of(request).removesuffix("/resume")
         if data.stream:
             return await _streamed(turn, url, after, services.settings)
         return await _whole(turn, url)
