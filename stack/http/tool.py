@@ -30,8 +30,6 @@ class ToolController(Controller):
     @serves("list_runtime_tools")
     async def runtime_tools(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         group = request.query_params.get("tool_group_id")
-        if any(name.startswith("mcp_endpoint") for name in request.query_params):
-            raise NotOffered(REMEDY)
         return json_answer(ListToolsResponse(await services.tools.tools(group or None)))
 
     @serves("get_tool")

@@ -92,7 +92,7 @@ def test_tools_are_listed_and_those_of_a_broken_group_left_out(client: httpx.Cli
     assert client.get("/v1/tools/mcp::tools/add").json()["toolgroup_id"] == "mcp::tools"
     check_error(client.get("/v1/tools/none"), 404)
     check_error(client.get("/v1/tools", params={"toolgroup_id": "mcp::gone"}), 502)
-    check_error(client.get("/v1/tool-runtime/list-tools", params={"mcp_endpoint": "http://a"}), 501)
+    check_error(client.get("/v1/tool-runtime/list-tools", params={"mcp_endpoint": "http://a"}), 400)
 
 
 def test_a_tool_is_called_directly(client: httpx.Client) -> None:

@@ -14,14 +14,9 @@ def operations(tag: str) -> tuple[Operation, ...]:
             id="list_runtime_tools",
             tag=tag,
             summary="List tools.",
-            description="The same list as that of GET /v1/tools. `mcp_endpoint` is answered 501.",
+            description="The same list as that of GET /v1/tools.",
             parameters=(
                 Parameter(name="tool_group_id", kind=str, description="Only the tools of this toolgroup."),
-                Parameter(
-                    name="mcp_endpoint",
-                    kind=str,
-                    description="Not offered: MCP servers are configured in the settings.",
-                ),
             ),
             answer=ListToolsResponse,
             says="All tools.",
