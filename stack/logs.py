@@ -43,6 +43,9 @@ _QUIET = {
     "uvicorn.access": logging.CRITICAL,
     "httpx2": logging.WARNING,
     "httpcore2": logging.WARNING,
+    # The SDK of MCP logs what servers do wrong, with tracebacks and content.
+    "mcp": logging.CRITICAL,
+    "client": logging.CRITICAL,
 }
 
 

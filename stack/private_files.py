@@ -23,6 +23,7 @@ _OURS = (
     "lock",
     "manifest.json",
     "node",
+    "oauth",
     "reserve",
     "restored_from.json",
     "server.",

@@ -114,7 +114,9 @@ class Server(Services):
             discovery=settings.discover_models,
         )
         self.collections = Collections(settings.collections)
-        self.toolgroups = ToolGroups(settings.toolgroups, self.collections, settings.max_retrieved_tokens)
+        self.toolgroups = ToolGroups(
+            settings.toolgroups, self.collections, settings.max_retrieved_tokens, folder.path
+        )
         self.tools = ToolDirectory(self.toolgroups)
         self.supervisor = Supervisor()
         self.views = Views(HydratingReader(self.warehouse, self.store.hydrate), self.engine, self.store)

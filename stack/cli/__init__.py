@@ -23,6 +23,7 @@ COMMANDS = {
     "eval": "Run a benchmark, show its jobs, compare two of them.",
     "traces": "List the newest traces, optionally filtered.",
     "trace": "Show a trace as a tree with times, tokens and errors.",
+    "authorize": "Let a person authorize the server at an MCP server.",
     "config": "Show the settings and where each value comes from.",
 }
 

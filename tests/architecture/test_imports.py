@@ -50,10 +50,12 @@ ALSO = {
     "litestar": {"stack.app"},
     "uvicorn": {"stack.http.protocol"},
     "httpx2": {
+        "stack.providers.tools.mcp_connect",
+        "stack.providers.tools.mcp_group",
         "stack.providers.tools.mcp_http",
         "stack.providers.tools.mcp_oauth",
-        "stack.providers.webhook",
         "stack.providers.tools.web_search",
+        "stack.providers.webhook",
     },
     "stack.eventstore.sqlite": {"stack.eventstore.sqlite"},
     "duckdb": {

@@ -15,12 +15,14 @@ from mcp.client.session import ClientRequestContext, ClientSession
 from mcp.types import (
     CONNECTION_CLOSED,
     HEADER_MISMATCH,
+    INVALID_REQUEST,
     CallToolRequest,
     CallToolRequestParams,
     CallToolResult,
     ElicitRequest,
     ElicitRequestParams,
     ElicitResult,
+    ErrorData,
     InputRequiredResult,
     PaginatedRequestParams,
     Tool,
@@ -268,7 +270,9 @@ class McpClient:
 
     # Questions during a call
 
-    async def _elicit(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+    async def _elicit(
+        self, context: ClientRequestContext, params: ElicitRequestParams
+    ) -> ElicitResult | ErrorData:
         question = params.model_dump(by_alias=True, mode="json", exclude_none=True)
         question.pop("_meta", None)
         # A request of the server does not say to which call it belongs.
@@ -280,8 +284,8 @@ class McpClient:
             if not running.asked.done():
                 running.asked.set_result(question)
                 await running.ended.wait()
-        else:
-            logger.info("%s: a question during a call was answered `cancel`", self._where)
+            return ErrorData(code=INVALID_REQUEST, message="The call was cancelled, and is made again later.")
+        logger.info("%s: a question during a call was answered `cancel`", self._where)
         return ElicitResult(action="cancel")
 
     # The list of tools

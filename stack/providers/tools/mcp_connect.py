@@ -5,11 +5,12 @@ Imports the SDK: import this module only in the thread of MCP clients.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
+import httpx2
 from anyio.abc import ObjectSendStream
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
@@ -34,12 +35,16 @@ def by_process(settings: ToolGroupSettings) -> Connect:
     return connect
 
 
-def by_http(url: str, headers: Mapping[str, str], reach: Reach) -> Connect:
+def by_http(
+    url: str, headers: Mapping[str, str], reach: Reach, auth: Callable[[], httpx2.Auth | None] = lambda: None
+) -> Connect:
+    """`auth` returns the authorization for one connection."""
+
     @asynccontextmanager
     async def connect(ending: Ending) -> AsyncIterator[Streams]:
         incoming, from_server = anyio.create_memory_object_stream[Any](0)
         async with (
-            mcp_http.client(reach, headers) as client,
+            mcp_http.client(reach, headers, auth()) as client,
             streamable_http_client(url, http_client=client, max_sse_event_size=MAX_MESSAGE_BYTES) as (
                 read,
                 write,

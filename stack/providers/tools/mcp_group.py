@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
@@ -19,7 +20,10 @@ from stack.providers.tools.port import Suspended, ToolDefinition, ToolRequest, T
 from stack.providers.tools.settings import ToolGroupSettings
 
 if TYPE_CHECKING:
+    from httpx2 import Auth
+
     from stack.providers.tools.mcp_client import McpClient
+    from stack.providers.tools.mcp_oauth import Visit
 
 T = TypeVar("T")
 
@@ -36,14 +40,16 @@ class Endpoint(Struct, frozen=True):
 
 
 class McpToolGroup:
-    """See `port.ToolGroup`. `args` are `url` and `headers`, as far as the settings allow them."""
+    """See `port.ToolGroup`. `args` are `url` and `headers`, as far as the settings allow them. `folder` is the data
+    folder, for tokens; without one they are kept in memory."""
 
     provider_id = "model-context-protocol"
 
-    def __init__(self, settings: ToolGroupSettings, loop: McpLoop) -> None:
+    def __init__(self, settings: ToolGroupSettings, loop: McpLoop, folder: Path | None) -> None:
         self.id = settings.id
         self._settings = settings
         self._loop = loop
+        self._folder = folder
         self._clients: OrderedDict[Endpoint, McpClient] = OrderedDict()
 
     async def tools(self, args: Mapping[str, Any]) -> Sequence[ToolDefinition]:
@@ -91,7 +97,7 @@ class McpToolGroup:
                         f"{self.id}: more than {MAX_CLIENTS} different args are in use at the same time."
                     )
                 await self._clients.pop(idle).aclose()
-            client = self._clients[endpoint] = _new_client(self._settings, endpoint)
+            client = self._clients[endpoint] = new_client(self._settings, endpoint, self._folder)
         self._clients.move_to_end(endpoint)
         return client
 
@@ -128,16 +134,29 @@ class McpToolGroup:
         return Endpoint(url, given, trusted=False)
 
 
-def _new_client(settings: ToolGroupSettings, endpoint: Endpoint) -> McpClient:
-    """Runs in the thread of MCP clients, because importing the SDK takes 2 s."""
+def new_client(
+    settings: ToolGroupSettings, endpoint: Endpoint, folder: Path | None, visit: Visit | None = None
+) -> McpClient:
+    """Runs in the thread of MCP clients, because importing the SDK takes 2 s. `visit` is as in `mcp_oauth`."""
     from stack.providers.tools.mcp_client import McpClient
     from stack.providers.tools.mcp_connect import by_http, by_process
     from stack.providers.tools.mcp_http import Reach, origin_of
+    from stack.providers.tools.mcp_oauth import TokenFile, auth_for
 
     where = f"The MCP server of {settings.id}"
     if endpoint.url is None:
         return McpClient(where, settings, by_process(settings))
-    # Headers of the settings, which may hold keys, are for the server of the settings only.
-    own = {name.lower(): value for name, value in settings.headers.items()} if endpoint.trusted else {}
-    reach = Reach(trusted=frozenset((origin_of(endpoint.url),) if endpoint.trusted else ()))
-    return McpClient(where, settings, by_http(endpoint.url, own | dict(endpoint.headers), reach))
+    if not endpoint.trusted:
+        # Headers and tokens of the settings are for the server of the settings only.
+        return McpClient(where, settings, by_http(endpoint.url, dict(endpoint.headers), Reach()))
+    url, oauth = endpoint.url, settings.oauth
+    headers = {name.lower(): value for name, value in settings.headers.items()} | dict(endpoint.headers)
+    trusted = [url, oauth.issuer] if oauth is not None and oauth.issuer is not None else [url]
+
+    def auth() -> Auth | None:
+        if oauth is None:
+            return None
+        return auth_for(settings.id, url, oauth, TokenFile(folder, url, oauth), visit)
+
+    reach = Reach(trusted=frozenset(map(origin_of, trusted)))
+    return McpClient(where, settings, by_http(url, headers, reach, auth))

@@ -23,6 +23,7 @@ from stack.providers.fetch.addresses import Network
 from stack.providers.fetch.guarded import checked_addresses
 from stack.providers.fetch.resolver import Resolve, resolve
 from stack.providers.fetch.target import parse, shown_url
+from stack.providers.inference.settings import is_loopback
 from stack.providers.tools.mcp_lines import MAX_MESSAGE_BYTES, Budget
 
 CONNECT_S = 10.0
@@ -49,12 +50,18 @@ Origin = tuple[str, str, int]
 
 class Reach(Struct, frozen=True, kw_only=True):
     """Which servers may be contacted: those of `trusted` wherever they are, and all others only at public addresses
-    with https. `resolver` and `allow` are as in `GuardedFetcher`."""
+    with https. If a trusted one is on loopback, all of loopback is. `resolver` and `allow` are as in
+    `GuardedFetcher`."""
 
     trusted: frozenset[Origin] = frozenset()
     resolver: Resolve = resolve
     allow: Sequence[Network] = ()
     ports: frozenset[int] = frozenset((443,))
+
+    def trusts(self, url: str) -> bool:
+        origin = origin_of(url)
+        local = is_loopback(origin[1]) and any(is_loopback(host) for _, host, _ in self.trusted)
+        return local or origin in self.trusted
 
 
 class _RpcError(Struct):
@@ -118,7 +125,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
 
     async def _sent(self, request: httpx2.Request) -> httpx2.Response:
         url = str(request.url)
-        if origin_of(url) in self._reach.trusted:
+        if self._reach.trusts(url):
             return await self._inner.handle_async_request(request)
         target = parse(url, self._reach.ports)
         addresses = await checked_addresses(

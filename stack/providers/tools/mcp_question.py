@@ -114,11 +114,21 @@ def answered(state: CallState, answer: Answer | None) -> CallState | Suspended:
     question = state.questions[key]
     schema = question.get("requestedSchema")
     if given.action == "accept" and schema is not None:
-        if problem := mismatch(schema, given.content or {}):
+        content = _defaults(schema) | (given.content or {})
+        if problem := mismatch(schema, content):
             return suspended(state, f"The answer was not accepted: {problem}. ")
-        given = Given("accept", given.content or {})
+        given = Given("accept", content)
     state = msgspec.structs.replace(state, answers={**state.answers, key: given})
     return state if state.open_key is None else suspended(state)
+
+
+def _defaults(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the values of the fields that an answer may leave out."""
+    properties = schema.get("properties")
+    fields = properties.items() if isinstance(properties, dict) else ()
+    return {
+        name: of_one["default"] for name, of_one in fields if isinstance(of_one, dict) and "default" in of_one
+    }
 
 
 def suspended(state: CallState, note: str = "") -> Suspended:

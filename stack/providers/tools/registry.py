@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -30,13 +31,18 @@ class Configured(Struct, frozen=True):
 
 class ToolGroups:
     """`groups` holds the toolgroups by id. `search` is for `builtin::rag`, whose results have at most
-    `max_retrieved_tokens`."""
+    `max_retrieved_tokens`. `folder` is the data folder."""
 
     def __init__(
-        self, settings: Sequence[ToolGroupSettings], search: CollectionSearch, max_retrieved_tokens: int
+        self,
+        settings: Sequence[ToolGroupSettings],
+        search: CollectionSearch,
+        max_retrieved_tokens: int,
+        folder: Path | None = None,
     ) -> None:
         self._search = search
         self._max_retrieved_tokens = max_retrieved_tokens
+        self._folder = folder
         self._mcp_loop = McpLoop()
         configured = {one.id for one in settings}
         always = [ToolGroupSettings(id=name) for name in WITHOUT_SETTINGS if name not in configured]
@@ -57,7 +63,7 @@ class ToolGroups:
 
     def _open(self, settings: ToolGroupSettings) -> ToolGroup:
         if settings.id.startswith("mcp::"):
-            return McpToolGroup(settings, self._mcp_loop)
+            return McpToolGroup(settings, self._mcp_loop, self._folder)
         if settings.id == CODE_INTERPRETER:
             return CodeInterpreter(settings)
         if settings.id == WEB_SEARCH:

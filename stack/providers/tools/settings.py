@@ -22,14 +22,21 @@ class ApprovalRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class OAuthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How this server gets tokens for an MCP server. `client_credentials` needs `client_id` and `client_secret`.
-    `authorization_code` needs a person once: `replaystack authorize ID`; the tokens are then stored in the data folder
-    and refreshed. Without a `client_id` the client is registered at the authorization server."""
+    """How this server gets tokens for an MCP server.
+
+    `client_credentials` needs `client_id`, `client_secret` and `issuer`, the URL of the authorization server, which alone
+    is sent the secret. `authorization_code` needs a person once: `replaystack authorize ID`; the tokens are then
+    stored in the data folder and refreshed. Without a `client_id` a client is registered at the authorization server;
+    a `client_id` that is an https URL is the address of the client's metadata. An authorization server that is not
+    public must be the `issuer`.
+    """
 
     grant: Literal["client_credentials", "authorization_code"]
     client_id: str | None = None
     client_secret: str | None = None
+    issuer: Annotated[str, Meta(pattern=r"^https?://[^\s]+$")] | None = None
     scope: str | None = None
+    redirect_uri: Annotated[str, Meta(pattern=r"^https?://[^\s]+$")] = "http://127.0.0.1:8322/callback"
 
 
 class ToolGroupSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

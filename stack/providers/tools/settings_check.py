@@ -66,6 +66,8 @@ def _check_mcp(settings: ToolGroupSettings) -> None:
     if settings.oauth is not None:
         if settings.url is None:
             raise ValueError("oauth needs a `url`.")
-        given = settings.oauth.client_id and settings.oauth.client_secret
-        if settings.oauth.grant == "client_credentials" and not given:
-            raise ValueError("oauth: client_credentials needs client_id and client_secret.")
+        oauth = settings.oauth
+        if oauth.grant == "client_credentials" and not (
+            oauth.client_id and oauth.client_secret and oauth.issuer
+        ):
+            raise ValueError("oauth: client_credentials needs client_id, client_secret and issuer.")

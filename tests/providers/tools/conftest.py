@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -23,13 +24,13 @@ KEY = "5" * 64
 class Group:
     """One toolgroup; its methods block."""
 
-    def __init__(self, settings: ToolGroupSettings) -> None:
+    def __init__(self, settings: ToolGroupSettings, folder: Path | None = None) -> None:
         self._runner = asyncio.Runner()
-        self._groups = self.run(self._open(settings))
+        self._groups = self.run(self._open(settings, folder))
         self.port: Any = self._groups.groups[settings.id].group
 
-    async def _open(self, settings: ToolGroupSettings) -> ToolGroups:
-        return ToolGroups([settings], Collections([]), 4096)
+    async def _open(self, settings: ToolGroupSettings, folder: Path | None) -> ToolGroups:
+        return ToolGroups([settings], Collections([]), 4096, folder)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(asyncio.wait_for(work, 60))
@@ -66,8 +67,8 @@ def open_group() -> Iterator[Open]:
     """Opens groups, which are closed after the tests of the file."""
     opened: list[Group] = []
 
-    def open_one(**settings: Any) -> Group:
-        opened.append(Group(ToolGroupSettings(id="mcp::test", **settings)))
+    def open_one(folder: Path | None = None, **settings: Any) -> Group:
+        opened.append(Group(ToolGroupSettings(id="mcp::test", **settings), folder))
         return opened[-1]
 
     yield open_one
