@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -26,7 +27,10 @@ from stack.domain.json_schema import check_schema
 from stack.domain.tool import check_tool_config, normalise_tools
 from stack.errors import ContentDamaged, Invalid, NotFound
 
-_SECRET = re.compile(r"key$|token|secret|passw|authorization|credential|headers", re.IGNORECASE)
+_SECRET = re.compile(
+    r"(?:^|[_-])key$|apikey$|(?:^|[_-])token$|secret|passw|authorization|credential|^headers$|^cookies?$",
+    re.IGNORECASE,
+)
 DEFAULT_MAX_INFER_ITERS = 10
 MAX_INFER_ITERS = 1_000
 MAX_STOP_SEQUENCES = 4
@@ -129,12 +133,26 @@ def check_toolgroups(used: list[AgentTool] | None, known: Collection[str], where
         name = tool if isinstance(tool, str) else tool.name
         if name not in known and name.partition("/")[0] not in known:
             raise Invalid(f"{where}[{index}] names an unknown toolgroup {name!r}. Known: {_listed(known)}.")
-        for argument in () if isinstance(tool, str) else tool.args:
-            if _SECRET.search(argument):
-                raise Invalid(
-                    f"{where}[{index}].args.{argument} looks like a secret, and these are not stored. Give it to the "
-                    "toolgroup in the settings of the server."
-                )
+        if not isinstance(tool, str) and (secret := _secret_in(tool.args)):
+            raise Invalid(
+                f"{where}[{index}].args.{secret} looks like a secret, and these are not stored. Give it to the "
+                "toolgroup in the settings of the server."
+            )
+
+
+def _secret_in(args: Any) -> str:
+    """Returns the path of the first field, at any depth, that is named like a secret; "" if there is none."""
+    found = [("", args)]
+    while found:
+        path, value = found.pop()
+        if isinstance(value, dict):
+            for name, one in value.items():
+                if _SECRET.search(name):
+                    return f"{path}{name}"
+                found.append((f"{path}{name}.", one))
+        elif isinstance(value, list):
+            found += [(f"{path}{index}.", one) for index, one in enumerate(value)]
+    return ""
 
 
 def sampling_params(given: SamplingParams | None, where: str) -> SamplingParams | None:

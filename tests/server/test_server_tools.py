@@ -44,7 +44,14 @@ def test_toolgroups_of_a_turn_only(api: Api) -> None:
 def test_unknown_groups_and_secrets_are_refused(api: Api) -> None:
     for groups, problem in (
         (["builtin::nothing"], "names an unknown toolgroup 'builtin::nothing'"),
-        ([{"name": "builtin::code_interpreter", "args": {"api_key": "x"}}], "looks like a secret"),
+        (
+            [{"name": "builtin::code_interpreter", "args": {"api_key": "x"}}],
+            "args.api_key looks like a secret",
+        ),
+        (
+            [{"name": "builtin::code_interpreter", "args": {"a": [{"Token": "x"}]}}],
+            "args.a.0.Token looks like",
+        ),
     ):
         body = {"agent_config": {"model": "scripted/text", "instructions": "", "toolgroups": groups}}
         answer = api.http.post("/v1alpha/agents", json=body)
