@@ -27,10 +27,14 @@ class Running:
     def start(
         self, code: str, others: Mapping[str, Sequence[str]] | None = None, **given: Any
     ) -> ToolResult | Suspended:
-        request = ToolRequest(
+        return self.runner.run(self.group.call(self.request(code, others, **given)))
+
+    def request(
+        self, code: str, others: Mapping[str, Sequence[str]] | None = None, **given: Any
+    ) -> ToolRequest:
+        return ToolRequest(
             tool="code_interpreter", arguments={"code": code}, key="0" * 64, others=others or {}, **given
         )
-        return self.runner.run(self.group.call(request))
 
     def run(
         self, code: str, tools: Tools | None = None, others: Mapping[str, Sequence[str]] | None = None

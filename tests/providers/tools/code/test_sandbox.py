@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import base64
-import os
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from stack.cli.checks import Check, examine
@@ -19,12 +15,10 @@ from stack.providers.tools.code.sandbox_engine import sandbox_problem
 from stack.providers.tools.settings import ToolGroupSettings
 from stack.settings import Settings
 from tests.providers.tools.code.running import Running, running, text
-from tests.servers.processes import ROOT
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
-WAIT_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -115,23 +109,3 @@ def test_the_prefixes_of_an_environment(tmp_path: Path) -> None:
     (environment / "bin/python").symlink_to(base / "bin/python3")
     (environment / "pyvenv.cfg").write_text(f"home = {base}/bin\nversion = 3.11\n")
     assert set(bubblewrap.prefixes(environment / "bin/python")) == {environment, base}
-
-
-def test_the_sandbox_ends_with_its_server() -> None:
-    """The server is killed while code runs: nothing may be left of it."""
-    source = (
-        "import sys\nfrom tests.providers.tools.code.running import running\n"
-        "with running(engine='sandbox', python=sys.executable) as code:\n"
-        "    code.run('import time\\nwhile True: time.sleep(1)')\n"
-    )
-    server = subprocess.Popen([sys.executable, "-c", source], cwd=ROOT)
-    until = time.monotonic() + WAIT_S
-    found: list[psutil.Process] = []
-    while not any("sandbox_runner" in " ".join(one.cmdline()) for one in found if one.name() != "bwrap"):
-        assert time.monotonic() < until
-        time.sleep(0.05)
-        found = psutil.Process(server.pid).children(recursive=True)
-    os.kill(server.pid, 9)
-    server.wait()
-    _, alive = psutil.wait_procs(found, timeout=WAIT_S)
-    assert alive == []
