@@ -79,6 +79,9 @@ def command(python: str, arguments: Sequence[str], filter_number: int | None) ->
         "ALL",
     ]
     parts += ["--die-with-parent", "--new-session", "--hostname", "sandbox", "--clearenv"]
+    parts += ["--dev", "/dev", "--size", str(SHARED_MEMORY_BYTES), "--tmpfs", "/dev/shm"]  # noqa: S108
+    parts += ["--size", str(TMP_BYTES), "--tmpfs", "/tmp", "--chdir", "/tmp"]  # noqa: S108
+    # After these, because an environment may be below /tmp.
     for path in _readable(python):
         # A link such as /bin -> usr/bin stays a link.
         parts += (
@@ -86,8 +89,6 @@ def command(python: str, arguments: Sequence[str], filter_number: int | None) ->
             if path.is_symlink()
             else ["--ro-bind", *[str(path)] * 2]
         )
-    parts += ["--dev", "/dev", "--size", str(SHARED_MEMORY_BYTES), "--tmpfs", "/dev/shm"]  # noqa: S108
-    parts += ["--size", str(TMP_BYTES), "--tmpfs", "/tmp", "--chdir", "/tmp"]  # noqa: S108
     parts += ["--remount-ro", "/dev", "--remount-ro", "/"]
     for name, value in _ENVIRONMENT.items():
         parts += ["--setenv", name, value]

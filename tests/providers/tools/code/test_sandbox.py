@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import sys
+import tempfile
+import venv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,6 +100,13 @@ def test_doctor_says_so(tmp_path: Path) -> None:
 
 def test_a_machine_without_a_filter_is_refused() -> None:
     assert seccomp.program("riscv64") is None
+
+
+def test_an_environment_below_tmp() -> None:
+    """There a private folder takes the place of the system's."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        venv.create(f"{folder}/env", symlinks=True)
+        assert sandbox_problem(f"{folder}/env/bin/python") == ("", "")
 
 
 def test_the_prefixes_of_an_environment(tmp_path: Path) -> None:
