@@ -20,6 +20,7 @@ from projections.warehouse.plan import ReadModel
 from projections.warehouse.reader import NOW, Reader, Row, rfc3339
 from schemas.api.turn import (
     InferenceStep,
+    ShieldCallStep,
     Step,
     ToolExecutionStep,
     Turn,
@@ -34,6 +35,7 @@ from schemas.events.payload import (
     ToolResponse,
     TurnError,
     TurnUsage,
+    Violation,
 )
 
 READ_MODEL = ReadModel(
@@ -62,6 +64,7 @@ class _StepCompleted(Struct, frozen=True):
     tool_responses: list[ToolResponse] | None = None
     inserted_context: Content | None = None
     vector_db_ids: list[str] | None = None
+    violation: Violation | None = None
 
 
 _started = Decoder(_Started)
@@ -217,6 +220,14 @@ def _step(
     if step_type == "memory_retrieval" and (inserted := done.inserted_context) is not None:
         times = started_at, completed_at
         return wire.memory_retrieval(turn_id, step_id, times, done.vector_db_ids or (), inserted)
+    if step_type == "shield_call":
+        return ShieldCallStep(
+            turn_id=turn_id,
+            step_id=step_id,
+            started_at=started_at,
+            completed_at=completed_at,
+            violation=None if done.violation is None else wire.violation(done.violation),
+        )
     if step_type == "inference" and done.output is not None:
         return InferenceStep(
             turn_id=turn_id,

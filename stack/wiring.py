@@ -146,6 +146,7 @@ class Server(Services):
             self.models,
             conversations,
             self.toolgroups,
+            self.safety,
             settings.max_context_document_characters,
         )
         driver = TurnDriver(turn_runs, self.states, plans, effects, self.signals, limits)

@@ -68,7 +68,7 @@ class RetrievedChunk(Struct, frozen=True, omit_defaults=True):
 
 class TurnStarted(Event, frozen=True, tag="turn.started.1"):
     """`input_messages` and `documents` are stored as they were posted; `fetched` is the content of their
-    URLs."""
+    URLs. `input_shields` judge what the model reads: what they have not judged is never sent to a model."""
 
     session_id: str
     agent_id: str
@@ -79,6 +79,7 @@ class TurnStarted(Event, frozen=True, tag="turn.started.1"):
     toolgroups: list[AgentTool] | None = None
     tool_config: ToolConfig | None = None
     fetched: list[FetchedContent] | None = None
+    input_shields: list[str] | None = None
 
 
 class TurnRestarted(Event, frozen=True, tag="turn.restarted.1"):
@@ -105,8 +106,8 @@ class TurnStepStarted(Event, frozen=True, tag="turn.step_started.1"):
 class TurnStepCompleted(Event, frozen=True, tag="turn.step_completed.1"):
     """An inference has `output`, `usage` and `trace`; a tool execution has `tool_calls` and `tool_responses`; a shield
     call has a `violation` if a shield objected; a memory retrieval has `inserted_context`, the `vector_db_ids` that were
-    searched and its `sources`. `withheld` is the text of an inference that an output shield refused: `output` is then
-    without it.
+    searched and its `sources`. `withheld` is the answer of an inference that an output shield refused: `output` is then
+    empty, and nothing but the log has the answer.
     `reasoning` is the beginning of the model's reasoning, if its server returns it; `usage` omits the counts
     that the server did not report."""
 
@@ -120,7 +121,7 @@ class TurnStepCompleted(Event, frozen=True, tag="turn.step_completed.1"):
     tool_calls: list[ToolCall] | None = None
     tool_responses: list[ToolResponse] | None = None
     reasoning: str = ""
-    withheld: str = ""
+    withheld: CompletionMessage | None = None
     violation: Violation | None = None
     inserted_context: Content | None = None
     vector_db_ids: list[str] | None = None

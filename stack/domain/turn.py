@@ -52,17 +52,18 @@ from stack.domain.tool_call import (
     responses_of,
     undecided,
 )
-from stack.domain.turn_step import StepState
+from stack.domain.turn_step import StepState, begun, completed
 from stack.errors import Conflict, Invalid, NotFound
 
 NOT_EXECUTED = "The call was not executed."
+WITHHELD = "The result is withheld."
 NOTHING_YET = CompletionMessage(content="", stop_reason="end_of_message")
 
 
 class TurnState(Struct, frozen=True, kw_only=True):
     """A turn. Times are microseconds since 1970, 0 if not reached yet. `steps` holds every step that was
     started; `calls` the calls of the server's tools and `requests` the decisions that they need, both by the id of the
-    call. `is_damaged` means that some of its events cannot be read, and the state is built from the
+    call. `input_shields` are the ids of the shields that judge what the model reads. `is_damaged` means that some of its events cannot be read, and the state is built from the
     others."""
 
     session_id: str = ""
@@ -80,6 +81,7 @@ class TurnState(Struct, frozen=True, kw_only=True):
     fetched: tuple[FetchedContent, ...] = ()
     toolgroups: tuple[AgentTool, ...] = ()
     tool_config: ToolConfig | None = None
+    input_shields: tuple[str, ...] = ()
     steps: tuple[StepState, ...] = ()
     calls: Calls = {}
     requests: Requests = {}
@@ -122,14 +124,7 @@ def evolve(state: TurnState, event: Event, recorded_at: int, version: int) -> Tu
         case TurnRestarted():
             return replace(state, owner=event.owner, attempt=event.attempt)
         case TurnStepStarted():
-            step = StepState(
-                step_id=event.step_id,
-                step_type=event.step_type,
-                attempt=event.attempt,
-                started_at=recorded_at,
-                tool_calls=tuple(event.tool_calls or ()),
-            )
-            return replace(state, steps=(*state.steps, step))
+            return replace(state, steps=(*state.steps, begun(event, recorded_at)))
         case TurnStepCompleted():
             return _step_completed(state, event, recorded_at)
         case TurnStepFailed():
@@ -193,31 +188,19 @@ def _started(event: TurnStarted, recorded_at: int) -> TurnState:
         fetched=tuple(event.fetched or ()),
         toolgroups=tuple(event.toolgroups or ()),
         tool_config=event.tool_config,
+        input_shields=tuple(event.input_shields or ()),
     )
 
 
 def _step_completed(state: TurnState, event: TurnStepCompleted, recorded_at: int) -> TurnState:
     if all(step.step_id != event.step_id for step in state.steps):
         # Its start is damaged.
-        begun = StepState(
-            step_id=event.step_id, step_type=event.step_type, attempt=state.attempt, started_at=recorded_at
-        )
-        state = replace(state, steps=(*state.steps, begun))
-    return replace(
-        state,
-        steps=_with_step(
-            state,
-            event.step_id,
-            completed_at=recorded_at,
-            output=event.output,
-            trace=event.trace,
-            tool_calls=tuple(event.tool_calls or ()),
-            tool_responses=tuple(event.tool_responses or ()),
-            inserted_context=event.inserted_context,
-            vector_db_ids=tuple(event.vector_db_ids or ()),
-        ),
-        usage=state.usage.plus(event.usage or TurnUsage()),
+        start = TurnStepStarted(step_id=event.step_id, step_type=event.step_type, attempt=state.attempt)
+        state = replace(state, steps=(*state.steps, begun(start, recorded_at)))
+    steps = tuple(
+        completed(step, event, recorded_at) if step.step_id == event.step_id else step for step in state.steps
     )
+    return replace(state, steps=steps, usage=state.usage.plus(event.usage or TurnUsage()))
 
 
 def _settled(state: TurnState, event: TurnEffectSettled) -> TurnState:
@@ -343,7 +326,8 @@ def awaited_calls(state: TurnState) -> tuple[ToolCall, ...]:
 
 def broken_off(state: TurnState) -> list[Event]:
     """Returns the end of an open execution of tools in a turn that ends early: the results so far are kept, and of a
-    call without one it is said that its outcome is unknown, or that it was not executed."""
+    call without one it is said that its outcome is unknown, or that it was not executed. With input shields no result is
+    kept, because they have not judged it."""
     step = state.open_tool_step
     if step is None:
         return []
@@ -354,15 +338,21 @@ def broken_off(state: TurnState) -> list[Event]:
         for call in state.calls.values()
         if call.step_id == step.step_id and call.status == "called"
     ]
+    responses = responses_of(step.tool_calls, state.calls, NOT_EXECUTED)
     return [
         *lost,
         TurnStepCompleted(
             step_id=step.step_id,
             step_type="tool_execution",
             tool_calls=list(step.tool_calls),
-            tool_responses=responses_of(step.tool_calls, state.calls, NOT_EXECUTED),
+            tool_responses=withheld(responses) if state.input_shields else responses,
         ),
     ]
+
+
+def withheld(responses: Iterable[ToolResponse]) -> list[ToolResponse]:
+    """Returns responses without the results of their tools."""
+    return [replace(one, content=WITHHELD, metadata=None) for one in responses]
 
 
 def pending_calls(state: TurnState) -> tuple[ToolCall, ...]:

@@ -9,7 +9,14 @@ from msgspec import Struct
 
 from schemas.events.payload import CompletionMessage, ToolCall, ToolResponse
 from stack.domain.turn import TurnState, listed, pending_calls, produced, waiting_output
+from stack.domain.turn_shield import USER_INPUT, refusal, unjudged
 from stack.domain.turn_step import retrieval_in
+
+
+class Shield(Struct, frozen=True):
+    """Let the input shields judge the text that the model would read next."""
+
+    touchpoint: str
 
 
 class Retrieve(Struct, frozen=True):
@@ -46,7 +53,7 @@ class Complete(Struct, frozen=True):
     output: CompletionMessage
 
 
-Next = Retrieve | Infer | Respond | Execute | Await | Complete
+Next = Shield | Retrieve | Infer | Respond | Execute | Await | Complete
 
 
 def next_action(
@@ -61,9 +68,19 @@ def next_action(
     before the first inference."""
     if (step := state.open_tool_step) is not None:
         return Execute(step.step_id, step.tool_calls)
+    if (objection := refusal(state)) is not None:
+        assert objection.violation is not None
+        return Complete(
+            CompletionMessage(content=objection.violation.user_message, stop_reason="end_of_turn")
+        )
+    touchpoint = unjudged(state)
+    if touchpoint == USER_INPUT:
+        return Shield(touchpoint)
     if long_documents and retrieval_in(state.steps) is None and not state.inferences:
         return Retrieve(long_documents)
-    last = state.finished_steps[-1] if state.finished_steps else None
+    if touchpoint:
+        return Shield(touchpoint)
+    last = next((step for step in reversed(state.finished_steps) if step.step_type != "shield_call"), None)
     if last is None:
         return Infer()
     if last.step_type == "inference":

@@ -38,7 +38,8 @@ from telemetry.own.model_call import ModelCall, ModelCalls
 from telemetry.own.tracing import Tracing, upstream_headers
 
 Captured = Literal["all", "input", "none"]
-"""The messages that the span of a model call may show, if they are captured at all."""
+"""The content that the span of a call may show, if it is captured at all: not an answer or a result before shields have
+judged it."""
 
 
 class Effects(Protocol):
@@ -53,7 +54,12 @@ class Effects(Protocol):
     def new_id(self) -> str: ...
 
     async def call_tool(
-        self, tool: ServerTool, call_id: str, request: ToolRequest, labels: Mapping[str, str]
+        self,
+        tool: ServerTool,
+        call_id: str,
+        request: ToolRequest,
+        labels: Mapping[str, str],
+        captured: Captured = "all",
     ) -> ToolResult | Suspended:
         """Calls a tool of the server. Raises the errors of `ToolGroup.call`, and UpstreamTimeout."""
         ...
@@ -106,7 +112,12 @@ class RealEffects:
         return new_id()
 
     async def call_tool(
-        self, tool: ServerTool, call_id: str, request: ToolRequest, labels: Mapping[str, str]
+        self,
+        tool: ServerTool,
+        call_id: str,
+        request: ToolRequest,
+        labels: Mapping[str, str],
+        captured: Captured = "all",
     ) -> ToolResult | Suspended:
         with execution_span(self._tracing, tool, call_id, request, labels) as span:
             began = time.perf_counter()
@@ -128,7 +139,8 @@ class RealEffects:
                 tool_executed(tool.name, EXTENSION, time.perf_counter() - began)
                 if outcome.is_error:
                     span.fail("tool_error")
-                show_result(span, outcome.content)
+                if captured == "all":
+                    show_result(span, outcome.content)
             return outcome
 
     async def infer(

@@ -26,7 +26,7 @@ def allowed(name: str) -> bool:
 
 
 # The modules that decide what a running turn does next.
-RUNNER = ("turn_runner", "tool_step", "retrieval_step")
+RUNNER = ("turn_runner", "tool_step", "retrieval_step", "shield_step")
 
 
 def runner() -> list[Module]:
@@ -69,7 +69,7 @@ def test_the_turn_runner_asks_the_port_for_time_and_answers() -> None:
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
         owner = ast.unparse(node.func.value)
-        if node.func.attr in ("infer", "call_tool", "now_ms", "now_us", "new_id"):
+        if node.func.attr in ("check", "infer", "call_tool", "now_ms", "now_us", "new_id"):
             assert owner.endswith("effects"), f"line {node.lineno}: {owner}.{node.func.attr}"
         if owner == "asyncio" or "get_running_loop" in owner:
             assert node.func.attr not in CLOCKS, f"line {node.lineno}: {owner}.{node.func.attr}"

@@ -20,8 +20,16 @@ from schemas.events.payload import (
     ToolDef,
     ToolResponse,
     TurnUsage,
+    Violation,
 )
-from schemas.events.turn import Owner, TurnCompleted, TurnStarted, TurnStepCompleted, TurnStepStarted
+from schemas.events.turn import (
+    Owner,
+    TurnCompleted,
+    TurnStarted,
+    TurnStepCompleted,
+    TurnStepFailed,
+    TurnStepStarted,
+)
 from stack.domain import turn as turns
 from stack.domain.stream_position import BEGINNING, StreamPosition
 from stack.errors import UpstreamFailed
@@ -38,14 +46,17 @@ from stack.providers.inference.port import (
     TextChunk,
     ToolCallChunk,
 )
+from stack.providers.shields.port import Shield, ShieldRequest
 from stack.providers.tools.port import Suspended, ToolRequest, ToolResult
 from stack.runs.live import Frame, LiveFrames
+from stack.services.effects import Captured
 from stack.services.tools.tool_set import ServerTool, ToolSet
 from stack.services.turns.conversation import digested
 from stack.services.turns.running_turn import RunningTurn
 from stack.services.turns.turn_frames import TurnFrames, turn_wire
 from stack.services.turns.turn_plan import TurnPlan
 from stack.services.turns.turn_runner import Closes, TurnRunner
+from tests.services.tool_turns import Guard
 
 TOOLS = ToolSet([ToolDef(name="weather"), ToolDef(name="clock")])
 OWNER = Owner("node", "boot")
@@ -65,8 +76,9 @@ class Inference(Struct, frozen=True):
 class ScriptedWorld:
     """The effects port over a script: one inference after the other, a clock that only they move."""
 
-    def __init__(self, script: Sequence[Inference]) -> None:
+    def __init__(self, script: Sequence[Inference], verdicts: Sequence[str | None] = ()) -> None:
         self._script = list(script)
+        self.verdicts = list(verdicts)
         self._ids = count(1)
         self._now_ms = 0.0
 
@@ -80,12 +92,27 @@ class ScriptedWorld:
         return f"id-{next(self._ids)}"
 
     async def call_tool(
-        self, tool: ServerTool, call_id: str, request: ToolRequest, labels: Mapping[str, str]
+        self,
+        tool: ServerTool,
+        call_id: str,
+        request: ToolRequest,
+        labels: Mapping[str, str],
+        captured: Captured = "all",
     ) -> ToolResult | Suspended:
         raise AssertionError("these turns have no tools of the server")
 
+    async def check(self, shield: Shield, request: ShieldRequest, touchpoint: str) -> Violation | None:
+        level = self.verdicts.pop(0) if self.verdicts else None
+        if level == "fails":
+            raise UpstreamFailed("it is down")
+        return Violation(level, "I cannot say that.") if level else None
+
     async def infer(
-        self, provider: InferenceProvider, request: InferenceRequest, labels: Mapping[str, str]
+        self,
+        provider: InferenceProvider,
+        request: InferenceRequest,
+        labels: Mapping[str, str],
+        captured: Captured = "all",
     ) -> AsyncGenerator[InferenceEvent, None]:
         inference = self._script.pop(0) if self._script else Inference((TextChunk("Enough."),), "stop")
         yield Opened()
@@ -98,10 +125,12 @@ class ScriptedWorld:
 
 
 class Recording:
-    """A turn that runs over a script; `live` is what its readers saw, `events` what is in the log."""
+    """A turn that runs over a script; `live` is what its readers saw, `events` what is in the log. With `verdicts` it has
+    an output shield, which decides like this, one answer after the other."""
 
-    def __init__(self, script: Sequence[Inference]) -> None:
-        self.world = ScriptedWorld(script)
+    def __init__(self, script: Sequence[Inference], verdicts: Sequence[str | None] | None = None) -> None:
+        self.world = ScriptedWorld(script, verdicts or ())
+        self.shields = [] if verdicts is None else [Guard()]
         self.events: list[tuple[Event, int, int]] = []
 
     @property
@@ -126,6 +155,7 @@ class Recording:
             model="m",
             context=digested([]),
             tools=TOOLS,
+            output_shields=self.shields,
         )
 
         async def prepare() -> TurnPlan:
@@ -239,6 +269,36 @@ def check_order(frames: list[Frame]) -> None:
 def payloads(recording: Recording) -> list[dict[str, object]]:
     values = [msgspec.json.decode(f.body.partition(b"data: ")[2]) for f in recording.live]
     return [value["event"]["payload"] for value in values if "event" in value]
+
+
+levels = st.sampled_from([None, None, "info", "warn", "error", "fails"])
+
+
+@given(st.lists(inferences, min_size=1, max_size=4), st.lists(levels, max_size=4))
+@example([TWO_CALLS, ODD_TEXT], [None, "error"])
+@example([TWO_CALLS], ["fails"])
+@example([BROKEN_OFF], [None])
+def test_a_replay_of_a_shielded_turn_is_the_stream_that_was_seen(
+    script: list[Inference], verdicts: list[str | None]
+) -> None:
+    recording = Recording(script, verdicts)
+    asyncio.run(recording.run())
+    live, replayed = recording.live, recording.replayed()
+    assert replayed == live
+    positions = [frame.position for frame in live]
+    assert positions == sorted(set(positions))
+    check_order(live)
+    # An answer is shown after its verdict, and never without one.
+    shown = [payload for payload in payloads(recording) if payload["event_type"] == "step_progress"]
+    passed = [step for step in recording.turn.state.finished_steps if step.step_type == "inference"]
+    assert {payload["step_id"] for payload in shown} <= {step.step_id for step in passed if step.output}
+    for event, _, _ in recording.events:
+        if isinstance(event, TurnStepCompleted) and event.withheld is not None:
+            assert event.output == CompletionMessage(content="", stop_reason="end_of_turn")
+            assert event.trace is None and event.reasoning == ""
+            assert event.step_id not in {payload["step_id"] for payload in shown}
+        if isinstance(event, TurnStepFailed):
+            assert event.output is None and event.trace is None
 
 
 def test_what_a_client_sees_of_two_calls() -> None:

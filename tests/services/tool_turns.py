@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from itertools import count
 from typing import Any, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from schemas.events.base import Event
-from schemas.events.payload import AgentConfig, InputMessage, ToolDef, ToolResponse, TurnUsage
+from schemas.events.payload import AgentConfig, InputMessage, ToolDef, ToolResponse, TurnUsage, Violation
 from schemas.events.turn import Owner, TurnStarted, TurnToolCalled, TurnToolReturned
 from stack.domain import turn as turns
 from stack.domain.stream_position import BEGINNING
@@ -28,6 +29,7 @@ from stack.providers.inference.port import (
     TextChunk,
     ToolCallChunk,
 )
+from stack.providers.shields.port import Shield, ShieldRequest
 from stack.providers.tools.port import (
     NestedCall,
     Suspended,
@@ -38,6 +40,7 @@ from stack.providers.tools.port import (
 )
 from stack.providers.tools.registry import Configured
 from stack.providers.tools.settings import ApprovalRule, ToolGroupSettings
+from stack.services.effects import Captured
 from stack.services.tools.tool_set import ServerTool, ToolSet
 from stack.services.turns.conversation import digested
 from stack.services.turns.running_turn import RunningTurn
@@ -143,12 +146,27 @@ class World:
         return f"id-{next(self._turn.ids)}"
 
     async def call_tool(
-        self, tool: ServerTool, call_id: str, request: ToolRequest, labels: Mapping[str, str]
+        self,
+        tool: ServerTool,
+        call_id: str,
+        request: ToolRequest,
+        labels: Mapping[str, str],
+        captured: Captured = "all",
     ) -> ToolResult | Suspended:
         return await tool.configured.group.call(request)
 
+    async def check(self, shield: Shield, request: ShieldRequest, touchpoint: str) -> Violation | None:
+        await self._crashes.point()
+        verdict = self._turn.judged(touchpoint, request.texts)
+        await self._crashes.point()
+        return verdict
+
     async def infer(
-        self, provider: InferenceProvider, request: InferenceRequest, labels: Mapping[str, str]
+        self,
+        provider: InferenceProvider,
+        request: InferenceRequest,
+        labels: Mapping[str, str],
+        captured: Captured = "all",
     ) -> AsyncGenerator[InferenceEvent, None]:
         await self._crashes.point()
         yield Opened()
@@ -162,15 +180,34 @@ class World:
         yield Finished("tool_calls", TurnUsage(1, 1))
 
 
+class Guard:
+    """A shield that is asked through the effects port only."""
+
+    id = kind = "guard"
+    resource = ""
+    timeout_s = 1.0
+
+    async def check(self, request: ShieldRequest) -> Violation | None:
+        raise AssertionError("the effects port asks shields")
+
+
+Verdict = Callable[[str, list[str]], Violation | None]
+"""Judges the texts of a touchpoint."""
+
+
 class Turning:
-    """A turn over a log in memory: run, crashed and restarted, resumed."""
+    """A turn over a log in memory: run, crashed and restarted, resumed. With a `verdict` it has input and output shields;
+    `asked` holds what they were asked."""
 
     def __init__(
         self,
         script: Sequence[Sequence[tuple[str, str]]],
         crash_at: int = 0,
         approval: Sequence[ApprovalRule] = (),
+        verdict: Verdict | None = None,
     ) -> None:
+        self.verdict = verdict
+        self.asked: list[tuple[str, list[str]]] = []
         self.crashes = Crashes(crash_at)
         self.tools = Tools(self.crashes)
         self.settings = ToolGroupSettings(id="mcp::fake", approval=list(approval))
@@ -182,6 +219,11 @@ class Turning:
     @property
     def state(self) -> turns.TurnState:
         return self.turn.state
+
+    def judged(self, touchpoint: str, texts: list[str]) -> Violation | None:
+        assert self.verdict is not None
+        self.asked.append((touchpoint, texts))
+        return self.verdict(touchpoint, texts)
 
     def log(self, *events: Event) -> None:
         """Appends events as a request does."""
@@ -208,7 +250,10 @@ class Turning:
         listed = await self.tools.tools({})
         slots = asyncio.Semaphore(self.settings.max_concurrent)
         configured = Configured(self.tools, self.settings, slots)
+        shields = [Guard()] if self.verdict else []
         plan = TurnPlan(
+            input_shields=shields,
+            output_shields=shields,
             agent=AgentConfig(model="m", instructions="", max_infer_iters=10),
             provider=DemoExtractive(),
             model="m",
@@ -232,7 +277,8 @@ class Turning:
         if not self.events:
             self.boot()
             question = InputMessage(role="user", content="What?")
-            self.log(TurnStarted(session_id="s", agent_id="a", owner=OWNER, input_messages=[question]))
+            started = TurnStarted(session_id="s", agent_id="a", owner=OWNER, input_messages=[question])
+            self.log(replace(started, input_shields=["guard"] if self.verdict else None))
         while self.state.status == "running":
             try:
                 await self._run()

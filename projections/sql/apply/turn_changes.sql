@@ -16,7 +16,8 @@ SELECT
     e[7]::INTEGER AS error_status,
     e[8] AS actor,
     e[9] AS trace_id,
-    state AS event
+    -- The answer that a shield refused stays in the log.
+    CASE WHEN e[10] IS NULL THEN state ELSE json_merge_patch(state, '{"withheld": null}') END AS event
 FROM (
     SELECT
         position,
@@ -27,7 +28,7 @@ FROM (
         session_id,
         state ->> [
             '$.agent_id', '$.step_id', '$.step_type', '$.model',
-            '$.usage.input_tokens', '$.usage.output_tokens', '$.error.status', '$.actor', '$.trace_id'
+            '$.usage.input_tokens', '$.usage.output_tokens', '$.error.status', '$.actor', '$.trace_id', '$.withheld'
         ] AS e
     FROM batch
     WHERE name IN (

@@ -23,6 +23,8 @@ SELECT
     e.event -> '$.output' AS output,
     e.event -> '$.tool_calls' AS tool_calls,
     e.event -> '$.tool_responses' AS tool_responses,
+    s.event ->> '$.touchpoint' AS touchpoint,
+    e.event -> '$.violation' AS violation,
     e.event -> '$.trace' AS stream_trace,
     e.error_status AS error_status,
     e.event ->> '$.error.title' AS error_title,

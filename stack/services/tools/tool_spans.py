@@ -62,9 +62,11 @@ def show_tools(
     labels: Mapping[str, str],
     error_type: str = "",
     executed: Collection[str] = (),
+    shows_results: bool = True,
 ) -> None:
     """Creates one `execute_tool` span under the current one for each call that these events answer. `labels`
-    identify the turn; with `error_type` nothing was executed, except for the calls in `executed`, which have spans of their own."""
+    identify the turn; with `error_type` nothing was executed, except for the calls in `executed`, which have spans of their own.
+    Results that shields have not judged yet are not shown (`shows_results`)."""
     for event in events:
         if isinstance(event, TurnStepCompleted) and event.step_type == "tool_execution":
             calls = {call.call_id: call for call in event.tool_calls or ()}
@@ -72,7 +74,7 @@ def show_tools(
                 if response.call_id in executed:
                     continue
                 own = {**labels, "step_id": event.step_id}
-                with _span(tracing, calls.get(response.call_id), response, own) as span:
+                with _span(tracing, calls.get(response.call_id), response, own, shows_results) as span:
                     if error_type:
                         span.fail(error_type)
 
@@ -100,7 +102,11 @@ def _duration_s(state: TurnState, step_id: str) -> float | None:
 
 
 def _span(
-    tracing: Tracing, call: ToolCall | None, response: ToolResponse, labels: Mapping[str, str]
+    tracing: Tracing,
+    call: ToolCall | None,
+    response: ToolResponse,
+    labels: Mapping[str, str],
+    shows_result: bool,
 ) -> ActiveSpan:
     attributes: dict[str, AttributeValue] = {
         **labels,
@@ -110,7 +116,8 @@ def _span(
         names.GEN_AI_TOOL_TYPE: FUNCTION,
     }
     if message_content.is_captured():
-        attributes[message_content.TOOL_RESULT] = _text(response.content)[:MAX_CHARACTERS]
+        if shows_result:
+            attributes[message_content.TOOL_RESULT] = _text(response.content)[:MAX_CHARACTERS]
         if call is not None:
             attributes[message_content.TOOL_ARGUMENTS] = _text(call.arguments)[:MAX_CHARACTERS]
     return tracing.span(f"{names.EXECUTE_TOOL} {response.tool_name}", attributes=attributes)

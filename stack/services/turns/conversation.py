@@ -1,13 +1,13 @@
 """The messages sent to the model: a session's turns as chat messages, each encoded once and then copied.
 
 A turn that failed before it produced anything is left out: its question will probably be asked again, and two
-consecutive user messages break the chat templates of many models. A tool call that was never answered is
+consecutive user messages break the chat templates of many models. So is a turn whose input a shield refused. A tool call that was never answered is
 answered with the input of the next turn, or as not executed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -16,12 +16,13 @@ from cachetools import LRUCache
 from msgspec import Raw
 from msgspec.structs import replace
 
-from schemas.events.payload import AgentConfig, Content, ToolConfig
+from schemas.events.payload import AgentConfig, Content, ToolCall, ToolConfig
 from schemas.events.turn import FetchedContent
 from stack.domain import turn as turns
 from stack.domain.damaged_turn import DAMAGED_ANSWER, DAMAGED_QUESTION
 from stack.domain.session import SessionState
 from stack.domain.turn import TurnState
+from stack.domain.turn_shield import USER_INPUT, input_passed, judged_steps, passed, refusal
 from stack.domain.turn_step import StepState, retrieval_in
 from stack.eventstore import EventStore, stream_name
 from stack.off_loop import off_loop_if
@@ -159,19 +160,31 @@ class History:
 
 def history_of(state: TurnState, pending: Pending) -> TurnHistory:
     """Returns the messages of a turn that has ended."""
-    if state.is_damaged:
-        return TurnHistory(_of_damaged(state, pending), {})
-    answers = answers_of(state)
-    if not answers and state.status != "completed":
+    if not is_in_history(state):
         # The responses in its input count all the same: their calls are still open.
-        given = _given(state, _fetched(state))
+        is_judged = not state.input_shields or passed(state, USER_INPUT)
+        given = _given(state, _fetched(state)) if is_judged else {}
         return TurnHistory(
             Messages([], b""),
             {call_id: given.get(call_id, otherwise) for call_id, otherwise in pending.items()},
         )
-    left = turns.pending_calls(state)
-    messages = digested([*questions_of(state, pending), *answers])
-    return TurnHistory(messages, {call.call_id: [turns.NOT_EXECUTED] for call in left})
+    if state.is_damaged:
+        return TurnHistory(_of_damaged(state, pending), {})
+    messages = digested([*questions_of(state, pending), *answers_of(state)])
+    return TurnHistory(messages, {call.call_id: [turns.NOT_EXECUTED] for call in left_open(state)})
+
+
+def is_in_history(state: TurnState) -> bool:
+    """Returns whether later turns see a turn that has ended: not if it failed before it produced anything, or if shields
+    have not let its input pass."""
+    if not input_passed(state):
+        return False
+    return state.is_damaged or state.status == "completed" or bool(answers_of(state))
+
+
+def left_open(state: TurnState) -> Sequence[ToolCall]:
+    """Returns the calls that input of a later turn may answer."""
+    return () if refusal(state) is not None else turns.pending_calls(state)
 
 
 def _of_damaged(state: TurnState, pending: Pending) -> Messages:
@@ -235,12 +248,24 @@ def questions_of(state: TurnState, pending: Pending | None = None) -> list[Raw]:
     return messages
 
 
+def document_texts(state: TurnState, retrieved: Collection[int] = ()) -> list[str]:
+    """Returns the texts of documents as the model receives them, without those with the numbers `retrieved`."""
+    items = context_items(state.documents, _fetched(state), retrieved)
+    return [item if isinstance(item, str) else item.text or "" for item in items]
+
+
 def answers_of(state: TurnState) -> list[Raw]:
-    """Returns what a turn has answered so far: the model's messages and the responses of tools."""
+    """Returns what a turn has answered so far: the model's messages and the responses of tools, without text that shields
+    have refused or not judged."""
     fetched = _fetched(state)
     answers: list[Raw] = []
-    for step in state.finished_steps:
+    for step in judged_steps(state):
         answers.extend(_step_messages(step, fetched))
+    if answers and refusal(state) is not None:
+        # Each call needs a response before the next message of the model.
+        left = turns.pending_calls(state)
+        answers += [tool_message(call.call_id, [turns.NOT_EXECUTED]) for call in left]
+        answers.append(assistant_message(state.output_message))
     if not answers and state.output_message.content:
         answers.append(assistant_message(state.output_message))
     return answers

@@ -25,6 +25,11 @@ SMALL_CHARACTERS = 2**20
 """Up to this length, the texts of documents are put together directly."""
 
 
+Guard = Callable[[str, Sequence[int]], Awaitable[tuple[str, list[Event]]]]
+"""Judges the passages of the documents with these numbers, and the other documents. Returns the passages, empty if
+refused, and the events of the judgement, none without shields. Raises ReplaystackError."""
+
+
 class RetrievalStep:
     """Everything that influences the turn passes through `effects`, and is recorded."""
 
@@ -33,11 +38,13 @@ class RetrievalStep:
         turn: RunningTurn,
         effects: Effects,
         record: Callable[[Sequence[Event]], Awaitable[None]],
+        guard: Guard,
         labels: Mapping[str, str],
     ) -> None:
         self._turn = turn
         self._effects = effects
         self._record = record
+        self._guard = guard
         self._labels = labels
 
     async def run(self, action: Retrieve) -> None:
@@ -49,14 +56,15 @@ class RetrievalStep:
         wanted = [Text(str(number), texts[number - 1]) for number in action.documents]
         labels = {**self._labels, "step_id": step_id}
         passages = await self._effects.retrieve(_query(state), wanted, labels)
+        passing, judgement = await self._guard(passages_text(passages, state.documents), action.documents)
         done = TurnStepCompleted(
             step_id=step_id,
             step_type=kind,
-            inserted_context=passages_text(passages, state.documents),
+            inserted_context=passing,
             vector_db_ids=[f"{DOCUMENT}{number}" for number in action.documents],
             sources=list(map(_source, passages)),
         )
-        await self._record([done])
+        await self._record([done, *judgement])
 
 
 async def long_documents_of(state: TurnState, max_characters: int) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from schemas.events.base import Event
-from schemas.events.payload import Content, ToolCall
+from schemas.events.payload import Content, ToolCall, ToolResponse
 from schemas.events.turn import (
     TurnAwaitingInput,
     TurnInputRequested,
@@ -37,7 +37,7 @@ from stack.domain.turn import NOT_EXECUTED, TurnState, evolve, waiting_output
 from stack.domain.turn_action import Execute
 from stack.errors import ReplaystackError
 from stack.providers.tools.port import Answer, NotCalled, Suspended, ToolRequest, ToolResult
-from stack.services.effects import Effects
+from stack.services.effects import Captured, Effects
 from stack.services.tools.approval_rules import needs_approval
 from stack.services.tools.tool_set import ServerTool, ToolSet
 from stack.services.turns.running_turn import RunningTurn
@@ -46,6 +46,9 @@ MAX_NESTED_CALLS = 1_000
 """Maximum number of calls that the code of one call may make."""
 MAX_DEPTH = 4
 
+Guard = Callable[[Sequence[ToolResponse]], Awaitable[tuple[list[ToolResponse], list[Event]]]]
+"""Judges results. Returns the responses, without refused results, and the events of the judgement, none without shields.
+Raises ReplaystackError."""
 Record = Callable[[Sequence[Event]], Awaitable[None]]
 """Appends the turn's outcomes and these events. Raises Superseded."""
 
@@ -54,12 +57,19 @@ class ToolStep:
     """Executes the calls of one step, until all have returned or wait for decisions."""
 
     def __init__(
-        self, turn: RunningTurn, tools: ToolSet, effects: Effects, record: Record, labels: Mapping[str, str]
+        self,
+        turn: RunningTurn,
+        tools: ToolSet,
+        effects: Effects,
+        record: Record,
+        guard: Guard,
+        labels: Mapping[str, str],
     ) -> None:
         self._turn = turn
         self._tools = tools
         self._effects = effects
         self._record = record
+        self._guard = guard
         self._labels = labels
         self._recording = asyncio.Lock()
         self._step_id = ""
@@ -89,14 +99,18 @@ class ToolStep:
         # A call of this state that has not returned was left by an earlier run.
         left = {call_id for call_id, call in self._state.calls.items() if call.status == "called"}
         if await self._all(action.calls, "", left, 0):
-            await self._note(
-                TurnStepCompleted(
-                    step_id=self._step_id,
-                    step_type="tool_execution",
-                    tool_calls=list(action.calls),
-                    tool_responses=responses_of(action.calls, self._state.calls, NOT_EXECUTED),
-                )
+            responses = responses_of(action.calls, self._state.calls, NOT_EXECUTED)
+            if self._turn.state.input_shields:
+                # What the tools returned must not be lost in a crash while it is judged.
+                await self._note()
+            passing, judgement = await self._guard(responses)
+            done = TurnStepCompleted(
+                step_id=self._step_id,
+                step_type="tool_execution",
+                tool_calls=list(action.calls),
+                tool_responses=passing,
             )
+            await self._note(done, *judgement)
             return
         self._turn.outcomes += self._new_requests(action.calls)
         await self._note(TurnAwaitingInput(output_message=waiting_output(self._state)))
@@ -202,7 +216,8 @@ class ToolStep:
             )
             labels = {**self._labels, "step_id": self._step_id}
             try:
-                outcome = await self._effects.call_tool(tool, call.call_id, request, labels)
+                captured: Captured = "input" if self._turn.state.input_shields else "all"
+                outcome = await self._effects.call_tool(tool, call.call_id, request, labels, captured)
             except NotCalled as error:
                 return await self._returned(call, "failed", f"Error: the tool was not called: {error}")
             except ReplaystackError as error:

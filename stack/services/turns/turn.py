@@ -34,7 +34,7 @@ from stack.services.effects import Effects
 from stack.services.requests.caller import SYSTEM, Caller
 from stack.services.state import States
 from stack.services.turns.content import ContentLoader
-from stack.services.turns.conversation import answers_of
+from stack.services.turns.conversation import is_in_history, left_open
 from stack.services.turns.running_turn import LAST_FRAME, RunningTurn
 from stack.services.turns.turn_driver import TurnDriver
 from stack.services.turns.turn_frames import outcome_wire, turn_wire
@@ -93,6 +93,7 @@ class TurnService:
         agent, agent_version = await self._states.agent(agent_id)
         await self._states.session(agent_id, session_id)
         agents.check_toolgroups(request.toolgroups, self._driver.plans.toolgroups.groups, "toolgroups")
+        self._driver.plans.shields_of(agent)
         provider, _ = await self._models.resolve(agent.model)
         check_capabilities(agent, provider)
         names = {tool.name for tool in agent.client_tools or ()}
@@ -111,6 +112,7 @@ class TurnService:
             toolgroups=payload.toolgroups(request.toolgroups) or None,
             tool_config=payload.tool_config(request.tool_config),
             fetched=fetched or None,
+            input_shields=agent.input_shields or None,
         )
         turn = RunningTurn(self._store, session_id, self._effects.new_id())
         with self._runs.opening(turn.stream):
@@ -167,8 +169,8 @@ class TurnService:
             return ()
         for turn_id in reversed(turn_ids):
             state, _ = await self._states.turn(session_id, turn_id)
-            if state.status == "completed" or answers_of(state):
-                return [call.call_id for call in turns.pending_calls(state)]
+            if is_in_history(state):
+                return [call.call_id for call in left_open(state)]
         return ()
 
     async def resume(

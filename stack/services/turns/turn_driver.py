@@ -91,7 +91,12 @@ class TurnDriver:
             ) as span,
             self._invocations.begin(agent.name or "", agent.model) as turn.invocation,
         ):
-            show_tools(self._tracing, request_events, labels_of(turn))
+            show_tools(
+                self._tracing,
+                request_events,
+                labels_of(turn),
+                shows_results=not turn.state.input_shields,
+            )
             measure_tools(turn.invocation, turn.state, request_events)
             await self._drive(turn, agent, caller)
             if turn.state.error is not None:

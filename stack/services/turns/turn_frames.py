@@ -22,6 +22,7 @@ from schemas.api.turn import (
     AgentTurnResponseTurnStartPayload,
     ContentDelta,
     InferenceStep,
+    ShieldCallStep,
     Step,
     StepType,
     TextDelta,
@@ -56,6 +57,7 @@ _STEP_TYPES: dict[str, StepType] = {
     "inference": "inference",
     "tool_execution": "tool_execution",
     "memory_retrieval": "memory_retrieval",
+    "shield_call": "shield_call",
 }
 """The kinds of step that are shown. A newer release may have stored others."""
 
@@ -74,6 +76,14 @@ def step_wire(turn_id: str, step: StepState) -> Step | None:
     if step.step_type == "memory_retrieval" and step.inserted_context is not None:
         times = rfc3339(step.started_at), rfc3339(step.completed_at)
         return wire.memory_retrieval(turn_id, step.step_id, times, step.vector_db_ids, step.inserted_context)
+    if step.step_type == "shield_call":
+        return ShieldCallStep(
+            turn_id=turn_id,
+            step_id=step.step_id,
+            started_at=rfc3339(step.started_at),
+            completed_at=rfc3339(step.completed_at),
+            violation=None if step.violation is None else wire.violation(step.violation),
+        )
     if step.step_type != "inference" or step.output is None:
         return None
     return InferenceStep(
@@ -123,7 +133,10 @@ class TurnFrames:
                 self._begun[event.step_id] = version
                 if (kind := _STEP_TYPES.get(event.step_type)) is None:
                     return []
-                return [self._frame(version, AgentTurnResponseStepStartPayload(kind, event.step_id))]
+                metadata = {"touchpoint": event.touchpoint} if event.touchpoint else None
+                return [
+                    self._frame(version, AgentTurnResponseStepStartPayload(kind, event.step_id, metadata))
+                ]
             case TurnStepCompleted():
                 step = next(step for step in self.state.steps if step.step_id == event.step_id)
                 kind, details = _STEP_TYPES.get(event.step_type), step_wire(self.turn_id, step)

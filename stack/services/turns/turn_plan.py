@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -11,7 +11,9 @@ from stack.domain.tool import check_tool_choice, tool_config
 from stack.errors import NotFound
 from stack.providers.inference.port import InferenceProvider
 from stack.providers.inference.registry import Models
+from stack.providers.shields.port import Shield
 from stack.providers.tools.registry import ToolGroups
+from stack.services.safety.safety import Safety
 from stack.services.state import States
 from stack.services.tools.tool_set import ToolSet, tool_set
 from stack.services.turns.conversation import (
@@ -31,7 +33,8 @@ class TurnPlan(Struct, frozen=True, kw_only=True):
 
     `context` holds the messages before the turn's own answers: instructions, history, this turn's input.
     `long_documents` are the numbers of the documents from which passages are to be retrieved first; then `context` is
-    still without the turn's input. `labels` identify the turn on the spans of its effects.
+    still without the turn's input. `input_shields` judge what the model reads, `output_shields` what it writes. `labels`
+    identify the turn on the spans of its effects.
     """
 
     agent: AgentConfig
@@ -41,6 +44,8 @@ class TurnPlan(Struct, frozen=True, kw_only=True):
     tools: ToolSet = ToolSet(())
     tool_choice: str | None = None
     long_documents: tuple[int, ...] = ()
+    input_shields: Sequence[Shield] = ()
+    output_shields: Sequence[Shield] = ()
     labels: Mapping[str, str] = {}
 
 
@@ -54,6 +59,7 @@ class TurnPlans:
         models: Models,
         conversations: Conversations,
         toolgroups: ToolGroups,
+        safety: Safety,
         max_context_characters: int,
     ) -> None:
         self._states = states
@@ -61,9 +67,18 @@ class TurnPlans:
         self._conversations = conversations
         self.toolgroups = toolgroups
         self._max_context_characters = max_context_characters
+        self._safety = safety
+
+    def shields_of(self, agent: AgentConfig) -> tuple[Sequence[Shield], Sequence[Shield]]:
+        """Returns the agent's shields for input and for output. Raises Invalid for one that is no longer configured."""
+        return (
+            self._safety.of(agent.input_shields or (), "agent_config.input_shields"),
+            self._safety.of(agent.output_shields or (), "agent_config.output_shields"),
+        )
 
     async def prepare(self, turn: RunningTurn, agent: AgentConfig) -> TurnPlan:
-        """Raises Invalid for a model, a toolgroup or a tool that does not exist, and the errors of the toolgroups."""
+        """Raises Invalid for a model, a toolgroup, a tool or a shield that does not exist, and the errors of the toolgroups."""
+        input_shields, output_shields = self.shields_of(agent)
         provider, model = await self._models.resolve(agent.model)
         session = await self._states.session(turn.state.agent_id, turn.session_id)
         history = await self._conversations.before(turn.session_id, session.state, turn.turn_id)
@@ -84,6 +99,8 @@ class TurnPlans:
             tools=tools,
             tool_choice=config.tool_choice,
             long_documents=long,
+            input_shields=input_shields,
+            output_shields=output_shields,
             labels=labels_of(turn),
         )
 

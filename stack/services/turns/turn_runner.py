@@ -32,8 +32,19 @@ from schemas.events.turn import (
 )
 from stack.domain import turn as turns
 from stack.domain.json_schema import mismatch
+from stack.domain.shield import refuses
 from stack.domain.turn import TurnState
-from stack.domain.turn_action import Await, Complete, Execute, Infer, Next, Respond, Retrieve, next_action
+from stack.domain.turn_action import (
+    Await,
+    Complete,
+    Execute,
+    Infer,
+    Next,
+    Respond,
+    Retrieve,
+    Shield,
+    next_action,
+)
 from stack.errors import InternalError, ReplaystackError, UpstreamFailed, UpstreamTimeout
 from stack.providers.inference.port import (
     Finished,
@@ -45,6 +56,7 @@ from stack.providers.inference.port import (
     TextChunk,
     ToolCallChunk,
 )
+from stack.runs.live import Frame
 from stack.runs.run import Stop
 from stack.runs.runs import Superseded
 from stack.services.effects import Effects
@@ -52,6 +64,7 @@ from stack.services.turns.answer import Answer
 from stack.services.turns.conversation import Messages, answers_for
 from stack.services.turns.retrieval_step import RetrievalStep
 from stack.services.turns.running_turn import RunningTurn
+from stack.services.turns.shield_step import ShieldStep
 from stack.services.turns.tool_step import ToolStep
 from stack.services.turns.turn_plan import TurnPlan
 
@@ -62,6 +75,9 @@ STOP_REASONS: dict[FinishReason, str] = {
     "length": "out_of_tokens",
     "tool_calls": "end_of_message",
 }
+
+NOTHING = CompletionMessage(content="", stop_reason="end_of_turn")
+"""The shown output of an inference whose answer was refused."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -85,6 +101,7 @@ class TurnRunner:
         self._effects = effects
         self._record = record
         self._answer: Answer | None = None
+        self._held: list[Frame] = []
         self._model_ran = False
 
     @property
@@ -128,6 +145,8 @@ class TurnRunner:
     async def _next(self) -> None:
         action = self._action(self.state)
         match action:
+            case Shield(touchpoint=touchpoint):
+                await self._judge_input(touchpoint)
             case Retrieve():
                 await self._retrieve(action)
             case Infer():
@@ -136,8 +155,9 @@ class TurnRunner:
                 step_id = self._effects.new_id()
                 await self._record(turns.executed(step_id, self.state.attempt, calls, responses), "")
             case Execute():
+                guard = self._shields().on_results
                 step = ToolStep(
-                    self._turn, self._plan.tools, self._effects, self._record_more, self._plan.labels
+                    self._turn, self._plan.tools, self._effects, self._record_more, guard, self._plan.labels
                 )
                 await step.run(action)
             case Await() | Complete():
@@ -151,9 +171,19 @@ class TurnRunner:
 
     async def _retrieve(self, action: Retrieve) -> None:
         plan = self._plan
-        step = RetrievalStep(self._turn, self._effects, self._record_more, plan.labels)
+        guard = self._shields().on_passages
+        step = RetrievalStep(self._turn, self._effects, self._record_more, guard, plan.labels)
         await step.run(action)
         self._plan = await self._prepare()
+
+    def _shields(self) -> ShieldStep:
+        return ShieldStep(self._turn, self._plan, self._effects)
+
+    async def _judge_input(self, touchpoint: str) -> None:
+        shields = self._shields()
+        begun = shields.begin(touchpoint)
+        await self._record([begun], "")
+        await self._record_step(await shields.on_input(begun))
 
     async def _record_more(self, events: Sequence[Event]) -> None:
         await self._record(events, "")
@@ -175,33 +205,52 @@ class TurnRunner:
         answer = Answer(step_id, self._turn.frames, self._effects.now_ms, self._effects.new_id)
         self._answer = answer
         finished = await self._stream(request, answer)
-        self._turn.live.publish(answer.complete_calls())
+        self._show(answer.complete_calls())
         output = answer.message(STOP_REASONS[finished.reason])
-        self._check_format(output)
+        judgement: list[Event] = []
+        is_refused = False
+        if self._plan.output_shields:
+            violation, judgement = await self._shields().on_output(output)
+            is_refused = refuses(violation)
+        if not is_refused:
+            self._check_format(output)
+            self._turn.live.publish(self._held)
         done = TurnStepCompleted(
             step_id=step_id,
             step_type="inference",
-            output=output,
+            output=NOTHING if is_refused else output,
             usage=finished.usage,
-            trace=answer.trace,
+            trace=None if is_refused else answer.trace,
             response_id=finished.response_id,
             response_model=finished.response_model,
-            reasoning=answer.reasoning,
+            reasoning="" if is_refused else answer.reasoning,
+            withheld=output if is_refused else None,
         )
-        await self._record_inference(done)
+        await self._record_step(done, *judgement)
+
+    def _show(self, frames: Sequence[Frame]) -> None:
+        """Publishes frames of an answer, after its output shields have let it pass."""
+        if self._plan.output_shields:
+            self._held += frames
+        else:
+            self._turn.live.publish(frames)
 
     async def _stream(self, request: InferenceRequest, answer: Answer) -> Finished:
         finished: Finished | None = None
+        self._held = []
         events = self._effects.infer(
-            self._plan.provider, request, {**self._plan.labels, "step_id": answer.step_id}
+            self._plan.provider,
+            request,
+            {**self._plan.labels, "step_id": answer.step_id},
+            "input" if self._plan.output_shields else "all",
         )
         try:
             async for event in events:
                 match event:
                     case TextChunk(text=text):
-                        self._turn.live.publish([answer.text(text)])
+                        self._show([answer.text(text)])
                     case ToolCallChunk():
-                        self._turn.live.publish(answer.call_chunk(event))
+                        self._show(answer.call_chunk(event))
                     case ReasoningChunk(text=text):
                         answer.reason(text)
                     case Opened():
@@ -216,10 +265,10 @@ class TurnRunner:
             raise UpstreamFailed(f"{self._plan.provider.id} ended its answer without saying why.")
         return finished
 
-    async def _record_inference(self, done: TurnStepCompleted) -> None:
-        """Records an answer together with the next action, if that needs no effect: one commit, not two."""
+    async def _record_step(self, *events: Event) -> None:
+        """Records the end of a step together with the next action, if that needs no effect: one commit, not two."""
         self._answer = None
-        self._turn.outcomes.append(done)
+        self._turn.outcomes += events
         await self._record(*_ending(self._action(self._known())))
 
     def _request(self, answers: Messages) -> InferenceRequest:
@@ -264,6 +313,8 @@ class TurnRunner:
     def _broken_off(self, error: TurnError) -> list[Event]:
         """Returns the end of the running step, with its output so far."""
         answer, self._answer = self._answer, None
+        if answer is not None and self._plan.output_shields:
+            answer = None
         if ended := turns.broken_off(self._known()):
             return ended
         running = [step for step in self._known().steps if not step.completed_at and step.error is None]
@@ -282,7 +333,7 @@ class TurnRunner:
         ]
 
     def _output_so_far(self) -> CompletionMessage:
-        if self._answer is not None:
+        if self._answer is not None and not self._plan.output_shields:
             content = self._answer.message("end_of_turn").content
             if content:
                 return CompletionMessage(content=content, stop_reason="end_of_turn")
