@@ -204,12 +204,14 @@ def _step_completed(state: TurnState, event: TurnStepCompleted, recorded_at: int
 
 
 def _settled(state: TurnState, event: TurnEffectSettled) -> TurnState:
-    """The settled result takes the place of the unknown one also in its step, from where later turns see it."""
+    """The settled result takes the place of the unknown one also in its step, from where later turns see it. The result of
+    another call is not seen if there are input shields, because they have not judged it."""
+    content = WITHHELD if state.input_shields and event.decision == "retry" else event.content
 
     def settled(response: ToolResponse) -> ToolResponse:
         if response.call_id != event.call_id:
             return response
-        return replace(response, content=event.content)
+        return replace(response, content=content)
 
     steps = tuple(
         replace(step, tool_responses=tuple(map(settled, step.tool_responses)))

@@ -20,6 +20,7 @@ LAST_LINES = {
     "agent_turn.py": "Sources: [1] document 1",
     "openai_client.py": "The harbour opens at ten.",
     "send_spans.py": "True",
+    "shielded_turn.py": "['shield_call'] I can't answer that.",
 }
 
 

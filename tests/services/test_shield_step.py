@@ -20,6 +20,7 @@ from schemas.events.payload import (
 from schemas.events.turn import (
     TurnCancelled,
     TurnCompleted,
+    TurnEffectSettled,
     TurnFailed,
     TurnStarted,
     TurnStepCompleted,
@@ -280,6 +281,16 @@ def test_results_that_did_not_pass_are_not_in_the_history(judgement: list[Event]
     assert [message["role"] for message in messages[3:]] == (["assistant"] if len(judgement) == 2 else [])
     judged = folded(*events, *RESULT, *shielded("tool-result"))
     assert "poison" in str([bytes(message) for message in answers_of(judged)])
+
+
+def test_the_result_of_a_settling_retry_is_not_seen_because_no_shield_has_judged_it() -> None:
+    events = [started(), *shielded("user-input"), *said("", CALL), *shielded("assistant-output"), *RESULT]
+    events += [*shielded("tool-result"), ENDED]
+    for decision, shown in (("retry", turns.WITHHELD), ("done", "settled"), ("failed", "settled")):
+        settled = TurnEffectSettled(
+            session_id="s", call_id="c", decision=decision, status="done", content="settled"
+        )
+        assert history_after(folded(*events, settled))[2]["content"] == shown
 
 
 def test_open_calls_of_a_refused_turn_have_responses() -> None:
