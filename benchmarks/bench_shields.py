@@ -50,8 +50,8 @@ async def _unasked(model: str, prompt: str, labels: Mapping[str, str]) -> str:
 async def _medians(shield_ids: list[str], rounds: int, checks: int) -> list[float]:
     settings = [msgspec.convert(one, ShieldSettings) for one in SETTINGS if one["id"] in shield_ids]
     for one in settings:
-        check(one)  # type: ignore[arg-type]
-    shields = Shields(settings, _unasked)  # type: ignore[arg-type]
+        check(one)
+    shields = Shields(settings, _unasked)
     tracing = Tracing(None)
     effects = RealEffects(ModelCalls(tracing, Metrics(enabled=False)), tracing)
     text = Texts().text(400)[:CHARACTERS]

@@ -4,38 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
 
 from tests.server.api import TEXT, Api, Conversation, check_error, kinds, parse, text_of
-from tests.server.conftest import FreshServer
 from tests.server.process import Replaystack, wait_until
+from tests.server.shields import ENVIRONMENT, GUARD, REFUSAL, SECRET, steps_of
 from tests.server.telemetry import Telemetry
-from tests.server.test_erasure import found_in
 from tests.server.tool_calls import WEATHER, messages, rain
 from tests.servers.processes import RunningServer
 
 pytestmark = pytest.mark.slow
-
-REFUSAL = "I can't answer that. Can I help with something else?"
-GUARD = "guard;word=bomb"
-SHIELDS: list[dict[str, Any]] = [
-    {"id": "words", "kind": "pattern", "patterns": [{"name": "bomb", "pattern": "(?i)bomb"}]},
-    {"id": "answers", "kind": "pattern", "patterns": [{"name": "secret", "pattern": "secret"}]},
-    {"id": "warns", "kind": "pattern", "level": "warn", "patterns": [{"name": "w", "pattern": "Hello"}]},
-    {"id": "guard", "kind": "llama-guard", "model": f"scripted/{GUARD}"},
-    {"id": "slow", "kind": "llama-guard", "model": "scripted/guard;word=bomb;first_ms=600000"},
-    {"id": "mute", "kind": "llama-guard", "model": "scripted/mute", "timeout_s": 0.3},
-    {"id": "odd", "kind": "llama-guard", "model": "scripted/say;text=Sure!"},
-]
-ENVIRONMENT = {
-    "REPLAYSTACK_SHIELDS": json.dumps(SHIELDS),
-    "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "true",
-}
-SECRET = "say;text=the secret is 4711"
 
 
 class Served(NamedTuple):
@@ -63,10 +44,6 @@ def running(
 def served(running: tuple[Replaystack, httpx.Client], scripted: RunningServer) -> Served:
     server, http = running
     return Served(server, Api(http), Telemetry(http), scripted)
-
-
-def steps_of(turn: dict[str, Any]) -> list[str]:
-    return [step["step_type"] for step in turn["steps"]]
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -318,87 +295,3 @@ def test_an_evaluation_of_a_shielded_agent_sees_refusals(served: Served) -> None
         "benchmark_config": {"eval_candidate": candidate | {"config": config | {"input_shields": ["no"]}}}
     }
     check_error(http.post("/v1alpha/eval/benchmarks/shielded/jobs", json=wrong), 400, "'no'", "words")
-
-
-def test_the_log_keeps_a_refused_answer_until_it_is_erased(
-    fresh_server: FreshServer, scripted: RunningServer, tmp_path: Path
-) -> None:
-    server = fresh_server(environment=ENVIRONMENT)
-    with server.http() as http:
-        conversation = Api(http).conversation(output_shields=["answers"])
-        scripted.queue(SECRET)
-        turn = conversation.turn("What is it?")
-        assert turn["output_message"]["content"] == REFUSAL
-        server.stop()
-    [places] = found_in(server.data, ["4711"], tmp_path).values()
-    assert places and all(place.startswith("events") for place in places), places
-    server.start()
-    with server.http() as http:
-        again = Conversation(Api(http), conversation.agent_id, conversation.session_id)
-        assert again.get(turn["turn_id"]).json() == turn
-        assert b"4711" not in again.replay(turn["turn_id"]).content
-        assert http.delete(conversation.path).status_code == 200
-        receipt = f"/v1alpha/erasures/{conversation.session_id}"
-        wait_until(lambda: http.get(receipt).json().get("completed_at"), 60)
-        server.stop()
-    assert found_in(server.data, ["4711"], tmp_path) == {}
-
-
-def test_a_shield_that_is_no_longer_configured_closes(
-    fresh_server: FreshServer, scripted: RunningServer
-) -> None:
-    server = fresh_server(environment=ENVIRONMENT)
-    with server.http() as http:
-        conversation = Api(http).conversation(input_shields=["words"])
-        assert conversation.turn("Hello")["output_message"]["content"] == "The answer comes"
-    server.stop()
-    other = fresh_server(environment={"REPLAYSTACK_SHIELDS": json.dumps(SHIELDS[1:])})
-    with other.http() as http:
-        again = Conversation(Api(http), conversation.agent_id, conversation.session_id)
-        before = scripted.counts()["requests"]
-        check_error(again.post("Hello"), 400, "input_shields", "'words'", "answers")
-        assert scripted.counts()["requests"] == before
-
-
-def test_a_recorded_verdict_is_not_asked_for_again_after_kill_9(
-    fresh_server: FreshServer, scripted: RunningServer
-) -> None:
-    server = fresh_server(environment=ENVIRONMENT)
-    with server.http() as http:
-        conversation = Api(http).conversation("scripted/mute;times=1", input_shields=["guard"])
-        with conversation.streaming("Hello") as stream:
-            stream.until("step_complete")
-            wait_until(lambda: scripted.counts()["by_model"].get("mute;times=1"), 60)
-            server.kill9()
-    server.start()
-    with server.http() as http:
-        again = Conversation(Api(http), conversation.agent_id, conversation.session_id)
-        turn_id = again.only_turn_id()
-        raw = again.replay(turn_id).content
-        assert text_of(parse(raw)) == "The answer comes"
-        assert scripted.counts()["by_model"] == {GUARD: 1, "mute;times=1": 2}
-        assert again.replay(turn_id).content == raw
-
-
-def test_an_answer_that_was_held_back_is_made_again_after_kill_9(
-    fresh_server: FreshServer, scripted: RunningServer
-) -> None:
-    server = fresh_server(environment=ENVIRONMENT)
-    guard = "guard;word=bomb;first_ms=600000"
-    with server.http() as http:
-        conversation = Api(http).conversation(output_shields=["slow"])
-        with conversation.streaming("Hello") as stream:
-            stream.until("step_start")
-            wait_until(lambda: scripted.counts()["by_model"].get(guard), 60)
-            server.kill9()
-        assert b"answer" not in stream.raw
-    scripted.queue("say;text=Another answer.", "say;text=safe")
-    server.start()
-    with server.http() as http:
-        again = Conversation(Api(http), conversation.agent_id, conversation.session_id)
-        turn_id = again.only_turn_id()
-        raw = again.replay(turn_id).content
-        assert text_of(parse(raw)) == "Another answer."
-        turn = again.get(turn_id).json()
-        assert steps_of(turn) == ["inference", "shield_call"]
-        assert again.replay(turn_id).content == raw
