@@ -10,6 +10,7 @@ import re
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import accumulate
 
 from stack.providers.retrieval.words import UNSPACED
 
@@ -18,6 +19,10 @@ OVERLAP_TOKENS = 32
 
 _ONE = rf"[{UNSPACED}]|[^\W_{UNSPACED}]{{1,8}}|[^\w\s]|_"
 _TOKEN = re.compile(_ONE)
+# Every character is a space or part of a token, so that the lengths of the matches add up to their ends: twice as fast
+# as asking each match for its end.
+_SPACED = re.compile(rf"\s*(?:{_ONE})")
+_SPACED_ASCII = re.compile(r"\s*(?:[a-zA-Z0-9]{1,8}|[^\sa-zA-Z0-9])")
 _SPACE = re.compile(r"\s*")
 # The best places to cut, in this order; a cut is after the match.
 _CUTS = tuple(re.compile(pattern) for pattern in (r"\n\s*\n", r"\n", r"[.!?。！？][\"')\]]*\s", r"\s"))  # noqa: RUF001
@@ -28,7 +33,8 @@ def chunks_of(
 ) -> Iterator[tuple[int, int]]:
     """Yields the start and end of each chunk, in characters. Chunks have at most `chunk_tokens` and end at the end of a
     paragraph, line, sentence or word, if there is one in their last quarter."""
-    ends = array("q", [token.end() for token in _TOKEN.finditer(text)])
+    spaced = _SPACED_ASCII if text.isascii() else _SPACED
+    ends = array("q", accumulate(map(len, spaced.findall(text))))
     first = 0
     while first < len(ends):
         start = _after_space(text, ends[first - 1] if first else 0)
