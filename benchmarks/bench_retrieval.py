@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
 from benchmarks.report import standalone
 from benchmarks.result import Result, of_rounds
 from benchmarks.texts import Texts
-from stack.providers.retrieval.collection import Collection
+from stack.providers.retrieval.collection import Collection, Place
 from stack.providers.retrieval.settings import CollectionSettings
 from stack.workers.starter import Starter
 
@@ -35,6 +36,11 @@ def run(quick: bool) -> list[Result]:
         return asyncio.run(_measured(folder, queries, rounds))
 
 
+class _NoEmbeddings:
+    async def embed(self, model: str, texts: Sequence[str]) -> bytes:
+        raise AssertionError("the collection has no embedding model")
+
+
 async def _measured(folder: str, queries: list[str], rounds: int) -> list[Result]:
     indexed_s: list[float] = []
     lags_ms: list[float] = []
@@ -42,7 +48,10 @@ async def _measured(folder: str, queries: list[str], rounds: int) -> list[Result
     chunks = 0
     for _ in range(rounds):
         starter = Starter("retrieval")
-        collection = Collection(CollectionSettings(id="docs", path=folder), starter, asyncio.Event())
+        collection = Collection(
+            CollectionSettings(id="docs", path=folder),
+            Place(starter, _NoEmbeddings(), Path(folder), asyncio.Event()),
+        )
         watching = asyncio.ensure_future(_watched(lags_ms))
         began = time.perf_counter()
         await collection.refresh()

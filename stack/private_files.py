@@ -19,6 +19,7 @@ _OTHERS = 0o077
 _OURS = (
     "backup",
     "blobs",
+    "collections",
     "events.",
     "lock",
     "manifest.json",

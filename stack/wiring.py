@@ -39,6 +39,7 @@ from stack.services.evals.comparison import ComparisonService
 from stack.services.evals.evaljob import EvalJobService
 from stack.services.evals.evaljob_driver import EvalJobDriver, EvalLimits
 from stack.services.evals.running_job import RunningJob
+from stack.services.inference.embedding import Embeddings
 from stack.services.inference.pass_through import PassThrough
 from stack.services.inference.rerank import Reranking
 from stack.services.requests.once import Once
@@ -113,7 +114,11 @@ class Server(Services):
             openai_api_key=settings.openai_api_key,
             discovery=settings.discover_models,
         )
-        self.collections = Collections(settings.collections)
+        self.collections = Collections(
+            settings.collections,
+            Embeddings(self.models, self.signals.calls),
+            folder.path / "collections",
+        )
         self.toolgroups = ToolGroups(
             settings.toolgroups, self.collections, settings.max_retrieved_tokens, folder.path
         )

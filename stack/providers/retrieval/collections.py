@@ -6,10 +6,11 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from stack.errors import NotFound
-from stack.providers.retrieval.collection import Collection
-from stack.providers.retrieval.port import Passage
+from stack.providers.retrieval.collection import Collection, Place
+from stack.providers.retrieval.port import Embedder, Passage
 from stack.providers.retrieval.settings import CollectionSettings
 from stack.workers.starter import Starter
 
@@ -22,12 +23,13 @@ SEARCHED = 64
 
 
 class Collections:
-    """Create it inside the event loop, then run `run` until the server stops."""
+    """Create it inside the event loop, then run `run` until the server stops. `folder` is for embeddings."""
 
-    def __init__(self, settings: Sequence[CollectionSettings]) -> None:
+    def __init__(self, settings: Sequence[CollectionSettings], embedder: Embedder, folder: Path) -> None:
         self._starter = Starter("collections")
         self._lost = asyncio.Event()
-        self.collections = {one.id: Collection(one, self._starter, self._lost) for one in settings}
+        place = Place(self._starter, embedder, folder, self._lost)
+        self.collections = {one.id: Collection(one, place) for one in settings}
 
     async def run(self) -> None:
         """Indexes the collections, one at a time, and again when their files change."""
@@ -51,7 +53,12 @@ class Collections:
                 known = ", ".join(self.collections) or "none"
                 raise NotFound(f"There is no collection {name!r}. Collections: {known}.")
         searches = [self.collections[name].search(query, SEARCHED) for name in dict.fromkeys(collection_ids)]
-        found = [passage for passages in await asyncio.gather(*searches) for passage in passages]
+        results = await asyncio.gather(*searches)
+        found = [passage for passages in results for passage in passages]
+        if len({bool(self.collections[name].settings.embedding_model) for name in collection_ids}) > 1:
+            # Their scores cannot be compared: take the best of each, then the second of each.
+            ranks = [rank for passages in results for rank in range(len(passages))]
+            return [passage for _, passage in sorted(zip(ranks, found, strict=True), key=lambda one: one[0])]
         return sorted(found, key=lambda passage: -passage.score)
 
     async def aclose(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 from msgspec import Struct
@@ -12,11 +13,13 @@ from msgspec import Struct
 from stack.providers.retrieval import parse_worker
 from stack.providers.retrieval.chunks import chunks_of
 from stack.providers.retrieval.files import FileState, NotText, bytes_of, files_of, kind_of, text_of
+from stack.providers.retrieval.fusion import fused
 from stack.providers.retrieval.index import WordIndex
 from stack.providers.retrieval.parse_worker import Parsed
 from stack.providers.retrieval.passages import Chunk
 from stack.providers.retrieval.port import Passage
 from stack.providers.retrieval.settings import CollectionSettings
+from stack.providers.retrieval.vectors import VectorIndex
 from stack.workers.limits import Limits
 from stack.workers.pool import OneWorker
 from stack.workers.process import Spec
@@ -31,20 +34,45 @@ PARSE_S = 30.0
 
 
 class Build(Struct, frozen=True, tag=True):
-    """Index the files of a collection. The answer is Built."""
+    """Index the files of a collection. Embeddings are kept in the file `vectors`. The answer is Built."""
 
     settings: CollectionSettings
+    vectors: str = ""
 
 
 class Check(Struct, frozen=True, tag=True):
     """Have the files changed? The answer is a boolean."""
 
 
+class Missing(Struct, frozen=True, tag=True):
+    """Which chunks have no embedding? The answer is Unembedded, with up to `count` of them."""
+
+    count: int
+
+
+class Unembedded(Struct, frozen=True):
+    chunks: list[int]
+    texts: list[str]
+
+
+class Embedded(Struct, frozen=True, tag=True):
+    """Take the embeddings of these chunks; without chunks, save and use all. The answer is a boolean: False if they have
+    another dimension than the others."""
+
+    chunks: list[int]
+    vectors: bytes
+
+
 class Search(Struct, frozen=True, tag=True):
-    """Find up to `count` passages. The answer is a list of Passage, best first."""
+    """Find up to `count` passages, also by the embedding of the query if that is given. The answer is a list of Passage,
+    best first."""
 
     query: str
     count: int
+    vector: bytes = b""
+
+
+Task = Build | Check | Missing | Embedded | Search
 
 
 class Built(Struct, frozen=True, kw_only=True):
@@ -58,9 +86,9 @@ class Built(Struct, frozen=True, kw_only=True):
 
 
 class Index:
-    """The index of a collection. `Index` of a folder that cannot be read is empty."""
+    """The index of a collection; of a folder that cannot be read it is empty."""
 
-    def __init__(self, settings: CollectionSettings) -> None:
+    def __init__(self, settings: CollectionSettings, vectors: str = "") -> None:
         began = time.monotonic()
         self._settings = settings
         self._skipped: list[str] = []
@@ -82,6 +110,10 @@ class Index:
             self._add(file, text)
         self._parser.close()
         self._words.finish()
+        self._vectors: VectorIndex | None = None
+        if vectors and settings.embedding_model:
+            texts = [self._text_of(chunk) for chunk in self._chunks]
+            self._vectors = VectorIndex(settings.embedding_model, Path(vectors), texts)
         self._seconds = time.monotonic() - began
 
     def built(self) -> Built:
@@ -99,8 +131,28 @@ class Index:
         except OSError:
             return bool(self._files)
 
-    def search(self, query: str, count: int) -> list[Passage]:
-        return [self._passage(at, score) for at, score in self._words.best(query, count)]
+    def missing(self, count: int) -> Unembedded:
+        chunks = self._vectors.missing(count) if self._vectors else []
+        return Unembedded(chunks, [self._text_of(self._chunks[at]) for at in chunks])
+
+    def take(self, embedded: Embedded) -> bool:
+        if self._vectors is None:
+            return False
+        if embedded.chunks:
+            return self._vectors.add(embedded.chunks, embedded.vectors)
+        self._vectors.finish()
+        self._vectors.save()
+        return True
+
+    def search(self, query: str, count: int, vector: bytes = b"") -> list[Passage]:
+        ranked = self._words.best(query, count)
+        similar = self._vectors.best(vector, count) if self._vectors and vector else None
+        if similar is not None:
+            ranked = fused([at for at, _ in ranked], similar)[:count]
+        return [self._passage(at, score) for at, score in ranked]
+
+    def _text_of(self, chunk: Chunk) -> str:
+        return self._texts[chunk.document][chunk.start : chunk.end]
 
     def _passage(self, at: int, score: float) -> Passage:
         chunk = self._chunks[at]
@@ -109,7 +161,7 @@ class Index:
             start=chunk.start,
             end=chunk.end,
             score=round(score, 6),
-            text=self._texts[chunk.document][chunk.start : chunk.end],
+            text=self._text_of(chunk),
             collection=self._settings.id,
         )
 
@@ -157,7 +209,7 @@ class Index:
             self._skipped.append(f"{name}: {reason}")
 
 
-_decode = msgspec.json.Decoder(Build | Check | Search).decode
+_decode = msgspec.json.Decoder(Task).decode
 _encode = msgspec.json.Encoder().encode
 _indexes: list[Index] = []
 
@@ -165,15 +217,19 @@ _indexes: list[Index] = []
 def answer(task: bytes) -> bytes:
     """Performs a task: Build is the first one."""
     match _decode(task):
-        case Build(settings=settings):
+        case Build() as build:
             # Millions of objects are made, and hardly any is garbage.
             gc.disable()
-            _indexes[:] = [Index(settings)]
+            _indexes[:] = [Index(build.settings, build.vectors)]
             gc.freeze()
             gc.enable()
             return _encode(_indexes[0].built())
         case Check():
             return _encode(_indexes[0].has_changed())
-        case Search(query=query, count=count):
-            return _encode(_indexes[0].search(query, count))
+        case Missing(count=count):
+            return _encode(_indexes[0].missing(count))
+        case Embedded() as embedded:
+            return _encode(_indexes[0].take(embedded))
+        case Search(query=query, count=count, vector=vector):
+            return _encode(_indexes[0].search(query, count, vector))
     raise AssertionError("unknown task")

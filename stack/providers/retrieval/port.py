@@ -42,3 +42,10 @@ class CollectionSearch(Protocol):
     async def search(self, query: str, collection_ids: Sequence[str]) -> list[Passage]:
         """Returns the passages of these collections that match best, best first. Raises NotFound; Unavailable."""
         ...
+
+
+class Embedder(Protocol):
+    async def embed(self, model: str, texts: Sequence[str]) -> bytes:
+        """Returns the vectors of the texts, in their order, as float32 of the same dimension. Raises Invalid,
+        TooManyRequests, Unavailable, UpstreamFailed, UpstreamTimeout."""
+        ...

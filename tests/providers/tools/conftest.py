@@ -14,6 +14,7 @@ from stack.providers.retrieval.collections import Collections
 from stack.providers.tools.port import Answer, Suspended, ToolRequest, ToolResult
 from stack.providers.tools.registry import ToolGroups
 from stack.providers.tools.settings import ToolGroupSettings
+from tests.providers.retrieval.embedders import NoEmbeddings
 from tests.servers.processes import ROOT, RunningServer, running
 
 T = TypeVar("T")
@@ -30,7 +31,8 @@ class Group:
         self.port: Any = self._groups.groups[settings.id].group
 
     async def _open(self, settings: ToolGroupSettings, folder: Path | None) -> ToolGroups:
-        return ToolGroups([settings], Collections([]), 4096, folder)
+        collections = Collections([], NoEmbeddings(), Path())
+        return ToolGroups([settings], collections, 4096, folder)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(asyncio.wait_for(work, 60))
