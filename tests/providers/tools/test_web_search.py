@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -10,12 +11,14 @@ from msgspec.structs import replace
 
 from stack.config import secrets_of, shown
 from stack.errors import Invalid
+from stack.providers.retrieval.collections import Collections
 from stack.providers.tools.port import STRUCTURED_CONTENT, ToolRequest, ToolResult
 from stack.providers.tools.registry import ToolGroups
 from stack.providers.tools.settings import ToolGroupSettings
 from stack.providers.tools.settings_check import check
 from stack.providers.tools.web_search import MAX_ANSWER_BYTES, WebSearch
 from stack.settings import Settings
+from tests.providers.retrieval.embedders import NoEmbeddings
 from tests.servers.search_services import KEY, SearchServices, search_services
 
 pytestmark = pytest.mark.anyio
@@ -128,7 +131,7 @@ async def test_a_service_that_cannot_be_reached_or_does_not_answer(services: Sea
 async def test_the_group_is_absent_without_a_key(services: SearchServices) -> None:
     for given, there in ((settings(services), True), (replace(settings(services), api_key=""), False)):
         check(given)
-        groups = ToolGroups([given])
+        groups = ToolGroups([given], Collections([], NoEmbeddings(), Path()), 4096)
         assert ("builtin::websearch" in groups.groups) is there
         await groups.aclose()
 
