@@ -13,6 +13,7 @@ from stack.providers.tools.port import Suspended, ToolDefinition, ToolRequest, T
 from stack.providers.tools.settings import ToolGroupSettings
 
 TOOL = "code_interpreter"
+NO_OUTPUT = "[The code printed nothing, and its last expression has no value.]"
 MONTY_MEMORY_BYTES = 64 * 2**20
 SANDBOX_MEMORY_BYTES = 2**30
 
@@ -65,7 +66,9 @@ class CodeInterpreter:
         encoded = code.encode("utf-8", "replace")
         if len(encoded) > self._limits.code_bytes:
             return _refused(f"the code has more than {self._limits.code_bytes:,} bytes, which is the limit.")
-        return await self._engine.execute(encoded.decode(), request)
+        outcome = await self._engine.execute(encoded.decode(), request)
+        # Some models take an empty result for a failure.
+        return ToolResult(content=NO_OUTPUT) if outcome == ToolResult(content="") else outcome
 
     async def aclose(self) -> None:
         await self._engine.aclose()

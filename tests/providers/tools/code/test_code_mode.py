@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from schemas.events.payload import ContentItem
+from stack.providers.tools.code.interpreter import NO_OUTPUT
 from stack.providers.tools.code.monty_engine import functions_of
 from stack.providers.tools.port import STRUCTURED_CONTENT, NestedCall, Suspended, ToolResult
 from tests.providers.tools.code.running import Running, running, text
@@ -25,7 +26,7 @@ def test_returns_what_is_printed_and_the_last_value(code: Running) -> None:
         "a\nb\n{'x': [1, (2,)], 'y': None}"
     )
     assert code.run("'text'") == text("text")
-    assert code.run("x = 1") == text("")
+    assert code.run("x = 1") == text(NO_OUTPUT)
 
 
 def test_an_exception_is_an_error_with_its_traceback(code: Running) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from stack.cli.checks import Check, examine
 from stack.providers.tools.code import bubblewrap, seccomp
+from stack.providers.tools.code.interpreter import NO_OUTPUT
 from stack.providers.tools.code.sandbox_engine import sandbox_problem
 from stack.providers.tools.settings import ToolGroupSettings
 from stack.settings import Settings
@@ -59,7 +60,7 @@ def test_figures_are_images(code: Running) -> None:
 
 def test_images_that_are_none_are_left_out(code: Running) -> None:
     source = "import os\nfor n in range(3, 30):\n    try: os.write(n, b'\\x05\\0\\0\\0hello')\n    except OSError: pass"
-    assert code.run(source) == text("")
+    assert code.run(source) == text(NO_OUTPUT)
 
 
 def test_the_check_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
