@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Coroutine, Mapping
+from typing import Any, TypeVar
 
 from mcp import MCPError
 from mcp.client.session import ClientRequestContext, ClientSession
@@ -25,14 +25,13 @@ from mcp.types import (
     ErrorData,
     InputRequiredResult,
     PaginatedRequestParams,
-    Tool,
 )
 from pydantic import TypeAdapter, ValidationError
 
 from stack.errors import ReplaystackError, UpstreamFailed, UpstreamTimeout
 from stack.providers.tools.mcp_http import LOST, NOT_SENT, SESSION_GONE
-from stack.providers.tools.mcp_listing import MAX_PAGES, PROBLEM, Collector, ListedTool, Listing
-from stack.providers.tools.mcp_parts import parts_of, resource_part
+from stack.providers.tools.mcp_listing import MAX_PAGES, Collector, Listing
+from stack.providers.tools.mcp_parts import listed, parts_of, resource_part
 from stack.providers.tools.mcp_question import (
     BadState,
     CallState,
@@ -61,6 +60,8 @@ MAX_SILENT = 3
 KEY_META = "idempotencyKey"
 """The field of `_meta` with the key of a call's effect."""
 
+T = TypeVar("T")
+
 _Outcome: TypeAdapter[CallToolResult | InputRequiredResult] = TypeAdapter(
     CallToolResult | InputRequiredResult
 )
@@ -74,6 +75,27 @@ class _Running:
         self.state = state
         self.asked: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self.ended = asyncio.Event()
+
+
+class _Asked(Exception):
+    """The server has asked the user during a call, which was cancelled."""
+
+    def __init__(self, question: dict[str, Any]) -> None:
+        self.question = question
+
+
+async def _unless_asked(answer: Coroutine[Any, Any, T], running: _Running) -> T:
+    """Returns the answer to a call. Raises _Asked if the server asks a question first."""
+    task = asyncio.create_task(answer)
+    try:
+        await asyncio.wait((task, running.asked), return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise _Asked(running.asked.result())
+    finally:
+        # Also if this call is cancelled: the SDK then tells the server.
+        task.cancel()
+        await asyncio.wait([task])
 
 
 class McpClient:
@@ -201,18 +223,17 @@ class McpClient:
         definition = listing.tools.get(request.tool)
         running = _Running(definition is not None and definition.repeatable, state)
         self._running.add(running)
-        task = asyncio.create_task(self._answer(session, request, state))
         try:
-            await asyncio.wait((task, running.asked), return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                return _asked_during(state, running.asked.result())
-            outcome = task.result()
+            answer = self._answer(session, request, state)
+            if running.repeatable and session.discover_result is None:
+                outcome = await _unless_asked(answer, running)
+            else:
+                outcome = await answer
+        except _Asked as asked:
+            return _asked_during(state, asked.question)
         except ValidationError as error:
             return failed(f"The server's answer is not a result of a tool: {_first(error)}.")
         finally:
-            # Also if this call is cancelled: the SDK then tells the server.
-            task.cancel()
-            await asyncio.wait([task])
             self._running.discard(running)
             running.ended.set()
         if isinstance(outcome, InputRequiredResult):
@@ -330,7 +351,7 @@ class McpClient:
         ttl_s = MAX_TTL_S
         for _ in range(MAX_PAGES):
             page = await session.list_tools(params=PaginatedRequestParams(cursor=cursor))
-            collector.add(_listed(page.tools))
+            collector.add(listed(page.tools))
             modern = session.discover_result is not None
             ttl_s = min(ttl_s, page.ttl_ms / 1000 if modern else DEFAULT_TTL_S)
             cursor = page.next_cursor
@@ -339,22 +360,6 @@ class McpClient:
         else:
             collector.report(f"The list of tools has more than {MAX_PAGES} pages; the rest is ignored.")
         return collector.listing(asyncio.get_running_loop().time() + max(MIN_TTL_S, ttl_s))
-
-
-def _listed(tools: Sequence[Tool]) -> list[ListedTool]:
-    return [
-        ListedTool(
-            name=tool.name,
-            title=tool.title,
-            description=tool.description,
-            input_schema=tool.input_schema,
-            output_schema=tool.output_schema,
-            annotations=tool.annotations.model_dump(by_alias=True, mode="json") if tool.annotations else None,
-            needs_task=tool.execution is not None and tool.execution.task_support == "required",
-            problem=str((tool.meta or {}).get(PROBLEM, "")),
-        )
-        for tool in tools
-    ]
 
 
 def _next_round(state: CallState, outcome: InputRequiredResult) -> CallState:
