@@ -17,7 +17,7 @@ from stack.data_folder import DataFolder
 from stack.version import VERSION
 from tests.cli.folders import clean_environment, converse, replaystack, served, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

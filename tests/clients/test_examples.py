@@ -11,7 +11,7 @@ import pytest
 from tests.clients.interpreters import Client, clients
 from tests.server.process import ROOT, Replaystack
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 EXAMPLES = ROOT / "docs/examples"
 CLIENTS = {"agent_0_2.py": "0.2", "agent_0_3.py": "0.3"}

@@ -21,7 +21,7 @@ from stack.eventstore.sqlite.backup_manifest import BackupIncomplete, require_co
 from stack.eventstore.sqlite.verify import verify
 from stack.log_loss import find_loss, open_log_and_views
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.long]
 
 # Kills itself with SIGKILL at the n-th step of those that change the target.
 _KILLED = """

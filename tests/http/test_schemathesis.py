@@ -31,7 +31,7 @@ from tests.server.evals import Evals
 from tests.server.process import Replaystack
 from tests.servers.processes import RunningServer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 DOCUMENT = json.loads(as_json())
 # With it an answer has more than the contract's description allows; `tests/server/test_telemetry_trace.py` asks for it.

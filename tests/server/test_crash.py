@@ -25,7 +25,7 @@ from tests.server.api import Api, Conversation
 from tests.server.crash_load import ANSWER, Asked, Load, Said, counting_model
 from tests.server.process import Replaystack, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 FOLDERS = 5
 KILLS_PER_FOLDER = 11

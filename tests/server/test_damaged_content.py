@@ -19,7 +19,7 @@ from tests.server.evals import Evals
 from tests.server.process import Replaystack
 from tests.servers.processes import RunningServer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 LONG = "The harbour opens at ten. " * 12_000  # above 256 KiB, so it goes to a blob
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 1_200

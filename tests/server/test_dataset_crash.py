@@ -20,7 +20,7 @@ from stack.eventstore.sqlite.verify import verify
 from tests.server.datasets import Datasets
 from tests.server.process import Replaystack
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 KILLS = 30
 LOAD_S = 0.25

@@ -21,7 +21,7 @@ from tests.server.process import Replaystack, wait_until
 from tests.server.telemetry import Telemetry
 from tests.server.tool_calls import TOOLS, WEATHER, rain, waiting
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 CAPTURING = {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "true"}
 LONG = "filling " * 60_000

@@ -24,7 +24,7 @@ from tests.server.crash_load import Asked, counting_model
 from tests.server.evals import EQUALITY, Benchmark, Evals, agent, model
 from tests.server.process import Replaystack
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 KILLS = 30
 LOAD_S = 0.35

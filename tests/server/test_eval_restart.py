@@ -26,7 +26,7 @@ from tests.server.evals import ANSWER, EQUALITY, Benchmark, Evals, asked, model
 from tests.server.process import wait_until
 from tests.servers.processes import RunningServer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 SLOW = "scripted/text;chunks=3;first_ms=120"
 CONCURRENCY = 8

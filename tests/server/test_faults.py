@@ -19,7 +19,7 @@ from tests.server.conftest import FreshServer
 from tests.server.process import DidNotStart, Replaystack, wait_until
 from tests.servers.processes import RunningServer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
@@ -21,6 +22,8 @@ from tests.server.folded_log import FoldedLog
 from tests.server.process import Replaystack, wait_until
 from tests.server.tool_calls import WEATHER, late, rain, user
 from tests.servers.processes import RunningServer
+
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 MODEL = "scripted/text;chunks=2"
 MAX_INFERENCES = 3

@@ -16,7 +16,7 @@ from tests.server.telemetry_samples import family
 from tests.server.tool_calls import rain, waiting, weather_man
 from tests.servers.processes import RunningServer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 KEY = {"idempotency-key": "nightly"}
 RETRY = {"x-stainless-retry-count": "1"}

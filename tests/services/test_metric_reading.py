@@ -17,7 +17,7 @@ from stack.services.telemetry import metric_reading
 from telemetry.query.metric_query import metric_query
 from tests.telemetry.stored_telemetry import StoredTelemetry
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 BASE_S = 1_790_000_000
 NS = 10**9
