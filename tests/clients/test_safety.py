@@ -48,6 +48,16 @@ def test_texts_are_moderated(found: dict[str, Any]) -> None:
         assert found["moderated"] == [[True, {"S1": True}, REFUSAL], [False, None, None]]
 
 
+def test_shields_of_an_agent_are_steps_of_its_turns(found: dict[str, Any]) -> None:
+    question, answer = ["shield_call", "user-input"], ["shield_call", "assistant-output"]
+    assert found["turns"] == [
+        [[question], ["S1"], REFUSAL],
+        [[question, ["inference", None], answer], [None, None], "tea"],
+    ]
+    if "printed" in found:
+        assert any("shield_call>" in line and REFUSAL in line for line in found["printed"]), found["printed"]
+
+
 def test_routes_are_listed(found: dict[str, Any]) -> None:
     routes = found["routes"]
     assert ["POST", "/v1/safety/run-shield"] in routes

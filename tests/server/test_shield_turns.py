@@ -92,6 +92,8 @@ def test_harmless_turns_pass_with_a_step_for_each_touchpoint(served: Served) -> 
     ]
     turn = frames[-1].payload["turn"]
     assert all("violation" not in step for step in turn["steps"])
+    times = [step[time] for step in turn["steps"] for time in ("started_at", "completed_at")]
+    assert times == sorted(set(times)), times
     assert served.scripted.counts()["by_model"] == {GUARD: 1, "text;chunks=3": 1}
     assert conversation.replay(turn["turn_id"]).content == raw
     plain = served.api.conversation().turn("Hello")

@@ -7,8 +7,12 @@ from collections.abc import Collection, Sequence
 
 from schemas.events.payload import Violation
 from stack.errors import UpstreamFailed
+from stack.off_loop import off_loop_if
 from stack.providers.shields.port import Ask, ShieldMessage, ShieldRequest, violation
 from stack.providers.shields.settings import HAZARDS, LlamaGuardSettings
+
+LARGE_CHARACTERS = 65_536
+"""Prompts with longer texts are built outside of the event loop's thread."""
 
 _NAMES = {"user": "User", "assistant": "Agent"}
 
@@ -49,7 +53,9 @@ class LlamaGuard:
         if not any(text.strip() for text in request.texts):
             return None
         settings = self._settings
-        said = await self._ask(settings.model, prompt(request, settings.excluded_categories), request.labels)
+        is_large = sum(map(len, request.texts)) > LARGE_CHARACTERS
+        asked = await off_loop_if(is_large, prompt, request, settings.excluded_categories)
+        said = await self._ask(settings.model, asked, request.labels)
         found = violated(said)
         if found is None:
             return None

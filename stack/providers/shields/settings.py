@@ -46,7 +46,7 @@ class _Shield(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
 
     id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
     level: Level = "error"
-    user_message: str = REFUSAL
+    user_message: Annotated[str, Meta(min_length=1)] = REFUSAL
     timeout_s: Seconds = 10.0
 
     @property
@@ -69,7 +69,7 @@ class NamedPattern(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     name: Annotated[str, Meta(min_length=1, max_length=64)]
     pattern: Annotated[str, Meta(min_length=1)]
     level: Level | None = None
-    user_message: str | None = None
+    user_message: Annotated[str, Meta(min_length=1)] | None = None
 
 
 class PatternSettings(_Shield, frozen=True, kw_only=True, tag="pattern"):

@@ -35,6 +35,8 @@ def check(settings: ShieldSettings) -> None:
                 patterns.check([one.pattern for one in named], "patterns")
             except Invalid as error:
                 raise ValueError(error.detail) from None
+            if every := next((one for one in named if patterns.compiled(one.pattern).search(b"")), None):
+                raise ValueError(f"the pattern {every.name!r} matches the empty text, and so every text.")
         case PromptLengthSettings(max_characters=None, max_tokens=None):
             raise ValueError("set max_characters or max_tokens.")
         case InjectionSettings(excluded_categories=excluded):

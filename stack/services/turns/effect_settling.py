@@ -140,7 +140,8 @@ class EffectService:
         labels = {"session_id": found.session_id, "turn_id": found.turn_id}
         try:
             async with tool.configured.slots:
-                outcome = await self._effects.call_tool(tool, call.call_id, request, labels)
+                # No shield judges the result of this call.
+                outcome = await self._effects.call_tool(tool, call.call_id, request, labels, "input")
         except NotCalled as error:
             raise UpstreamFailed(f"The tool was not called: {error}", should_retry=False) from None
         except ReplaystackError as error:

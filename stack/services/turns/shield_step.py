@@ -16,12 +16,16 @@ from schemas.events.turn import TurnStepCompleted, TurnStepStarted
 from stack.domain.shield import refuses
 from stack.domain.turn import withheld
 from stack.domain.turn_shield import ASSISTANT_OUTPUT, RETRIEVED_TEXT, TOOL_RESULT
+from stack.off_loop import off_loop_if
 from stack.providers.shields.port import ShieldMessage, ShieldRequest
 from stack.services.effects import Effects
 from stack.services.safety.judging import judge
 from stack.services.turns.conversation import document_texts
 from stack.services.turns.running_turn import RunningTurn
 from stack.services.turns.turn_plan import TurnPlan
+
+LARGE_CHARACTERS = 65_536
+"""Longer arguments of calls are decoded outside of the event loop's thread."""
 
 
 class ShieldStep:
@@ -75,8 +79,10 @@ class ShieldStep:
     async def on_output(self, output: CompletionMessage) -> tuple[Violation | None, list[Event]]:
         """Judges an answer, with the output shields. Returns the verdict and its step."""
         begun = self.begin(ASSISTANT_OUTPUT)
+        is_large = sum(len(call.arguments) for call in output.tool_calls or ()) > LARGE_CHARACTERS
+        texts = await off_loop_if(is_large, _output_texts, output)
         request = ShieldRequest(
-            checked=[ShieldMessage("assistant", text) for text in _output_texts(output) if text],
+            checked=[ShieldMessage("assistant", text) for text in texts if text],
             context=[ShieldMessage("user", text) for text in self._said() if text],
             labels=self._labels(begun.step_id),
         )

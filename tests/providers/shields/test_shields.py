@@ -283,6 +283,7 @@ def test_the_severest_objection_counts_and_then_the_first() -> None:
             "too large together",
         ),
         ({"kind": "pattern", "patterns": [{"name": "x", "pattern": "x"}] * 2}, "used twice"),
+        ({"kind": "pattern", "patterns": [{"name": "any", "pattern": "x*"}]}, "'any' matches the empty text"),
         ({"kind": "injection", "excluded_categories": ["spam"]}, "spam"),
     ],
 )
