@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.server.api import Api, Conversation, kinds
+from tests.server.process import wait_until
 from tests.server_content.conftest import FreshServer
 from tests.server_content.test_content import sent
 from tests.servers.processes import RunningServer
@@ -91,3 +92,20 @@ def test_a_document_of_megabytes(api: Api) -> None:
     assert len(text) > 6_000_000
     turn = api.conversation("demo/extractive").turn("When does the harbour open?", documents=[document(text)])
     assert HARBOUR in turn["output_message"]["content"]
+
+
+def test_a_server_that_was_killed_retrieves_again(fresh_server: FreshServer) -> None:
+    server = fresh_server()
+    with server.http() as http:
+        conversation = Api(http).conversation()
+        with conversation.streaming(QUESTION, documents=LONG) as stream:
+            stream.until("step_start")
+            server.kill9()
+    server.start()
+    with server.http() as http:
+        later = Conversation(Api(http), conversation.agent_id, conversation.session_id)
+        turn_id = later.only_turn_id()
+        wait_until(lambda: later.outcome(turn_id)["status"] == "completed")
+        steps = later.get(turn_id).json()["steps"]
+    assert [step["step_type"] for step in steps] == ["memory_retrieval", "inference"]
+    assert FERRY in steps[0]["inserted_context"]
