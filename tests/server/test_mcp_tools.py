@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from tests.server.api import ANSWER, Api, check_error
 from tests.server.conftest import FreshServer
-from tests.server.process import Replaystack
+from tests.server.process import Replaystack, wait_until
 from tests.servers.processes import ROOT, RunningServer
 
 pytestmark = pytest.mark.slow
@@ -172,3 +173,18 @@ def test_doctor_names_what_does_not_work(fresh_server: FreshServer) -> None:
     )
     checks = [check for check in json.loads(done.stdout)["checks"] if check["name"] == "tools"]
     assert [check["state"] for check in checks] == ["warning"] and "mcp::gone" in checks[0]["detail"]
+
+
+def test_no_mcp_server_outlives_a_server_that_is_killed(fresh_server: FreshServer) -> None:
+    """Also if it hangs, and does not notice that its input has ended."""
+    running = fresh_server(environment={"REPLAYSTACK_TOOLGROUPS": json.dumps(GROUPS[1:2])})
+    with running.http() as client:
+        assert "answer" in str(client.get("/v1/tools").json())
+        with pytest.raises(httpx.ReadTimeout):
+            body = {"tool_name": "deaf", "kwargs": {}}
+            client.post("/v1/tool-runtime/invoke", json=body, timeout=1.0)
+    [process] = [
+        one for one in psutil.Process(running.pid).children() if "tests.servers.mcp_hostile" in one.cmdline()
+    ]
+    running.kill9()
+    wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)

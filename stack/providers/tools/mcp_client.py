@@ -116,6 +116,7 @@ class McpClient:
         self._listed_in: ClientSession | None = None
         self._listing_lock = asyncio.Lock()
         self._silent = 0
+        self._logged: tuple[str, ...] = ()
         self._running: set[_Running] = set()
 
     async def tools(self) -> Listing:
@@ -341,9 +342,15 @@ class McpClient:
                     raise UpstreamFailed(f"{self._where} did not list its tools: {reason}.") from None
                 self._listed_in = session
                 self._succeeded()
-                for problem in self.listing.problems:
-                    logger.warning("%s: %s", self._where, problem)
+                self._log_problems(self.listing.problems)
             return self.listing
+
+    def _log_problems(self, problems: tuple[str, ...]) -> None:
+        """Logs problems that the previous list did not have."""
+        for problem in problems:
+            if problem not in self._logged:
+                logger.warning("%s: %s", self._where, problem)
+        self._logged = problems
 
     async def _read_list(self, session: ClientSession) -> Listing:
         collector = Collector(self._settings.repeatable, self._settings.trust_annotations)

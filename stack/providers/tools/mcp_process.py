@@ -7,11 +7,15 @@ environment and those of the settings, never the server's own, which may contain
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 READ_BYTES = 64 * 1024
 WRITE_S = 30.0
@@ -20,16 +24,39 @@ END_S = 1.0
 """How long a server may take to end by itself, and then after SIGTERM."""
 _POLL_S = 0.01
 _STDERR_BYTES = 4096
+_SECRET_CHARACTERS = 8
 _INHERITED = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
 
 
+# Linux ends the process with the thread of MCP clients, also if this server is killed: a server that hangs does not
+# notice the end of its input. In a small program, because code between fork and exec is not safe in a process with threads.
+_START = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 9)
+if os.getppid() == int(sys.argv[1]):
+    os.execvp(sys.argv[2], sys.argv[2:])
+"""
+
+
+def _command(command: Sequence[str], env: Mapping[str, str], cwd: str | None) -> list[str]:
+    """Raises FileNotFoundError."""
+    program = str(Path(cwd or ".", command[0])) if os.sep in command[0] else command[0]
+    path = shutil.which(program, path=env.get("PATH", os.environ.get("PATH")))
+    if path is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
+    if sys.platform != "linux":
+        return [path, *command[1:]]
+    return [sys.executable, "-I", "-S", "-c", _START, str(os.getpid()), path, *command[1:]]
+
+
 class ServerProcess:
-    """Create it, and call its methods, in one event loop. Raises OSError if the command cannot be started."""
+    """Create it, and call its methods, in one event loop and the thread that outlives the process. Raises OSError if the
+    command cannot be started."""
 
     def __init__(self, command: Sequence[str], env: Mapping[str, str], cwd: str | None) -> None:
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         self._process = subprocess.Popen(  # noqa: S603
-            list(command),
+            _command(command, env, cwd),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -44,6 +71,8 @@ class ServerProcess:
         for pipe in (self._in, self._out, self._err):
             os.set_blocking(pipe.fileno(), False)
         self._said = b""
+        # Messages are shown to models and callers.
+        self._secrets = {name: value for name, value in env.items() if len(value) >= _SECRET_CHARACTERS}
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._err.fileno(), self._listen)
 
@@ -80,6 +109,8 @@ class ServerProcess:
         else:
             ended = f"it exited with code {code}" if code >= 0 else f"it was ended by signal {-code}"
         said = self._said.decode("utf-8", "replace").strip()
+        for name, value in self._secrets.items():
+            said = said.replace(value, f"[{name}]")
         return f"{ended}: {said[-500:]}" if said else ended
 
     async def end(self) -> None:

@@ -76,6 +76,12 @@ def test_the_outcome_of_a_call_in_which_the_server_dies_is_unknown(group: Group)
     works(group)
 
 
+def test_secrets_in_the_last_words_of_a_server_are_masked(open_group: Open) -> None:
+    group = open_group(command=["sh", "-c", "echo bad $TOKEN >&2; exit 1"], env={"TOKEN": "hidden-value"})
+    with pytest.raises(NotCalled, match=r"bad \[TOKEN\]"):
+        group.call("answer")
+
+
 def test_a_server_that_keeps_dying_is_left_alone_for_a_while(open_group: Open) -> None:
     group = open_group(command=["sh", "-c", "echo no >&2; exit 7"])
     said = []
