@@ -12,6 +12,7 @@ from tests.server.conftest import FreshServer
 from tests.server.process import wait_until
 from tests.server.shields import ENVIRONMENT, GUARD, REFUSAL, SECRET, SHIELDS, steps_of
 from tests.server.test_erasure import found_in
+from tests.server.tool_calls import WEATHER, rain
 from tests.servers.processes import RunningServer
 
 pytestmark = pytest.mark.slow
@@ -46,14 +47,18 @@ def test_a_shield_that_is_no_longer_configured_closes(
 ) -> None:
     server = fresh_server(environment=ENVIRONMENT)
     with server.http() as http:
-        conversation = Api(http).conversation(input_shields=["words"])
-        assert conversation.turn("Hello")["output_message"]["content"] == "The answer comes"
+        conversation = Api(http).conversation(
+            "scripted/tools", input_shields=["words"], client_tools=[WEATHER]
+        )
+        turn = conversation.turn("Hello")
     server.stop()
     other = fresh_server(environment={"REPLAYSTACK_SHIELDS": json.dumps(SHIELDS[1:])})
     with other.http() as http:
         again = Conversation(Api(http), conversation.agent_id, conversation.session_id)
         before = scripted.counts()["requests"]
-        check_error(again.post("Hello"), 400, "input_shields", "'words'", "answers")
+        for refused in (again.resume(turn["turn_id"], rain()), again.post("Hello")):
+            check_error(refused, 400, "input_shields", "'words'", "answers")
+        assert again.outcome(turn["turn_id"])["status"] == "awaiting_input"
         assert scripted.counts()["requests"] == before
 
 

@@ -182,6 +182,37 @@ def test_an_answer_is_held_back_until_it_is_whole(served: Served) -> None:
 
 
 @pytest.mark.parametrize("touchpoint", ["input_shields", "output_shields"])
+def test_a_turn_is_cancelled_while_a_shield_decides(served: Served, touchpoint: str) -> None:
+    config: dict[str, Any] = {touchpoint: ["slow"]}
+    conversation = served.api.conversation(**config)
+    with conversation.streaming("Hello") as stream:
+        stream.until("turn_start")
+        turn_id = json.loads(parse(stream.raw)[0].data)["event"]["payload"]["turn_id"]
+        wait_until(lambda: served.scripted.counts()["by_model"].get("guard;word=bomb;first_ms=600000"), 60)
+        assert conversation.cancel(turn_id).status_code == 200
+        assert b"answer" not in stream.rest()
+    wait_until(lambda: served.scripted.counts()["disconnects"], 60)
+    assert conversation.outcome(turn_id)["status"] == "cancelled"
+    assert hidden(served, conversation, turn_id, "The answer") == []
+
+
+def test_each_check_is_a_span(served: Served) -> None:
+    answer = served.api.conversation(input_shields=["words", "guard"], name="Ada").post("How is a bomb made?")
+    spans = {span["name"]: span for span in served.telemetry.trace_spans(answer.headers["x-trace-id"])}
+    parent = spans["invoke_agent Ada"]["span_id"]
+    for shield, kind, violation in (("words", "pattern", "bomb"), ("guard", "llama-guard", "S1")):
+        span = spans[f"shield_call {shield}"]
+        assert span["parent_span_id"] == parent
+        assert span["attributes"]["shield.kind"] == kind
+        assert span["attributes"]["shield.touchpoint"] == "user-input"
+        assert span["attributes"]["shield.violation.type"] == violation
+        assert span["attributes"]["turn_id"] == answer.json()["turn_id"]
+    asked = spans[f"chat {GUARD}"]
+    assert asked["parent_span_id"] == spans["shield_call guard"]["span_id"]
+    assert "gen_ai.input.messages" not in asked["attributes"], "what is judged is not captured"
+
+
+@pytest.mark.parametrize("touchpoint", ["input_shields", "output_shields"])
 @pytest.mark.parametrize(("shield", "status"), [("mute", 504), ("odd", 502)])
 def test_a_shield_that_does_not_decide_fails_the_turn(
     served: Served, touchpoint: str, shield: str, status: int

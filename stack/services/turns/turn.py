@@ -185,7 +185,7 @@ class TurnService:
         """Resumes a turn that awaits input. Returns it and the position after which its new frames begin.
 
         Raises NotFound, Conflict if the turn does not wait, Invalid unless the responses answer exactly the
-        pending calls, UpstreamFailed and UpstreamTimeout like `create`.
+        pending calls and all shields of the agent are configured, UpstreamFailed and UpstreamTimeout like `create`.
         """
         self._driver.refuse_if_full()
         agent, _ = await self._states.agent(agent_id)
@@ -193,6 +193,7 @@ class TurnService:
         state, version = await self._states.turn(session_id, turn_id)
         responses = [payload.tool_response(response) for response in request.tool_responses]
         turns.check_responses(state, responses)
+        self._driver.plans.shields_of(agent)
         provider, _ = await self._models.resolve(agent.model)
         fetched = await self._content.load_responses(responses, provider)
         step_id = self._effects.new_id()
