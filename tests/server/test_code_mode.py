@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,7 +14,7 @@ import pytest
 from tests.server.api import ANSWER, Api, Conversation
 from tests.server.conftest import FreshServer
 from tests.server.process import Replaystack, wait_until
-from tests.servers.processes import ROOT
+from tests.servers.processes import RunningServer, running
 
 pytestmark = pytest.mark.slow
 
@@ -23,20 +22,16 @@ GROUPS = ["builtin::code_interpreter", "mcp::journal"]
 
 
 class Journal:
-    """A server whose MCP server writes into a file, and connections to it."""
+    """A server with an MCP server that writes into a file, and connections to it."""
 
-    def __init__(self, fresh_server: FreshServer, folder: Path, opened: ExitStack) -> None:
-        self._path = folder / "journal"
+    def __init__(self, server: Replaystack, path: Path, opened: ExitStack) -> None:
+        self.server = server
+        self._path = path
         self._opened = opened
-        command = [sys.executable, "-m", "tests.servers.mcp_journal", str(self._path)]
-        groups = [
-            {"id": "mcp::journal", "command": command, "cwd": str(ROOT), "approval": [{"tools": ["sign"]}]}
-        ]
-        self.server: Replaystack = fresh_server(environment={"REPLAYSTACK_TOOLGROUPS": json.dumps(groups)})
 
     @property
     def lines(self) -> list[str]:
-        return self._path.read_text().splitlines() if self._path.exists() else []
+        return self._path.read_text().splitlines()
 
     def api(self) -> Api:
         return Api(self._opened.enter_context(self.server.http()))
@@ -55,10 +50,24 @@ class Journal:
         return Conversation(self.api(), conversation.agent_id, conversation.session_id)
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningServer, Path]]:
+    """The MCP server, and what it writes."""
+    path = tmp_path_factory.mktemp("journal") / "journal"
+    path.touch()
+    with running("tests.servers.mcp_journal", "--journal", str(path)) as tools:
+        yield tools, path
+
+
 @pytest.fixture
-def journal(fresh_server: FreshServer, tmp_path: Path) -> Iterator[Journal]:
+def journal(fresh_server: FreshServer, written: tuple[RunningServer, Path]) -> Iterator[Journal]:
+    tools, path = written
+    path.write_text("")
+    url = f"http://127.0.0.1:{tools.port}/mcp"
+    groups = [{"id": "mcp::journal", "url": url, "approval": [{"tools": ["sign"]}]}]
+    server = fresh_server(environment={"REPLAYSTACK_TOOLGROUPS": json.dumps(groups)})
     with ExitStack() as opened:
-        yield Journal(fresh_server, tmp_path, opened)
+        yield Journal(server, path, opened)
 
 
 def the_turn(conversation: Conversation) -> dict[str, Any]:
@@ -95,7 +104,7 @@ def test_code_calls_tools_one_after_the_other_and_together(journal: Journal) -> 
 def test_a_crash_during_a_call_of_the_code(journal: Journal) -> None:
     """The outcome of the second call is lost: the code is told so, and continues after it."""
     code = (
-        "first = write(line='one')\ntry:\n    second = write(line='two', seconds=600)\n"
+        "first = write(line='one')\ntry:\n    second = write(line='two', seconds=30)\n"
         "except RuntimeError as error:\n    second = str(error)\nthird = write(line='three')\n"
         "print(first)\nprint(second)\nthird"
     )

@@ -139,6 +139,7 @@ class ToolStep:
             tool = self._tools.server[call.tool_name]
             if known is None:
                 if not await self._may_call(call, tool):
+                    await self._note()
                     return call.call_id in self._state.calls
                 await self._call(call, tool, None, parent)
             elif known.status == "called":
@@ -247,7 +248,9 @@ class ToolStep:
                 question={**question.request, "message": question.message} if question is not None else None,
             )
         )
-        await self._note()
+        if not nested:
+            await self._note()
+        # Otherwise it is recorded with the intent of the first nested call.
 
     async def _lost(self, call: ToolCall, tool: ServerTool, why: str) -> None:
         """Records a call without a result: failed if its tool is repeatable, otherwise unknown."""
