@@ -3,9 +3,11 @@ document."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import jsonschema_rs
+import msgspec
 
 from stack.errors import Invalid
 
@@ -16,6 +18,9 @@ _REFUSALS = (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, Valu
 
 _ALTERNATIVES = frozenset(("anyOf", "oneOf", "allOf", "not", "if", "then", "else", "dependentSchemas"))
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+
+
+KEPT_BYTES = 8_192
 
 
 class RemoteReference(ValueError):
@@ -59,6 +64,20 @@ def mismatch(schema: dict[str, Any], value: Any) -> str:
 
 
 def _validator(schema: dict[str, Any]) -> Any:
+    """Compiles a schema (50 us). Small ones are kept, because each call of a tool is checked."""
+    try:
+        text = msgspec.json.encode(schema)
+    except (OverflowError, RecursionError):
+        return _compiled(schema)
+    return _kept(text) if len(text) <= KEPT_BYTES else _compiled(schema)
+
+
+@lru_cache(256)
+def _kept(schema: bytes) -> Any:
+    return _compiled(msgspec.json.decode(schema))
+
+
+def _compiled(schema: dict[str, Any]) -> Any:
     return jsonschema_rs.validator_for(schema, retriever=_refused, pattern_options=_PATTERNS)
 
 
