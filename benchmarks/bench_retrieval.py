@@ -32,7 +32,9 @@ def run(quick: bool) -> list[Result]:
         written = [texts.text(WORDS) for _ in range(DOCUMENTS)]
         for number, text in enumerate(written):
             (Path(folder) / f"{number}.txt").write_text(text)
-        queries = [texts.query(written[number * 37 % DOCUMENTS]) for number in range(searches)]
+        # Words of one chunk.
+        beginnings = [" ".join(text.split()[:120]) for text in written]
+        queries = [texts.query(beginnings[number * 37 % DOCUMENTS]) for number in range(searches)]
         return asyncio.run(_measured(folder, queries, rounds))
 
 

@@ -18,7 +18,12 @@ def scores_of(query: str, texts: Sequence[str]) -> list[float]:
     """Returns the score of each text, 0 or more. Without an index, which takes twice as long for one query: 100 texts of
     200 words take 7 ms."""
     split = [list(split_words(text)) for text in texts]
-    matching = _matching(query, {word for parts in split for words in parts for word in words})
+    vocabulary: set[str] = set()
+    for parts in split:
+        # One by one: a call for all of them would keep the GIL.
+        for words in parts:
+            vocabulary.update(words)
+    matching = _matching(query, vocabulary)
     found = [
         Counter([matching[word] for words in parts for word in filter(matching.__contains__, words)])
         for parts in split
@@ -39,5 +44,7 @@ def scores_of(query: str, texts: Sequence[str]) -> list[float]:
 def _matching(query: str, vocabulary: set[str]) -> dict[str, str]:
     """Returns the words that have the stem of a query's word, with their stems."""
     wanted = frozenset(query_terms(query))
-    words = list(vocabulary)
+    # A stem begins like its word.
+    letters = {term[0] for term in wanted}
+    words = [word for word in vocabulary if word[0] in letters]
     return {word: stem for word, stem in zip(words, stems(words), strict=True) if stem in wanted}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-WORDS_WEIGHT = 0.5
+WORDS_WEIGHT = 0.65
+"""The best on one half of 1,000 docstrings of Python's standard library, with multilingual-e5-small. On the other half the
+mean reciprocal rank is 0.53, 0.50 by words only and 0.45 by embeddings only; it differs by less than 0.005 from 0.5 to 0.8.
+See `benchmarks/choose_fusion_weight.py`."""
 SMOOTHING = 60
 """The usual constant of reciprocal rank fusion: how little the first ranks differ."""
 
