@@ -114,8 +114,18 @@ def _readable(python: str) -> Iterator[Path]:
     for prefix in prefixes(Path(python)):
         if prefix == Path("/") or any(prefix.is_relative_to(path) for path in shown):
             continue
+        if not _has_python(prefix):
+            # Such as /home/someone, for a link in its bin.
+            raise SandboxUnavailable(
+                f"{python} leads to {prefix}, which is neither a virtual environment nor a Python installation.",
+                "Name the interpreter of a virtual environment: `python -m venv` makes one.",
+            )
         shown.append(prefix)
         yield prefix
+
+
+def _has_python(prefix: Path) -> bool:
+    return (prefix / "pyvenv.cfg").is_file() or any(prefix.glob("lib*/python3*/os.py"))
 
 
 def prefixes(python: Path) -> Iterator[Path]:

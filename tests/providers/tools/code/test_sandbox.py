@@ -110,6 +110,14 @@ def test_an_environment_below_tmp() -> None:
         assert sandbox_problem(f"{folder}/env/bin/python") == ("", "")
 
 
+def test_a_link_in_the_home_of_a_user_does_not_show_all_of_it(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python").symlink_to(sys.executable)
+    reason, remedy = sandbox_problem(str(tmp_path / "bin/python"))
+    assert "is neither a virtual environment nor a Python installation" in reason
+    assert "venv" in remedy
+
+
 def test_the_prefixes_of_an_environment(tmp_path: Path) -> None:
     base = tmp_path / "base"
     (base / "bin").mkdir(parents=True)
