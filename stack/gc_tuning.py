@@ -28,6 +28,13 @@ def freeze_what_is_there() -> None:
     gc.freeze()
 
 
+def freeze_imported() -> None:
+    """The same for libraries that are imported while requests are served: without a collection, which would block them
+    for 100 ms. What is garbage at that moment is never collected."""
+    _unfreeze_at_exit()
+    gc.freeze()
+
+
 @functools.cache
 def _unfreeze_at_exit() -> None:
     # Otherwise extension modules report uncollected objects as leaks.

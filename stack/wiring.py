@@ -277,6 +277,7 @@ class Server(Services):
         await asyncio.to_thread(self.engine.start)
         self.server_state.unknown_effects = self.effects.unknown
         self.supervisor.spawn("models", self.models.prepare())
+        self.supervisor.spawn("toolgroups", self.toolgroups.prepare())
         self.supervisor.spawn("collections", self.collections.run())
         self.supervisor.spawn("recovery", self._recover())
 

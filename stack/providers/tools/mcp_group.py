@@ -6,6 +6,8 @@ The server is started, or connected, when its tools are first needed.
 from __future__ import annotations
 
 import asyncio
+import importlib
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from msgspec import Struct
 
 from stack.errors import Invalid
+from stack.gc_tuning import freeze_imported
 from stack.providers.fetch.target import parse
 from stack.providers.tools.mcp_loop import McpLoop
 from stack.providers.tools.port import Suspended, ToolDefinition, ToolRequest, ToolResult
@@ -89,17 +92,22 @@ class McpToolGroup:
     async def _client(self, endpoint: Endpoint) -> McpClient:
         """Called in the loop of MCP clients."""
         client = self._clients.get(endpoint)
-        if client is None:
-            if len(self._clients) >= MAX_CLIENTS:
-                idle = next((one for one, client in self._clients.items() if not client.busy), None)
-                if idle is None:
-                    raise Invalid(
-                        f"{self.id}: more than {MAX_CLIENTS} different args are in use at the same time."
-                    )
-                await self._clients.pop(idle).aclose()
-            client = self._clients[endpoint] = new_client(self._settings, endpoint, self._folder)
-        self._clients.move_to_end(endpoint)
+        if client is not None:
+            self._clients.move_to_end(endpoint)
+            return client
+        await load_sdk()
+        unused = self._take_unused() if len(self._clients) >= MAX_CLIENTS else None
+        client = self._clients[endpoint] = new_client(self._settings, endpoint, self._folder)
+        if unused is not None:
+            await unused.aclose()
         return client
+
+    def _take_unused(self) -> McpClient:
+        """Raises Invalid if all clients are in use."""
+        unused = next((one for one, client in self._clients.items() if not client.busy), None)
+        if unused is None:
+            raise Invalid(f"{self.id}: more than {MAX_CLIENTS} different args are in use at the same time.")
+        return self._clients.pop(unused)
 
     def _endpoint(self, args: Mapping[str, Any]) -> Endpoint:
         """Raises Invalid for `args` that the settings do not allow."""
@@ -134,10 +142,17 @@ class McpToolGroup:
         return Endpoint(url, given, trusted=False)
 
 
+async def load_sdk() -> None:
+    """Imports the SDK, in the thread of MCP clients: 2 s, in which the main loop is delayed by up to 0.1 s."""
+    if "mcp" not in sys.modules:
+        importlib.import_module("stack.providers.tools.mcp_client")
+        freeze_imported()
+
+
 def new_client(
     settings: ToolGroupSettings, endpoint: Endpoint, folder: Path | None, visit: Visit | None = None
 ) -> McpClient:
-    """Runs in the thread of MCP clients, because importing the SDK takes 2 s. `visit` is as in `mcp_oauth`."""
+    """Called in the thread of MCP clients, or in a command, because it imports the SDK. `visit` is as in `mcp_oauth`."""
     from stack.providers.tools.mcp_client import McpClient
     from stack.providers.tools.mcp_connect import by_http, by_process
     from stack.providers.tools.mcp_http import Reach, origin_of

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from stack.providers.retrieval.port import CollectionSearch
 from stack.providers.tools.code.interpreter import CodeInterpreter
-from stack.providers.tools.mcp_group import McpToolGroup
+from stack.providers.tools.mcp_group import McpToolGroup, load_sdk
 from stack.providers.tools.mcp_loop import McpLoop
 from stack.providers.tools.port import ToolGroup
 from stack.providers.tools.rag import Rag
@@ -51,6 +51,11 @@ class ToolGroups:
             one.id: Configured(self._open(one), one, asyncio.Semaphore(one.max_concurrent))
             for one in (*usable, *always)
         }
+
+    async def prepare(self) -> None:
+        """Imports what MCP servers need, in their thread, so that the first turn with one does not have to wait."""
+        if any(isinstance(one.group, McpToolGroup) for one in self.groups.values()):
+            await self._mcp_loop.run(load_sdk)
 
     def problems(self) -> list[str]:
         """Returns what does not work at the MCP servers that have been used, for people."""

@@ -196,6 +196,16 @@ def test_urls_of_args_must_be_public(open_group: Open, http_server: RunningServe
         group.tools()
 
 
+def test_args_may_give_headers(open_group: Open, http_server: RunningServer) -> None:
+    """Each kind of args has a connection of its own; the least recently used one is closed for another."""
+    group = open_group(url=f"http://127.0.0.1:{http_server.port}/mcp", args_may_set=["headers"])
+    for number in range(18):
+        assert "add" in group.tools(headers={"x-user": str(number)})
+    for headers in ({"a b": "c"}, {"a": "b\r\nc: d"}, {"a": 1}, "a"):
+        with pytest.raises(Invalid, match=r"args\.headers"):
+            group.tools(headers=headers)
+
+
 def test_the_sdk_is_imported_when_a_server_is_used() -> None:
     program = "import sys, stack.wiring, stack.providers.tools.registry; print('mcp' in sys.modules)"
     printed = subprocess.run(
