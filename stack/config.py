@@ -58,6 +58,12 @@ class Setting(Struct, frozen=True):
         return "--" + self.name.replace("_", "-")
 
     @property
+    def kinds(self) -> tuple[str, ...]:
+        """The values of `kind` that select the fields of a table in a list."""
+        items = get_args(get_args(self.type)[0]) if self.is_list else ()
+        return tuple(str(one.__struct_config__.tag) for one in items)
+
+    @property
     def choices(self) -> tuple[str, ...]:
         return get_args(self.type) if get_origin(self.type) is Literal else ()
 
@@ -238,6 +244,8 @@ def _converted(setting: Setting, value: Any, origin: str) -> Any:
     except (msgspec.MsgspecError, TypeError, ValueError) as error:
         said = "" if setting.secret or not setting.flag else f" = {value!r}"
         reason = f"it must be one of {', '.join(setting.choices)}" if setting.choices else str(error)
+        if setting.kinds and reason.endswith(".kind`"):
+            reason += f"; it must be one of {', '.join(setting.kinds)}"
         raise ConfigError(f"{setting.name}{said} (from {origin}): {reason}.") from None
 
 

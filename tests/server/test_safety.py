@@ -202,7 +202,7 @@ def test_agents_name_known_shields_only(client: httpx.Client) -> None:
     [
         ({"id": "a", "kind": "pattern", "patterns": [{"name": "x", "pattern": "(?=x)"}]}, "look-ahead"),
         ({"id": "a", "kind": "prompt-length"}, "max_characters"),
-        ({"id": "a", "kind": "guard"}, "kind"),
+        ({"id": "a", "kind": "guard"}, "must be one of llama-guard, pattern, prompt-length, injection"),
         ({"id": "words", "kind": "prompt-length", "max_tokens": 1}, "used twice"),
     ],
 )
