@@ -180,7 +180,7 @@ class Server(Services):
             self.states,
             self.views,
             self.sessions,
-            self.toolgroups.groups.keys(),
+            self.toolgroups,
             shields=self.safety.ids,
             max_bytes=settings.max_agent_bytes,
         )

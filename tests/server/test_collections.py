@@ -90,8 +90,11 @@ def test_the_tool_can_be_named(served: Served) -> None:
 )
 def test_wrong_arguments_of_the_group(served: Served, args: dict[str, Any], says: str) -> None:
     group = {"name": "builtin::rag", "args": args}
-    conversation = served.api.conversation(SEARCHES, toolgroups=[group])
-    check_error(conversation.post("Search."), 400, says)
+    config = {"model": SEARCHES, "instructions": "", "toolgroups": ["builtin::code_interpreter", group]}
+    made = served.http.post("/v1alpha/agents", json={"agent_config": config})
+    check_error(made, 400, says, "agent_config.toolgroups[1]")
+    conversation = served.api.conversation(SEARCHES)
+    check_error(conversation.post("Search.", toolgroups=[group]), 400, says)
 
 
 def test_collections_are_listed(served: Served) -> None:

@@ -27,8 +27,12 @@ class Rag:
         self._search = search
         self._max_tokens = max_tokens
 
-    async def tools(self, args: Mapping[str, Any]) -> Sequence[ToolDefinition]:
+    def check(self, args: Mapping[str, Any]) -> None:
+        """Raises Invalid for an unknown collection, and for other args."""
         self._collections(args)
+
+    async def tools(self, args: Mapping[str, Any]) -> Sequence[ToolDefinition]:
+        self.check(args)
         schema = {
             "type": "object",
             "properties": {

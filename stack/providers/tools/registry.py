@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
@@ -56,6 +57,13 @@ class ToolGroups:
         """Imports what MCP servers need, in their thread, so that the first turn with one does not have to wait."""
         if any(isinstance(one.group, McpToolGroup) for one in self.groups.values()):
             await self._mcp_loop.run(load_sdk)
+
+    def check_args(self, name: str, args: Mapping[str, Any]) -> None:
+        """Raises Invalid for args of a group (`group`, or `group/tool`) that are wrong, as far as this is known without
+        asking a server."""
+        known = self.groups.get(name.partition("/")[0])
+        if known is not None and isinstance(known.group, Rag):
+            known.group.check(args)
 
     def problems(self) -> list[str]:
         """Returns what does not work at the MCP servers that have been used, for people."""

@@ -14,8 +14,9 @@ from schemas.events.agent import AgentDeleted
 from schemas.events.base import Erased
 from schemas.events.payload import AgentConfig
 from stack.domain import agent as agents
-from stack.errors import NotFound, TooLarge
+from stack.errors import Invalid, NotFound, TooLarge
 from stack.eventstore import Append, EventStore, StreamWrite, stream_name
+from stack.providers.tools.registry import ToolGroups
 from stack.services.agents.session import SessionService
 from stack.services.effects import new_id
 from stack.services.requests.caller import SYSTEM, Caller
@@ -32,7 +33,7 @@ class AgentService:
         states: States,
         views: Views,
         sessions: SessionService,
-        toolgroups: Collection[str] = (),
+        toolgroups: ToolGroups,
         shields: Collection[str] = (),
         max_bytes: int = 2**20,
     ) -> None:
@@ -47,8 +48,9 @@ class AgentService:
     async def create(self, config: RequestedConfig, caller: Caller, command: str) -> str:
         """Returns the new agent's id. Raises Invalid, TooLarge."""
         self._check_size(config, "agent_config")
+        self._check_args(config, "agent_config")
         agent_id = new_id()
-        events = caller.stamp(agents.create(config, self._toolgroups, self._shields))
+        events = caller.stamp(agents.create(config, self._toolgroups.groups, self._shields))
         await self._store.append(
             Append((StreamWrite(stream_name("agent", agent_id), 0, events),), command=command)
         )
@@ -58,7 +60,16 @@ class AgentService:
         """Returns the configuration as `create` would record it, for an agent that is part of something
         larger. `where` is its place in the request. Raises Invalid, TooLarge."""
         self._check_size(config, where)
-        return agents.normalise(config, self._toolgroups, self._shields, where)
+        self._check_args(config, where)
+        return agents.normalise(config, self._toolgroups.groups, self._shields, where)
+
+    def _check_args(self, config: RequestedConfig, where: str) -> None:
+        for index, tool in enumerate(config.toolgroups or ()):
+            if not isinstance(tool, str):
+                try:
+                    self._toolgroups.check_args(tool.name, tool.args)
+                except Invalid as error:
+                    raise Invalid(f"{where}.toolgroups[{index}]: {error.detail}") from None
 
     def _check_size(self, config: RequestedConfig, where: str) -> None:
         size = len(_encode(config))
