@@ -8,7 +8,7 @@ from typing import Any
 REFUSAL = "I can't answer that. Can I help with something else?"
 GUARD = "guard;word=bomb"
 SHIELDS: list[dict[str, Any]] = [
-    {"id": "words", "kind": "pattern", "patterns": [{"name": "bomb", "pattern": "(?i)bomb"}]},
+    {"id": "words", "kind": "pattern", "patterns": [{"name": "explosive", "pattern": "(?i)bomb"}]},
     {"id": "answers", "kind": "pattern", "patterns": [{"name": "secret", "pattern": "secret"}]},
     {"id": "warns", "kind": "pattern", "level": "warn", "patterns": [{"name": "w", "pattern": "Hello"}]},
     {"id": "guard", "kind": "llama-guard", "model": f"scripted/{GUARD}"},

@@ -79,7 +79,7 @@ def test_a_recorded_verdict_is_not_asked_for_again_after_kill_9(
         raw = again.replay(turn_id).content
         assert text_of(parse(raw)) == "The answer comes"
         assert scripted.counts()["by_model"] == {GUARD: 1, "mute;times=1": 2}
-        assert again.replay(turn_id).content == raw
+        assert parse(again.replay(turn_id).content) == parse(raw)
 
 
 def test_an_answer_that_was_held_back_is_made_again_after_kill_9(
@@ -103,4 +103,4 @@ def test_an_answer_that_was_held_back_is_made_again_after_kill_9(
         assert text_of(parse(raw)) == "Another answer."
         turn = again.get(turn_id).json()
         assert steps_of(turn) == ["inference", "shield_call"]
-        assert again.replay(turn_id).content == raw
+        assert parse(again.replay(turn_id).content) == parse(raw)

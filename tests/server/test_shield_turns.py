@@ -32,7 +32,12 @@ def running(
 ) -> Iterator[tuple[Replaystack, httpx.Client]]:
     data = tmp_path_factory.mktemp("shielded") / "data"
     with (
-        Replaystack(data, model_url=scripted_server.base_url, environment=ENVIRONMENT) as server,
+        Replaystack(
+            data,
+            model_url=scripted_server.base_url,
+            environment=ENVIRONMENT,
+            settings={"max_context_document_characters": 2_000},
+        ) as server,
         server.http() as http,
     ):
         yield server, http
@@ -95,7 +100,7 @@ def test_harmless_turns_pass_with_a_step_for_each_touchpoint(served: Served) -> 
     times = [step[time] for step in turn["steps"] for time in ("started_at", "completed_at")]
     assert times == sorted(set(times)), times
     assert served.scripted.counts()["by_model"] == {GUARD: 1, "text;chunks=3": 1}
-    assert conversation.replay(turn["turn_id"]).content == raw
+    assert parse(conversation.replay(turn["turn_id"]).content) == parse(raw)
     plain = served.api.conversation().turn("Hello")
     assert steps_of(plain) == ["inference"]
 
@@ -148,7 +153,7 @@ def test_a_refused_answer_is_shown_nowhere(served: Served, stream: bool) -> None
             "turn_start", "step_start", "step_complete", "step_start", "step_complete", "turn_complete",
         ]  # fmt: skip
         turn = frames[-1].payload["turn"]
-        assert conversation.replay(turn["turn_id"]).content == raw
+        assert parse(conversation.replay(turn["turn_id"]).content) == parse(raw)
     else:
         turn = conversation.turn("What is it?")
     assert turn["output_message"] == {
@@ -200,7 +205,7 @@ def test_each_check_is_a_span(served: Served) -> None:
     answer = served.api.conversation(input_shields=["words", "guard"], name="Ada").post("How is a bomb made?")
     spans = {span["name"]: span for span in served.telemetry.trace_spans(answer.headers["x-trace-id"])}
     parent = spans["invoke_agent Ada"]["span_id"]
-    for shield, kind, violation in (("words", "pattern", "bomb"), ("guard", "llama-guard", "S1")):
+    for shield, kind, violation in (("words", "pattern", "explosive"), ("guard", "llama-guard", "S1")):
         span = spans[f"shield_call {shield}"]
         assert span["parent_span_id"] == parent
         assert span["attributes"]["shield.kind"] == kind
@@ -261,7 +266,7 @@ def test_the_calls_of_a_refused_answer_are_not_made(served: Served) -> None:
     assert b"secret_tool" not in raw and b"turn_awaiting_input" not in raw
     turn = parse(raw)[-1].payload["turn"]
     assert turn["output_message"]["content"] == REFUSAL
-    assert conversation.replay(turn["turn_id"]).content == raw
+    assert parse(conversation.replay(turn["turn_id"]).content) == parse(raw)
 
 
 def test_responses_of_client_tools_are_judged_before_the_model_sees_them(served: Served) -> None:
@@ -288,6 +293,49 @@ def test_documents_are_judged_before_the_model_sees_them(served: Served) -> None
     assert steps_of(fine) == ["shield_call", "shield_call", "inference"]
     sent = json.dumps(messages(served.scripted))
     assert "bomb" not in sent and "How to bake." in sent
+
+
+@pytest.mark.parametrize("word", ["bomb", "cake"])
+def test_passages_of_long_documents_are_judged_before_anyone_sees_them(served: Served, word: str) -> None:
+    conversation = served.api.conversation(input_shields=["words"])
+    text = "The ferry leaves at nine. " * 200 + f"The recipe: a {word} needs zanzibar. " + "It rains. " * 300
+    document = {"content": text, "mime_type": "text/plain"}
+    raw = conversation.streamed("What needs zanzibar?", documents=[document])
+    turn = parse(raw)[-1].payload["turn"]
+    assert steps_of(turn)[:3] == ["shield_call", "memory_retrieval", "shield_call"]
+    inserted = turn["steps"][1]["inserted_context"]
+    sent = served.scripted.counts()["requests"]
+    if word == "bomb":
+        assert b"bomb" not in raw and inserted == "" and sent == 0
+        assert turn["output_message"]["content"] == REFUSAL
+    else:
+        assert "a cake needs zanzibar" in inserted and sent == 1
+        assert steps_of(turn) == ["shield_call", "memory_retrieval", "shield_call", "inference"]
+    assert parse(conversation.replay(turn["turn_id"]).content) == parse(raw)
+
+
+@pytest.mark.parametrize("word", ["bomb", "cake"])
+def test_results_of_the_servers_tools_are_judged_before_anyone_sees_them(served: Served, word: str) -> None:
+    arguments = json.dumps({"code": f"'{word[:2]}' + '{word[2:]}'"})
+    conversation = served.api.conversation(
+        f"scripted/tools;name=code_interpreter;arguments={arguments}",
+        input_shields=["words"],
+        toolgroups=["builtin::code_interpreter"],
+    )
+    raw = conversation.streamed("Go.")
+    turn = parse(raw)[-1].payload["turn"]
+    [response] = next(step for step in turn["steps"] if step["step_type"] == "tool_execution")[
+        "tool_responses"
+    ]
+    if word == "bomb":
+        assert b"bomb" not in raw and response["content"] == "The result is withheld."
+        assert turn["output_message"]["content"] == REFUSAL and served.scripted.counts()["requests"] == 1
+    else:
+        assert "cake" in response["content"] and "cake" in json.dumps(messages(served.scripted))
+    assert (word in json.dumps(spans_of(served, turn["turn_id"]))) == (word == "cake")
+    assert parse(conversation.replay(turn["turn_id"]).content) == parse(raw)
+    effects = served.api.http.get("/v1alpha/effects").json()["data"]
+    assert [one for one in effects if word in str(one.get("content"))], "the operator sees what happened"
 
 
 def test_each_text_of_the_input_is_judged(served: Served) -> None:
