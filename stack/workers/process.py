@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ _EMPTY_PIPE_BYTES = 2**15
 _PIECE_BYTES = 2**16
 """Reading with a buffer of a megabyte takes ten times as long, even if there is little data."""
 _STDERR_BYTES = 16 * 1024
+_EXIT_POLL_S = 0.005
 
 
 class Spec(Struct, frozen=True, kw_only=True):
@@ -122,7 +124,11 @@ class Worker:
         return self._counted(found)
 
     def kill(self) -> None:
-        self.process.kill()
+        """Kills it and the processes that it started, which are its group."""
+        # Until it is waited for, no other process has its number.
+        if self.process.returncode is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
 
     def end(self, *, wait_s: float = 0.0) -> tuple[int, str]:
         """Returns its exit code (negative for a signal) and the end of its standard error. It may take
@@ -133,9 +139,10 @@ class Worker:
             return self._outcome
 
     def _ended(self, wait_s: float) -> tuple[int, str]:
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(wait_s)
-        self.process.kill()
+        until = time.monotonic() + wait_s
+        while not self._has_exited() and time.monotonic() < until:
+            time.sleep(_EXIT_POLL_S)
+        self.kill()
         code = self.process.wait()
         self._listen()
         with suppress(BrokenPipeError):
@@ -143,6 +150,12 @@ class Worker:
         self._out.close()
         self._err.close()
         return code, self._said.decode("utf-8", "replace").strip()
+
+    def _has_exited(self) -> bool:
+        if not hasattr(os, "waitid"):
+            return self.process.poll() is not None
+        # Without taking its number from it.
+        return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
 
     def _send(self, task: bytes) -> None:
         with suppress(BrokenPipeError):

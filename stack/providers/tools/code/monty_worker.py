@@ -11,6 +11,7 @@ import os
 import re
 import resource
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -71,9 +72,23 @@ _encode = msgspec.msgpack.Encoder().encode
 
 def answer(task: bytes) -> bytes:
     """Returns the reply to a task; both are encoded."""
+    _end_together()
     wanted = _task_of(task)
     grant_cpu(int(wanted.limits.time_s) + OWN_CPU_S)
     return _encode(Execution(wanted).reply())
+
+
+@cache
+def _end_together() -> None:
+    """Ends the interpreter with this process when the server ends (SIGTERM), also while code is executed: a handler
+    would have to wait for it, a thread does not."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def wait() -> None:
+        signal.sigwait({signal.SIGTERM})
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 @cache

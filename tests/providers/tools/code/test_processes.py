@@ -42,7 +42,7 @@ def executes(line: str) -> bool:
 @pytest.mark.parametrize(
     ("settings", "code"),
     [
-        ({"timeout_s": 4.0}, "while True: pass"),
+        ({"timeout_s": 3600.0}, "while True: pass"),
         ({**SANDBOX, "timeout_s": 3600.0}, "import time\nwhile True: time.sleep(1)"),
     ],
     ids=["monty", "sandbox"],
@@ -68,17 +68,21 @@ def test_nothing_outlives_a_server_that_is_killed(settings: dict[str, object], c
 def test_processes_that_are_killed(settings: dict[str, object]) -> None:
     """The interpreter, and then the worker above it: the model is told, and the next code is executed. A kept worker may
     have ended while it was idle, so that code is executed once more if one ends."""
+    seen: set[psutil.Process] = set()
     with running(timeout_s=3600.0, **settings) as code:
         for victim in (executes, lambda line: "stack.workers.child" in line):
-            result = code.runner.run(ended_by_kills(code, victim))
+            result = code.runner.run(ended_by_kills(code, victim, seen))
             assert getattr(result, "is_error", False)
             assert code.run("1 + 1") == text("2")
+    _, alive = psutil.wait_procs(seen, timeout=WAIT_S)
+    assert alive == []
 
 
-async def ended_by_kills(code: Running, victim: Callable[[str], bool]) -> object:
-    """Returns the outcome of endless code whose processes are killed."""
+async def ended_by_kills(code: Running, victim: Callable[[str], bool], seen: set[psutil.Process]) -> object:
+    """Returns the outcome of endless code whose processes are killed. Adds all processes to `seen`."""
     outcome = asyncio.create_task(code.group.call(code.request("while True: pass")))
     while not outcome.done():
+        seen.update(psutil.Process().children(recursive=True))
         if any_of(os.getpid(), executes) and (one := any_of(os.getpid(), victim)):
             one.kill()
         await asyncio.sleep(0.05)
