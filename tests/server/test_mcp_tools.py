@@ -136,6 +136,18 @@ def test_a_turn_with_a_server_that_is_down_fails_with_its_name(client: httpx.Cli
     assert "mcp::gone" in answer.json()["detail"]
 
 
+def test_a_cancelled_turn_cancels_its_call_at_the_server(fresh_server: FreshServer) -> None:
+    running = fresh_server(environment={"REPLAYSTACK_TOOLGROUPS": json.dumps(GROUPS[1:2])})
+    with running.http() as client:
+        before = invoke(client, "cancelled").json()["content"]
+        conversation = Api(client).conversation("scripted/tools;name=hang", toolgroups=["mcp::odd/hang"])
+        with conversation.streaming("Go.") as stream:
+            turn_id = next(iter(stream)).payload["turn_id"]
+            wait_until(lambda: "hang" in invoke(client, "calls").json()["content"])
+            assert conversation.cancel(turn_id).status_code == 200
+        wait_until(lambda: invoke(client, "cancelled").json()["content"] != before)
+
+
 def test_a_question_is_answered_after_a_restart(fresh_server: FreshServer) -> None:
     """The server, and with it the MCP server, are other processes when the answer comes."""
     environment = {"REPLAYSTACK_TOOLGROUPS": json.dumps([TOOLS])}

@@ -33,6 +33,7 @@ TOOLS = [
     "tampered",
     "deaf",
     "cancelled",
+    "calls",
 ]
 
 called: list[str] = []
@@ -152,6 +153,8 @@ def call(id: int, name: str, params: dict[str, Any]) -> dict[str, Any] | None:
         }
     if name == "cancelled":
         return text(json.dumps(cancelled))
+    if name == "calls":
+        return text(json.dumps(called))
     return text(json.dumps(params.get("arguments")))
 
 

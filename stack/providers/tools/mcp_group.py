@@ -70,10 +70,6 @@ class McpToolGroup:
         """Returns what does not work, for people: the failure of a connection, tools that are not offered."""
         return [problem for client in list(self._clients.values()) for problem in client.problems()]
 
-    @property
-    def busy(self) -> bool:
-        return any(client.busy for client in list(self._clients.values()))
-
     async def aclose(self) -> None:
         if self._clients:
             await self._loop.run(self._close)
