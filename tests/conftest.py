@@ -11,7 +11,11 @@ from hypothesis import settings
 settings.register_profile("untimed", settings(), deadline=None)
 settings.load_profile("untimed")
 
+TESTS = Path(__file__).parent
 MAX_PROCESSES = 4
+
+SLOW_FOLDERS = {"clients", "producers", "server_content", "server_gateway"}
+"""Their tests start servers, and interpreters, of their own."""
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -39,8 +43,14 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     return None
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Runs long files first, so that the processes of a parallel run end together."""
+    """Marks tests that start servers of their own as slow, and runs long files first, so that the processes of a
+    parallel run end together."""
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        if folder in SLOW_FOLDERS or "fresh_server" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 

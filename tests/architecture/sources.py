@@ -78,7 +78,7 @@ def module_of(name: str) -> str | None:
 
 
 def _is_for_types(block: ast.AST) -> bool:
-    return isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+    return isinstance(block, ast.If) and isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING"
 
 
 def _module(path: Path) -> Module:

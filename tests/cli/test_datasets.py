@@ -13,6 +13,8 @@ import pytest
 from stack.cli.connection import Connection
 from tests.cli.folders import replaystack, served
 
+pytestmark = pytest.mark.slow
+
 CSV = 'question,answer,code\n"What is ""it""?",ten,007\nAnd then?,"six\no\'clock",\n'
 ROWS = [
     {"question": 'What is "it"?', "answer": "ten", "code": "007"},
@@ -61,7 +63,6 @@ def commands(server: tuple[Path, Connection], tmp_path: Path) -> Commands:
     return Commands(server[0], tmp_path, server[1])
 
 
-@pytest.mark.slow
 def test_a_file_is_imported_appended_listed_and_exported(commands: Commands) -> None:
     assert commands.told("import", "sums.csv", "--id", "of/file") == "Imported 2 rows: dataset of/file\n"
     assert "Added 2 rows" in commands.told("import", "sums.csv", "--id", "of/file", "--append")
@@ -95,7 +96,6 @@ def test_a_uri_is_read_by_the_server(commands: Commands) -> None:
     assert commands.rows("of-uri") == [{"a": 1}, {"a": 2}]
 
 
-@pytest.mark.slow
 def test_a_large_file_is_sent_in_parts(commands: Commands) -> None:
     text = "x" * 1_000
     lines = [json.dumps({"number": number, "text": text}) for number in range(20_000)]

@@ -20,6 +20,8 @@ from tests.server.process import ROOT, Replaystack, wait_until
 from tests.servers.fixtures import scripted_server
 from tests.servers.processes import RunningServer
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["scripted_server"]
 
 SHORTER = "scripted/text;chunks=2"
@@ -159,7 +161,6 @@ def test_without_a_server_it_says_so(tmp_path: Path) -> None:
     assert "replaystack serve" in refused(done, 1)
 
 
-@pytest.mark.slow
 def test_it_follows_its_job_over_a_crash(tmp_path: Path, scripted_server: RunningServer) -> None:
     with Replaystack(tmp_path / "data", model_url=scripted_server.base_url) as server:
         with server.http() as http:

@@ -17,6 +17,8 @@ import pytest
 from tests.cli.folders import ROOT, clean_environment
 from tests.cli.hostile_server import HOSTILE, SEQUENCE, hostile_server
 
+pytestmark = pytest.mark.slow
+
 RUN = """
 import json, sys, traceback
 from stack.cli import main

@@ -152,6 +152,7 @@ def test_odd_places_are_said() -> None:
     assert "a (parents in a circle)" in text and "└─ b" in text
 
 
+@pytest.mark.slow
 def test_a_deep_trace_says_how_deep() -> None:
     chain = [span(f"s{n}", f"s{n - 1}" if n else None, n) for n in range(3_000)]
     text = shown(chain, 80)

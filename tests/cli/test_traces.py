@@ -18,6 +18,8 @@ from tests.cli.folders import converse, replaystack, served
 from tests.server.telemetry import Telemetry
 from tests.telemetry.otlp_requests import BASE_NS, PlainSpan, any_value
 
+pytestmark = pytest.mark.slow
+
 SHOP = 0x4BF92F3577B34DA6A3CE929D0E0E4736
 TWIN = SHOP ^ 1
 EVIL = 0x5EED << 100
@@ -118,7 +120,6 @@ def test_the_newest_traces(data: Path) -> None:
     assert "\x1b" not in "".join(lines) and "\u202e" not in "".join(lines)
 
 
-@pytest.mark.slow
 def test_traces_that_match(data: Path) -> None:
     def ids(*arguments: str) -> list[str]:
         found = json.loads(told(data, "traces", "--json", *arguments))["data"]
@@ -143,7 +144,6 @@ def test_a_trace_as_a_tree(data: Path) -> None:
     assert lines[7].strip() == "· +910 ms WARN paying"
 
 
-@pytest.mark.slow
 def test_the_beginning_of_an_id_will_do(data: Path) -> None:
     assert "another order" in told(data, "trace", f"{TWIN:032x}".upper())
     assert "evil" in told(data, "trace", f"{EVIL:032x}"[:8])

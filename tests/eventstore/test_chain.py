@@ -252,6 +252,7 @@ def _contents(path: Path) -> list[list[tuple[object, ...]]]:
         return [db.execute(sql).fetchall() for sql in CONTENTS]
 
 
+@pytest.mark.slow
 async def test_every_flipped_bit_is_found_or_changes_nothing(tmp_path: Path) -> None:
     await filled(tmp_path, 60)
     path = tmp_path / "events.sqlite"

@@ -38,6 +38,7 @@ def run(script: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_log_opens_and_says_what_it_refuses(tmp_path: Path) -> None:
     script = """
 import asyncio
@@ -73,6 +74,7 @@ asyncio.run(main())
     assert "Nothing was stored" in told and told.strip().endswith("5")
 
 
+@pytest.mark.slow
 def test_tables_are_built_in_memory_until_there_is_space(tmp_path: Path) -> None:
     script = """
 from projections.warehouse.instance import Warehouse
@@ -117,6 +119,7 @@ def test_a_small_disk_goes_without(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not (tmp_path / FILE_NAME).exists()
 
 
+@pytest.mark.slow
 def test_a_log_of_an_earlier_release_is_left_as_it_is_without_room_for_its_upgrade(tmp_path: Path) -> None:
     with zipfile.ZipFile(Path(__file__).parents[1] / "histories" / "0.1.0.zip") as packed:
         packed.extractall(tmp_path)

@@ -130,6 +130,7 @@ async def test_a_fold_of_the_last_event_reads_no_other(log: EventStore, open_log
     assert (await log.load(stream, NAMES)).version == 3
 
 
+@pytest.mark.slow
 async def test_one_read_by_position_is_bounded_in_bytes(log: EventStore, open_log: Any) -> None:
     rows = b'[{"a":"' + b"x" * 200_000 + b'"}]'
     stream = fresh("dataset")

@@ -119,6 +119,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.mark.slow
 def test_the_page_loads_from_this_server_only(client: httpx.Client) -> None:
     page = client.get("/schema").raise_for_status()
     assert page.headers["content-type"] == "text/html; charset=utf-8"
@@ -139,6 +140,7 @@ def test_the_page_loads_from_this_server_only(client: httpx.Client) -> None:
     assert all(target.lstrip("\"'").startswith("data:") for target in re.findall(r"url\(([^)]*)", style))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ASSETS)
 @pytest.mark.parametrize("accepted", ["gzip", "identity", "gzip;q=0, *;q=0", "br, GZIP;q=0.5"])
 def test_assets_have_their_type_with_and_without_gzip(client: httpx.Client, name: str, accepted: str) -> None:
@@ -151,11 +153,13 @@ def test_assets_have_their_type_with_and_without_gzip(client: httpx.Client, name
     assert answer.content == asset(name).body
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nothing.js", PAGE, "LICENSE", "..%2fopenapi.py", "%2e%2e%2fopenapi.py"])
 def test_nothing_else_is_handed_out(client: httpx.Client, name: str) -> None:
     assert client.get(f"/schema/ui/{name}").status_code == 404
 
 
+@pytest.mark.slow
 def test_the_document_is_served(client: httpx.Client) -> None:
     as_served = client.get("/schema/openapi.json").raise_for_status()
     assert as_served.headers["content-type"] == "application/json"

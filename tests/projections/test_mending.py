@@ -37,6 +37,7 @@ def test_what_counts_as_damage(failure: StorageFailed, failures: int, damaged: b
     assert is_damage(failure, failures) is damaged
 
 
+@pytest.mark.slow
 def test_no_event_is_passed_over_for_a_lack_of_memory(
     tmp_path: Path, feed: ListFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,6 +52,7 @@ async def converse(log: EventStore, session_id: str, text: str) -> int:
     return appended.last
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_following_redacting_and_rebuilding(tmp_path: Path) -> None:
     log = open_store(tmp_path)

@@ -88,6 +88,7 @@ HARMS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", HARMS)
 def test_a_damaged_file_heals_at_start(tmp_path: Path, harm: Callable[[Path], None]) -> None:
     feed = ListFeed()

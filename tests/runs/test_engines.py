@@ -147,6 +147,7 @@ async def test_a_turn_that_is_cancelled_while_the_log_refuses_keeps_its_answer(
         assert record is not turn and await followed(record) == await following
 
 
+@pytest.mark.slow
 async def test_a_turn_that_is_parked_with_its_answer_does_not_ask_again(
     tmp_path: Path, scripted: RunningServer
 ) -> None:

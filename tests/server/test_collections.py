@@ -15,6 +15,8 @@ from tests.server.api import Api, check_error
 from tests.server.process import Replaystack, wait_until
 from tests.servers.processes import RunningServer
 
+pytestmark = pytest.mark.slow
+
 SEARCHES = "scripted/tools;name=knowledge_search"
 """A model that searches for the word "scripted"."""
 

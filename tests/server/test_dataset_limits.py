@@ -22,6 +22,8 @@ from tests.server.conftest import FreshServer
 from tests.server.datasets import Datasets, raw_rows
 from tests.server.process import Replaystack, wait_until
 
+pytestmark = pytest.mark.slow
+
 MIB = 2**20
 ROWS = "max_dataset_rows"
 BYTES = "max_dataset_bytes"

@@ -20,6 +20,8 @@ from tests.server.process import Replaystack
 from tests.server.tool_calls import messages
 from tests.servers.processes import RunningServer, running
 
+pytestmark = pytest.mark.slow
+
 UNKNOWN = "The outcome of this call is unknown"
 
 

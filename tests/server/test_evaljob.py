@@ -153,6 +153,7 @@ def test_an_empty_dataset_is_nothing_to_evaluate(evals: Evals) -> None:
     check_error(empty.evaluate([]), 400, "input_rows")
 
 
+@pytest.mark.slow
 def test_the_answer_waits_as_long_as_it_is_asked_to(benchmark: Benchmark) -> None:
     began = time.monotonic()
     answer = benchmark.run(model(NEVER), wait=0)
@@ -281,6 +282,7 @@ def test_many_read_one_job(evals: Evals) -> None:
     assert sorted(p["row"] for _, p in read[0] if p["event_type"] == "row_evaluated") == list(range(60))
 
 
+@pytest.mark.slow
 def test_a_dataset_that_goes_away_fails_its_job(evals: Evals) -> None:
     benchmark = evals.registered(asked(200))
     job_id = benchmark.job(model("scripted/text;chunks=3;first_ms=30"), wait=0)

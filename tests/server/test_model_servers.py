@@ -16,6 +16,8 @@ from tests.server.process import Replaystack
 from tests.server.tool_calls import CLOCK, WEATHER
 from tests.servers.processes import RunningServer
 
+pytestmark = pytest.mark.slow
+
 JSON, STREAM = "application/json", "text/event-stream"
 
 

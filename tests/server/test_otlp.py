@@ -25,6 +25,8 @@ from tests.server.telemetry import PROTOBUF, Telemetry
 from tests.server.telemetry_samples import new_id
 from tests.telemetry.otlp_requests import PlainSpan, trace_request
 
+pytestmark = pytest.mark.slow
+
 JSON = {"content-type": "application/json"}
 MIB = 2**20
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -209,7 +211,6 @@ def test_other_forms_are_named(ports: Ports, headers: dict[str, str]) -> None:
     assert b"Content-" in answer.content
 
 
-@pytest.mark.slow
 def test_what_is_too_large_is_refused_as_early_as_can_be(ports: Ports) -> None:
     began = time.monotonic()
     bomb = gzip.compress(bytes(200 * MIB), 9)
@@ -269,7 +270,6 @@ def test_grpc_refuses_what_cannot_be_taken(ports: Ports, body: bytes, code: grpc
     assert unknown.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-@pytest.mark.slow
 def test_keys_are_asked_for_on_each_port(tmp_path: Path) -> None:
     settings = {"otlp_http_port": free_port(), "otlp_grpc_port": free_port()}
     environment = {"REPLAYSTACK_API_KEYS": "me:a-secret-key"}
@@ -314,7 +314,6 @@ def test_ports_that_are_taken_are_a_warning(tmp_path: Path) -> None:
                 assert name in warning and json.loads(warning)["level"] == "warning"
 
 
-@pytest.mark.slow
 def test_a_port_that_found_no_descriptors_opens_later(tmp_path: Path) -> None:
     assert any(opens_later(tmp_path / str(attempt)) for attempt in range(5)), (
         "the port was always open too early"
@@ -341,7 +340,6 @@ def opens_later(data: Path) -> bool:
     return was_closed
 
 
-@pytest.mark.slow
 def test_a_full_intake_says_when_to_come_back_and_keeps_what_it_took(tmp_path: Path) -> None:
     """More senders than there is room for: each gets an answer, and all that was acknowledged is there."""
     spans = [[one(attributes={"text": "x" * 60_000}) for _ in range(60)] for _ in range(60)]

@@ -10,6 +10,8 @@ import pytest
 
 from tests.server.process import Replaystack
 
+pytestmark = pytest.mark.slow
+
 PAGE_BYTES = 4096
 AGENT_BYTES = 8192
 AGENTS = "/v1alpha/agents"

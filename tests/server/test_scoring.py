@@ -119,6 +119,7 @@ def test_parameters_act_on_their_request_only(client: httpx.Client) -> None:
     assert again["score_rows"] == [{"score": 0.0}] and list(again["aggregated_results"]) == ["accuracy"]
 
 
+@pytest.mark.slow
 def test_a_bad_row_fails_alone(client: httpx.Client) -> None:
     rows = [ROW, {}, {"expected_answer": "2"}, ROW | {"generated_answer": None}]
     results = scored(client, rows, {EQUALITY: None, SUBSET: None, MATH: None})

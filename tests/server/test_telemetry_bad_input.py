@@ -212,6 +212,7 @@ def test_patterns_that_would_explode_take_no_time(telemetry: Telemetry) -> None:
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.slow
 def test_the_most_that_filters_may_be(telemetry: Telemetry) -> None:
     began = time.monotonic()
     filters = [where(f"key {number}", "eq", ["x" * 1_000, number, {"a": None}]) for number in range(50)]

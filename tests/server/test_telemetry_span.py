@@ -160,6 +160,7 @@ def chain(length: int, marker: str) -> list[PlainSpan]:
     ]
 
 
+@pytest.mark.slow
 def test_a_long_chain(telemetry: Telemetry) -> None:
     spans = chain(3_000, "long")
     telemetry.send(spans)
@@ -196,6 +197,7 @@ def test_bounds(fresh_server: FreshServer) -> None:
         assert len(found) == 5 and truncated
 
 
+@pytest.mark.slow
 def test_answers_are_bounded_in_bytes(telemetry: Telemetry) -> None:
     """Two hundred spans of 900 kB: what comes back is cut, and the memory for it is bounded."""
     for batch in range(20):

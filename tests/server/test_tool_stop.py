@@ -17,6 +17,8 @@ from tests.server.process import Replaystack
 from tests.server.test_effects import ask, until
 from tests.servers.processes import running
 
+pytestmark = pytest.mark.slow
+
 LONG = 'scripted/tools;name=write;arguments={"line":"one","seconds":60}'
 
 

@@ -201,6 +201,7 @@ def test_of_several_resumes_one_wins(
         assert conversation.outcome(turn_id)["status"] == "completed"
 
 
+@pytest.mark.slow
 def test_a_resume_a_cancel_and_a_new_turn_at_once(api: Api, server: Replaystack) -> None:
     """Regardless of which arrives first, the turn ends once and the session continues."""
     for _ in range(12):
@@ -221,6 +222,7 @@ def test_a_resume_a_cancel_and_a_new_turn_at_once(api: Api, server: Replaystack)
         assert waiting(conversation, "goes on")["output_message"]["tool_calls"]
 
 
+@pytest.mark.slow
 def test_cancelling_just_as_a_turn_begins_to_wait(api: Api) -> None:
     """Whenever the cancellation comes, the turn is over once it is answered."""
     for delay_ms in range(0, 40, 2):

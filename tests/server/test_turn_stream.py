@@ -153,6 +153,7 @@ def test_a_client_that_leaves_does_not_stop_its_turn(api: Api, scripted: Running
     assert scripted.counts()["requests"] == 1
 
 
+@pytest.mark.slow
 def test_a_reader_that_stalls_holds_up_nobody(api: Api, server: Replaystack) -> None:
     """It takes nothing of an answer far larger than all socket buffers."""
     conversation = api.conversation("scripted/echo")
@@ -261,6 +262,7 @@ def test_a_cancelled_stream_ends_with_its_turn(api: Api) -> None:
     assert conversation.replay(turn_id).content == without_keep_alive(stream.raw)
 
 
+@pytest.mark.slow
 def test_an_answer_without_end_is_broken_off(api: Api) -> None:
     """At the limit of what is kept; what was streamed until then is what is kept."""
     conversation = api.conversation("scripted/flood")

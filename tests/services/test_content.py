@@ -157,6 +157,7 @@ async def test_what_is_no_image_is_refused_by_name(
         assert detail.startswith(f"documents[0].content[0].{where}")
 
 
+@pytest.mark.slow
 async def test_an_image_that_is_too_large_is_refused(
     server: HttpsServer, loader: ContentLoader, sighted: InferenceProvider
 ) -> None:
@@ -181,6 +182,7 @@ async def test_a_redirect_to_a_private_address_is_refused(
     assert server.connections == 1
 
 
+@pytest.mark.slow
 async def test_there_are_limits_on_numbers_and_on_all_together(
     server: HttpsServer, loader: ContentLoader, sighted: InferenceProvider
 ) -> None:

@@ -8,6 +8,7 @@ from itertools import count
 from typing import cast
 
 import msgspec
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import Struct
@@ -223,6 +224,7 @@ ODD_TEXT = Inference(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(inferences, min_size=1, max_size=4))
 @example([BROKEN_OFF])
 @example([TWO_CALLS, BROKEN_OFF])
@@ -274,6 +276,7 @@ def payloads(recording: Recording) -> list[dict[str, object]]:
 levels = st.sampled_from([None, None, "info", "warn", "error", "fails"])
 
 
+@pytest.mark.slow
 @given(st.lists(inferences, min_size=1, max_size=4), st.lists(levels, max_size=4))
 @example([TWO_CALLS, ODD_TEXT], [None, "error"])
 @example([TWO_CALLS], ["fails"])
@@ -315,6 +318,7 @@ def test_what_a_client_sees_of_two_calls() -> None:
     ]
 
 
+@pytest.mark.slow
 @given(st.lists(inferences, min_size=1, max_size=3), st.data())
 def test_a_reader_that_comes_back_misses_nothing(script: list[Inference], data: st.DataObject) -> None:
     """From any frame on, live and replayed; also from an id between two frames."""
@@ -330,6 +334,7 @@ def test_a_reader_that_comes_back_misses_nothing(script: list[Inference], data: 
     assert stored.after(between) == [frame for frame in frames if frame.position > between]
 
 
+@pytest.mark.slow
 @given(st.lists(inferences, min_size=1, max_size=3), st.data())
 def test_a_turn_that_is_taken_up_from_its_events_goes_on_alike(
     script: list[Inference], data: st.DataObject

@@ -29,6 +29,7 @@ def in_short(encoded: bytes) -> tuple[bytes, bytes] | None:
         return None
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(st.builds(KeyValue, key=text, value=any_values), st.data())
 def test_damaged_attributes_are_read_as_protobuf_reads_them(attribute: KeyValue, data: st.DataObject) -> None:

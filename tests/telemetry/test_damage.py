@@ -221,6 +221,7 @@ def empty_epoch(folder: Path) -> None:
     remove_newest(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 @pytest.mark.parametrize("damage", [flip_all, remove_newest, remove_oldest, remove_folder, empty_epoch])
 async def test_the_tables_keep_what_the_log_has_lost(
@@ -238,6 +239,7 @@ async def test_the_tables_keep_what_the_log_has_lost(
         await until(lambda: made.store.state().damage_count > 0)
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_tables_of_another_version_are_kept_where_the_log_has_lost_something(tmp_path: Path) -> None:
     async with store_after(tmp_path, flip_all) as (made, ids):

@@ -31,6 +31,7 @@ def only_row(record: LogRecord) -> dict[str, Any]:
     return row
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(otlp_strategies.log_requests)
 def test_a_request_is_the_same_in_protobuf_and_in_json(made: LogsData) -> None:

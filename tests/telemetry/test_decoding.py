@@ -50,6 +50,7 @@ def test_what_is_malformed_is_so_on_both_ways(decoder: Decoder, content: Content
         decoder.decode(ZIPPED, gzip.compress(bytes(2 * MAX_BYTES)), MAX_BYTES).result(20)
 
 
+@pytest.mark.slow
 def test_a_process_that_is_gone_is_replaced(decoder: Decoder) -> None:
     for _ in range(3):
         assert decoder.decode(TRACES, LARGE, MAX_BYTES).result(20).accepted == 500

@@ -82,6 +82,7 @@ def test_a_body_that_is_compressed_as_said_with_nothing_in_it() -> None:
     assert received("traces", b"").accepted == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", ["gzip", "deflate"])
 def test_bombs_are_left_at_the_limit(compression: Compression) -> None:
     zeros = bytes(100 * MIB)
@@ -185,6 +186,7 @@ def test_a_request_that_was_damaged_is_refused_or_read(signal: Signal, encoding:
     assert taken > 20
 
 
+@pytest.mark.slow
 @settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(st.binary(max_size=200), st.sampled_from(SIGNALS), st.sampled_from(["protobuf", "json"]))
 def test_random_bytes_are_refused_or_read(body: bytes, signal: Signal, encoding: Encoding) -> None:

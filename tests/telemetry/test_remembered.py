@@ -23,6 +23,7 @@ def test_what_was_asked_for_is_made_once() -> None:
     assert made == [b"a", b"bb"]
 
 
+@pytest.mark.slow
 def test_all_is_forgotten_when_it_is_too_much_and_the_large_is_never_kept() -> None:
     known = Remembered(lambda key: key, len, 1 << 20)
     for number in range(20_000):

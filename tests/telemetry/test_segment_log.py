@@ -137,6 +137,7 @@ log.close()
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
 
 
+@pytest.mark.slow
 def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     """A process appends and reports what was acknowledged, until it is killed; then another one continues."""
     script = """

@@ -214,6 +214,7 @@ async def test_recent_spans_move_and_nothing_changes(tmp_path: Path, monkeypatch
         assert await made.spans() == ids_of(sent)
 
 
+@pytest.mark.slow
 async def test_what_an_early_end_has_left_to_move_is_moved_after_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,6 +265,7 @@ async def filled(made: Opened) -> list[PlainSpan]:
     return sent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", ["file", "folder of the log's tables", "another version"])
 async def test_a_rebuild_equals_what_was_there(tmp_path: Path, lost: str) -> None:
     async with opened(tmp_path) as made:
@@ -296,6 +298,7 @@ async def test_another_log_makes_other_tables(tmp_path: Path) -> None:
         assert await made.spans() == ids_of(spans)
 
 
+@pytest.mark.slow
 async def test_what_is_removed_leaves_what_a_rebuild_makes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

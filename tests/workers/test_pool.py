@@ -173,6 +173,7 @@ async def test_a_stream_waits_for_its_reader() -> None:
     await starter.aclose()
 
 
+@pytest.mark.slow
 async def test_a_stream_has_its_time_without_that_of_its_reader() -> None:
     starter = Starter("test")
     hasty = await starter.start(replace(SPEC, limits=replace(SPEC.limits, wait_s=2.0)))

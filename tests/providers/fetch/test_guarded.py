@@ -138,6 +138,7 @@ async def test_a_dead_address_is_passed_over(server: HttpsServer) -> None:
     assert (await get(server, "/file?name=a", fetcher)).body == b"hello"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "error", "problem"),
     [

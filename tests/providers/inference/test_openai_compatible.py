@@ -71,6 +71,7 @@ async def wait_for(condition: Any, timeout_s: float = 60.0) -> None:
         await asyncio.sleep(0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_text_usage_and_connection_are_as_sent(
     upstream: OpenAICompatible, scripted: RunningServer

@@ -131,6 +131,7 @@ async def test_the_environment_makes_openai(scripted: RunningServer) -> None:
     await models.aclose()
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_silent_provider_delays_the_list_by_two_seconds_at_most(scripted: RunningServer) -> None:
     with silent() as port:

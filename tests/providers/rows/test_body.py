@@ -44,6 +44,7 @@ def taken(
     return found.envelope, texts(found.blocks)
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(json_rows, st.booleans(), st.sampled_from([None, 1, "\t"]))
 def test_any_rows_keep_their_text(rows: list[Any], ascii: bool, indent: Any) -> None:

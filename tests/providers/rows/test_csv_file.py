@@ -46,6 +46,7 @@ def rows_of(text: str | bytes, separator: str | None = None) -> list[object]:
     return values(csv_rows(content_of(text), separator))
 
 
+@pytest.mark.slow
 @given(tables, st.sampled_from([",", ";", "\t", "|"]), st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_what_a_csv_writer_writes_comes_back(
     table: list[list[str]], separator: str, end: str, marked: bool
@@ -199,6 +200,7 @@ def test_limits() -> None:
         texts(csv_rows(content_of(f"{'n' * 40},b\n1,{'x' * 20}\n", max_row_bytes=50)))
 
 
+@pytest.mark.slow
 def test_large_content_is_read_twice_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "a,b,c\n" + "".join(f"{index},{index}.5,\n" for index in range(60_000)) + "x,1,2\n"
     kept = texts(csv_rows(content_of(text)))

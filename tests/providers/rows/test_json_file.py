@@ -17,6 +17,7 @@ from tests.providers.rows.test_body import compact
 from tests.providers.rows.test_body import json_rows as any_rows
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(any_rows, st.booleans(), st.sampled_from([None, 2]), st.booleans())
 def test_any_array_keeps_its_texts(rows: list[Any], ascii: bool, indent: Any, packed: bool) -> None:
@@ -25,6 +26,7 @@ def test_any_array_keeps_its_texts(rows: list[Any], ascii: bool, indent: Any, pa
     assert texts(json_rows(content, lines=False)) == [compact(row, ascii) for row in rows]
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(any_rows, st.booleans(), st.sampled_from(["\n", "\r\n", "\n\n", " \t\n"]), st.booleans())
 def test_any_lines_keep_their_texts(rows: list[Any], ascii: bool, end: str, marked: bool) -> None:

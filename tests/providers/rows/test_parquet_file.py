@@ -132,6 +132,7 @@ def test_what_is_no_parquet_is_refused(tmp_path: Path, damage: str) -> None:
     assert "/dev/fd" not in refused.value.detail
 
 
+@pytest.mark.slow
 def test_a_row_and_the_memory_have_limits(tmp_path: Path) -> None:
     with pytest.raises(TooLarge, match="a row has more than 1000 bytes"):
         texts(

@@ -74,6 +74,7 @@ async def test_data_urls(reader: RowReader, head: str, content: bytes) -> None:
         assert await rows_of(reader, f"DATA:{head},{quote(content)}") == ROWS
 
 
+@pytest.mark.slow
 async def test_files_of_each_format_beneath_a_root(reader: RowReader, tmp_path: Path) -> None:
     (tmp_path / "a b.csv").write_bytes(CSV)
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(LINES))
@@ -89,6 +90,7 @@ async def test_files_of_each_format_beneath_a_root(reader: RowReader, tmp_path: 
         assert await rows_of(reader, f"file://{tmp_path}/{name}") == ROWS
 
 
+@pytest.mark.slow
 async def test_https_goes_through_the_guarded_fetcher(tmp_path: Path) -> None:
     async with running_https() as server:
         server.files["a.csv"] = ("text/plain", CSV)
@@ -170,6 +172,7 @@ async def test_errors_of_content_name_the_source_and_the_line(reader: RowReader,
     assert (await refusal(reader, "data:jsonl,{}%0A[]")).startswith("The data: URL: line 2 is a list")
 
 
+@pytest.mark.slow
 async def test_limits_are_named(tmp_path: Path) -> None:
     (tmp_path / "many.jsonl").write_bytes(b'{"a":1}\n' * 1000)
     (tmp_path / "bomb.jsonl.gz").write_bytes(gzip.compress(b'{"a":1}\n' * 10**7))
@@ -191,6 +194,7 @@ async def test_limits_are_named(tmp_path: Path) -> None:
         await one.aclose()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [100, IN_PLACE_BYTES + 1, IN_THREAD_BYTES + 1])
 async def test_bodies_of_all_sizes(reader: RowReader, size: int) -> None:
     rows = [

@@ -87,6 +87,7 @@ def test_a_worker_that_was_killed_while_idle_is_replaced_unnoticed() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_with_a_row_fails_that_row() -> None:
     async def run() -> None:
         async with pool() as made:

@@ -56,6 +56,7 @@ def check(counts: Any, found: list[float]) -> None:
     assert total == len(found)
 
 
+@pytest.mark.slow
 @given(values, st.integers(-3, 6))
 def test_an_exponential_histogram_has_bounds_like_any_other(found: list[float], scale: int) -> None:
     point = exponential(found, scale)
@@ -64,6 +65,7 @@ def test_an_exponential_histogram_has_bounds_like_any_other(found: list[float], 
         check(counts_of(point, coarser), found)
 
 
+@pytest.mark.slow
 @given(values, values, st.integers(-2, 5), st.integers(0, 3))
 def test_what_came_since_the_point_before(
     first: list[float], more: list[float], scale: int, drop: int
@@ -74,6 +76,7 @@ def test_what_came_since_the_point_before(
     check(found, more)
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(st.floats(0, 10), max_size=5), max_size=5), st.booleans())
 def test_explicit_bounds(batches: list[list[float]], delta: bool) -> None:
     bounds = [1.0, 2.5, 5.0]

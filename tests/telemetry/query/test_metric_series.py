@@ -19,6 +19,7 @@ parts = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(parts)
 def test_streams_of_one_label_set_add_up(found: list[Part]) -> None:
     streams = {number: Stream(A if number % 2 else B, "1", "sum") for number in range(4)}
@@ -34,6 +35,7 @@ def test_streams_of_one_label_set_add_up(found: list[Part]) -> None:
     assert got == expected
 
 
+@pytest.mark.slow
 @given(parts)
 def test_means_are_weighted(found: list[Part]) -> None:
     streams = {number: Stream(A, "1", "mean") for number in range(4)}

@@ -25,6 +25,7 @@ def distance(found: list[Link[str]], span: str, tops: set[str]) -> int | None:
     return None
 
 
+@pytest.mark.slow
 @given(links, st.lists(st.sampled_from(NAMES), min_size=1), st.one_of(st.none(), st.integers(1, 9)))
 def test_it_is_what_a_walk_upwards_finds(found: list[Link[str]], tops: list[str], depth: int | None) -> None:
     there = {link.span for link in found}
@@ -38,6 +39,7 @@ def test_it_is_what_a_walk_upwards_finds(found: list[Link[str]], tops: list[str]
     assert tree.levels == expected
 
 
+@pytest.mark.slow
 @given(links, st.lists(st.sampled_from(NAMES), min_size=1, unique=True), st.integers(1, 9))
 def test_it_is_cut_from_below(found: list[Link[str]], tops: list[str], most: int) -> None:
     whole = descendants(found, tops, None, 100)
