@@ -23,7 +23,7 @@ pytest_plugins = ["tests.servers.fixtures"]
 def pytest_configure(config: pytest.Config) -> None:
     """Keeps bytecode in pytest's cache where `PYTHONDONTWRITEBYTECODE` is set, as it often is in containers: each of
     the servers that tests start would compile 1,100 modules, in two of three seconds."""
-    if sys.dont_write_bytecode and config.cache is not None:
+    if sys.dont_write_bytecode and getattr(config, "cache", None) is not None:
         sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(config.cache.mkdir("bytecode"))
         sys.dont_write_bytecode = False
         del os.environ["PYTHONDONTWRITEBYTECODE"]
