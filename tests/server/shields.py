@@ -20,7 +20,7 @@ ENVIRONMENT = {
     "REPLAYSTACK_SHIELDS": json.dumps(SHIELDS),
     "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "true",
 }
-SECRET = "say;text=the secret is 4711"
+SECRET = "say;text=the secret is xyzzy4711"
 
 
 def steps_of(turn: dict[str, Any]) -> list[str]:

@@ -28,18 +28,18 @@ def test_the_log_keeps_a_refused_answer_until_it_is_erased(
         turn = conversation.turn("What is it?")
         assert turn["output_message"]["content"] == REFUSAL
         server.stop()
-    [places] = found_in(server.data, ["4711"], tmp_path).values()
+    [places] = found_in(server.data, ["xyzzy4711"], tmp_path).values()
     assert places and all(place.startswith("events") for place in places), places
     server.start()
     with server.http() as http:
         again = Conversation(Api(http), conversation.agent_id, conversation.session_id)
         assert again.get(turn["turn_id"]).json() == turn
-        assert b"4711" not in again.replay(turn["turn_id"]).content
+        assert b"xyzzy4711" not in again.replay(turn["turn_id"]).content
         assert http.delete(conversation.path).status_code == 200
         receipt = f"/v1alpha/erasures/{conversation.session_id}"
         wait_until(lambda: http.get(receipt).json().get("completed_at"), 60)
         server.stop()
-    assert found_in(server.data, ["4711"], tmp_path) == {}
+    assert found_in(server.data, ["xyzzy4711"], tmp_path) == {}
 
 
 def test_a_shield_that_is_no_longer_configured_closes(

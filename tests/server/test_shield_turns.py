@@ -147,7 +147,7 @@ def test_a_refused_answer_is_shown_nowhere(served: Served, stream: bool) -> None
     served.scripted.queue(SECRET)
     if stream:
         raw = conversation.streamed("What is it?")
-        assert b"4711" not in raw and b"secret is" not in raw
+        assert b"xyzzy4711" not in raw and b"secret is" not in raw
         frames = parse(raw)
         assert kinds(frames) == [
             "turn_start", "step_start", "step_complete", "step_start", "step_complete", "turn_complete",
@@ -164,7 +164,7 @@ def test_a_refused_answer_is_shown_nowhere(served: Served, stream: bool) -> None
     inference, shield = turn["steps"]
     assert inference["model_response"]["content"] == ""
     assert shield["violation"]["metadata"]["violation_type"] == "secret"
-    assert hidden(served, conversation, turn["turn_id"], "4711") == []
+    assert hidden(served, conversation, turn["turn_id"], "xyzzy4711") == []
     assert "What is it?" in json.dumps(spans_of(served, turn["turn_id"])), "the rest is captured"
     conversation.turn("And now?")
     sent = messages(served.scripted)
@@ -232,13 +232,13 @@ def test_a_shield_that_does_not_decide_fails_the_turn(
     assert outcome["status"] == "failed" and outcome["error"]["status"] == status
     frames = parse(conversation.replay(turn_id).content)
     assert frames[-1].kind == "error" and shield in frames[-1].value["error"]["message"]
-    assert hidden(served, conversation, turn_id, "4711") == []
+    assert hidden(served, conversation, turn_id, "xyzzy4711") == []
     answered = TEXT.partition("/")[2] in served.scripted.counts()["by_model"]
     assert not answered
     if touchpoint == "output_shields":
         served.scripted.queue(SECRET)
     streamed = conversation.post("Hello again", stream=True).content
-    assert b"4711" not in streamed and shield.encode() in streamed
+    assert b"xyzzy4711" not in streamed and shield.encode() in streamed
 
 
 def test_a_guard_that_changes_its_mind_is_asked_once_for_each_text(served: Served) -> None:
