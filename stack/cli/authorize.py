@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -46,6 +47,9 @@ def command(toolgroup: str, paste: bool, **options: Any) -> None:
         )
     from stack.errors import ReplaystackError
 
+    # What fails is the error of this command; the SDK logs it with a traceback.
+    for name in ("mcp", "replaystack.mcp"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         tools = asyncio.run(_authorize(settings, group, paste))
     except ReplaystackError as error:
