@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from schemas.events.payload import Document
 from stack.providers.retrieval.port import Passage
+from stack.services.turns.conversation import questions_of
 from stack.services.turns.document import context_items, long_documents, passages_text, text_in_documents
+from tests.services.turn_states import Turn, chat
 
 
 @pytest.mark.parametrize(
@@ -52,3 +55,11 @@ def test_passages_are_shown_like_documents() -> None:
         '<document index="2" type="text/html">\nthird\n</document>'
     )
     assert passages_text([], DOCUMENTS) == ""
+
+
+def test_long_documents_of_a_damaged_turn_do_not_fill_the_context() -> None:
+    documents = [Document("short", "text/plain"), Document("long " * 100_000, "text/plain")]
+    state = Turn("When?", documents).state
+    assert "long long" in str(chat(questions_of(state)))
+    sent = str(chat(questions_of(replace(state, is_damaged=True))))
+    assert "short" in sent and "long long" not in sent

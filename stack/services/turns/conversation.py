@@ -36,7 +36,7 @@ from stack.services.turns.chat_message import (
     tool_message,
     user_message,
 )
-from stack.services.turns.document import context_items
+from stack.services.turns.document import context_items, long_documents, text_in_documents
 
 _encode = msgspec.json.Encoder().encode
 
@@ -237,7 +237,13 @@ def questions_of(state: TurnState, pending: Pending | None = None) -> list[Raw]:
         blocks.append(images_of(call_id, response))
     said = [message for message in state.input_messages if message.role == "user"]
     retrieval = retrieval_in(state.steps)
-    retrieved = retrieved_documents(retrieval) if retrieval else ()
+    retrieved: tuple[int, ...] = ()
+    if retrieval is not None:
+        retrieved = retrieved_documents(retrieval)
+    elif state.is_damaged:
+        # The retrieval may be what is damaged: the documents would fill the context of all later turns.
+        lengths = list(map(len, text_in_documents(state.documents, fetched)))
+        retrieved = long_documents(lengths, DAMAGED_DOCUMENTS_CHARACTERS)
     blocks.append(parts_of(context_items(state.documents, fetched, retrieved), fetched))
     if retrieval is not None and retrieval.inserted_context:
         blocks.append(parts_of(retrieval.inserted_context, fetched))
@@ -283,6 +289,8 @@ def _step_messages(step: StepState, fetched: Mapping[str, FetchedContent]) -> It
         yield assistant_message(step.output)
 
 
+DAMAGED_DOCUMENTS_CHARACTERS = 200_000
+"""So much of the documents of a damaged turn is sent to the model."""
 DOCUMENT = "document:"
 """The beginning of the name by which a step says that it searched a document of its turn; its number follows."""
 
