@@ -16,7 +16,7 @@ B = 0.75
 
 def scores_of(query: str, texts: Sequence[str]) -> list[float]:
     """Returns the score of each text, 0 or more. Without an index, which takes twice as long for one query: 100 texts of
-    200 words take 7 ms."""
+    200 words take 5 ms."""
     split = [list(split_words(text)) for text in texts]
     vocabulary: set[str] = set()
     for parts in split:

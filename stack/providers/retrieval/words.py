@@ -16,7 +16,7 @@ WORDS_AT_ONCE = 4_096
 # Chinese, Japanese and Korean are written without spaces: each character counts as a word.
 UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"[{UNSPACED}]|[^\W_{UNSPACED}]+")
-_ASCII_WORD = re.compile(r"[a-z0-9]+")
+_ASCII_SEPARATORS = {code: " " for code in range(128) if not chr(code).isalnum()}
 _STOP_WORDS_TEXT = """
     a about after again all also am an and any are as at be because been before being below between both but by can
     could d did do does doing down during each few for from further had has have having he her here hers him his how i
@@ -35,7 +35,8 @@ def split_words(text: str) -> Iterator[list[str]]:
     """Yields the words of a text in lower case and without compatibility forms, in parts."""
     for part in _parts(text):
         if part.isascii():
-            yield _ASCII_WORD.findall(part.lower())
+            # Half the time of a regular expression.
+            yield part.lower().translate(_ASCII_SEPARATORS).split()
         else:
             yield _WORD.findall(unicodedata.normalize("NFKC", part).lower())
 
