@@ -24,7 +24,7 @@ ROWS = 200
 LARGE = 20_000
 BENCHMARKS = "/v1alpha/eval/benchmarks"
 MODEL = "openai/text;chunks=3;coalesce=1"
-BAR_S = 0.6
+BAR_S = 0.2
 OTHERS_BAR_MS = 30.0
 
 
