@@ -54,6 +54,7 @@ from stack.services.state import States
 from stack.services.telemetry.span_export import SpanExport
 from stack.services.telemetry.telemetry import TelemetryService
 from stack.services.tools.directory import ToolDirectory
+from stack.services.tools.resource_fetcher import ResourceFetcher
 from stack.services.turns.approval_webhook import ApprovalWebhook
 from stack.services.turns.approvals import ApprovalService
 from stack.services.turns.content import ContentLoader
@@ -156,7 +157,7 @@ class Server(Services):
         )
         driver = TurnDriver(turn_runs, self.states, plans, effects, self.signals, limits)
         fetcher = fetcher or GuardedFetcher()
-        content = ContentLoader(fetcher)
+        content = ContentLoader(ResourceFetcher(fetcher, self.toolgroups))
         self.turns = TurnService(
             self.store,
             self.states,

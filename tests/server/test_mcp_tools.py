@@ -57,6 +57,28 @@ def invoke(client: httpx.Client, tool: str, headers: dict[str, str] | None = Non
     return client.post("/v1/tool-runtime/invoke", json=body, headers=headers)
 
 
+@pytest.mark.parametrize("content", ["mcp://tools/memo://note", {"uri": "mcp://tools/memo://note"}])
+def test_a_resource_is_a_document(client: httpx.Client, content: Any) -> None:
+    conversation = Api(client).conversation("scripted/echo")
+    document = {"content": content, "mime_type": "text/plain"}
+    assert "remember" in conversation.turn("Read.", documents=[document])["output_message"]["content"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "status"),
+    [
+        ("mcp://none/memo://note", 400),
+        ("mcp://tools/", 400),
+        ("mcp://tools/memo://none", 502),
+        ("mcp://gone/a", 502),
+    ],
+)
+def test_a_resource_that_cannot_be_read(client: httpx.Client, uri: str, status: int) -> None:
+    document = {"content": {"uri": uri}, "mime_type": "text/plain"}
+    answer = Api(client).conversation().post("Read.", documents=[document])
+    assert answer.status_code == status and "documents[0].content" in answer.json()["detail"], answer.text
+
+
 def test_toolgroups_are_listed_without_secrets(client: httpx.Client) -> None:
     answer = client.get("/v1/toolgroups")
     listed = {one["identifier"]: one for one in answer.json()["data"]}

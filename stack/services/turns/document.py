@@ -26,7 +26,7 @@ CLOSING = "</document>"
 Item = str | ContentItem
 
 # A document that consists of a URL means the URL's content; existing clients attach files in this way.
-_URL = re.compile(r"(https?|file|ftp)://[^\s<>\"]{1,8192}", re.IGNORECASE)
+_URL = re.compile(r"(https?|file|ftp|mcp)://[^\s<>\"]{1,8192}", re.IGNORECASE)
 _DATA_URL = re.compile(r"data:[^,\s]{0,1000},", re.IGNORECASE)
 _TEXT_TYPES = frozenset(
     f"application/{name}"
