@@ -30,18 +30,19 @@ def span_of(http: httpx.Client, trace_id: str, name: str) -> dict[str, Any]:
 
 
 def test_a_real_server_completes_a_text(client: openai.OpenAI) -> None:
-    answer = client.completions.create(model="llama/tiny-random", prompt="The city", max_tokens=4)
-    assert answer.choices[0].text and answer.usage is not None and answer.usage.completion_tokens == 4
+    answer = client.completions.create(model="llama/tiny-random", prompt="The city", max_tokens=4, seed=1)
+    # Its weights are random: it may end before `max_tokens`.
+    assert answer.choices[0].text and answer.usage is not None and 1 <= answer.usage.completion_tokens <= 4
 
 
 def test_a_real_server_streams_a_text(client: openai.OpenAI) -> None:
     asked: dict[str, Any] = {"model": "llama/tiny-random", "prompt": "The city", "max_tokens": 4, "seed": 1}
     chunks = list(client.completions.create(**asked, stream=True))
     assert "".join(chunk.choices[0].text for chunk in chunks)
-    assert chunks[-1].choices[0].finish_reason == "length"
+    assert chunks[-1].choices[0].finish_reason in ("length", "stop")
     options = {"include_usage": True}
     with_usage = list(client.completions.create(**asked, stream=True, stream_options=options))
-    assert with_usage[-1].usage is not None and with_usage[-1].usage.completion_tokens == 4
+    assert with_usage[-1].usage is not None and 1 <= with_usage[-1].usage.completion_tokens <= 4
 
 
 def test_a_real_server_embeds_texts(client: openai.OpenAI) -> None:
@@ -75,11 +76,11 @@ def test_large_embeddings(http: httpx.Client, scripted: RunningServer) -> None:
 
 
 def test_a_text_completion_is_traced(http: httpx.Client) -> None:
-    asked = {"model": "llama/tiny-random", "prompt": "The city", "max_tokens": 3}
+    asked = {"model": "llama/tiny-random", "prompt": "The city", "max_tokens": 3, "seed": 1}
     answer = http.post("/v1/completions", json=asked)
     attributes = span_of(http, answer.headers["x-trace-id"], "text_completion tiny-random")
-    assert attributes["gen_ai.usage.output_tokens"] == 3
-    assert attributes["gen_ai.response.finish_reasons"] == ["length"]
+    assert attributes["gen_ai.usage.output_tokens"] == answer.json()["usage"]["completion_tokens"]
+    assert attributes["gen_ai.response.finish_reasons"] in (["length"], ["stop"])
 
 
 @pytest.mark.parametrize("path", ["/v1/completions", "/v1/embeddings"])

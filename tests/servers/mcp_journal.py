@@ -42,5 +42,5 @@ async def sign(line: str) -> str:
 if __name__ == "__main__":
     listener = socket.create_server(("127.0.0.1", OPTIONS.port))
     print(listener.getsockname()[1], flush=True)
-    config = uvicorn.Config(app.streamable_http_app(), log_level="error")
+    config = uvicorn.Config(app.streamable_http_app(), log_level="error", timeout_graceful_shutdown=0)
     uvicorn.Server(config).run([listener])

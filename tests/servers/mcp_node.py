@@ -1,7 +1,7 @@
 """MCP servers and the conformance suite of MCP, from npm, with a Node that runs them.
 
 `python -m tests.servers.mcp_node` installs them into the temporary folder, as `.ci/run` does. Tests that need them exist
-where they are installed, or where REPLAYSTACK_TEST_NODE is set, which demands them.
+where they are installed, or where MCP_NODE_TESTS is set, which demands them.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ SERVERS = "2026.8.31"
 SUITES = {"conformance": "0.1.16", "conformance-draft": "0.2.0-alpha.12"}
 NODE = "22.23.5"
 INSTALL_TIMEOUT_S = 600
-DEMANDED = bool(os.environ.get("REPLAYSTACK_TEST_NODE"))
-ALL = os.environ.get("REPLAYSTACK_TEST_NODE") == "all"
+DEMANDED = bool(os.environ.get("MCP_NODE_TESTS"))
+ALL = os.environ.get("MCP_NODE_TESTS") == "all"
 """Run also what takes long, or depends on the machine's speed."""
 
 _FOLDER = Path(tempfile.gettempdir()) / f"replaystack-tests-{os.getuid()}" / f"mcp-node-{SERVERS}-{NODE}"

@@ -151,7 +151,7 @@ def main() -> None:
 
     listener = socket.create_server(("127.0.0.1", port))
     print(listener.getsockname()[1], flush=True)
-    config = uvicorn.Config(app.streamable_http_app(), log_level="error")
+    config = uvicorn.Config(app.streamable_http_app(), log_level="error", timeout_graceful_shutdown=0)
     uvicorn.Server(config).run([listener])
 
 

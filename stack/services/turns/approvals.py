@@ -82,8 +82,7 @@ class ApprovalService:
 
     async def expire(self) -> None:
         """Watches the pending decisions of earlier processes too. Never returns."""
-        pending, _ = await self._views.read(READ, call_views.approvals, "pending")
-        self._watch([(_microseconds(one.deadline), one.approval_id) for one in pending])
+        await self._watch_pending()
         while True:
             self._changed.clear()
             now_us = self._effects.now_us()
@@ -103,13 +102,27 @@ class ApprovalService:
             found = await self.show(approval_id)
             if found.status == "pending":
                 await self._turns.decide(_decision(found, "expired"), SYSTEM)
-        except (NotFound, Conflict):
-            return
-        except Unavailable as error:
-            logger.warning("approval %s could not be expired: %s", approval_id, error.detail)
+        except (Conflict, Unavailable) as error:
+            # Another decision on the turn came at the same time, or the log takes no events.
+            logger.info("approval %s could not be expired yet: %s", approval_id, error.detail)
             self._watch([(self._effects.now_us() + RETRY_US, approval_id)])
+        except NotFound:
+            return
         except ReplaystackError as error:
             logger.warning("approval %s could not be expired: %s", approval_id, error.detail)
+
+    async def _watch_pending(self) -> None:
+        """Watches what earlier processes left; tries again until the read models are available."""
+        start, has_more = 0, True
+        while has_more:
+            try:
+                page, has_more = await self._views.read(READ, call_views.approvals, "pending", start)
+            except Unavailable as error:
+                logger.warning("pending approvals could not be read yet: %s", error.detail)
+                await asyncio.sleep(RETRY_US / 1e6)
+                continue
+            self._watch([(_microseconds(one.deadline), one.approval_id) for one in page])
+            start += len(page)
 
 
 def _decision(found: Approval, decision: str, request: DecideRequest | None = None) -> Decision:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import psutil
 import pytest
@@ -21,9 +21,13 @@ WAIT_S = 60.0
 SANDBOX = {"engine": "sandbox", "python": sys.executable}
 
 
-def any_of(server: int, is_it: Callable[[str], bool]) -> psutil.Process | None:
-    """Returns a process below `server` whose command line fits."""
+def any_of(
+    server: int, is_it: Callable[[str], bool], others: Collection[psutil.Process] = ()
+) -> psutil.Process | None:
+    """Returns a process below `server` whose command line fits, and which is not of another test (`others`)."""
     for one in psutil.Process(server).children(recursive=True):
+        if one in others:
+            continue
         try:
             if is_it(" ".join(one.cmdline())):
                 return one
@@ -69,21 +73,24 @@ def test_processes_that_are_killed(settings: dict[str, object]) -> None:
     """The interpreter, and then the worker above it: the model is told, and the next code is executed. A kept worker may
     have ended while it was idle, so that code is executed once more if one ends."""
     seen: set[psutil.Process] = set()
+    others = set(psutil.Process().children(recursive=True))
     with running(timeout_s=3600.0, **settings) as code:
         for victim in (executes, lambda line: "stack.workers.child" in line):
-            result = code.runner.run(ended_by_kills(code, victim, seen))
+            result = code.runner.run(ended_by_kills(code, victim, seen, others))
             assert getattr(result, "is_error", False)
             assert code.run("1 + 1") == text("2")
     _, alive = psutil.wait_procs(seen, timeout=WAIT_S)
     assert alive == []
 
 
-async def ended_by_kills(code: Running, victim: Callable[[str], bool], seen: set[psutil.Process]) -> object:
+async def ended_by_kills(
+    code: Running, victim: Callable[[str], bool], seen: set[psutil.Process], others: set[psutil.Process]
+) -> object:
     """Returns the outcome of endless code whose processes are killed. Adds all processes to `seen`."""
     outcome = asyncio.create_task(code.group.call(code.request("while True: pass")))
     while not outcome.done():
-        seen.update(psutil.Process().children(recursive=True))
-        if any_of(os.getpid(), executes) and (one := any_of(os.getpid(), victim)):
+        seen.update(set(psutil.Process().children(recursive=True)) - others)
+        if any_of(os.getpid(), executes, others) and (one := any_of(os.getpid(), victim, others)):
             one.kill()
         await asyncio.sleep(0.05)
     return outcome.result()
