@@ -178,6 +178,22 @@ def test_a_turn_that_is_abandoned_keeps_the_results_it_has() -> None:
     turn.check()
 
 
+def test_a_lost_call_is_unknown_also_if_its_tool_is_gone() -> None:
+    whole = Turning([[ANN]])
+    whole.run()
+    lost = 0
+    for at in range(1, whole.crashes.passed + 1):
+        turn = Turning([[ANN]], at)
+        turn.tools_gone_after_a_crash = True
+        assert turn.run().status == "completed"
+        turn.check()
+        called, returned = turn.of(TurnToolCalled), turn.of(TurnToolReturned)
+        if called and returned[0].status != "done":
+            lost += 1
+            assert returned[0].status == "unknown" and returned[0].content == UNKNOWN_OUTCOME, at
+    assert lost
+
+
 CRASHED = {
     "one": ([[ANN]], ()),
     "two": ([[ANN, LOOK], [ANN]], ()),

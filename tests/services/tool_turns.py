@@ -215,6 +215,7 @@ class Turning:
         self.events: list[tuple[Event, int, int]] = []
         self.boots = 0
         self.ids = count(1)
+        self.tools_gone_after_a_crash = False
 
     @property
     def state(self) -> turns.TurnState:
@@ -247,7 +248,8 @@ class Turning:
             self.turn.publish([stored], [recorded_at])
 
     async def _run(self) -> None:
-        listed = await self.tools.tools({})
+        gone = self.tools_gone_after_a_crash and self.boots > 1
+        listed = [] if gone else await self.tools.tools({})
         slots = asyncio.Semaphore(self.settings.max_concurrent)
         configured = Configured(self.tools, self.settings, slots)
         shields = [Guard()] if self.verdict else []

@@ -128,15 +128,22 @@ class ToolStep:
 
     async def _drive(self, call: ToolCall, parent: str, left: set[str], depth: int) -> bool:
         """Continues one call from its recorded state. Returns whether it has returned."""
+        known = self._state.calls.get(call.call_id)
+        if known is not None and known.has_returned:
+            return True
+        if known is not None and known.status == "called" and not known.repeatable:
+            # Before its tool is looked up: that the tool is gone does not tell whether it ran.
+            await self._returned(call, "unknown", UNKNOWN_OUTCOME)
+            return True
+        problem = self._tools.problem(call)
+        if problem or depth > MAX_DEPTH:
+            await self._returned(call, "failed", problem or "Error: calls are nested too deeply.")
+            return True
+        tool = self._tools.server[call.tool_name]
         while True:
             known = self._state.calls.get(call.call_id)
             if known is not None and known.has_returned:
                 return True
-            problem = self._tools.problem(call)
-            if problem or depth > MAX_DEPTH:
-                await self._returned(call, "failed", problem or "Error: calls are nested too deeply.")
-                continue
-            tool = self._tools.server[call.tool_name]
             if known is None:
                 if not await self._may_call(call, tool):
                     await self._note()
