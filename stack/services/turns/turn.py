@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from projections import turn as turn_views
 from projections.turn import TurnView
 from schemas.api.turn import CreateAgentTurnRequest, ResumeAgentTurnRequest
+from schemas.events.base import Event
 from schemas.events.payload import AgentConfig, TurnError
 from schemas.events.turn import TurnAbandoned, TurnCancelled, TurnFailed, TurnResumed, TurnStarted
 from stack.domain import agent as agents
@@ -199,15 +200,9 @@ class TurnService:
         step_id = self._effects.new_id()
         events = turns.resume(state, responses, self._owner, step_id, fetched)
         turn = RunningTurn(self._store, session_id, turn_id)
-        with self._runs.opening(turn.stream):
-            turn.take_over(state, version)
-            try:
-                write = StreamWrite(turn.stream, version, caller.stamp(events))
-                appended = await self._store.append(Append((write,), command=command))
-            except VersionConflict:
-                raise Conflict("The turn was taken up by another request.") from None
-            turn.publish(events, appended.recorded_at)
-            self._driver.launch(turn, agent, caller, events)
+        turn.take_over(state, version)
+        taken_up = "The turn was taken up by another request."
+        await self._continue(turn, events, caller, command, taken_up, agent)
         return turn, StreamPosition(version, LAST_FRAME)
 
     async def decide(self, request: Decision, caller: Caller, command: str = "") -> None:
@@ -233,18 +228,32 @@ class TurnService:
         events = [received] if others else [TurnResumed(owner=self._owner), received]
         agent, _ = await self._states.agent(state.agent_id)
         turn = RunningTurn(self._store, request.session_id, request.turn_id)
-        with self._runs.opening(turn.stream):
-            turn.take_over(state, version)
-            try:
-                write = StreamWrite(turn.stream, version, caller.stamp(events))
-                appended = await self._store.append(Append((write,), command=command))
-            except VersionConflict:
-                raise Conflict("Another decision came first. Read the approval again.") from None
-            turn.publish(events, appended.recorded_at)
-            if not others:
-                self._driver.launch(turn, agent, caller)
+        turn.take_over(state, version)
+        decided = "Another decision came first. Read the approval again."
+        await self._continue(turn, events, caller, command, decided, None if others else agent)
         if is_late and request.decision != "expired":
             raise Conflict("The deadline has passed, so the call was denied.")
+
+    async def _continue(
+        self,
+        turn: RunningTurn,
+        events: Sequence[Event],
+        caller: Caller,
+        command: str,
+        conflict: str,
+        agent: AgentConfig | None,
+    ) -> None:
+        """Records what a waiting turn was given, and runs it as `agent`, if given. Raises Conflict, with the text
+        `conflict`, if the turn has changed since it was read."""
+        with self._runs.opening(turn.stream):
+            try:
+                write = StreamWrite(turn.stream, turn.version, caller.stamp(events))
+                appended = await self._store.append(Append((write,), command=command))
+            except VersionConflict:
+                raise Conflict(conflict) from None
+            turn.publish(events, appended.recorded_at)
+            if agent is not None:
+                self._driver.launch(turn, agent, caller, events)
 
     async def attach(self, session_id: str, turn_id: str) -> RunningTurn:
         """Returns the turn to follow: the running one, or its record if this process does not run it. Raises
