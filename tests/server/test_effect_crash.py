@@ -9,7 +9,6 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from msgspec import Struct
 
 from tests.server.api import Api, Conversation
 from tests.server.conftest import FreshServer
-from tests.server.process import Replaystack
+from tests.server.process import Replaystack, wait_until
 from tests.servers.processes import running
 
 KILLS = 15
@@ -119,7 +118,7 @@ def test_no_effect_happens_twice(fresh_server: FreshServer, tmp_path: Path) -> N
             for thread in threads:
                 thread.start()
             # From the first effect on, so that each life has some.
-            until(lambda size=before: journal.stat().st_size > size)
+            wait_until(lambda size=before: journal.stat().st_size > size)
             time.sleep(moments.uniform(0.0, LONGEST_S))
             server.kill9()
             stop.set()
@@ -128,13 +127,6 @@ def test_no_effect_happens_twice(fresh_server: FreshServer, tmp_path: Path) -> N
             server.start()
         with server.http() as http:
             check(load, http, journal)
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not holds() and time.monotonic() < end:
-        time.sleep(0.005)
-    assert holds()
 
 
 def check(load: Load, http: httpx.Client, journal: Path) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import pytest
 from tests.cli.folders import replaystack
 from tests.server.api import ANSWER, Api, Conversation
 from tests.server.conftest import FreshServer
-from tests.server.process import Replaystack
+from tests.server.process import Replaystack, wait_until
 from tests.server.tool_calls import messages
 from tests.servers.processes import RunningServer, running
 
@@ -46,13 +45,6 @@ class Lost:
         return self.http.post(f"/v1alpha/effects/{key}", json=body)
 
 
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not holds() and time.monotonic() < end:
-        time.sleep(0.01)
-    assert holds()
-
-
 @pytest.fixture
 def lost(fresh_server: FreshServer, tmp_path: Path) -> Iterator[Lost]:
     journal = tmp_path / "journal"
@@ -65,12 +57,12 @@ def lost(fresh_server: FreshServer, tmp_path: Path) -> Iterator[Lost]:
         conversation = Api(first).conversation(model, toolgroups=["mcp::journal"])
         asking = threading.Thread(target=ask, args=(conversation,))
         asking.start()
-        until(lambda: journal.read_text() != "")
+        wait_until(lambda: journal.read_text() != "")
         server.kill9()
         asking.join()
         http = opened.enter_context(server.start().http())
         there = Conversation(Api(http), conversation.agent_id, conversation.session_id)
-        until(lambda: there.show()["turns"][0].get("completed_at") is not None)
+        wait_until(lambda: there.show()["turns"][0].get("completed_at") is not None)
         yield Lost(server, http, journal, there)
 
 

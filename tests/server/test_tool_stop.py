@@ -13,8 +13,8 @@ import pytest
 
 from tests.server.api import Api, Conversation
 from tests.server.conftest import FreshServer
-from tests.server.process import Replaystack
-from tests.server.test_effects import ask, until
+from tests.server.process import Replaystack, wait_until
+from tests.server.test_effects import ask
 from tests.servers.processes import running
 
 pytestmark = pytest.mark.slow
@@ -48,7 +48,7 @@ def busy(fresh_server: FreshServer, tmp_path: Path) -> Iterator[Busy]:
             conversation = Api(http).conversation(LONG, toolgroups=["mcp::journal"])
             asking = threading.Thread(target=ask, args=(conversation,))
             asking.start()
-            until(lambda: journal.read_text() != "")
+            wait_until(lambda: journal.read_text() != "")
             yield Busy(server, conversation)
             asking.join()
 
@@ -85,7 +85,7 @@ def test_a_shutdown_leaves_the_turn_to_the_next_start(busy: Busy) -> None:
     busy.server.start()
     with busy.server.http() as http:
         there = Conversation(Api(http), busy.conversation.agent_id, busy.conversation.session_id)
-        until(lambda: there.show()["turns"][0].get("completed_at") is not None)
+        wait_until(lambda: there.show()["turns"][0].get("completed_at") is not None)
         [turn] = there.show()["turns"]
         assert "unknown" in turn["steps"][1]["tool_responses"][0]["content"]
         assert there.outcome(turn["turn_id"])["status"] == "completed"
