@@ -27,6 +27,7 @@ class Batch(NamedTuple):
 
 class _Bare(Struct):
     event: str = ""
+    occurred_at: int = 0
 
 
 class Batches:
@@ -58,6 +59,8 @@ class Batches:
                 text = state.decode()
             except UnicodeDecodeError:
                 text = None
+            if b'"occurred_at":' in state:
+                recorded_at = _occurred_at(state) or recorded_at
             if resolve is None:
                 rows.append((position, stream, id, version, name, recorded_at, text))
                 continue
@@ -89,3 +92,11 @@ def _is_redacted(state: bytes) -> bool:
         return json.decode(state, type=_Bare).event == "redacted"
     except DecodeError:
         return False
+
+
+def _occurred_at(state: bytes) -> int:
+    """Returns the time at which a copied event occurred, 0 for any other event."""
+    try:
+        return json.decode(state, type=_Bare).occurred_at
+    except DecodeError:
+        return 0

@@ -12,9 +12,15 @@ class AgentCreated(Event, frozen=True, tag="agent.created.1"):
     config: AgentConfig
 
 
+class AgentUpdated(Event, frozen=True, tag="agent.updated.1"):
+    """The next version of the configuration, complete. The version of the created agent is 1."""
+
+    config: AgentConfig
+
+
 class AgentDeleted(Deletion, frozen=True, tag="agent.deleted.1"):
     """Deletes the agent together with its sessions and turns; their content is redacted."""
 
 
-EVENTS = (AgentCreated, AgentDeleted)
-AgentEvent = AgentCreated | AgentDeleted
+EVENTS = (AgentCreated, AgentUpdated, AgentDeleted)
+AgentEvent = AgentCreated | AgentUpdated | AgentDeleted

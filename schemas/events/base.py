@@ -7,10 +7,12 @@ from msgspec import Struct
 
 class Event(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="event"):
     """`actor` is the name of the caller's API key (empty without keys), `trace_id` the 32 hex digits of the
-    trace in which the event was caused (empty without a trace)."""
+    trace in which the event was caused (empty without a trace). `occurred_at` is the time of an event that was copied
+    from another stream or another log, in microseconds since 1970; 0 means that it occurred when it was recorded."""
 
     actor: str = ""
     trace_id: str = ""
+    occurred_at: int = 0
 
 
 class Redacted(Event, frozen=True, tag="redacted"):

@@ -2,12 +2,60 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from msgspec import Struct
+
 from schemas.events.base import Deletion, Event
 
 
 class SessionCreated(Event, frozen=True, tag="session.created.1"):
     agent_id: str
     session_name: str
+
+
+class CopiedTurn(Struct, frozen=True):
+    """The turn in which a session was forked: a turn of its own, with copies of the events of the turn `source` up to and
+    including `version`."""
+
+    turn_id: str
+    source: str
+    version: int
+
+
+class SessionForked(Event, frozen=True, tag="session.forked.1"):
+    """The first event of a session that shares its past with another one. `parent_version` is the version of the parent's
+    stream at the fork; `turns` are the ids of the shared turns in order; `root` is the session in which the first of all
+    these forks was made, whose stream counts them (the parent, unless it is a fork itself)."""
+
+    agent_id: str
+    session_name: str
+    parent: str
+    parent_version: int
+    root: str
+    turns: list[str]
+    copied: CopiedTurn | None = None
+
+
+class SessionForkAdded(Event, frozen=True, tag="session.fork_added.1"):
+    """Recorded in the stream of the root session, in one append with `session.forked`, also after its deletion."""
+
+    session_id: str
+
+
+class SessionForkRemoved(Event, frozen=True, tag="session.fork_removed.1"):
+    """Recorded in the stream of the root session, in one append with the deletion of one of its forks."""
+
+    session_id: str
+
+
+class SessionImported(Event, frozen=True, tag="session.imported.1"):
+    """Recorded after the events of a session that was recorded elsewhere. `format` and `digest` (SHA-256, hex) identify
+    the imported file; `extra` holds those of its fields that have no place in the events."""
+
+    format: str
+    digest: str
+    extra: dict[str, Any] | None = None
 
 
 class SessionTurnOpened(Event, frozen=True, tag="session.turn_opened.1"):
@@ -26,5 +74,13 @@ class SessionDeleted(Deletion, frozen=True, tag="session.deleted.1"):
     """The content of the session and of its turns is redacted in the same transaction."""
 
 
-EVENTS = (SessionCreated, SessionTurnOpened, SessionTurnClosed, SessionDeleted)
-SessionEvent = SessionCreated | SessionTurnOpened | SessionTurnClosed | SessionDeleted
+EVENTS = (
+    SessionCreated,
+    SessionForked,
+    SessionForkAdded,
+    SessionForkRemoved,
+    SessionImported,
+    SessionTurnOpened,
+    SessionTurnClosed,
+    SessionDeleted,
+)

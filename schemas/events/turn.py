@@ -66,9 +66,24 @@ class RetrievedChunk(Struct, frozen=True, omit_defaults=True):
     collection: str = ""
 
 
+class ResolvedTool(Struct, frozen=True, omit_defaults=True):
+    """A tool of the server as a turn could use it. `name` is its name for the model, `tool` its name in its `toolgroup`;
+    `input_schema` is JSON Schema; `approval` are the rules that apply to its calls, as in the settings."""
+
+    name: str
+    tool: str
+    toolgroup: str
+    input_schema: dict[str, Any]
+    description: str | None = None
+    repeatable: bool = False
+    approval: list[dict[str, Any]] | None = None
+
+
 class TurnStarted(Event, frozen=True, tag="turn.started.1"):
     """`input_messages` and `documents` are stored as they were posted; `fetched` is the content of their
-    URLs. `input_shields` judge what the model reads: what they have not judged is never sent to a model."""
+    URLs. `input_shields` judge what the model reads: what they have not judged is never sent to a model.
+    `agent_version` is the version of the agent's configuration with which the turn runs; 0 if the server did not record
+    it, which then had one version only."""
 
     session_id: str
     agent_id: str
@@ -80,6 +95,17 @@ class TurnStarted(Event, frozen=True, tag="turn.started.1"):
     tool_config: ToolConfig | None = None
     fetched: list[FetchedContent] | None = None
     input_shields: list[str] | None = None
+    agent_version: int = 0
+
+
+class TurnToolsResolved(Event, frozen=True, tag="turn.tools_resolved.1"):
+    """The tools of the server that the turn can use from here on, recorded before they are first offered to the model, and
+    again if they have changed. `digest` is the SHA-256 (hex) of their definitions. If an earlier turn of the session had
+    the same ones, `same_as` is its id and `tools` is absent."""
+
+    digest: str
+    tools: list[ResolvedTool] | None = None
+    same_as: str = ""
 
 
 class TurnRestarted(Event, frozen=True, tag="turn.restarted.1"):
@@ -258,6 +284,7 @@ class TurnAbandoned(Event, frozen=True, tag="turn.abandoned.1"):
 
 EVENTS = (
     TurnStarted,
+    TurnToolsResolved,
     TurnRestarted,
     TurnStepStarted,
     TurnStepCompleted,

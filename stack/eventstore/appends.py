@@ -62,7 +62,8 @@ class CommandKnown(Exception):
 
 
 class Recorded(NamedTuple):
-    """An event of one stream. `recorded_at` is microseconds since 1970."""
+    """An event of one stream. `recorded_at` is microseconds since 1970; for a copied event, the time at which it
+    occurred."""
 
     position: int
     version: int

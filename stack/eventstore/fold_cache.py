@@ -101,7 +101,7 @@ class FoldCache:
         try:
             for event, at in zip(events, recorded_at, strict=True):
                 version += 1
-                state = evolve(state, event, at, version)
+                state = evolve(state, event, event.occurred_at or at, version)
         except Exception:
             _log.exception("folding %s failed", stream)
             self.forget(stream)

@@ -301,7 +301,7 @@ class EventStore:
             reason = error.detail.removesuffix(".")
             self.log.damage.note(f"event {record.position}: {reason}")
             raise event_damaged(record.position, record.stream, record.name, reason) from error
-        return Recorded(record.position, record.version, record.recorded_at, event)
+        return Recorded(record.position, record.version, event.occurred_at or record.recorded_at, event)
 
     def _recorded_or_damaged(self, record: Record) -> Recorded:
         try:

@@ -20,6 +20,8 @@ AS_GIVEN = frozenset(
         "head",
         "request",
         "question",
+        "approval",
+        "extra",
     )
 )
 """Values that must be stored and served unchanged, whatever they contain."""

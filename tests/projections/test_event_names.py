@@ -20,6 +20,13 @@ NOT_READ = {
     "session.turn_closed",
     "benchmark.job_scheduled",
     "benchmark.job_closed",
+    "session.fork_added",
+    "session.fork_removed",
+    # For what is done with the log itself: running a session again, and its export.
+    "turn.tools_resolved",
+    "session.imported",
+    "session.forked",
+    "agent.updated",
 }
 
 

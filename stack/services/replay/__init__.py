@@ -1,0 +1,1 @@
+"""Recorded sessions: read, exported, imported, run again and compared."""
