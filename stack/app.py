@@ -53,6 +53,7 @@ from stack.http.safety import SafetyController
 from stack.http.scoring import ScoringController
 from stack.http.scoring_function import ScoringFunctionController
 from stack.http.session import SessionController
+from stack.http.session_file import SessionFileController
 from stack.http.shield import ShieldController
 from stack.http.telemetry import TelemetryController
 from stack.http.tool import ToolController
@@ -88,6 +89,7 @@ CONTROLLERS = [
     ScoringController,
     ScoringFunctionController,
     SessionController,
+    SessionFileController,
     ShieldController,
     TelemetryController,
     ToolController,

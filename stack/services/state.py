@@ -17,6 +17,7 @@ from stack.domain.benchmark import BenchmarkState
 from stack.domain.dataset import DatasetState
 from stack.domain.session import SessionState
 from stack.domain.turn import TurnState
+from stack.errors import NotFound
 from stack.eventstore import EventStore, Fold, Folded, stream_name
 from stack.services.views import Views
 
@@ -52,6 +53,13 @@ class States:
         folded = await self._session(session_id)
         sessions.existing(folded.state, agent_id, session_id)
         return folded
+
+    async def any_session(self, session_id: str) -> SessionState:
+        """Returns a session by its id alone. Raises ContentDamaged if its agent is unknown."""
+        state, _ = await self._session(session_id)
+        if not state.created_at or state.deleted:
+            raise NotFound(f"There is no session {session_id!r}.")
+        return sessions.existing(state, state.agent_id, session_id)
 
     async def turn(self, session_id: str, turn_id: str) -> Folded[TurnState]:
         """Also checks that the turn is the session's."""

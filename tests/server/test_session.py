@@ -33,6 +33,20 @@ def test_a_session_is_created_shown_and_deleted(api: Api) -> None:
     assert api.http.get(f"/v1alpha/agents/{agent_id}/sessions").json()["data"] == []
 
 
+def test_a_session_is_found_by_its_id_alone(api: Api) -> None:
+    conversation = api.conversation()
+    path = f"/v1alpha/sessions/{conversation.session_id}"
+    found = {
+        "session_id": conversation.session_id,
+        "session_name": "a session",
+        "agent_id": conversation.agent_id,
+    }
+    assert api.http.get(path).json() == found
+    api.http.delete(conversation.path).raise_for_status()
+    check_error(api.http.get(path), 404, conversation.session_id)
+    check_error(api.http.get("/v1alpha/sessions/nothing"), 404, "nothing")
+
+
 def test_sessions_are_listed_in_pages_without_turns(api: Api) -> None:
     conversation = api.conversation()
     conversation.turn()

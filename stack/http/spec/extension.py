@@ -11,7 +11,7 @@ from schemas.api.scoring_function import ListScoringFunctionsResponse, ScoringFu
 from schemas.api.shield import ListShieldsResponse, Shield
 from schemas.api.tool import ListToolGroupsResponse, ListToolsResponse, Tool, ToolGroup
 from schemas.api.vector_db import ListVectorDBsResponse, VectorDB
-from stack.http.spec import chat_completion, decision, otlp, safety, scoring, tool
+from stack.http.spec import chat_completion, decision, otlp, safety, scoring, session_file, tool
 from stack.http.spec.operation import Operation, Parameter
 
 TAG = "Not part of the Llama Stack specification"
@@ -110,6 +110,7 @@ OPERATIONS = (
     *chat_completion.operations(TAG),
     *otlp.operations(TAG),
     *decision.operations(TAG),
+    *session_file.operations(TAG),
     *_noun("/v1/providers", "/{provider_id}", "provider", "provider", ListProvidersResponse, ProviderInfo),
     *_noun("/v1/shields", "/{identifier}", "shield", "shield", ListShieldsResponse, Shield),
     *_registered("/v1/shields", "/{identifier}", "shield", "shield"),
