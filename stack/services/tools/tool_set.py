@@ -51,9 +51,9 @@ class ToolSet:
     def __init__(self, client_tools: Sequence[ToolDef], server_tools: Sequence[ServerTool] = ()) -> None:
         self.client = frozenset(tool.name for tool in client_tools)
         self.server = {tool.name: tool for tool in server_tools}
-        functions = [_function(tool.name, tool.description, tool.input_schema) for tool in client_tools]
+        functions = [function_of(tool.name, tool.description, tool.input_schema) for tool in client_tools]
         functions += [
-            _function(one.name, one.definition.description, one.definition.input_schema)
+            function_of(one.name, one.definition.description, one.definition.input_schema)
             for one in server_tools
         ]
         self.functions = functions
@@ -140,7 +140,7 @@ def _name(group_id: str, tool: str, taken: set[str]) -> str:
     return name
 
 
-def _function(name: str, description: str | None, schema: dict[str, Any] | None) -> dict[str, Any]:
+def function_of(name: str, description: str | None, schema: dict[str, Any] | None) -> dict[str, Any]:
     function: dict[str, Any] = {"name": name}
     if description:
         function["description"] = description
