@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 from contextlib import ExitStack
+from typing import Any
 
 from projections.read_models import current_plan
 from projections.warehouse.engine import Engine
@@ -42,6 +43,8 @@ from stack.services.evals.running_job import RunningJob
 from stack.services.inference.embedding import Embeddings
 from stack.services.inference.pass_through import PassThrough
 from stack.services.inference.rerank import Reranking
+from stack.services.replay.session_export import SessionExport
+from stack.services.replay.session_import import SessionImport
 from stack.services.requests.once import Once
 from stack.services.requests.rates import RateLimits
 from stack.services.safety.asking import GuardModels
@@ -185,6 +188,8 @@ class Server(Services):
             shields=self.safety.ids,
             max_bytes=settings.max_agent_bytes,
         )
+        self.session_export = SessionExport(self.store, self.states, turn_settings(settings))
+        self.session_import = SessionImport(self.store, self.states, settings.max_agent_bytes)
         self.row_reader = RowReader(
             fetcher,
             settings.dataset_roots,
@@ -319,6 +324,11 @@ class Server(Services):
         self.warehouse.close()
         self.store.close()
         await asyncio.to_thread(self.signals.shutdown)
+
+
+def turn_settings(settings: Settings) -> dict[str, Any]:
+    """Returns the settings that influence a turn and that its events do not have."""
+    return {"max_context_document_characters": settings.max_context_document_characters}
 
 
 def decoding_process(wait_s: float = decoding_worker.ANSWER_S) -> OneWorker:

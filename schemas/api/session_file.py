@@ -11,3 +11,13 @@ class FoundSession(Struct, frozen=True):
     session_id: str
     session_name: str
     agent_id: str
+
+
+class ImportedSession(Struct, frozen=True):
+    """A session that was imported, with the number of its turns. `cancelled_turns` are the ids of those that were running
+    when it was exported."""
+
+    agent_id: str
+    session_id: str
+    turns: int
+    cancelled_turns: list[str]

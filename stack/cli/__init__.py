@@ -20,12 +20,18 @@ COMMANDS = {
     "verify": "Check the whole log for missing or changed data.",
     "erasure": "Show what was erased after a deletion and what remains.",
     "datasets": "List, show, import and export datasets.",
+    "export": "Write a recorded session to a file.",
+    "import": "Import a recorded session from a file.",
     "eval": "Run a benchmark, show its jobs, compare two of them.",
     "traces": "List the newest traces, optionally filtered.",
     "trace": "Show a trace as a tree with times, tokens and errors.",
     "authorize": "Let a person authorize the server at an MCP server.",
     "config": "Show the settings and where each value comes from.",
 }
+
+
+# The modules of commands whose name is a word of Python.
+MODULES = {"import": "import_session"}
 
 
 class _Commands(click.Group):
@@ -37,7 +43,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"stack.cli.{cmd_name}").command
+        command: click.Command = import_module(f"stack.cli.{MODULES.get(cmd_name, cmd_name)}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

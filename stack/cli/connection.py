@@ -38,8 +38,8 @@ class Connection:
         self._timeout_s = timeout_s
 
     def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
-        """Sends a request and returns the decoded JSON response, None if it is empty. Raises AnswerError,
-        OSError."""
+        """Sends a request and returns the decoded JSON response, None if it is empty. `body` is sent as JSON, bytes as
+        they are. Raises AnswerError, OSError."""
         connection = self._open()
         try:
             answer = self._send(connection, method, path, body, headers)
@@ -54,6 +54,16 @@ class Connection:
         try:
             answer = self._send(connection, "GET", path, None)
             return {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        finally:
+            connection.close()
+
+    def pieces(self, path: str) -> Iterator[bytes]:
+        """Yields the body of a GET in pieces as it arrives. Raises AnswerError, OSError."""
+        connection = self._open()
+        try:
+            answer = self._send(connection, "GET", path, None)
+            while piece := answer.read1(2**16):
+                yield piece
         finally:
             connection.close()
 
@@ -83,10 +93,10 @@ class Connection:
         body: Any,
         headers: Mapping[str, str] | None = None,
     ) -> http.client.HTTPResponse:
-        encoded = None if body is None else msgspec.json.encode(body)
+        encoded = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
         sent = self._headers | dict(headers or {})
         if encoded is not None:
-            sent["content-type"] = "application/json"
+            sent.setdefault("content-type", "application/json")
         connection.request(method, path, encoded, sent)
         answer = connection.getresponse()
         if answer.status != 200:

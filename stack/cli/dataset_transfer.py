@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
@@ -20,8 +19,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from stack.cli.connection import Connection
 from stack.cli.dataset_tables import DATASETS, ROWS
 from stack.cli.terminal import console, one_line
+from stack.cli.whole_file import whole_file
 from stack.errors import Invalid
-from stack.private_files import user_umask
 from stack.providers.rows.local import local_rows
 from stack.providers.rows.port import RowBlock
 
@@ -103,7 +102,7 @@ def export_rows(server: Connection, dataset_id: str, file: Path, form: str, vers
     """Writes the rows in pages. A CSV has the columns of the first row; raises Invalid for a row with other
     columns."""
     pages = _pages(server, dataset_id, version)
-    with _opened(file) as out:
+    with whole_file(file) as out:
         write = {"jsonl": _write_lines, "json": _write_array, "csv": _write_csv}[form]
         count = write(pages, out)
     if str(file) != "-":
@@ -123,24 +122,6 @@ def _pages(server: Connection, dataset_id: str, version: int | None) -> Iterator
         start += len(page.data)
         if not page.has_more:
             return
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[IO[bytes]]:
-    """Opens the file, which is written completely or not at all; `-` is the standard output."""
-    if str(file) == "-":
-        yield sys.stdout.buffer
-        sys.stdout.flush()
-        return
-    partial = file.with_name(f"{file.name}.partial")
-    try:
-        with user_umask():
-            out = partial.open("wb")
-        with out:
-            yield out
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _write_lines(pages: Iterator[list[Raw]], out: IO[bytes]) -> int:

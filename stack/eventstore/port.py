@@ -105,6 +105,10 @@ class EventLog(Protocol):
         content."""
         ...
 
+    def names_in(self, streams: Sequence[str]) -> set[str]:
+        """Returns the names of the events of these streams, as stored."""
+        ...
+
     def command(self, prefix: str, since_us: int) -> Command | None:
         """Returns the newest command whose id begins with `prefix`, recorded at or after `since_us`."""
         ...

@@ -129,6 +129,15 @@ class EventStore:
             return {}
         return await self._in_thread(partial(self._read_streams, streams))
 
+    async def stored_streams(self, streams: Sequence[str]) -> list[Record]:
+        """Returns the events of `streams` as stored, by stream and version: long strings are markers that name blobs, and
+        a damaged event has `DAMAGED` as its content."""
+        return await self._in_thread(partial(self.log.streams, streams))
+
+    async def names_in(self, streams: Sequence[str]) -> set[str]:
+        """Returns the names of the events of these streams, as stored."""
+        return await self._in_thread(partial(self.log.names_in, streams))
+
     async def held_by(self, streams: Sequence[str]) -> tuple[int, int]:
         """Returns how many events of these streams have content, and how many blobs they name: what redacting
         removes."""

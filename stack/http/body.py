@@ -17,6 +17,8 @@ from stack.services.requests.once import Post
 
 T = TypeVar("T")
 
+JSON = "application/json"
+
 HINTS = {
     "tools": "use `toolgroups` for tools that the server runs and `client_tools` for tools that you run",
 }
@@ -45,12 +47,14 @@ async def read_optional(request: Request[Any, Any, Any], type: type[T]) -> tuple
     return await decoded(body, type), body
 
 
-async def body_of(request: Request[Any, Any, Any]) -> bytes:
-    """Returns the body of a request that requires one. Raises UnsupportedMediaType and Invalid."""
+async def body_of(request: Request[Any, Any, Any], media_types: tuple[str, ...] = (JSON,)) -> bytes:
+    """Returns the body of a request that requires one, of the first of these types. Raises UnsupportedMediaType and
+    Invalid."""
     body = await _whole(request)
-    _check_media_type(request)
+    _check_media_type(request, media_types)
     if not body:
-        raise Invalid("The request has no body; it takes a JSON object.")
+        takes = "a JSON object" if media_types[0] == JSON else media_types[0]
+        raise Invalid(f"The request has no body; it takes {takes}.")
     return body
 
 
@@ -59,10 +63,10 @@ async def _whole(request: Request[Any, Any, Any]) -> bytes:
     return b"".join([part async for part in request.stream()])
 
 
-def _check_media_type(request: Request[Any, Any, Any]) -> None:
-    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if media_type != "application/json" and not media_type.endswith("+json"):
-        raise UnsupportedMediaType(f"Content-Type is {media_type!r}; send the body as application/json.")
+def _check_media_type(request: Request[Any, Any, Any], media_types: tuple[str, ...] = (JSON,)) -> None:
+    media_type = request.headers.get("content-type", media_types[0]).partition(";")[0].strip().lower()
+    if media_type not in media_types and not media_type.endswith("+json"):
+        raise UnsupportedMediaType(f"Content-Type is {media_type!r}; send the body as {media_types[0]}.")
 
 
 def decode(body: bytes, type: type[T]) -> T:

@@ -16,6 +16,8 @@ from stack.services.evals.comparison import ComparisonService
 from stack.services.evals.evaljob import EvalJobService
 from stack.services.inference.pass_through import PassThrough
 from stack.services.inference.rerank import Reranking
+from stack.services.replay.session_export import SessionExport
+from stack.services.replay.session_import import SessionImport
 from stack.services.requests.once import Once
 from stack.services.requests.rates import RateLimits
 from stack.services.safety.safety import Safety
@@ -39,6 +41,8 @@ class Services:
 
     agents: AgentService
     sessions: SessionService
+    session_export: SessionExport
+    session_import: SessionImport
     turns: TurnService
     tools: ToolDirectory
     approvals: ApprovalService

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from litestar import Controller
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+from litestar import Controller, Request
 from litestar.response.base import ASGIResponse
+from litestar.types import ASGIApp
 
 from schemas.api.session_file import FoundSession
+from schemas.session_file import ENDING
+from stack.errors import Invalid
 from stack.http.answer import json_answer
+from stack.http.body import body_of, caller_of, post_of
 from stack.http.endpoint import serves
+from stack.http.line_stream import LINES, LineStream
 from stack.http.services import Services
+from stack.services.replay.session_forms import READERS, SESSION, WRITERS
+from stack.services.requests.once import Prior
+
+T = TypeVar("T")
 
 
 class SessionFileController(Controller):
@@ -16,3 +30,41 @@ class SessionFileController(Controller):
     async def find(self, session_id: str, services: Services) -> ASGIResponse:
         found = await services.states.any_session(session_id)
         return json_answer(FoundSession(session_id, found.session_name, found.agent_id))
+
+    @serves("export_session")
+    async def export(
+        self, request: Request[Any, Any, Any], agent_id: str, session_id: str, services: Services
+    ) -> ASGIApp:
+        form = request.query_params.get("as", SESSION)
+        if form == SESSION:
+            pieces = await services.session_export.lines(agent_id, session_id)
+            return LineStream(pieces, f"{session_id}{ENDING}")
+        write = _named(WRITERS, form, "as")
+        record = await services.session_export.record(agent_id, session_id)
+        return ASGIResponse(body=await asyncio.to_thread(lambda: b"".join(write(record))), media_type=LINES)
+
+    @serves("import_session")
+    async def import_(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
+        query = request.query_params
+        form = query.get("from", SESSION)
+        read = _named(READERS, form, "from")
+        body = await body_of(request, (LINES, "application/x-ndjson", "application/json"))
+        take = partial(
+            services.session_import.import_file,
+            partial(read, body),
+            form,
+            query.get("name"),
+            query.get("agent_id"),
+            caller_of(request),
+        )
+        imported = await services.once.perform(post_of(request, body), take)
+        if isinstance(imported, Prior):
+            imported = await services.session_import.shown(imported.ids["session"])
+        return json_answer(imported)
+
+
+def _named(forms: Mapping[str, T], name: str, parameter: str) -> T:
+    if name not in forms:
+        known = ", ".join(sorted({SESSION, *forms}))
+        raise Invalid(f"{parameter} is {name[:40]!r}; it must be one of: {known}.")
+    return forms[name]

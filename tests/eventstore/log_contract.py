@@ -65,6 +65,13 @@ class LogContract(ContentContract):
         assert all([e.version for e in events] == [1, 2] for events in found.values())
         assert all(events[0].event == session(stream) for stream, events in found.items())
         assert await log.read_streams([]) == {}
+        stored = await log.stored_streams([*streams, missing])
+        assert sorted((one.stream, one.version) for one in stored) == sorted(
+            (s, v) for s in streams for v in (1, 2)
+        )
+        assert all(one.state.startswith(b'{"event":"session.') for one in stored)
+        assert await log.names_in([*streams, missing]) == {"session.created.1", "session.deleted.1"}
+        assert await log.names_in([missing]) == set() and await log.names_in([]) == set()
 
     async def test_one_append_over_two_streams_is_one(self, log: EventStore) -> None:
         a, b = fresh(), fresh("turn")

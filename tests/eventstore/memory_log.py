@@ -75,6 +75,9 @@ class MemoryLog:
     def streams(self, streams: Sequence[str]) -> list[Record]:
         return sorted(self._of(streams), key=lambda one: (one.stream, one.version))
 
+    def names_in(self, streams: Sequence[str]) -> set[str]:
+        return {one.name for one in self._of(streams)}
+
     def command(self, prefix: str, since_us: int) -> Command | None:
         with self._kept.lock:
             both = list(zip(self._kept.records, self._kept.commands, strict=True))

@@ -18,6 +18,7 @@ from stack.eventstore.sqlite.readers import Readers
 _RECORD = f"position, stream, version, name, recorded_at, state, {DIGEST_OF_EVENT}"
 _STATE, _DIGEST = 5, 6
 _STREAMS = InStatement(f"SELECT {_RECORD} FROM events WHERE stream IN ({{}}) ORDER BY stream, version")
+_NAMES = InStatement("SELECT DISTINCT name FROM events WHERE stream IN ({})")
 # The event of an earlier deletion has no content.
 _WITH_CONTENT = InStatement(
     f"SELECT count(*) FROM events WHERE stream IN ({{}}) AND state <> X'{REDACTED_STATE.hex()}' "
@@ -101,6 +102,13 @@ class LogReader:
         found: list[Record] = []
         for sql, chunk in _STREAMS.over(dict.fromkeys(streams)):
             found.extend([self._marked(row) for row in self._readers.query(sql, chunk)])
+        return found
+
+    def names_in(self, streams: Sequence[str]) -> set[str]:
+        """Returns the names of the events of these streams, as stored."""
+        found: set[str] = set()
+        for sql, chunk in _NAMES.over(dict.fromkeys(streams)):
+            found.update([name for (name,) in self._readers.query(sql, chunk)])
         return found
 
     def command(self, prefix: str, since_us: int) -> Command | None:

@@ -33,6 +33,7 @@ PATH_PARAMETERS = {
 }
 
 EXTENSION = "x-not-in-specification"
+JSON, LINES = "application/json", "application/jsonl"
 
 # Name in `components.responses`, status, title and an example of the detail.
 _ERRORS = (
@@ -95,7 +96,9 @@ class Operation(Struct, frozen=True, kw_only=True):
     description: str = ""
     parameters: tuple[Parameter, ...] = ()
     body: Any = None
+    body_type: str = JSON
     answer: Any = None
+    answer_type: str = JSON
     frames: Any = None
     says: str = "Done."
     refused: bool = False
@@ -112,7 +115,7 @@ def described(operation: Operation, components: Components) -> Schema:
         "parameters": [*_in_path(operation.path), *(_given(one, components) for one in operation.parameters)],
     }
     if operation.body is not None:
-        content = {"application/json": {"schema": components.of(operation.body)}}
+        content = {operation.body_type: {"schema": components.of(operation.body)}}
         made["requestBody"] = {"required": True, "content": content}
     if operation.refused:
         made["responses"] = {"501": {"$ref": "#/components/responses/NotOffered501"}}
@@ -157,7 +160,7 @@ def _given(parameter: Parameter, components: Components) -> Schema:
 def _success(operation: Operation, components: Components) -> Schema:
     content: Schema = {}
     if operation.answer is not None:
-        content["application/json"] = {"schema": components.of(operation.answer)}
+        content[operation.answer_type] = {"schema": components.of(operation.answer)}
     if operation.frames is not None:
         content["text/event-stream"] = {"schema": components.of(operation.frames)}
     return {"description": operation.says} | ({"content": content} if content else {})

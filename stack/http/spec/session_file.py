@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from schemas.api.session_file import FoundSession
-from stack.http.spec.operation import Operation
+from schemas.api.session_file import FoundSession, ImportedSession
+from stack.http.spec.operation import LINES, Operation, Parameter
 
 
 def operations(tag: str) -> tuple[Operation, ...]:
@@ -16,5 +16,41 @@ def operations(tag: str) -> tuple[Operation, ...]:
             summary="Find a session by its id alone: its agent and its name.",
             answer=FoundSession,
             says="The session, without its turns.",
+        ),
+        Operation(
+            method="get",
+            path="/v1alpha/agents/{agent_id}/session/{session_id}/export",
+            id="export_session",
+            tag=tag,
+            summary="Export a session as a file of JSON lines.",
+            description="All events of the session, from which it can be shown, imported and run again. See "
+            "docs/session_files.md.",
+            parameters=(
+                Parameter(name="as", kind=str, description="The form of the file; `session` where absent."),
+            ),
+            answer=str,
+            answer_type=LINES,
+            says="The lines of the file. A last line with `line: error` says that the export failed.",
+        ),
+        Operation(
+            method="post",
+            path="/v1alpha/sessions/import",
+            id="import_session",
+            tag=tag,
+            summary="Import a session from a file.",
+            description="Its events keep their ids and times. All of it is imported, or nothing; nothing is run.",
+            parameters=(
+                Parameter(name="from", kind=str, description="The form of the file; `session` where absent."),
+                Parameter(name="name", kind=str, description="The session's name here, instead of its own."),
+                Parameter(
+                    name="agent_id",
+                    kind=str,
+                    description="An agent of this server to which the session will belong, instead of its own.",
+                ),
+            ),
+            body=str,
+            body_type=LINES,
+            answer=ImportedSession,
+            says="The imported session.",
         ),
     )

@@ -1,0 +1,57 @@
+"""Exports and imports sessions between a server and files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+import click
+import msgspec
+
+from schemas.session_file import ENDING
+from stack.cli.connection import AnswerError, Connection
+from stack.cli.session_path import session_path
+from stack.cli.terminal import one_line
+from stack.cli.whole_file import whole_file
+
+LINES = "application/jsonl"
+SESSION = "session"
+_ERROR = b'{"line":"error"'
+
+
+def export(server: Connection, session_id: str, out: Path, form: str) -> None:
+    """Raises AnswerError if the server cannot export the session, or only a part of it."""
+    path = f"{session_path(server, session_id)}/export?as={quote(form, safe='')}"
+    size = 0
+    with whole_file(out) as file:
+        for piece in _whole(server.pieces(path)):
+            size += file.write(piece)
+    if str(out) != "-":
+        click.echo(f"Exported session {one_line(session_id)} to {out} ({size:,} bytes)")
+        if form == SESSION and not out.name.endswith(ENDING):
+            click.echo(f"Name the file {out.stem}{ENDING} if it shall be run as a test.", err=True)
+
+
+def _whole(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yields the pieces; raises AnswerError if their last line says that the export failed."""
+    last = b""
+    for piece in pieces:
+        last = (last + piece)[-65_536:]
+        yield piece
+    line = last[last.rstrip(b"\n").rfind(b"\n") + 1 :]
+    if line.startswith(_ERROR):
+        raise AnswerError(500, str(msgspec.json.decode(line)["detail"]))
+
+
+def import_file(server: Connection, file: Path, query: Mapping[str, str | None]) -> None:
+    content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    given = urlencode({name: value for name, value in query.items() if value is not None})
+    done = server.ask("POST", f"/v1alpha/sessions/import?{given}", content, {"content-type": LINES})
+    turns = "1 turn" if done["turns"] == 1 else f"{done['turns']} turns"
+    click.echo(
+        f"Imported session {one_line(done['session_id'])} of agent {one_line(done['agent_id'])}: {turns}"
+    )
+    for turn_id in done["cancelled_turns"]:
+        click.echo(f"  turn {one_line(turn_id)} was running when it was exported; it is cancelled here")

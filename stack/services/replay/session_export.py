@@ -1,0 +1,132 @@
+"""Exports sessions to files, line by line: a session of any size takes the memory of a few turns."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from projections.warehouse.feed import DAMAGED, Record
+from schemas.session_file import FORMAT_VERSION, BlobLine, Environment, EventLine, Header
+from stack.domain import session as sessions
+from stack.domain.session import SessionState
+from stack.eventstore import EventStore, split_stream, stream_name
+from stack.eventstore.blob_markers import digests_in
+from stack.eventstore.codec import Codec
+from stack.eventstore.damage import NOT_RECORDED, event_damaged
+from stack.services.replay.session_lines import Lines
+from stack.services.replay.session_record import SessionRecord, read_record
+from stack.services.state import States
+from stack.version import VERSION
+
+_TURNS = 32
+"""How many turns are read at once."""
+
+_fields = msgspec.json.Decoder(dict[str, Raw])
+_encode = msgspec.json.Encoder().encode
+
+
+class _Time(Struct):
+    occurred_at: int = 0
+
+
+_time = msgspec.json.Decoder(_Time)
+
+
+class SessionExport:
+    """`settings` are those that influence a turn: a file names them."""
+
+    def __init__(self, store: EventStore, states: States, settings: Mapping[str, Any]) -> None:
+        self._store = store
+        self._states = states
+        self._codec = Codec()
+        self._environment = Environment(VERSION, platform.python_version(), dict(settings))
+
+    async def lines(self, agent_id: str, session_id: str) -> AsyncIterator[bytes]:
+        """Returns the file, in pieces of whole lines: of what is recorded now, whatever is recorded in the meantime.
+        Raises NotFound. The pieces raise ContentDamaged and InternalError for events or texts that cannot be read."""
+        await self._states.session(agent_id, session_id)
+        until = self._store.head()
+        own = _until(await self._store.stored_streams([stream_name("session", session_id)]), until)
+        state = self._folded(own)
+        agents = [stream_name("agent", agent_id)]
+        turns = [stream_name("turn", turn_id) for turn_id in state.turns]
+        names = {one.name for one in own} | await self._store.names_in([*agents, *turns])
+        header = Header(
+            format_version=FORMAT_VERSION,
+            agent_id=agent_id,
+            session_id=session_id,
+            events=sorted(names),
+            environment=self._environment,
+            open_turn=state.open_turn,
+        )
+        return self._pieces(header, agents, own, turns, until)
+
+    async def record(self, agent_id: str, session_id: str) -> SessionRecord:
+        """Returns all of the session at once, for other forms of files. Raises NotFound."""
+        return await read_record(self._store, self._states, agent_id, session_id)
+
+    async def _pieces(
+        self, header: Header, agents: Sequence[str], own: Sequence[Record], turns: Sequence[str], until: int
+    ) -> AsyncIterator[bytes]:
+        lines = Lines()
+        blobs: dict[str, None] = {}
+        yield lines.line(header)
+        first = [*_until(await self._store.stored_streams(agents), until), *own]
+        yield await asyncio.to_thread(_event_lines, lines, first, blobs)
+        for start in range(0, len(turns), _TURNS):
+            some = turns[start : start + _TURNS]
+            stored = _until(await self._store.stored_streams(some), until)
+            order = {stream: number for number, stream in enumerate(some)}
+            stored.sort(key=lambda one: (order[one.stream], one.version))
+            yield await asyncio.to_thread(_event_lines, lines, stored, blobs)
+        for digest in blobs:
+            content = await asyncio.to_thread(self._store.blob, digest)
+            yield lines.line(BlobLine(sha256=digest, content=content.decode()))
+        yield lines.closing()
+
+    def _folded(self, records: Sequence[Record]) -> SessionState:
+        state = SessionState()
+        for one in records:
+            event = self._codec.decode(one.name, _intact(one).state, self._store.hydrate)
+            state = sessions.evolve(state, event, one.recorded_at, one.version)
+        return state
+
+
+def _until(records: Sequence[Record], position: int) -> list[Record]:
+    return [one for one in records if one.position <= position]
+
+
+def _intact(record: Record) -> Record:
+    if record.state == DAMAGED:
+        raise event_damaged(record.position, record.stream, record.name, NOT_RECORDED)
+    return record
+
+
+def _event_lines(lines: Lines, records: Sequence[Record], blobs: dict[str, None]) -> bytes:
+    """Returns the lines of these events; adds the blobs that they name to `blobs`."""
+    return b"".join([lines.line(_event_line(_intact(one), blobs)) for one in records])
+
+
+def _event_line(record: Record, blobs: dict[str, None]) -> EventLine:
+    _, category, id = split_stream(record.stream)
+    state, recorded_at = record.state, record.recorded_at
+    if b'"occurred_at":' in state and (occurred_at := _time.decode(state).occurred_at):
+        recorded_at = occurred_at
+        fields = _fields.decode(state)
+        del fields["occurred_at"]
+        state = _encode(fields)
+    for digest in digests_in(state):
+        blobs[digest] = None
+    return EventLine(
+        stream=f"{category}/{id}",
+        version=record.version,
+        name=record.name,
+        position=record.position,
+        recorded_at=recorded_at,
+        state=Raw(state),
+    )
