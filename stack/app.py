@@ -54,6 +54,7 @@ from stack.http.scoring import ScoringController
 from stack.http.scoring_function import ScoringFunctionController
 from stack.http.session import SessionController
 from stack.http.session_file import SessionFileController
+from stack.http.session_frames import SessionFramesController
 from stack.http.shield import ShieldController
 from stack.http.telemetry import TelemetryController
 from stack.http.tool import ToolController
@@ -90,6 +91,7 @@ CONTROLLERS = [
     ScoringFunctionController,
     SessionController,
     SessionFileController,
+    SessionFramesController,
     ShieldController,
     TelemetryController,
     ToolController,

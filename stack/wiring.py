@@ -13,6 +13,7 @@ from projections.warehouse.engine import Engine
 from projections.warehouse.reader import HydratingReader
 from schemas.events.turn import Owner
 from stack.data_folder import DataFolder
+from stack.http.event_stream import LongStreams
 from stack.http.services import Services
 from stack.log_loss import open_log_and_views
 from stack.providers.fetch.guarded import GuardedFetcher
@@ -45,6 +46,7 @@ from stack.services.inference.pass_through import PassThrough
 from stack.services.inference.rerank import Reranking
 from stack.services.replay.session_export import SessionExport
 from stack.services.replay.session_import import SessionImport
+from stack.services.replay.session_playback import SessionPlayback
 from stack.services.requests.once import Once
 from stack.services.requests.rates import RateLimits
 from stack.services.safety.asking import GuardModels
@@ -128,6 +130,7 @@ class Server(Services):
         )
         self.tools = ToolDirectory(self.toolgroups)
         self.supervisor = Supervisor()
+        self.long_streams = LongStreams()
         self.views = Views(HydratingReader(self.warehouse, self.store.hydrate), self.engine, self.store)
         self.states = States(self.store, self.views)
         self.once = Once(self.store)
@@ -170,6 +173,7 @@ class Server(Services):
             driver,
             content,
         )
+        self.playback = SessionPlayback(self.store, self.states, self.turns)
         webhook = None
         if settings.approval_webhook_url:
             webhook = ApprovalWebhook(
@@ -301,6 +305,7 @@ class Server(Services):
     async def park_turns(self) -> None:
         """First step of a shutdown: turns and jobs finish or are left for the next start, so that streams
         end; rows are read to their end or not at all."""
+        self.long_streams.end()
         grace_s = self.settings.shutdown_grace_s
         parked = [runs.park(grace_s) for runs in self.runs]
         await asyncio.gather(*parked, self.row_reader.aclose(grace_s))

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
-from projections.warehouse.feed import DAMAGED, Feed, Record, unversioned
+from projections.warehouse.feed import DAMAGED, Record, unversioned
 from schemas.events.base import Damaged
 from stack.errors import ContentDamaged, InternalError, Invalid, ReplaystackError, TooLarge, Unavailable
 from stack.eventstore.appends import Append, Appended, Command, Fold, Folded, Recorded
@@ -50,8 +50,7 @@ class EventStore:
         self.blobs = blobs
         self._codec = Codec()
         self._content = StoredContent(blobs, log.referenced, log.damage)
-        self._feed = LogFeed(log, self._codec, self.others_wrote)
-        self.feed: Feed = self._feed
+        self.feed = LogFeed(log, self._codec, self.others_wrote)
         self._cache = FoldCache(cache_bytes)
         self._threads = ThreadPoolExecutor(_READ_THREADS, thread_name_prefix="eventstore-read")
         self._closed = False
@@ -96,7 +95,7 @@ class EventStore:
 
     async def load_fresh(self, stream: str, fold: Fold[S]) -> Folded[S]:
         """Returns the stream's state from the log, bypassing the cache."""
-        return await self._in_thread(partial(self._load, stream, fold))
+        return await self.in_thread(partial(self._load, stream, fold))
 
     async def read_stream(
         self,
@@ -109,16 +108,26 @@ class EventStore:
         """Returns the events with versions greater than `after_version`, up to and including `until_version`
         (None: the last). With `takes_damaged`, `Damaged` replaces those that cannot be read; otherwise they
         raise ContentDamaged."""
+        return await self.in_thread(
+            lambda: self.events(stream, after_version, until_version, takes_damaged=takes_damaged)
+        )
+
+    def events(
+        self,
+        stream: str,
+        after_version: int = 0,
+        until_version: int | None = None,
+        *,
+        takes_damaged: bool = False,
+    ) -> list[Recorded]:
+        """As `read_stream`. Blocks; for work in `in_thread`."""
         try:
-            return await self._in_thread(
-                lambda: [
-                    self._recorded(record) for record in self.log.stream(stream, after_version, until_version)
-                ]
-            )
+            found = self.log.stream(stream, after_version, until_version)
+            return [self._recorded(record) for record in found]
         except ContentDamaged:
             if not takes_damaged:
                 raise
-        events = (await self.read_streams((stream,)))[stream]
+        events = self._read_streams((stream,))[stream]
         last = until_version if until_version is not None else len(events)
         return [one for one in events if after_version < one.version <= last]
 
@@ -127,21 +136,21 @@ class EventStore:
         replaces those that cannot be read."""
         if not streams:
             return {}
-        return await self._in_thread(partial(self._read_streams, streams))
+        return await self.in_thread(partial(self._read_streams, streams))
 
     async def stored_streams(self, streams: Sequence[str]) -> list[Record]:
         """Returns the events of `streams` as stored, by stream and version: long strings are markers that name blobs, and
         a damaged event has `DAMAGED` as its content."""
-        return await self._in_thread(partial(self.log.streams, streams))
+        return await self.in_thread(partial(self.log.streams, streams))
 
     async def names_in(self, streams: Sequence[str]) -> set[str]:
         """Returns the names of the events of these streams, as stored."""
-        return await self._in_thread(partial(self.log.names_in, streams))
+        return await self.in_thread(partial(self.log.names_in, streams))
 
     async def held_by(self, streams: Sequence[str]) -> tuple[int, int]:
         """Returns how many events of these streams have content, and how many blobs they name: what redacting
         removes."""
-        return await self._in_thread(partial(self.log.held_by, streams))
+        return await self.in_thread(partial(self.log.held_by, streams))
 
     def is_tidy(self) -> bool:
         """Returns whether redacted content has left the files of the log, and its blobs are deleted."""
@@ -150,7 +159,7 @@ class EventStore:
     async def find_command(self, prefix: str, since_us: int = 0) -> Command | None:
         """Returns the newest command whose id begins with `prefix`, recorded at or after `since_us`."""
         _check_text(prefix)
-        return await self._in_thread(partial(self.log.command, prefix, since_us))
+        return await self.in_thread(partial(self.log.command, prefix, since_us))
 
     def trouble(self) -> str:
         """Returns why only deletions are recorded, empty if everything is."""
@@ -158,7 +167,7 @@ class EventStore:
 
     def head(self) -> int:
         """Returns the last committed position. No I/O."""
-        return self._feed.head()
+        return self.feed.head()
 
     def damage(self) -> tuple[str, ...]:
         """Describes the known problems of the log: found at opening in its newest events, or later by
@@ -191,7 +200,7 @@ class EventStore:
 
     async def remove_unnamed_blobs(self) -> None:
         """Deletes all blobs that no event names, except those of running appends."""
-        await self._in_thread(lambda: self._content.sweep(lambda: self._closed, with_young=True))
+        await self.in_thread(lambda: self._content.sweep(lambda: self._closed, with_young=True))
 
     def hydrate(self, state: bytes) -> bytes:
         """Returns a stored event's JSON, or a part of it, with its long strings restored; `damaged_text`
@@ -203,13 +212,18 @@ class EventStore:
         damaged, NotFound if it was just deleted, and Unavailable."""
         return self._content.blob(digest)
 
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Returns the result of work that reads the log, done in one of four threads. It must be short: loads of streams
+        use these threads too."""
+        return await asyncio.wrap_future(self._submit(work))
+
     def close(self) -> None:
         """Records what was accepted, then ends all threads and connections. Blocks; may be called twice."""
         if self._closed:
             return
         self._closed = True
         self.log.stop()
-        self._feed.close()
+        self.feed.close()
         self._threads.shutdown(wait=True)
         self.log.close()
 
@@ -321,7 +335,7 @@ class EventStore:
 
     def committed(self, submissions: Sequence[Submission], records: Sequence[Record] | None) -> None:
         """See `Commits`."""
-        self._feed.committed(records)
+        self.feed.committed(records)
         head = 0
         for submission in submissions:
             append, outcome = submission.append, submission.outcome
@@ -335,16 +349,16 @@ class EventStore:
                 else:
                     for row in submission.rows:
                         self._cache.forget(row.stream)
-        self._feed.advance(head)
+        self.feed.advance(head)
 
     def announce(self) -> None:
         """See `Commits`."""
-        self._feed.announce()
+        self.feed.announce()
 
     def others_wrote(self) -> None:
         """See `Commits`."""
         self._cache.clear()
-        self._feed.committed(None)
+        self.feed.committed(None)
 
     def _follow(self, submission: Submission, append: Append, outcome: Appended) -> None:
         first = 0
@@ -356,9 +370,6 @@ class EventStore:
             first = last
         for stream in append.redact:
             self._cache.forget(stream)
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.wrap_future(self._submit(work))
 
     def _submit(self, work: Callable[[], Any]) -> Future[Any]:
         try:

@@ -4,6 +4,7 @@ more dependencies (0.3 ms of CPU per request)."""
 from __future__ import annotations
 
 from projections.warehouse.engine import Engine
+from stack.http.event_stream import LongStreams
 from stack.providers.inference.registry import Models
 from stack.providers.retrieval.collections import Collections
 from stack.providers.rows.port import RowReading
@@ -18,6 +19,7 @@ from stack.services.inference.pass_through import PassThrough
 from stack.services.inference.rerank import Reranking
 from stack.services.replay.session_export import SessionExport
 from stack.services.replay.session_import import SessionImport
+from stack.services.replay.session_playback import SessionPlayback
 from stack.services.requests.once import Once
 from stack.services.requests.rates import RateLimits
 from stack.services.safety.safety import Safety
@@ -44,6 +46,7 @@ class Services:
     session_export: SessionExport
     session_import: SessionImport
     turns: TurnService
+    playback: SessionPlayback
     tools: ToolDirectory
     approvals: ApprovalService
     effects: EffectService
@@ -70,3 +73,4 @@ class Services:
     server_state: ServerState
     settings: Settings
     rates: RateLimits
+    long_streams: LongStreams

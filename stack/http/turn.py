@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import Any
 
@@ -12,11 +11,11 @@ from litestar.types import ASGIApp
 
 from schemas.api.turn import AgentStepResponse, CreateAgentTurnRequest, ResumeAgentTurnRequest
 from stack.domain.stream_position import BEGINNING, StreamPosition, parse
-from stack.errors import Invalid, NotFound, Unavailable, of_status
+from stack.errors import NotFound, Unavailable, of_status
 from stack.http.answer import empty_answer, json_answer
 from stack.http.body import caller_of, path_of, post_of, read_json
 from stack.http.endpoint import serves
-from stack.http.event_stream import EventStream, no_more_events
+from stack.http.event_stream import EventStream, no_more_events, speed_of
 from stack.http.services import Services
 from stack.services.requests.once import Prior
 from stack.services.turns.running_turn import RunningTurn
@@ -24,8 +23,6 @@ from stack.settings import Settings
 
 STATUS_HEADER = "x-turn-status"
 ID_HEADER = "x-turn-id"
-SLOWEST = 0.01
-"""The minimum replay speed: at lower speeds a turn of seconds would occupy a connection for hours."""
 
 
 class TurnController(Controller):
@@ -99,14 +96,15 @@ class TurnController(Controller):
         services: Services,
     ) -> ASGIApp:
         """Follows a running turn or replays a finished one. `?speed=1` replays at the recorded pace."""
-        speed = _speed(request)
+        speed = speed_of(request)
         await services.states.session(agent_id, session_id)
         after = parse(request.headers.get("last-event-id"))
         turn = await services.turns.attach(session_id, turn_id)
         follower = turn.follow(after)
         if after != BEGINNING and turn.state.status != "running" and follower.ended:
             return no_more_events({ID_HEADER: turn_id})
-        return EventStream(follower, {ID_HEADER: turn_id}, services.settings.keep_alive_s, speed)
+        long = services.long_streams if speed else None
+        return EventStream(follower, {ID_HEADER: turn_id}, services.settings.keep_alive_s, speed, long)
 
     @serves("cancel_turn")
     async def cancel(self, agent_id: str, session_id: str, turn_id: str, services: Services) -> ASGIResponse:
@@ -147,17 +145,3 @@ def _raise_failure(turn: RunningTurn, url: str) -> None:
         error.should_retry = False
     error.instance = url
     raise error
-
-
-def _speed(request: Request[Any, Any, Any]) -> float:
-    text = request.query_params.get("speed", "0")
-    try:
-        speed = float(text)
-    except ValueError:
-        speed = -1.0
-    if speed != 0 and not (SLOWEST <= speed < math.inf):
-        raise Invalid(
-            f"speed is {text[:40]!r}; it must be 0 (do not wait) or a number of {SLOWEST} or more "
-            "(1 is the recorded pace)."
-        )
-    return speed

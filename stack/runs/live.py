@@ -24,11 +24,11 @@ class Frame(NamedTuple):
     `body` only advances the position of a follower."""
 
     position: StreamPosition
-    delay_ms: int
+    delay_ms: float
     body: bytes
 
 
-def framed(position: StreamPosition, data: bytes, delay_ms: int = 0) -> Frame:
+def framed(position: StreamPosition, data: bytes, delay_ms: float = 0) -> Frame:
     """Returns a server-sent event: one `id:` line, one `data:` line and a blank line."""
     return Frame(position, delay_ms, b"id: %d.%d\ndata: %b\n\n" % (position.version, position.number, data))
 

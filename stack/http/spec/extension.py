@@ -11,7 +11,16 @@ from schemas.api.scoring_function import ListScoringFunctionsResponse, ScoringFu
 from schemas.api.shield import ListShieldsResponse, Shield
 from schemas.api.tool import ListToolGroupsResponse, ListToolsResponse, Tool, ToolGroup
 from schemas.api.vector_db import ListVectorDBsResponse, VectorDB
-from stack.http.spec import chat_completion, decision, otlp, safety, scoring, session_file, tool
+from stack.http.spec import (
+    chat_completion,
+    decision,
+    otlp,
+    safety,
+    scoring,
+    session_file,
+    session_frames,
+    tool,
+)
 from stack.http.spec.operation import Operation, Parameter
 
 TAG = "Not part of the Llama Stack specification"
@@ -111,6 +120,7 @@ OPERATIONS = (
     *otlp.operations(TAG),
     *decision.operations(TAG),
     *session_file.operations(TAG),
+    *session_frames.operations(TAG),
     *_noun("/v1/providers", "/{provider_id}", "provider", "provider", ListProvidersResponse, ProviderInfo),
     *_noun("/v1/shields", "/{identifier}", "shield", "shield", ListShieldsResponse, Shield),
     *_registered("/v1/shields", "/{identifier}", "shield", "shield"),

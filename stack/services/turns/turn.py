@@ -273,6 +273,10 @@ class TurnService:
         turns.existing(turn.state, session_id, turn_id)
         return turn
 
+    def driven(self, turn_id: str) -> RunningTurn | None:
+        """Returns the turn if this process runs it now."""
+        return self._runs.running.get(stream_name("turn", turn_id))
+
     async def show(self, agent_id: str, session_id: str, turn_id: str) -> TurnView:
         """Returns the turn; one with damaged events as far as the others allow. Raises NotFound."""
         view = await self._views.read(READ, turn_views.get, agent_id, session_id, turn_id)

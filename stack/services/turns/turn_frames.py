@@ -5,6 +5,8 @@ There is exactly one way from an event to its frames, so a replay equals the ori
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from projections import wire
@@ -119,43 +121,51 @@ class TurnFrames:
         self.turn_id = turn_id
         self.state = TurnState()
         self._begun: dict[str, int] = {}
+        self._unknown_begun = 0
+        """The version of the last start of a step that is damaged: it does not say of which step."""
 
     def apply(self, event: Event, recorded_at: int, version: int, *, live: bool) -> list[Frame]:
         """Returns the frames of one recorded event. With `live` the chunks of its answer were already
         sent."""
+        return list(self.each(event, recorded_at, version, live=live))
+
+    def each(self, event: Event, recorded_at: int, version: int, *, live: bool) -> Iterator[Frame]:
+        """Yields what `apply` returns: an answer may have a million chunks."""
         likely = turns.stand_in(self.state, event) if isinstance(event, Damaged) else None
+        if isinstance(event, Damaged) and event.name == "turn.step_started":
+            self._unknown_begun = version
         self.state = turns.evolve(self.state, event, recorded_at, version)
         event = likely or event
         match event:
             case TurnStarted():
-                return [self._frame(version, AgentTurnResponseTurnStartPayload(self.turn_id))]
+                yield self._frame(version, AgentTurnResponseTurnStartPayload(self.turn_id))
             case TurnStepStarted():
                 self._begun[event.step_id] = version
-                if (kind := _STEP_TYPES.get(event.step_type)) is None:
-                    return []
-                metadata = {"touchpoint": event.touchpoint} if event.touchpoint else None
-                return [
-                    self._frame(version, AgentTurnResponseStepStartPayload(kind, event.step_id, metadata))
-                ]
+                if (kind := _STEP_TYPES.get(event.step_type)) is not None:
+                    metadata = {"touchpoint": event.touchpoint} if event.touchpoint else None
+                    begun = AgentTurnResponseStepStartPayload(kind, event.step_id, metadata)
+                    yield self._frame(version, begun)
             case TurnStepCompleted():
                 step = next(step for step in self.state.steps if step.step_id == event.step_id)
                 kind, details = _STEP_TYPES.get(event.step_type), step_wire(self.turn_id, step)
                 if kind is None or details is None:
-                    return []
+                    return
+                if not live:
+                    yield from self._chunks(event)
                 done = AgentTurnResponseStepCompletePayload(kind, event.step_id, details)
-                return [*([] if live else self._chunks(event)), self._frame(version, done)]
+                yield self._frame(version, done)
             case TurnStepFailed():
-                return [] if live else self._chunks(event)
+                if not live:
+                    yield from self._chunks(event)
             case TurnAwaitingInput():
                 whole = turn_wire(self.turn_id, self.state)
-                return [self._frame(version, AgentTurnResponseTurnAwaitingInputPayload(whole))]
+                yield self._frame(version, AgentTurnResponseTurnAwaitingInputPayload(whole))
             case TurnCompleted() | TurnCancelled() | TurnAbandoned():
                 whole = turn_wire(self.turn_id, self.state)
-                return [self._frame(version, AgentTurnResponseTurnCompletePayload(whole))]
+                yield self._frame(version, AgentTurnResponseTurnCompletePayload(whole))
             case TurnFailed(error=error):
                 chunk = StreamErrorChunk(StreamError(error.status, error.title, error.detail, error.detail))
-                return [framed(StreamPosition(version, 0), _encode(chunk))]
-        return []
+                yield framed(StreamPosition(version, 0), _encode(chunk))
 
     def text(self, step_id: str, number: int, text: str, delay_ms: int) -> Frame:
         """Returns the frame of the `number`-th chunk (from 1) of a running step's answer."""
@@ -170,31 +180,29 @@ class TurnFrames:
         status = "succeeded" if arguments_are_json(call) else "failed"
         return self._progress(step_id, number, ToolCallDelta(wire.tool_call(call), status), delay_ms)  # type: ignore[arg-type]
 
-    def _chunks(self, event: TurnStepCompleted | TurnStepFailed) -> list[Frame]:
+    def _chunks(self, event: TurnStepCompleted | TurnStepFailed) -> Iterator[Frame]:
         if event.trace is None or event.output is None:
-            return []
+            return
         calls = event.output.tool_calls or []
         texts = [_text(event.output), *(call.arguments for call in calls)]
         taken = [0] * len(texts)
-        frames: list[Frame] = []
         trace = event.trace
         sources = trace.calls or [-1] * len(trace.lengths)
         for number, (length, delay_ms, index) in enumerate(
             zip(trace.lengths, trace.delays_ms, sources, strict=True), 1
         ):
             if length < 0:
-                frames.append(self.call(event.step_id, number, calls[index], delay_ms))
+                yield self.call(event.step_id, number, calls[index], delay_ms)
                 continue
             start = taken[index + 1]
             taken[index + 1] = start + length
             piece = texts[index + 1][start : start + length]
             render = self.text if index < 0 else self.call_fragment
-            frames.append(render(event.step_id, number, piece, delay_ms))
-        return frames
+            yield render(event.step_id, number, piece, delay_ms)
 
     def _progress(self, step_id: str, number: int, delta: ContentDelta, delay_ms: int) -> Frame:
         payload = AgentTurnResponseStepProgressPayload("inference", step_id, delta)
-        return self._frame(self._begun.get(step_id, 0), payload, number, delay_ms)
+        return self._frame(self._begun.get(step_id, self._unknown_begun), payload, number, delay_ms)
 
     def _frame(
         self, version: int, payload: AgentTurnResponsePayload, number: int = 0, delay_ms: int = 0
