@@ -39,6 +39,7 @@ from schemas.events.turn import (
     TurnStepStarted,
     TurnToolCalled,
     TurnToolReturned,
+    TurnToolsResolved,
     TurnToolSuspended,
 )
 from stack.domain.damaged_turn import likely_event
@@ -63,7 +64,8 @@ NOTHING_YET = CompletionMessage(content="", stop_reason="end_of_message")
 class TurnState(Struct, frozen=True, kw_only=True):
     """A turn. Times are microseconds since 1970, 0 if not reached yet. `steps` holds every step that was
     started; `calls` the calls of the server's tools and `requests` the decisions that they need, both by the id of the
-    call. `input_shields` are the ids of the shields that judge what the model reads. `is_damaged` means that some of its events cannot be read, and the state is built from the
+    call. `input_shields` are the ids of the shields that judge what the model reads. `tools_digest` identifies the tools of
+    the server that are recorded for the turn, which are those of the turn `tools_of` ("" is this one). `is_damaged` means that some of its events cannot be read, and the state is built from the
     others."""
 
     session_id: str = ""
@@ -85,6 +87,8 @@ class TurnState(Struct, frozen=True, kw_only=True):
     steps: tuple[StepState, ...] = ()
     calls: Calls = {}
     requests: Requests = {}
+    tools_digest: str = ""
+    tools_of: str = ""
     output_message: CompletionMessage = NOTHING_YET
     error: TurnError | None = None
     usage: TurnUsage = TurnUsage()
@@ -121,6 +125,8 @@ def evolve(state: TurnState, event: Event, recorded_at: int, version: int) -> Tu
     match event:
         case TurnStarted():
             return _started(event, recorded_at)
+        case TurnToolsResolved():
+            return replace(state, tools_digest=event.digest, tools_of=event.same_as)
         case TurnRestarted():
             return replace(state, owner=event.owner, attempt=event.attempt)
         case TurnStepStarted():

@@ -118,7 +118,7 @@ class TurnRunner:
     async def run(self) -> None:
         """Runs steps until there is nothing to do. A failure of an effect ends the turn, not the task."""
         try:
-            self._plan = await self._prepare()
+            await self._make_plan()
             while self.state.status == "running":
                 await self._next()
         except Superseded:
@@ -174,7 +174,13 @@ class TurnRunner:
         guard = self._shields().on_passages
         step = RetrievalStep(self._turn, self._effects, self._record_more, guard, plan.labels)
         await step.run(action)
+        await self._make_plan()
+
+    async def _make_plan(self) -> None:
+        """Prepares the turn. Tools that are not recorded yet are recorded with its next event."""
         self._plan = await self._prepare()
+        if self._plan.tools_resolved is not None:
+            self._turn.outcomes.append(self._plan.tools_resolved)
 
     def _shields(self) -> ShieldStep:
         return ShieldStep(self._turn, self._plan, self._effects)
