@@ -58,7 +58,7 @@ class TurnPlan(Struct, frozen=True, kw_only=True):
 
 
 class TurnParts(Struct, frozen=True, kw_only=True):
-    """What a turn runs with, apart from its messages."""
+    """The parts of a turn except its messages: configuration, model, tools and shields."""
 
     agent: AgentConfig
     provider: InferenceProvider

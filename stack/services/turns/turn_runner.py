@@ -124,10 +124,10 @@ class TurnRunner:
         except Superseded:
             raise
         except ReplaystackError as error:
-            await self._fail(error)
+            await self.fail(error)
         except Exception:
             logger.exception("turn %s failed unexpectedly", self._turn.turn_id)
-            await self._fail(InternalError("The turn failed inside the server. Its log has the details."))
+            await self.fail(InternalError("The turn failed inside the server. Its log has the details."))
 
     async def stop(self, stop: Stop, reason: str) -> None:
         """Ends a turn whose task was cancelled; parked turns stay open for the next start."""
@@ -136,7 +136,7 @@ class TurnRunner:
         if stop == "parked":
             await self._record([], "")
         elif stop == "deadline":
-            await self._fail(UpstreamTimeout(reason))
+            await self.fail(UpstreamTimeout(reason))
         else:
             output = self._output_so_far()
             events = self._broken_off(TurnError(499, "Cancelled", reason))
@@ -307,7 +307,8 @@ class TurnRunner:
         if not self._turn.alive.done():
             self._turn.alive.set_result(None)
 
-    async def _fail(self, error: ReplaystackError) -> None:
+    async def fail(self, error: ReplaystackError) -> None:
+        """Ends the turn as failed."""
         if self._model_ran and error.status == 502 and error.should_retry is None:
             error.should_retry = False
         self._turn.failure = error

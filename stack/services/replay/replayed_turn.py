@@ -1,0 +1,225 @@
+"""Runs a recorded turn again: today's runner, with the results that were recorded.
+
+A turn's record is divided into parts. A part begins with what came from outside (the start, a resume, a decision, a
+restart after a crash) and ends where the runner had nothing more to do, or was cut off. The runner is run over each part
+from the recorded state at its beginning, so that a difference in one part does not hide the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from schemas.events.base import Damaged, Event, Redacted
+from schemas.events.turn import (
+    TurnAbandoned,
+    TurnAwaitingInput,
+    TurnCancelled,
+    TurnEffectSettled,
+    TurnFailed,
+    TurnInputReceived,
+    TurnRestarted,
+    TurnResumed,
+    TurnStarted,
+    TurnStepCompleted,
+    TurnStepFailed,
+    TurnStepStarted,
+    TurnToolsResolved,
+)
+from stack.domain import turn as turns
+from stack.domain.session import SessionState
+from stack.domain.turn import TurnState
+from stack.domain.turn_step import retrieval_in
+from stack.errors import of_status
+from stack.eventstore import Recorded
+from stack.services.replay.recorded_effects import NotRecorded, RecordedEffects
+from stack.services.replay.recorded_parts import Unreplayable, config_of, parts_of, tools_of
+from stack.services.replay.recorded_streams import RecordedStreams
+from stack.services.replay.session_record import SessionRecord
+from stack.services.turns.conversation import DOCUMENT, Conversations
+from stack.services.turns.running_turn import RunningTurn
+from stack.services.turns.turn_plan import TurnPlan, plan_of
+from stack.services.turns.turn_runner import Closes, TurnRunner
+
+FROM_OUTSIDE = (TurnStarted, TurnRestarted, TurnResumed, TurnInputReceived, TurnEffectSettled)
+STOPS = (TurnCancelled, TurnFailed)
+
+
+class ReplayedTurn:
+    """`events` are those of the turn when it is run again, in order; those from outside are the recorded ones."""
+
+    def __init__(
+        self, record: SessionRecord, turn_id: str, streams: RecordedStreams, conversations: Conversations
+    ) -> None:
+        self.events: list[Event] = []
+        self._record = record
+        self._turn_id = turn_id
+        self._recorded = record.turns[turn_id]
+        self._streams = streams
+        self._conversations = conversations
+        self._state = TurnState()
+
+    async def run(self) -> None:
+        """Raises Unreplayable."""
+        recorded = self._recorded
+        if not recorded or not isinstance(recorded[0].event, TurnStarted):
+            raise Unreplayable("its first event is missing or damaged")
+        if damaged := [one for one in recorded if isinstance(one.event, Damaged | Redacted)]:
+            raise Unreplayable(f"event {damaged[0].version} of the turn cannot be read")
+        at = 0
+        while at < len(recorded):
+            begin = at
+            at = self._take_inputs(at)
+            end = self._end_of_part(at)
+            expected = [one for one in recorded[at:end] if not isinstance(one.event, TurnEffectSettled)]
+            if self._state.status == "running":
+                self.events += await _Part(self, begin, at, end, expected).run()
+            elif expected:
+                self.events += [*turns.broken_off(self._state), expected[-1].event]
+            for one in recorded[at:end]:
+                self._fold(one)
+            at = end
+
+    def _fold(self, one: Recorded) -> None:
+        self._state = turns.evolve(self._state, one.event, one.recorded_at, one.version)
+
+    def _take_inputs(self, at: int) -> int:
+        """Takes the events from outside that begin at `at`. Returns the place after them."""
+        recorded = self._recorded
+        while at < len(recorded) and isinstance(recorded[at].event, FROM_OUTSIDE):
+            # Responses of a client's tools are recorded as a step with their resume.
+            count = 1
+            if isinstance(recorded[at].event, TurnResumed) and _is_client_step(recorded[at + 1 : at + 3]):
+                count = 3
+            for one in recorded[at : at + count]:
+                self._fold(one)
+                self.events.append(one.event)
+            at += count
+        return at
+
+    def _end_of_part(self, at: int) -> int:
+        for index in range(at, len(self._recorded)):
+            event = self._recorded[index].event
+            if isinstance(event, FROM_OUTSIDE) and not isinstance(event, TurnEffectSettled):
+                return index
+            if isinstance(event, TurnAwaitingInput):
+                return index + 1
+        return len(self._recorded)
+
+
+class _Part:
+    """One run of the runner: `expected` are the events that it recorded then, from `at` to `end` of the turn's record."""
+
+    def __init__(
+        self, turn: ReplayedTurn, begin: int, at: int, end: int, expected: Sequence[Recorded]
+    ) -> None:
+        self._whole = turn
+        self._expected = expected
+        recorded = turn._recorded
+        self._begin = recorded[begin]
+        self._known = [one.event for one in recorded[:end]]
+        self._events = [one.event for one in expected]
+        final = turn._state
+        for one in expected:
+            final = turns.evolve(final, one.event, one.recorded_at, one.version)
+        self._is_cut_off = final.status == "running"
+        self._running = RunningTurn(turn._streams, turn._record.session_id, turn._turn_id)
+        self._running.take_over(turn._state, recorded[at - 1].version)
+        self._emitted: list[Event] = []
+        self._is_ending = False
+
+    async def run(self) -> list[Event]:
+        runner = TurnRunner(self._running, self._prepare, RecordedEffects(self._events), self._note)
+        try:
+            await runner.run()
+        except NotRecorded:
+            await self._stop(runner)
+        return self._emitted
+
+    async def _stop(self, runner: TurnRunner) -> None:
+        """Ends the run as it was ended: by a cancellation, a failure, or not at all."""
+        rest = self._events[len(self._emitted) :]
+        self._is_ending = True
+        state = self._running.state
+        match rest[-1] if rest else None:
+            case TurnCancelled(reason=reason):
+                await runner.stop("cancelled", reason)
+            case TurnFailed() as failed if _was_left(state, rest):
+                self._emitted += [*turns.broken_off(state), failed]
+            case TurnFailed(error=error):
+                await runner.fail(of_status(error.status, error.detail))
+
+    async def _prepare(self) -> TurnPlan:
+        whole, state = self._whole, self._running.state
+        record = whole._record
+        started = self._known[0]
+        assert isinstance(started, TurnStarted)
+        agent = config_of(record, started)
+        failed_at_once = self._events and isinstance(self._events[0], TurnFailed)
+        has_groups = bool(agent.toolgroups or started.toolgroups)
+        resolved = [event for event in self._known if isinstance(event, TurnToolsResolved)]
+        if has_groups and not resolved and not failed_at_once and self._events:
+            raise Unreplayable(
+                "it was recorded by a version that did not record the definitions of the server's tools"
+            )
+        if whole._streams.until is not None:
+            whole._streams.until = self._begin.position
+            whole._conversations.forget(record.session_id)
+        session = SessionState(turns=tuple(record.turns))
+        history = await whole._conversations.before(record.session_id, session, whole._turn_id)
+        parts = parts_of(agent, tools_of(record, whole._turn_id, self._known), self._known)
+        same_as = resolved[-1].same_as if resolved else ""
+        return await plan_of(self._running, parts, history, self._long_documents(state), same_as)
+
+    def _long_documents(self, state: TurnState) -> tuple[int, ...]:
+        """Returns the numbers of the documents that were retrieved in this part."""
+        if retrieval_in(state.steps) is not None or state.inferences:
+            return ()
+        for event in self._events:
+            if isinstance(event, TurnStepCompleted) and event.step_type == "memory_retrieval":
+                names = [name.removeprefix(DOCUMENT) for name in event.vector_db_ids or ()]
+                return tuple(int(name) for name in names if name.isdigit())
+        begun = [event for event in self._events if isinstance(event, TurnStepStarted)]
+        if any(event.step_type == "memory_retrieval" for event in begun):
+            return tuple(range(1, len(state.documents) + 1))
+        return ()
+
+    async def _note(self, events: Sequence[Event], closes: Closes) -> None:
+        """Stands for the log. Raises NotRecorded where the recorded run was stopped or cut off."""
+        turn = self._running
+        new = [*turn.outcomes, *events]
+        if not new:
+            return
+        done = len(self._emitted)
+        following = self._events[done] if done < len(self._events) else None
+        if not self._is_ending:
+            if following is None and self._is_cut_off:
+                raise NotRecorded
+            if isinstance(following, STOPS) and type(new[0]) is not type(following):
+                raise NotRecorded
+        turn.outcomes.clear()
+        last = self._expected[-1].recorded_at if self._expected else self._begin.recorded_at
+        times = [
+            self._expected[index].recorded_at if index < len(self._expected) else last
+            for index in range(done, done + len(new))
+        ]
+        self._emitted += new
+        turn.publish(new, times)
+
+
+def _is_client_step(events: Sequence[Recorded]) -> bool:
+    if len(events) < 2:
+        return False
+    begun, done = events[0].event, events[1].event
+    return (
+        isinstance(begun, TurnStepStarted)
+        and begun.step_type == "tool_execution"
+        and not begun.tool_calls
+        and isinstance(done, TurnStepCompleted)
+    )
+
+
+def _was_left(state: TurnState, rest: Sequence[Event]) -> bool:
+    """Returns whether a turn was ended by the next start of the server, which does not end the running step."""
+    is_running = any(not step.completed_at and step.error is None for step in state.steps)
+    ended = any(isinstance(event, TurnStepFailed | TurnStepCompleted) for event in rest)
+    return is_running and not ended and not isinstance(rest[0], TurnAbandoned)
