@@ -35,13 +35,10 @@ from schemas.events.turn import (
 )
 from stack.domain.tool_call import canonical
 
-Kind = Literal[
-    "request", "tool set", "tool arguments", "approval", "shield", "limit", "answer", "order", "detail"
-]
-"""The class of a difference. The last two are not divergences: another order within a parallel batch, and a detail that
-changes nothing that is said or done, such as the size of a chunk."""
+Kind = Literal["request", "tool set", "tool arguments", "approval", "shield", "limit", "answer", "detail"]
+"""The class of a difference. A detail is no divergence: it changes nothing that is said or done, such as the size of a
+chunk."""
 
-EQUIVALENT: frozenset[Kind] = frozenset(("order", "detail"))
 NO_OWNER = Owner("", "")
 _CALL_EVENTS = (TurnToolCalled, TurnToolReturned, TurnToolSuspended)
 NO_SUCH_TOOL = "Error: there is no tool"
@@ -66,30 +63,26 @@ class _Step(Struct, frozen=True):
 
 
 def first_difference(recorded: Sequence[Event], replayed: Sequence[Event]) -> Difference | None:
-    """Returns the first difference, None if the turns are identical: then each event has the same content, apart from
-    its caller, owner and deadline."""
+    """Returns the first divergence, or the first detail that differs if there is none; None if the turns are identical:
+    then each event has the same content, apart from its caller, owner and deadline, in the same order, apart from calls
+    that ran at the same time."""
     indexed = [
-        (index, event) for index, event in enumerate(recorded) if not isinstance(event, TurnEffectSettled)
+        (index, _plain(event))
+        for index, event in enumerate(recorded)
+        if not isinstance(event, TurnEffectSettled)
     ]
-    ours = [_plain(event) for _, event in indexed]
-    theirs = [_plain(event) for event in replayed if not isinstance(event, TurnEffectSettled)]
-    if ours == theirs:
-        return None
-    order = _in_order(ours)
-    sorted_ours = [ours[place] for place in order]
-    sorted_theirs = [theirs[place] for place in _in_order(theirs)]
-    only_order = sorted_ours == sorted_theirs
-    if not only_order:
-        for place, (ours_now, theirs_now) in enumerate(zip_longest(sorted_ours, sorted_theirs)):
+    ours = [indexed[place] for place in _in_order([event for _, event in indexed])]
+    others = [_plain(event) for event in replayed if not isinstance(event, TurnEffectSettled)]
+    theirs = [others[place] for place in _in_order(others)]
+    detail: Difference | None = None
+    for here, theirs_now in zip_longest(ours, theirs):
+        index, ours_now = here if here is not None else (len(recorded), None)
+        if ours_now != theirs_now:
             kind = _difference(ours_now, theirs_now)
             if kind is not None:
-                index = indexed[order[place]][0] if place < len(order) else len(recorded)
                 return _shown(kind, index, ours_now, theirs_now)
-    for place, (ours_now, theirs_now) in enumerate(zip_longest(ours, theirs)):
-        if ours_now != theirs_now:
-            index = indexed[place][0] if place < len(indexed) else len(recorded)
-            return _shown("order" if only_order else "detail", index, ours_now, theirs_now)
-    raise AssertionError("different turns have a first difference")
+            detail = detail or _shown("detail", index, ours_now, theirs_now)
+    return detail
 
 
 def _plain(event: Event) -> Event:
@@ -155,8 +148,6 @@ def _path(call_id: str) -> list[tuple[int, str]]:
 
 def _difference(recorded: Event | None, replayed: Event | None) -> Kind | None:
     """Returns the class of the difference of two events; None if they say the same."""
-    if recorded == replayed:
-        return None
     ours, theirs = _said(recorded), _said(replayed)
     if ours is None and theirs is None:
         return None

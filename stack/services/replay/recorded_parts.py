@@ -96,7 +96,7 @@ def config_of(record: SessionRecord, started: TurnStarted) -> AgentConfig:
     return configs[version - 1]
 
 
-def tools_of(record: SessionRecord, turn_id: str, events: Sequence[Event]) -> list[ResolvedTool]:
+def tools_of(record: SessionRecord, events: Sequence[Event]) -> list[ResolvedTool]:
     """Returns the tools that were last recorded in `events` of a turn, none without such an event. Raises Unreplayable."""
     found = [event for event in events if isinstance(event, TurnToolsResolved)]
     if not found:

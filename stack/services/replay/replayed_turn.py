@@ -37,7 +37,7 @@ from stack.services.replay.recorded_streams import RecordedStreams
 from stack.services.replay.session_record import SessionRecord
 from stack.services.turns.conversation import DOCUMENT, Conversations
 from stack.services.turns.running_turn import RunningTurn
-from stack.services.turns.turn_plan import TurnPlan, plan_of
+from stack.services.turns.turn_plan import TurnParts, TurnPlan, plan_of
 from stack.services.turns.turn_runner import Closes, TurnRunner
 
 FROM_OUTSIDE = (TurnStarted, TurnRestarted, TurnResumed, TurnInputReceived, TurnEffectSettled)
@@ -128,6 +128,8 @@ class _Part:
         self._is_ending = False
 
     async def run(self) -> list[Event]:
+        """Raises Unreplayable."""
+        self._parts = self._recorded_parts()
         runner = TurnRunner(self._running, self._prepare, RecordedEffects(self._events), self._note)
         try:
             await runner.run()
@@ -148,27 +150,37 @@ class _Part:
             case TurnFailed(error=error):
                 await runner.fail(of_status(error.status, error.detail))
 
-    async def _prepare(self) -> TurnPlan:
-        whole, state = self._whole, self._running.state
-        record = whole._record
-        started = self._known[0]
+    def _recorded_parts(self) -> TurnParts:
+        """Raises Unreplayable."""
+        record, started = self._whole._record, self._known[0]
         assert isinstance(started, TurnStarted)
         agent = config_of(record, started)
-        failed_at_once = self._events and isinstance(self._events[0], TurnFailed)
         has_groups = bool(agent.toolgroups or started.toolgroups)
-        resolved = [event for event in self._known if isinstance(event, TurnToolsResolved)]
-        if has_groups and not resolved and not failed_at_once and self._events:
+        if has_groups and not self._resolved and not started.agent_version and not self._failed_at_once:
             raise Unreplayable(
                 "it was recorded by a version that did not record the definitions of the server's tools"
             )
+        return parts_of(agent, tools_of(record, self._known), self._known)
+
+    @property
+    def _resolved(self) -> list[TurnToolsResolved]:
+        return [event for event in self._known if isinstance(event, TurnToolsResolved)]
+
+    @property
+    def _failed_at_once(self) -> bool:
+        return bool(self._events) and isinstance(self._events[0], TurnFailed)
+
+    async def _prepare(self) -> TurnPlan:
+        whole, state = self._whole, self._running.state
+        record = whole._record
         if whole._streams.until is not None:
             whole._streams.until = self._begin.position
             whole._conversations.forget(record.session_id)
         session = SessionState(turns=tuple(record.turns))
         history = await whole._conversations.before(record.session_id, session, whole._turn_id)
-        parts = parts_of(agent, tools_of(record, whole._turn_id, self._known), self._known)
+        resolved = self._resolved
         same_as = resolved[-1].same_as if resolved else ""
-        return await plan_of(self._running, parts, history, self._long_documents(state), same_as)
+        return await plan_of(self._running, self._parts, history, self._long_documents(state), same_as)
 
     def _long_documents(self, state: TurnState) -> tuple[int, ...]:
         """Returns the numbers of the documents that were retrieved in this part."""
@@ -197,6 +209,8 @@ class _Part:
             if isinstance(following, STOPS) and type(new[0]) is not type(following):
                 raise NotRecorded
         turn.outcomes.clear()
+        if self._is_cut_off and not self._is_ending:
+            new = new[: len(self._events) - done]
         last = self._expected[-1].recorded_at if self._expected else self._begin.recorded_at
         times = [
             self._expected[index].recorded_at if index < len(self._expected) else last

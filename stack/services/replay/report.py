@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from stack.services.replay.comparison import EQUIVALENT, Difference
+from stack.services.replay.comparison import Difference
 
 Verdict = Literal["identical", "equivalent", "diverged", "unreplayable"]
 VERDICTS: tuple[Verdict, ...] = ("identical", "equivalent", "diverged", "unreplayable")
@@ -55,4 +55,4 @@ def report_of(session_id: str, turns: list[TurnReport]) -> Report:
 def verdict_of(difference: Difference | None) -> Verdict:
     if difference is None:
         return "identical"
-    return "equivalent" if difference.kind in EQUIVALENT else "diverged"
+    return "equivalent" if difference.kind == "detail" else "diverged"
