@@ -35,7 +35,7 @@ async def _checked(record: SessionRecord, turn_id: str, number: int, turn: Repla
     except Unreplayable as problem:
         reason = f"Turn {number} cannot be run again: {problem}."
         return TurnReport(turn_id=turn_id, number=number, verdict="unreplayable", reason=reason)
-    difference = first_difference([one.event for one in recorded], turn.events)
+    difference = first_difference(turn.recorded, turn.events)
     at = recorded[difference.index] if difference and difference.index < len(recorded) else None
     return TurnReport(
         turn_id=turn_id,

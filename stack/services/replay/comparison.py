@@ -18,7 +18,6 @@ from schemas.events.turn import (
     TurnAwaitingInput,
     TurnCancelled,
     TurnCompleted,
-    TurnEffectSettled,
     TurnFailed,
     TurnInputReceived,
     TurnInputRequested,
@@ -45,7 +44,7 @@ NO_SUCH_TOOL = "Error: there is no tool"
 
 
 class Difference(Struct, frozen=True, kw_only=True):
-    """`index` is that of the first event that differs, in the recorded events (their number if there are too few).
+    """`index` is that of the first event that differs, in the record of the turn (after the last one if there are too few).
     `recorded` and `replayed` show both for people; empty if there is none."""
 
     kind: Kind
@@ -62,21 +61,18 @@ class _Step(Struct, frozen=True):
     value: Any
 
 
-def first_difference(recorded: Sequence[Event], replayed: Sequence[Event]) -> Difference | None:
-    """Returns the first divergence, or the first detail that differs if there is none; None if the turns are identical:
+def first_difference(recorded: Sequence[tuple[int, Event]], replayed: Sequence[Event]) -> Difference | None:
+    """`recorded` are pairs of an index and an event. Returns the first divergence, or the first detail that differs if there is none; None if the turns are identical:
     then each event has the same content, apart from its caller, owner and deadline, in the same order, apart from calls
     that ran at the same time."""
-    indexed = [
-        (index, _plain(event))
-        for index, event in enumerate(recorded)
-        if not isinstance(event, TurnEffectSettled)
-    ]
-    ours = [indexed[place] for place in _in_order([event for _, event in indexed])]
-    others = [_plain(event) for event in replayed if not isinstance(event, TurnEffectSettled)]
+    plain = [(index, _plain(event)) for index, event in recorded]
+    ours = [plain[place] for place in _in_order([event for _, event in plain])]
+    others = list(map(_plain, replayed))
     theirs = [others[place] for place in _in_order(others)]
+    after = recorded[-1][0] + 1 if recorded else 0
     detail: Difference | None = None
     for here, theirs_now in zip_longest(ours, theirs):
-        index, ours_now = here if here is not None else (len(recorded), None)
+        index, ours_now = here if here is not None else (after, None)
         if ours_now != theirs_now:
             kind = _difference(ours_now, theirs_now)
             if kind is not None:

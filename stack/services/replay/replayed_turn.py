@@ -7,6 +7,7 @@ from the recorded state at its beginning, so that a difference in one part does 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 from schemas.events.base import Damaged, Event, Redacted
@@ -23,6 +24,8 @@ from schemas.events.turn import (
     TurnStepCompleted,
     TurnStepFailed,
     TurnStepStarted,
+    TurnToolCalled,
+    TurnToolReturned,
     TurnToolsResolved,
 )
 from stack.domain import turn as turns
@@ -40,12 +43,15 @@ from stack.services.turns.running_turn import RunningTurn
 from stack.services.turns.turn_plan import TurnParts, TurnPlan, plan_of
 from stack.services.turns.turn_runner import Closes, TurnRunner
 
-FROM_OUTSIDE = (TurnStarted, TurnRestarted, TurnResumed, TurnInputReceived, TurnEffectSettled)
+FROM_OUTSIDE = (TurnStarted, TurnRestarted, TurnResumed, TurnInputReceived)
 STOPS = (TurnCancelled, TurnFailed)
+CANCELLED = 499
 
 
 class ReplayedTurn:
-    """`events` are those of the turn when it is run again, in order; those from outside are the recorded ones."""
+    """`events` are those of the turn when it is run again, in order; those from outside are the recorded ones. They are
+    to be compared with `recorded`, which are without those of an operator: pairs of an index in the record and an event.
+    """
 
     def __init__(
         self, record: SessionRecord, turn_id: str, streams: RecordedStreams, conversations: Conversations
@@ -54,9 +60,16 @@ class ReplayedTurn:
         self._record = record
         self._turn_id = turn_id
         self._recorded = record.turns[turn_id]
+        self._of_operator = of_operator([one.event for one in self._recorded])
         self._streams = streams
         self._conversations = conversations
         self._state = TurnState()
+
+    @property
+    def recorded(self) -> list[tuple[int, Event]]:
+        return [
+            (index, one.event) for index, one in enumerate(self._recorded) if index not in self._of_operator
+        ]
 
     async def run(self) -> None:
         """Raises Unreplayable."""
@@ -70,11 +83,11 @@ class ReplayedTurn:
             begin = at
             at = self._take_inputs(at)
             end = self._end_of_part(at)
-            expected = [one for one in recorded[at:end] if not isinstance(one.event, TurnEffectSettled)]
+            own = [index for index in range(at, end) if index not in self._of_operator]
             if self._state.status == "running":
-                self.events += await _Part(self, begin, at, end, expected).run()
-            elif expected:
-                self.events += [*turns.broken_off(self._state), expected[-1].event]
+                self.events += await _Part(self, begin, at, end).run()
+            elif own:
+                self.events += [*turns.broken_off(self._state), recorded[own[-1]].event]
             for one in recorded[at:end]:
                 self._fold(one)
             at = end
@@ -85,21 +98,24 @@ class ReplayedTurn:
     def _take_inputs(self, at: int) -> int:
         """Takes the events from outside that begin at `at`. Returns the place after them."""
         recorded = self._recorded
-        while at < len(recorded) and isinstance(recorded[at].event, FROM_OUTSIDE):
+        while at < len(recorded) and (
+            at in self._of_operator or isinstance(recorded[at].event, FROM_OUTSIDE)
+        ):
             # Responses of a client's tools are recorded as a step with their resume.
             count = 1
             if isinstance(recorded[at].event, TurnResumed) and _is_client_step(recorded[at + 1 : at + 3]):
                 count = 3
-            for one in recorded[at : at + count]:
+            for index, one in enumerate(recorded[at : at + count], at):
                 self._fold(one)
-                self.events.append(one.event)
+                if index not in self._of_operator:
+                    self.events.append(one.event)
             at += count
         return at
 
     def _end_of_part(self, at: int) -> int:
         for index in range(at, len(self._recorded)):
             event = self._recorded[index].event
-            if isinstance(event, FROM_OUTSIDE) and not isinstance(event, TurnEffectSettled):
+            if isinstance(event, FROM_OUTSIDE):
                 return index
             if isinstance(event, TurnAwaitingInput):
                 return index + 1
@@ -107,19 +123,22 @@ class ReplayedTurn:
 
 
 class _Part:
-    """One run of the runner: `expected` are the events that it recorded then, from `at` to `end` of the turn's record."""
+    """One run of the runner, which recorded the events from `at` to `end` of the turn's record then."""
 
-    def __init__(
-        self, turn: ReplayedTurn, begin: int, at: int, end: int, expected: Sequence[Recorded]
-    ) -> None:
+    def __init__(self, turn: ReplayedTurn, begin: int, at: int, end: int) -> None:
         self._whole = turn
-        self._expected = expected
         recorded = turn._recorded
+        own = [index for index in range(at, end) if index not in turn._of_operator]
+        self._expected = [recorded[index] for index in own]
+        self._operator: dict[int, list[Recorded]] = {}
+        """What an operator decided meanwhile, by the number of own events before it."""
+        for index in turn._of_operator.intersection(range(at, end)):
+            self._operator.setdefault(bisect_left(own, index), []).append(recorded[index])
         self._begin = recorded[begin]
         self._known = [one.event for one in recorded[:end]]
-        self._events = [one.event for one in expected]
+        self._events = [one.event for one in self._expected]
         final = turn._state
-        for one in expected:
+        for one in recorded[at:end]:
             final = turns.evolve(final, one.event, one.recorded_at, one.version)
         self._is_cut_off = final.status == "running"
         self._running = RunningTurn(turn._streams, turn._record.session_id, turn._turn_id)
@@ -218,6 +237,33 @@ class _Part:
         ]
         self._emitted += new
         turn.publish(new, times)
+        for count in range(done + 1, len(self._emitted) + 1):
+            for one in self._operator.get(count, ()):
+                turn.publish([one.event], [one.recorded_at])
+        following = self._events[len(self._emitted)] if len(self._emitted) < len(self._events) else None
+        if not self._is_ending and isinstance(following, TurnStepFailed) and _had_not_begun(following):
+            raise NotRecorded
+
+
+def of_operator(events: Sequence[Event]) -> set[int]:
+    """Returns the places of the events that an operator caused: the settlements of unknown effects, and the calls that
+    were made again for them. They do not belong to the run of the turn."""
+    found: set[int] = set()
+    returned: set[str] = set()
+    for index, event in enumerate(events):
+        match event:
+            case TurnToolReturned():
+                returned.add(event.call_id)
+            case TurnToolCalled() if event.call_id in returned:
+                found.add(index)
+            case TurnEffectSettled():
+                found.add(index)
+    return found
+
+
+def _had_not_begun(failed: TurnStepFailed) -> bool:
+    """Returns whether a step was cancelled while its start was being recorded."""
+    return failed.error.status == CANCELLED and failed.output is None and failed.trace is None
 
 
 def _is_client_step(events: Sequence[Recorded]) -> bool:
