@@ -70,11 +70,15 @@ def first_difference(recorded: Sequence[tuple[int, Event]], replayed: Sequence[E
     others = list(map(_plain, replayed))
     theirs = [others[place] for place in _in_order(others)]
     after = recorded[-1][0] + 1 if recorded else 0
+    # Calls for which only one of the two asked.
+    asked = _asked([event for _, event in plain]) ^ _asked(others)
     detail: Difference | None = None
     for here, theirs_now in zip_longest(ours, theirs):
         index, ours_now = here if here is not None else (after, None)
         if ours_now != theirs_now:
             kind = _difference(ours_now, theirs_now)
+            if kind == "tool arguments" and {_call_id(ours_now), _call_id(theirs_now)} & asked:
+                kind = "approval"
             if kind is not None:
                 return _shown(kind, index, ours_now, theirs_now)
             detail = detail or _shown("detail", index, ours_now, theirs_now)
@@ -128,7 +132,11 @@ def _grouped(batch: Sequence[int], events: Sequence[Event], roots: dict[str, int
     return found
 
 
-def _call_id(event: Event) -> str:
+def _asked(events: Iterable[Event]) -> set[str]:
+    return {event.call_id for event in events if isinstance(event, TurnInputRequested)}
+
+
+def _call_id(event: Event | None) -> str:
     return getattr(event, "call_id", "")
 
 
