@@ -35,7 +35,7 @@ from schemas.events.turn import (
 from stack.domain.tool_call import canonical
 
 Kind = Literal["request", "tool set", "tool arguments", "approval", "shield", "limit", "answer", "detail"]
-"""The class of a difference. A detail is no divergence: it changes nothing that is said or done, such as the size of a
+"""The class of a difference. A detail does not diverge: it changes nothing that is said or done, such as the size of a
 chunk."""
 
 NO_OWNER = Owner("", "")
@@ -55,7 +55,7 @@ class Difference(Struct, frozen=True, kw_only=True):
 
 
 class _Step(Struct, frozen=True):
-    """What an event says, without ids and times."""
+    """The content of an event without ids and times."""
 
     kind: Kind
     value: Any

@@ -131,7 +131,7 @@ class _Part:
         own = [index for index in range(at, end) if index not in turn._of_operator]
         self._expected = [recorded[index] for index in own]
         self._operator: dict[int, list[Recorded]] = {}
-        """What an operator decided meanwhile, by the number of own events before it."""
+        """Events of an operator within the part, by the number of own events before it."""
         for index in turn._of_operator.intersection(range(at, end)):
             self._operator.setdefault(bisect_left(own, index), []).append(recorded[index])
         self._begin = recorded[begin]
@@ -215,7 +215,7 @@ class _Part:
         return ()
 
     async def _note(self, events: Sequence[Event], closes: Closes) -> None:
-        """Stands for the log. Raises NotRecorded where the recorded run was stopped or cut off."""
+        """Takes the place of the log. Raises NotRecorded where the recorded run was stopped or cut off."""
         turn = self._running
         new = [*turn.outcomes, *events]
         if not new:
