@@ -64,12 +64,14 @@ NOTHING_YET = CompletionMessage(content="", stop_reason="end_of_message")
 class TurnState(Struct, frozen=True, kw_only=True):
     """A turn. Times are microseconds since 1970, 0 if not reached yet. `steps` holds every step that was
     started; `calls` the calls of the server's tools and `requests` the decisions that they need, both by the id of the
-    call. `input_shields` are the ids of the shields that judge what the model reads. `tools_digest` identifies the tools of
-    the server that are recorded for the turn, which are those of the turn `tools_of` ("" is this one). `is_damaged` means that some of its events cannot be read, and the state is built from the
-    others."""
+    call. `input_shields` are the ids of the shields that judge what the model reads. `agent_version` is the version of the
+    agent with which it runs, 0 if that is damaged. `tools_digest` identifies the tools of the server that are recorded for
+    the turn, which are those of the turn `tools_of` ("" is this one). `is_damaged` means that some of its events cannot be
+    read, and the state is built from the others."""
 
     session_id: str = ""
     agent_id: str = ""
+    agent_version: int = 0
     owner: Owner = Owner("", "")
     attempt: int = 0
     status: TurnStatus = "running"
@@ -183,6 +185,8 @@ def _started(event: TurnStarted, recorded_at: int) -> TurnState:
     return TurnState(
         session_id=event.session_id,
         agent_id=event.agent_id,
+        # Before it was recorded, agents had one version.
+        agent_version=event.agent_version or (1 if event.agent_id else 0),
         owner=event.owner,
         attempt=1,
         stream=event.stream,

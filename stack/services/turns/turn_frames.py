@@ -111,7 +111,12 @@ def turn_wire(turn_id: str, state: TurnState) -> Turn:
 
 
 def outcome_wire(state: TurnState) -> TurnOutcome:
-    return TurnOutcome(status=state.status, usage=wire.usage(state.usage), error=wire.error(state.error))
+    return TurnOutcome(
+        status=state.status,
+        usage=wire.usage(state.usage),
+        error=wire.error(state.error),
+        agent_version=state.agent_version or None,
+    )
 
 
 class TurnFrames:
