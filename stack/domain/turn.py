@@ -185,8 +185,7 @@ def _started(event: TurnStarted, recorded_at: int) -> TurnState:
     return TurnState(
         session_id=event.session_id,
         agent_id=event.agent_id,
-        # Before it was recorded, agents had one version.
-        agent_version=event.agent_version or (1 if event.agent_id else 0),
+        agent_version=event.agent_version or (1 if event.agent_id else 0),  # agents had one version before
         owner=event.owner,
         attempt=1,
         stream=event.stream,
