@@ -14,7 +14,6 @@ URL_SCHEME = "url.scheme"
 
 GEN_AI_AGENT_ID = "gen_ai.agent.id"
 GEN_AI_AGENT_NAME = "gen_ai.agent.name"
-GEN_AI_AGENT_VERSION = "gen_ai.agent.version"
 GEN_AI_CONVERSATION_ID = "gen_ai.conversation.id"
 GEN_AI_EMBEDDINGS_DIMENSION_COUNT = "gen_ai.embeddings.dimension.count"
 GEN_AI_INPUT_MESSAGES = "gen_ai.input.messages"
@@ -37,6 +36,8 @@ GEN_AI_RESPONSE_FINISH_REASONS = "gen_ai.response.finish_reasons"
 GEN_AI_RESPONSE_ID = "gen_ai.response.id"
 GEN_AI_RESPONSE_MODEL = "gen_ai.response.model"
 GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
+GEN_AI_RETRIEVAL_DOCUMENTS = "gen_ai.retrieval.documents"
+GEN_AI_SYSTEM_INSTRUCTIONS = "gen_ai.system_instructions"
 GEN_AI_TOKEN_MODALITY = "gen_ai.token.modality"  # noqa: S105
 GEN_AI_TOKEN_TYPE = "gen_ai.token.type"  # noqa: S105
 GEN_AI_TOOL_CALL_ARGUMENTS = "gen_ai.tool.call.arguments"

@@ -17,7 +17,7 @@ from projections.warehouse.plan import Plan
 from tests.projections.feeds import ListFeed
 
 TABLES = (
-    "agent_changes",
+    "agents",
     "agent_deletions",
     "sessions",
     "session_deletions",

@@ -24,7 +24,7 @@ from stack.domain.session import SessionState
 from stack.domain.turn import TurnState
 from stack.domain.turn_shield import USER_INPUT, input_passed, judged_steps, passed, refusal
 from stack.domain.turn_step import StepState, retrieval_in
-from stack.eventstore import StreamReader, stream_name
+from stack.eventstore import EventStore, stream_name
 from stack.off_loop import off_loop_if
 from stack.services.turns.chat_message import (
     Part,
@@ -55,7 +55,7 @@ Pending = Mapping[str, list[Part]]
 class Conversations:
     """The history of sessions as encoded messages, the most recently used in memory (`max_bytes`)."""
 
-    def __init__(self, store: StreamReader, max_bytes: int = 64 * 2**20) -> None:
+    def __init__(self, store: EventStore, max_bytes: int = 64 * 2**20) -> None:
         self._store = store
         self._sessions: LRUCache[str, History] = LRUCache(max_bytes, attrgetter("bytes"))
 
@@ -266,7 +266,7 @@ def answers_of(state: TurnState) -> list[Raw]:
     fetched = _fetched(state)
     answers: list[Raw] = []
     for step in judged_steps(state):
-        answers.extend(_step_messages(step, fetched))
+        answers.extend(step_messages(step, fetched))
     if answers and refusal(state) is not None:
         # Each call needs a response before the next message of the model.
         left = turns.pending_calls(state)
@@ -277,7 +277,8 @@ def answers_of(state: TurnState) -> list[Raw]:
     return answers
 
 
-def _step_messages(step: StepState, fetched: Mapping[str, FetchedContent]) -> Iterable[Raw]:
+def step_messages(step: StepState, fetched: Mapping[str, FetchedContent]) -> Iterable[Raw]:
+    """Yields the messages of a finished step: an answer, or the results of tools."""
     if step.step_type == "tool_execution":
         responses = [(one.call_id, parts_of(one.content, fetched)) for one in step.tool_responses]
         yield from (tool_message(call_id, parts) for call_id, parts in responses)
