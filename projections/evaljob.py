@@ -12,6 +12,7 @@ from projections.warehouse.reader import NOW, PAGE_BYTES, Reader, Row, page_of, 
 from schemas.api.error import Error
 from schemas.api.evaljob import Job, JobOutcome, JobStatus
 from schemas.api.turn import TurnUsage
+from schemas.events.evaljob import AGENT_VERSION
 from schemas.events.payload import EvalCandidate, TurnError
 
 READ_MODEL = ReadModel(
@@ -182,6 +183,7 @@ def _view(
         dataset_id=scheduled.dataset_id or None,
         dataset_version=scheduled.dataset_version or None,
         agent_id=scheduled.agent_id or None,
+        agent_version=AGENT_VERSION if scheduled.agent_id else None,
         created_at=rfc3339(rows[0][1]),
         completed_at=rfc3339(ended_us) if ended_us else None,
     )

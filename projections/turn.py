@@ -51,6 +51,7 @@ READ_MODEL = ReadModel(
 
 class _Started(Struct, frozen=True):
     input_messages: list[InputMessage]
+    agent_version: int = 0
 
 
 class _Ended(Struct, frozen=True):
@@ -190,16 +191,22 @@ def _fold(reader: Reader, session_id: str, rows: list[Row]) -> TurnView:
             ended = _ended.decode(hydrated(event))
             output_message, error = ended.output_message, ended.error
             completed_at = rfc3339(at_us) if change in _ENDS else None
+    started = _started.decode(hydrated(start))
     turn = Turn(
         turn_id=turn_id,
         session_id=session_id,
-        input_messages=wire.input_messages(_started.decode(hydrated(start)).input_messages),
+        input_messages=wire.input_messages(started.input_messages),
         steps=steps,
         output_message=wire.completion(output_message),
         started_at=rfc3339(started_us),
         completed_at=completed_at,
     )
-    outcome = TurnOutcome(status=status, usage=wire.usage(usage), error=wire.error(error))
+    outcome = TurnOutcome(
+        status=status,
+        usage=wire.usage(usage),
+        error=wire.error(error),
+        agent_version=started.agent_version or 1,
+    )
     return TurnView(turn, outcome, size)
 
 

@@ -47,7 +47,9 @@ class Environment(Struct, frozen=True):
     settings: dict[str, Any] = {}
 
 
-class Header(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="header", tag_field="line"):
+class SessionFileHeader(
+    Struct, frozen=True, kw_only=True, omit_defaults=True, tag="header", tag_field="line"
+):
     """The first line. `events` are the names, with versions, of the events in the file; `open_turn` is the turn that had
     not ended when the session was exported, "" if none. `forked_from` is the session whose past a fork shares: the file
     of a fork holds that past, so the fork is a session of its own wherever it is imported."""
@@ -64,7 +66,7 @@ class Header(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="header"
     redaction: Redaction | None = None
 
 
-class EventLine(Struct, frozen=True, kw_only=True, tag="event", tag_field="line"):
+class SessionFileEvent(Struct, frozen=True, kw_only=True, tag="event", tag_field="line"):
     """One event of the stream `agent/<id>`, `session/<id>` or `turn/<id>`. `position` is its place in the log from which
     it was exported, `recorded_at` the time at which it occurred in microseconds since 1970, `state` its content as stored:
     `{"$blob": digest, "bytes": n}` takes the place of a text above 256 KiB."""
@@ -77,14 +79,14 @@ class EventLine(Struct, frozen=True, kw_only=True, tag="event", tag_field="line"
     state: Raw
 
 
-class BlobLine(Struct, frozen=True, kw_only=True, tag="blob", tag_field="line"):
+class SessionFileBlob(Struct, frozen=True, kw_only=True, tag="blob", tag_field="line"):
     """A text to which events refer by the SHA-256 (hex) of its UTF-8."""
 
     sha256: str
     content: str
 
 
-class ClosingLine(Struct, frozen=True, kw_only=True, tag="end", tag_field="line"):
+class SessionFileEnd(Struct, frozen=True, kw_only=True, tag="end", tag_field="line"):
     """The last line. `events` and `blobs` count the lines before it; `digests` holds the first 8 hex digits of the SHA-256
     of each, which locates a change; `chain` is the hash over all of them:
 

@@ -129,3 +129,28 @@ class Agent(Struct, frozen=True):
     agent_id: str
     agent_config: AgentConfig
     created_at: str
+
+
+class UpdateAgentRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """A new configuration of an agent, complete. With `expected_version` it is refused unless the agent has this version.
+    Not part of the Llama Stack specification."""
+
+    agent_config: AgentConfig
+    expected_version: int | None = None
+
+
+class AgentUpdateResponse(Struct, frozen=True):
+    """The version of the agent that has the new configuration: the present one if nothing changed."""
+
+    agent_id: str
+    agent_version: int
+
+
+class AgentVersion(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One version of an agent's configuration. Version 1 is that of the created agent; `actor` is the name of the API key
+    with which it was made."""
+
+    version: int
+    created_at: str
+    agent_config: AgentConfig
+    actor: str = ""

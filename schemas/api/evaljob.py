@@ -24,7 +24,8 @@ class JobOutcome(Struct, frozen=True, omit_defaults=True, kw_only=True):
     .../jobs/{job_id}/outcome`.
 
     `dataset_id` and `dataset_version` identify the evaluated rows; they are absent if the rows were sent with
-    the request. `num_done` counts the evaluated rows, `num_failed` those of them that failed.
+    the request. `num_done` counts the evaluated rows, `num_failed` those of them that failed. `agent_version` is the
+    version of the agent that answers, which later updates of the agent do not change.
     """
 
     job_id: str
@@ -37,6 +38,7 @@ class JobOutcome(Struct, frozen=True, omit_defaults=True, kw_only=True):
     dataset_id: str | None = None
     dataset_version: int | None = None
     agent_id: str | None = None
+    agent_version: int | None = None
     created_at: str | None = None
     completed_at: str | None = None
 

@@ -131,11 +131,13 @@ class TurnError(Struct, frozen=True):
 
 
 class TurnOutcome(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """How a turn ended. Not part of the Llama Stack specification: `GET .../turn/{turn_id}/outcome`."""
+    """How a turn ended. Not part of the Llama Stack specification: `GET .../turn/{turn_id}/outcome`. `agent_version` is the
+    version of the agent with which it runs, absent if its record is damaged."""
 
     status: TurnStatus
     usage: TurnUsage
     error: TurnError | None = None
+    agent_version: int | None = None
 
 
 class TextDelta(Struct, frozen=True, tag_field="type", tag="text"):

@@ -10,6 +10,9 @@ from schemas.events.base import Event
 from schemas.events.payload import BenchmarkConfig, TurnError, TurnUsage
 from schemas.events.turn import Owner
 
+AGENT_VERSION = 1
+"""The version of the agent with which a job runs: that with which it was created."""
+
 
 class Generation(Struct, frozen=True, omit_defaults=True):
     """The candidate's answer to a row; `error` is the reason if there is none."""

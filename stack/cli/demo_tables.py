@@ -16,6 +16,7 @@ _SAID = ("input_messages.0.content", "output.content", "output_message.content")
 # The interesting fields of each event, as paths into the payload.
 _SHOWN = {
     "agent.created": ("config.name", "config.model"),
+    "agent.updated": ("config.name", "config.model"),
     "session.created": ("session_name", "agent_id"),
     "turn.started": (_SAID[0], "owner.boot"),
     "turn.restarted": ("attempt", "owner.boot"),

@@ -1,4 +1,4 @@
-"""Agents: which agents may be created, and whether an agent exists."""
+"""Agents: which agents may be created and updated, and whether an agent exists."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from schemas.api.agent import (
     TopKSamplingStrategy,
     TopPSamplingStrategy,
 )
-from schemas.events.agent import AgentCreated, AgentDeleted
+from schemas.events.agent import AgentCreated, AgentDeleted, AgentUpdated
 from schemas.events.base import Damaged, Event
 from schemas.events.payload import AgentConfig
 from stack.domain import payload
 from stack.domain.json_schema import check_schema
 from stack.domain.tool import check_tool_config, normalise_tools
-from stack.errors import ContentDamaged, Invalid, NotFound
+from stack.errors import Conflict, ContentDamaged, Invalid, NotFound
 
 _SECRET = re.compile(
     r"(?:^|[_-])key$|apikey$|(?:^|[_-])token$|secret|passw|authorization|credential|^headers$|^cookies?$",
@@ -37,8 +37,9 @@ MAX_STOP_SEQUENCES = 4
 
 
 class AgentState(Struct, frozen=True):
-    """`config` is None before creation and after deletion; `created_at` is in microseconds since 1970. `damage` says why
-    the configuration cannot be read, "" if it can."""
+    """`config` is that of the newest version, None before creation and after deletion; `created_at` is in microseconds
+    since 1970. `damage` says why the configuration cannot be read, "" if it can. The version of an agent is that of its
+    stream: each event but the deletion makes one."""
 
     config: AgentConfig | None = None
     created_at: int = 0
@@ -50,10 +51,14 @@ def evolve(state: AgentState, event: Event, recorded_at: int, version: int) -> A
     match event:
         case AgentCreated(config=config):
             return AgentState(config, recorded_at)
+        case AgentUpdated(config=config):
+            return replace(state, config=config, damage="")
         case AgentDeleted():
             return AgentState(deleted=True)
         case Damaged(name="agent.created"):
             return AgentState(created_at=recorded_at, damage=event.detail)
+        case Damaged(name="agent.updated"):
+            return replace(state, config=None, damage=event.detail)
         case Damaged(name="agent.deleted"):
             return AgentState(deleted=True)
     return state
@@ -63,20 +68,47 @@ def existing(state: AgentState, agent_id: str) -> AgentConfig:
     """Returns the agent's configuration. Raises NotFound if the agent never existed or was deleted, and ContentDamaged."""
     check_exists(state, agent_id)
     if state.config is None:
-        raise ContentDamaged(f"The configuration of agent {agent_id!r} cannot be read. {state.damage}")
+        raise ContentDamaged(
+            f"The configuration of agent {agent_id!r} cannot be read. {state.damage} Or give the agent a new configuration "
+            f"with POST /v1alpha/agents/{agent_id}."
+        )
     return state.config
 
 
 def check_exists(state: AgentState, agent_id: str) -> None:
     """Raises NotFound if the agent never existed or was deleted."""
     if state.config is None and not state.damage:
-        raise NotFound(f"There is no agent {agent_id!r}. List the agents to see their ids.")
+        raise unknown(agent_id)
+
+
+def unknown(agent_id: str) -> NotFound:
+    return NotFound(f"There is no agent {agent_id!r}. List the agents to see their ids.")
 
 
 def create(config: RequestedConfig, toolgroups: Collection[str], shields: Collection[str]) -> list[Event]:
     """Checks everything that can be checked without calling a model, and normalises. Raises Invalid naming
     the field."""
     return [AgentCreated(config=normalise(config, toolgroups, shields))]
+
+
+def no_version(agent_id: str, version: int, newest: int) -> NotFound:
+    return NotFound(f"Agent {agent_id!r} has no version {version}; it has versions 1 to {newest}.")
+
+
+def check_expected(agent_id: str, expected: int | None, version: int) -> None:
+    """Raises Conflict if the agent has another version than expected (None: any)."""
+    if expected not in (None, version):
+        raise Conflict(
+            f"expected_version is {expected}, but agent {agent_id!r} has version {version}. Read the agent again, and make "
+            "the change to that configuration."
+        )
+
+
+def update(state: AgentState, agent_id: str, config: AgentConfig) -> list[Event]:
+    """Returns no events if the agent has this configuration already. A damaged configuration can be replaced. Raises
+    NotFound."""
+    check_exists(state, agent_id)
+    return [] if state.config == config else [AgentUpdated(config=config)]
 
 
 def delete(state: AgentState, agent_id: str) -> list[Event]:

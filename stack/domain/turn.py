@@ -39,6 +39,7 @@ from schemas.events.turn import (
     TurnStepStarted,
     TurnToolCalled,
     TurnToolReturned,
+    TurnToolsResolved,
     TurnToolSuspended,
 )
 from stack.domain.damaged_turn import likely_event
@@ -63,11 +64,14 @@ NOTHING_YET = CompletionMessage(content="", stop_reason="end_of_message")
 class TurnState(Struct, frozen=True, kw_only=True):
     """A turn. Times are microseconds since 1970, 0 if not reached yet. `steps` holds every step that was
     started; `calls` the calls of the server's tools and `requests` the decisions that they need, both by the id of the
-    call. `input_shields` are the ids of the shields that judge what the model reads. `is_damaged` means that some of its events cannot be read, and the state is built from the
-    others."""
+    call. `input_shields` are the ids of the shields that judge what the model reads. `agent_version` is the version of the
+    agent with which it runs, 0 if that is damaged. `tools_digest` identifies the tools of the server that are recorded for
+    the turn, which are those of the turn `tools_of` ("" is this one). `is_damaged` means that some of its events cannot be
+    read, and the state is built from the others."""
 
     session_id: str = ""
     agent_id: str = ""
+    agent_version: int = 0
     owner: Owner = Owner("", "")
     attempt: int = 0
     status: TurnStatus = "running"
@@ -85,6 +89,8 @@ class TurnState(Struct, frozen=True, kw_only=True):
     steps: tuple[StepState, ...] = ()
     calls: Calls = {}
     requests: Requests = {}
+    tools_digest: str = ""
+    tools_of: str = ""
     output_message: CompletionMessage = NOTHING_YET
     error: TurnError | None = None
     usage: TurnUsage = TurnUsage()
@@ -121,6 +127,8 @@ def evolve(state: TurnState, event: Event, recorded_at: int, version: int) -> Tu
     match event:
         case TurnStarted():
             return _started(event, recorded_at)
+        case TurnToolsResolved():
+            return replace(state, tools_digest=event.digest, tools_of=event.same_as)
         case TurnRestarted():
             return replace(state, owner=event.owner, attempt=event.attempt)
         case TurnStepStarted():
@@ -177,6 +185,7 @@ def _started(event: TurnStarted, recorded_at: int) -> TurnState:
     return TurnState(
         session_id=event.session_id,
         agent_id=event.agent_id,
+        agent_version=event.agent_version or (1 if event.agent_id else 0),  # agents had one version before
         owner=event.owner,
         attempt=1,
         stream=event.stream,

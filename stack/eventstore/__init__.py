@@ -14,6 +14,7 @@ from stack.eventstore.appends import (
 from stack.eventstore.blobs import BlobStore
 from stack.eventstore.damage import is_damaged_text
 from stack.eventstore.store import EventStore
+from stack.eventstore.stream_reader import StreamReader
 from stack.eventstore.streams import split_stream, stream_name
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Fold",
     "Folded",
     "Recorded",
+    "StreamReader",
     "StreamWrite",
     "is_damaged_text",
     "split_stream",

@@ -80,3 +80,11 @@ class Codec:
             name, upcast = self._upcasts[name]
             payload = upcast(payload)
         return name, _encode({**payload, "event": name})
+
+
+def check_text(text: str, what: str = "The text") -> None:
+    """Raises Invalid for text that UTF-8 cannot express."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Invalid(f"{what} holds half of a surrogate pair, which is not a Unicode character.") from None

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 from projections.warehouse.feed import DAMAGED, Record, unversioned
 from schemas.events.base import Damaged
-from stack.errors import ContentDamaged, InternalError, Invalid, ReplaystackError, TooLarge, Unavailable
+from stack.errors import ContentDamaged, InternalError, ReplaystackError, TooLarge, Unavailable
 from stack.eventstore.appends import Append, Appended, Command, Fold, Folded, Recorded
 from stack.eventstore.blob_markers import dehydrate, hydrated_bytes, may_need_markers
 from stack.eventstore.blobs import BlobStore
-from stack.eventstore.codec import Codec
+from stack.eventstore.codec import Codec, check_text
 from stack.eventstore.damage import NOT_RECORDED, event_damaged
 from stack.eventstore.fold_cache import FoldCache
 from stack.eventstore.log_feed import LogFeed
@@ -23,6 +23,7 @@ from stack.eventstore.named_blobs import named_blobs
 from stack.eventstore.port import EventLog
 from stack.eventstore.stored_content import StoredContent
 from stack.eventstore.submission import Conflict, NewRow, Submission
+from stack.off_loop import off_loop_if
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +36,8 @@ MAX_EVENT_BYTES = 64 * 2**20
 # more.
 _SCAN_INLINE_BYTES = 32 * 1024
 _READ_THREADS = 4
+# More events, as of an imported session, are encoded in a thread: about 5 us each.
+_ENCODE_INLINE_EVENTS = 200
 
 
 class EventStore:
@@ -66,7 +69,8 @@ class EventStore:
         (disk full or failing, too many waiting, closed)."""
         if not append.redact and (trouble := self.log.trouble()):
             raise Unavailable(f"{trouble} Nothing was stored.", retry_after=5)
-        submission = self._encode(append)
+        count = sum([len(write.events) for write in append.writes])
+        submission = await off_loop_if(count > _ENCODE_INLINE_EVENTS, self._encode, append)
         if any(map(may_need_markers, [row.state for row in submission.rows])):
             await self._extract_blobs(submission)
         largest = max([len(row.state) for row in submission.rows])
@@ -158,7 +162,7 @@ class EventStore:
 
     async def find_command(self, prefix: str, since_us: int = 0) -> Command | None:
         """Returns the newest command whose id begins with `prefix`, recorded at or after `since_us`."""
-        _check_text(prefix)
+        check_text(prefix)
         return await self.in_thread(partial(self.log.command, prefix, since_us))
 
     def trouble(self) -> str:
@@ -244,10 +248,7 @@ class EventStore:
             raise ValueError("an append writes each stream once")
         if append.expects:
             expected.extend([(stream, version) for stream, version in append.expects])
-        try:
-            "".join([append.command, *append.redact, *[stream for stream, _ in expected]]).encode()
-        except UnicodeEncodeError:
-            raise Invalid("An id holds half of a surrogate pair, which is not a Unicode character.") from None
+        check_text("".join([append.command, *append.redact, *[stream for stream, _ in expected]]), "An id")
         submission = Submission(rows, expected, append)
         if blobs:
             submission.blobs = blobs
@@ -389,10 +390,3 @@ def _folded(
         folded = Folded(state, last.version)
         size += 0 if fold.last_only else hydrated_bytes(record.state)
     return folded, size
-
-
-def _check_text(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise Invalid("The text holds half of a surrogate pair, which is not a Unicode character.") from None

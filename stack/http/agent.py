@@ -8,14 +8,21 @@ from typing import Any
 from litestar import Controller, Request
 from litestar.response.base import ASGIResponse
 
-from projections import agent as agent_views
-from schemas.api.agent import AgentCreateResponse, CreateAgentRequest
+from schemas.api.agent import (
+    AgentCreateResponse,
+    AgentUpdateResponse,
+    CreateAgentRequest,
+    UpdateAgentRequest,
+)
 from schemas.api.page import PaginatedResponse
+from stack.errors import Invalid
 from stack.http.answer import empty_answer, json_answer
-from stack.http.body import caller_of, page_of, path_of, post_of, read_json
+from stack.http.body import caller_of, integer_of, page_of, path_of, post_of, read_json
 from stack.http.endpoint import serves
 from stack.http.services import Services
 from stack.services.requests.once import Prior
+
+VERSION_HEADER = "x-agent-version"
 
 
 class AgentController(Controller):
@@ -26,17 +33,37 @@ class AgentController(Controller):
         made = await services.once.perform(post_of(request, body), create)
         return json_answer(AgentCreateResponse(made.ids["agent"] if isinstance(made, Prior) else made))
 
+    @serves("update_agent")
+    async def update(
+        self, request: Request[Any, Any, Any], agent_id: str, services: Services
+    ) -> ASGIResponse:
+        data, body = await read_json(request, UpdateAgentRequest)
+        update = partial(services.agents.update, agent_id, data, caller_of(request))
+        made = await services.once.perform(post_of(request, body), update)
+        if isinstance(made, Prior):
+            made = await services.agents.version_recorded_at(agent_id, made.position)
+        return json_answer(AgentUpdateResponse(agent_id, made))
+
     @serves("list_agents")
     async def page(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         start, limit = page_of(request)
-        data, has_more = await services.views.read(
-            ("agent",), agent_views.page, start, limit, max_bytes=services.settings.max_page_bytes
-        )
+        data, has_more = await services.agents.page(start, limit, services.settings.max_page_bytes)
         return json_answer(PaginatedResponse(data, has_more, path_of(request)))
 
     @serves("get_agent")
-    async def show(self, agent_id: str, services: Services) -> ASGIResponse:
-        return json_answer(await services.agents.show(agent_id))
+    async def show(self, request: Request[Any, Any, Any], agent_id: str, services: Services) -> ASGIResponse:
+        view = await services.agents.show(agent_id, version_of(request))
+        return json_answer(view.agent, {VERSION_HEADER: str(view.version)})
+
+    @serves("list_agent_versions")
+    async def versions(
+        self, request: Request[Any, Any, Any], agent_id: str, services: Services
+    ) -> ASGIResponse:
+        start, limit = page_of(request)
+        data, has_more = await services.agents.versions(
+            agent_id, start, limit, services.settings.max_page_bytes
+        )
+        return json_answer(PaginatedResponse(data, has_more, path_of(request)))
 
     @serves("delete_agent")
     async def remove(
@@ -44,3 +71,11 @@ class AgentController(Controller):
     ) -> ASGIResponse:
         await services.agents.delete(agent_id, caller_of(request))
         return empty_answer()
+
+
+def version_of(request: Request[Any, Any, Any]) -> int:
+    """Returns the version of the query, 0 if there is none. Raises Invalid."""
+    version = integer_of(request, "version", 0)
+    if version < 1 and "version" in request.query_params:
+        raise Invalid(f"version is {version}; versions are counted from 1.")
+    return version

@@ -10,7 +10,7 @@ from typing import Literal
 from schemas.events.base import Event
 from schemas.events.turn import Owner
 from stack.domain.stream_position import StreamPosition
-from stack.eventstore import EventStore, Recorded
+from stack.eventstore import Recorded, StreamReader
 from stack.off_loop import off_loop_if
 from stack.runs.live import Follower, Frame, LiveFrames
 
@@ -32,7 +32,7 @@ class Run(ABC):
 
     takes_damaged = False
 
-    def __init__(self, store: EventStore, stream: str) -> None:
+    def __init__(self, store: StreamReader, stream: str) -> None:
         self.store = store
         self.stream = stream
         self.version = 0

@@ -6,6 +6,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from projections import session as session_views
+from schemas.events.agent import AgentCreated, AgentUpdated
 from schemas.events.payload import AgentConfig
 from stack.domain import agent as agents
 from stack.domain import benchmark as benchmarks
@@ -17,7 +18,7 @@ from stack.domain.benchmark import BenchmarkState
 from stack.domain.dataset import DatasetState
 from stack.domain.session import SessionState
 from stack.domain.turn import TurnState
-from stack.errors import NotFound
+from stack.errors import ContentDamaged, NotFound
 from stack.eventstore import EventStore, Fold, Folded, stream_name
 from stack.services.views import Views
 
@@ -38,15 +39,43 @@ class States:
         self._views = views
 
     async def agent(self, agent_id: str) -> tuple[AgentConfig, int]:
-        """Also raises ContentDamaged."""
+        """Returns the newest configuration and its version. Also raises ContentDamaged."""
         folded = await self._store.load(stream_name("agent", agent_id), _AGENT)
         return agents.existing(folded.state, agent_id), folded.version
 
-    async def agent_version(self, agent_id: str) -> int:
+    async def agent_at(self, agent_id: str, version: int) -> AgentConfig:
+        """Returns the configuration that was this version. Raises NotFound also for a version that the agent never had,
+        and ContentDamaged."""
+        state, newest = await self.agent_state(agent_id)
+        if version == newest:
+            return agents.existing(state, agent_id)
+        if version > 0:
+            stream = stream_name("agent", agent_id)
+            for recorded in await self._store.read_stream(stream, version - 1, version):
+                if isinstance(recorded.event, AgentCreated | AgentUpdated):
+                    return recorded.event.config
+        raise agents.no_version(agent_id, version, newest)
+
+    async def agent_of(self, turn: TurnState) -> AgentConfig:
+        """Returns the configuration with which the turn began, which is its own to the end. Raises the errors of
+        `agent_at`."""
+        version = turn.agent_version
+        if not version and (version := await self.agent_version(turn.agent_id)) > 1:
+            raise ContentDamaged(
+                "It is not known with which version of its agent the turn began, because its first event is damaged. "
+                "Begin a new turn."
+            )
+        return await self.agent_at(turn.agent_id, version)
+
+    async def agent_state(self, agent_id: str) -> Folded[AgentState]:
         """Also works for an agent whose configuration is damaged."""
         folded = await self._store.load(stream_name("agent", agent_id), _AGENT)
         agents.check_exists(folded.state, agent_id)
-        return folded.version
+        return folded
+
+    async def agent_version(self, agent_id: str) -> int:
+        """Also works for an agent whose configuration is damaged."""
+        return (await self.agent_state(agent_id)).version
 
     async def session(self, agent_id: str, session_id: str) -> Folded[SessionState]:
         """Also checks that the session is the agent's. Raises ContentDamaged if this is unknown."""

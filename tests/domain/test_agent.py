@@ -9,10 +9,11 @@ from schemas.api.agent import (
     TopKSamplingStrategy,
     TopPSamplingStrategy,
 )
-from schemas.events.agent import AgentCreated, AgentDeleted
+from schemas.events.agent import AgentCreated, AgentDeleted, AgentUpdated
+from schemas.events.base import Damaged
 from schemas.events.payload import SamplingStrategy
-from stack.domain.agent import AgentState, create, delete, evolve, existing
-from stack.errors import Invalid, NotFound
+from stack.domain.agent import AgentState, create, delete, evolve, existing, update
+from stack.errors import ContentDamaged, Invalid, NotFound
 
 
 def config(**fields):
@@ -87,3 +88,27 @@ def test_a_deleted_agent_is_not_there():
         existing(state, "a")
     with pytest.raises(NotFound):
         delete(state, "a")
+
+
+def test_an_update_replaces_the_configuration_and_an_equal_one_nothing():
+    first, second = created(), created(max_infer_iters=3)
+    state = given(AgentCreated(config=first))
+    assert update(state, "a", first) == []
+    [event] = update(state, "a", second)
+    assert event == AgentUpdated(config=second)
+    updated = given(AgentCreated(config=first), event)
+    assert (existing(updated, "a"), updated.created_at) == (second, 10)
+    assert update(updated, "a", second) == []
+    assert update(updated, "a", first) == [AgentUpdated(config=first)]
+    for state in (AgentState(), given(AgentCreated(config=first), event, AgentDeleted())):
+        with pytest.raises(NotFound):
+            update(state, "a", second)
+
+
+def test_a_damaged_update_hides_the_configuration_until_the_next_one():
+    config = created()
+    state = given(AgentCreated(config=config), Damaged(name="agent.updated", detail="It is torn."))
+    with pytest.raises(ContentDamaged, match="It is torn"):
+        existing(state, "a")
+    [event] = update(state, "a", config)
+    assert existing(evolve(state, event, 30, 3), "a") == config

@@ -173,8 +173,10 @@ def answers(http: httpx.Client) -> dict[str, Any]:
 
 def is_served_as(said: Any, now: Any) -> bool:
     """Whether an answer is that of the release, or differs by what was changed on purpose since: tokens that no model
-    reported are absent, and were 0 in release 0.1.0."""
+    reported are absent, and were 0 in release 0.1.0; and an outcome names the version of the agent, which was the first."""
     if now == said or not said or "usage" not in said["body"]:
         return bool(now == said)
     usage = {name: tokens for name, tokens in said["body"]["usage"].items() if tokens}
-    return bool(now == {**said, "body": {**said["body"], "usage": usage}})
+    of_agent = "num_rows" not in said["body"] or "agent_id" in said["body"]
+    version = {"agent_version": 1} if of_agent else {}
+    return bool(now == {**said, "body": {**said["body"], "usage": usage, **version}})

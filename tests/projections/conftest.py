@@ -17,7 +17,7 @@ from projections.warehouse.plan import Plan
 from tests.projections.feeds import ListFeed
 
 TABLES = (
-    "agents",
+    "agent_changes",
     "agent_deletions",
     "sessions",
     "session_deletions",

@@ -12,6 +12,11 @@ def agent_created(agent_id: str, model: str = "demo/extractive", **more: Any) ->
     return (f"agent/{agent_id}", "agent.created.1", {"config": config, "actor": "key-1", **more})
 
 
+def agent_updated(agent_id: str, instructions: str) -> Happening:
+    config = {"model": "demo/extractive", "instructions": instructions, "name": agent_id}
+    return (f"agent/{agent_id}", "agent.updated.1", {"config": config, "actor": "key-3"})
+
+
 def agent_deleted(agent_id: str) -> Happening:
     return (f"agent/{agent_id}", "agent.deleted.1", {"actor": "key-2"})
 

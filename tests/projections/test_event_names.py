@@ -26,7 +26,6 @@ NOT_READ = {
     "turn.tools_resolved",
     "session.imported",
     "session.forked",
-    "agent.updated",
 }
 
 
@@ -37,9 +36,10 @@ def test_every_event_is_read_by_a_read_model_or_listed_here() -> None:
 def test_a_plan_for_an_event_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("projections.warehouse.plan.event_names", lambda: frozenset(("agent.deleted",)))
     with pytest.raises(
-        ValueError, match=r"agent_created\.sql is for events that do not exist: agent\.created"
+        ValueError,
+        match=r"agent_changes\.sql is for events that do not exist: agent\.created, agent\.updated",
     ):
-        compile_plan([ReadModel(name="agent", apply=("agent_created",))])
+        compile_plan([ReadModel(name="agent", apply=("agent_changes",))])
 
 
 def test_a_build_of_the_first_release_is_followed_until_it_is_replaced(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_build_of_the_first_release_is_followed_until_it_is_replaced(tmp_path:
             re.sub(r"'((?:agent|session)\.[a-z_]+)'", r"'\1.1'", one.sql),
         )
         for one in now.statements
-        if one.name in ("agent_created", "session_created")
+        if one.name in ("agent_changes", "session_created")
     )
     feed = ListFeed()
     feed.append(h.agent_created("a1"), h.session_created("s1", "a1"), h.agent_created("a2"))

@@ -44,9 +44,48 @@ def test_an_agent_is_as_it_was_created(view: View, feed: ListFeed) -> None:
     reader = follow(view, feed.append(h.agent_created("a1")))
     found = agent.get(reader, "a1")
     assert found is not None
-    assert (found.agent_config.instructions, found.created_at) == ("Be a1.", "2026-09-21T14:13:20.000001Z")
+    config, created_at = found.agent.agent_config, found.agent.created_at
+    assert (config.instructions, created_at, found.version) == ("Be a1.", "2026-09-21T14:13:20.000001Z", 1)
     assert agent.get(reader, "a2") is None
     assert agent.get(reader, "' OR true --") is None
+
+
+def test_the_versions_of_an_agent(view: View, feed: ListFeed) -> None:
+    feed.append(h.agent_created("a1"), h.agent_created("a2"))
+    second = feed.append(h.agent_updated("a1", "Be kind."))
+    reader = follow(view, feed.append(h.agent_updated("a1", "Be wise."), h.agent_created("a3")))
+
+    def said(version: int = 0, as_of: int | None = None) -> tuple[str, str, int] | None:
+        found = agent.get(reader, "a1", version, as_of)
+        return found and (found.agent.agent_config.instructions, found.agent.created_at, found.version)
+
+    created_at = "2026-09-21T14:13:20.000001Z"
+    assert said() == said(3) == ("Be wise.", created_at, 3)
+    assert said(1) == said(as_of=second - 1) == ("Be a1.", created_at, 1)
+    assert said(2) == said(as_of=second) == ("Be kind.", created_at, 2)
+    assert said(4) is said(3, as_of=second) is said(as_of=0) is None
+
+    def instructions(as_of: int | None = None) -> list[str]:
+        return [one.agent_config.instructions for one in agent.page(reader, as_of=as_of)[0]]
+
+    assert instructions() == ["Be wise.", "Be a2.", "Be a3."]
+    assert instructions(second) == ["Be kind.", "Be a2."]
+    assert [one.agent_id for one in agent.page(reader, unreadable=["a2"])[0]] == ["a1", "a3"]
+    versions, more = agent.versions_page(reader, "a1", 1, 1)
+    assert ([one.version for one in versions], more) == ([2], True)
+    versions, more = agent.versions_page(reader, "a1")
+    assert ([one.agent_config.instructions for one in versions], more) == (
+        ["Be a1.", "Be kind.", "Be wise."],
+        False,
+    )
+    assert [one.actor for one in versions] == ["key-1", "key-3", "key-3"]
+    with view[0].write() as transaction:
+        newest = transaction.rows(
+            "SELECT version, config ->> '$.instructions' FROM views.build_1.agents ORDER BY agent_id"
+        )
+    assert newest == [(3, "Be wise."), (1, "Be a2."), (1, "Be a3.")]
+    follow(view, feed.append(h.agent_deleted("a1")))
+    assert said(2) is None and agent.versions_page(reader, "a1") == ([], False)
 
 
 def test_a_session_has_its_turns_in_the_order_of_opening(view: View, feed: ListFeed) -> None:

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.slow
 
 MOVES = (
     "agent",
+    "update",
     "session",
     "open",
     "step",
@@ -70,6 +71,10 @@ class World:
     def _agent(self, name: str, choice: int) -> None:
         self.agents.append(name)
         self.feed.append(h.agent_created(name))
+
+    def _update(self, name: str, choice: int) -> None:
+        if self.agents:
+            self.feed.append(h.agent_updated(_pick(self.agents, choice), f"Be {name}."))
 
     def _session(self, name: str, choice: int) -> None:
         if self.agents:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
+from schemas.events.turn import TurnInputRequested
+from stack.services.replay.session_file import read_session_file, written
+from stack.services.replay.session_record import SessionRecord
 from tests.server.api import TEXT, Api, Conversation, check_error, kinds, parse
-from tests.server.process import Replaystack
+from tests.server.conftest import FreshServer
+from tests.server.process import Replaystack, wait_until
 from tests.server.tool_calls import rain, waiting, weather_man
 from tests.servers.processes import RunningServer
 
@@ -19,6 +24,8 @@ pytestmark = pytest.mark.slow
 IMPORT = "/v1alpha/sessions/import"
 LINES = {"content-type": "application/jsonl"}
 LONG = "long text " * 40_000
+GROUP = "builtin::code_interpreter"
+ASKING = 'scripted/tools;name=code_interpreter;arguments={"code":"6 * 7"}'
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +125,118 @@ def test_a_session_is_imported_under_a_name_and_for_an_agent(api: Api, there: Ap
     assert copy.turn()["output_message"]["content"]
 
 
+def head_of(api: Api, target: Replaystack) -> int:
+    return int(target.state()["log"]["head"])
+
+
+def changed(file: bytes, change: Callable[[SessionRecord], SessionRecord]) -> bytes:
+    """Returns a valid file with other events."""
+    read = read_session_file(file)
+    record = change(read.record)
+    header = replace(read.header, agent_id=record.agent_id, session_id=record.session_id)
+    return b"".join(written(replace(read, header=header, record=record)))
+
+
+def renamed(session_id: str) -> Callable[[SessionRecord], SessionRecord]:
+    """Returns a change that makes the same turns those of another session."""
+
+    def change(record: SessionRecord) -> SessionRecord:
+        turns = {
+            turn_id: [one[0]._replace(event=replace(one[0].event, session_id=session_id)), *one[1:]]
+            for turn_id, one in record.turns.items()
+        }
+        return replace(record, session_id=session_id, turns=turns)
+
+    return change
+
+
+def with_instructions(text: str) -> Callable[[SessionRecord], SessionRecord]:
+    def change(record: SessionRecord) -> SessionRecord:
+        [first] = record.agents[record.agent_id]
+        config = replace(first.event.config, instructions=text)
+        return replace(
+            record, agents={record.agent_id: [first._replace(event=replace(first.event, config=config))]}
+        )
+
+    return change
+
+
+def test_nothing_is_written_on_a_conflict(api: Api, there: Api, target: Replaystack) -> None:
+    conversation = api.conversation()
+    turn_id = conversation.turn()["turn_id"]
+    file = exported(conversation)
+    imported(there, file)
+    head = head_of(there, target)
+
+    other = changed(file, renamed("another-session"))
+    check_error(import_(there, other), 409, turn_id, "in another session")
+    check_error(there.http.get("/v1alpha/sessions/another-session"), 404)
+    no_turns = changed(
+        file, lambda record: replace(renamed("other")(record), turns={}, session=record.session[:1])
+    )
+    differing = changed(no_turns, with_instructions("Be long."))
+    check_error(import_(there, differing), 409, conversation.agent_id, "Another agent")
+    large = changed(differing, lambda record: replace(with_instructions("x" * 2**21)(record)))
+    check_error(import_(there, large), 413)
+    check_error(import_(there, no_turns, agent_id="unknown"), 404, "unknown")
+    check_error(import_(there, no_turns, name=" "), 400, "session_name")
+    check_error(import_(there, no_turns, form="x"), 400, "form")
+    check_error(import_(there, b"{}"), 400, "not a session file")
+    check_error(
+        there.http.post(IMPORT, content=file, headers={"content-type": "text/csv"}),
+        415,
+        LINES["content-type"],
+    )
+    check_error(there.http.post(IMPORT, headers=LINES), 400, "no body")
+    assert head_of(there, target) == head
+    assert imported(there, no_turns).agent_id == conversation.agent_id
+
+
+def test_what_was_deleted_is_not_imported_again(api: Api, there: Api) -> None:
+    conversation = api.conversation()
+    conversation.turn()
+    file = exported(conversation)
+    copy = imported(there, file)
+    there.http.delete(copy.path).raise_for_status()
+    check_error(import_(there, file), 409, conversation.session_id, "was deleted here")
+    other = changed(
+        file, lambda record: replace(renamed("fresh")(record), turns={}, session=record.session[:1])
+    )
+    there.http.delete(f"/v1alpha/agents/{copy.agent_id}").raise_for_status()
+    check_error(import_(there, other), 409, copy.agent_id, "was deleted here")
+    agent_id = there.create_agent()
+    assert imported(there, other, agent_id=agent_id).agent_id == agent_id
+
+
+def test_sessions_of_one_agent_are_imported_one_by_one(api: Api, there: Api) -> None:
+    first = api.conversation()
+    first.turn()
+    second = Conversation(api, first.agent_id, api.create_session(first.agent_id))
+    second.turn()
+    copies = [imported(there, exported(one)) for one in (first, second)]
+    assert [shown(copy) for copy in copies] == [shown(first), shown(second)]
+    listed = there.http.get(f"/v1alpha/agents/{first.agent_id}/sessions").json()["data"]
+    assert [one["session_id"] for one in listed] == [first.session_id, second.session_id]
+
+
+def test_an_import_survives_a_crash_and_runs_nothing(
+    api: Api, fresh_server: FreshServer, scripted: RunningServer
+) -> None:
+    conversation = weather_man(api)
+    turn_id = waiting(conversation)["turn_id"]
+    server = fresh_server()
+    with server.http() as http:
+        copy = imported(Api(http), exported(conversation))
+    server.kill9()
+    server.restart()
+    before = scripted.counts()["requests"]
+    with server.http() as http:
+        copy = Conversation(Api(http), copy.agent_id, copy.session_id)
+        assert shown(copy) == shown(conversation)
+        assert copy.outcome(turn_id)["status"] == "awaiting_input"
+    assert scripted.counts()["requests"] == before
+
+
 def test_an_import_is_done_once(api: Api, there: Api) -> None:
     conversation = api.conversation()
     conversation.turn()
@@ -148,3 +267,44 @@ def test_a_running_turn_is_imported_as_cancelled(api: Api, there: Api, scripted:
     assert copy.outcome(turn_id)["status"] == "cancelled"
     assert "turn_complete" in kinds(parse(copy.replay(turn_id).content))
     assert copy.show()["turns"][0]["completed_at"]
+
+
+def test_an_imported_approval_is_not_decided_by_its_deadline(fresh_server: FreshServer) -> None:
+    def asking(name: str, timeout_s: float) -> Replaystack:
+        groups = [{"id": GROUP, "approval": [{}], "approval_timeout_s": timeout_s}]
+        return fresh_server(name, {"REPLAYSTACK_TOOLGROUPS": json.dumps(groups)})
+
+    def pending(api: Api) -> list[str]:
+        answer = api.http.get("/v1alpha/approvals", params={"status": "pending"})
+        return [one["session_id"] for one in answer.json()["data"]]
+
+    def overdue(record: SessionRecord) -> SessionRecord:
+        [(turn_id, events)] = record.turns.items()
+        earlier = [
+            one._replace(event=replace(one.event, deadline=1))
+            if isinstance(one.event, TurnInputRequested)
+            else one
+            for one in events
+        ]
+        return replace(record, turns={turn_id: earlier})
+
+    with asking("source", 3_600).http() as http:
+        conversation = Api(http).conversation(ASKING, toolgroups=[GROUP])
+        turn_id = conversation.post("Compute.").json()["turn_id"]
+        file = changed(exported(conversation), overdue)
+    server = asking("target", 0.2)
+    with server.http() as http:
+        copy = imported(Api(http), file)
+    server.kill9()
+    server.restart()
+    with server.http() as http:
+        api = Api(http)
+        own = api.conversation(ASKING, toolgroups=[GROUP])
+        own.post("Compute.")
+        # The deadline of its own turn passes, which the server watches in the order of deadlines.
+        assert wait_until(lambda: own.session_id not in pending(api))
+        assert pending(api) == [copy.session_id]
+        copy = Conversation(api, copy.agent_id, copy.session_id)
+        assert copy.outcome(turn_id)["status"] == "awaiting_input"
+        assert copy.turn("Never mind.")["output_message"]
+        assert copy.outcome(turn_id)["status"] == "abandoned"

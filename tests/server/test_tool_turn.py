@@ -40,7 +40,7 @@ def test_a_turn_that_calls_a_tool_awaits_its_response(api: Api) -> None:
     shown = conversation.get(turn["turn_id"])
     assert shown.json() == turn and shown.headers["x-turn-status"] == "awaiting_input"
     assert conversation.outcome(turn["turn_id"]) == {
-        "status": "awaiting_input", "usage": {"input_tokens": 7, "output_tokens": 4},
+        "status": "awaiting_input", "usage": {"input_tokens": 7, "output_tokens": 4}, "agent_version": 1,
     }  # fmt: skip
     assert conversation.show()["turns"] == [turn]
 

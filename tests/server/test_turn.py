@@ -45,7 +45,8 @@ def test_a_first_turn(conversation: Conversation) -> None:
     assert shown.json() == turn and shown.headers["x-turn-status"] == "completed"
     assert conversation.get(turn["turn_id"], f"/step/{step['step_id']}").json() == {"step": step}
     outcome = conversation.get(turn["turn_id"], "/outcome")
-    assert outcome.json() == {"status": "completed", "usage": {"input_tokens": 7, "output_tokens": 3}}
+    usage = {"input_tokens": 7, "output_tokens": 3}
+    assert outcome.json() == {"status": "completed", "usage": usage, "agent_version": 1}
     assert outcome.headers["x-turn-status"] == "completed"
     assert conversation.show()["turns"] == [turn]
 

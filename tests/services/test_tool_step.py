@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from schemas.events.payload import ToolResponse
-from schemas.events.turn import TurnInputRequested, TurnStepCompleted, TurnToolCalled, TurnToolReturned
+from schemas.events.turn import (
+    TurnAbandoned,
+    TurnInputRequested,
+    TurnStepCompleted,
+    TurnToolCalled,
+    TurnToolReturned,
+)
 from stack.domain import turn as turns
 from stack.domain.tool_call import UNKNOWN_OUTCOME
 from stack.errors import Conflict, Invalid
@@ -24,7 +30,7 @@ def test_an_intent_precedes_each_call_and_its_outcome_follows() -> None:
     assert turn.responses() == {"call_0_0": "sent to ann", "call_0_1": "sunny"}
     kinds = [type(event).__name__ for event, _, _ in turn.events]
     assert kinds == [
-        "TurnStarted", "TurnStepStarted", "TurnStepCompleted", "TurnStepStarted",
+        "TurnStarted", "TurnToolsResolved", "TurnStepStarted", "TurnStepCompleted", "TurnStepStarted",
         "TurnToolCalled", "TurnToolCalled", "TurnToolReturned", "TurnToolReturned", "TurnStepCompleted",
         "TurnStepStarted", "TurnStepCompleted", "TurnCompleted",
     ]  # fmt: skip
@@ -172,7 +178,7 @@ def test_a_decision_is_made_once() -> None:
 def test_a_turn_that_is_abandoned_keeps_the_results_it_has() -> None:
     turn = Turning([[ANN, LOOK]], approval=[SENDS])
     state = turn.run()
-    turn.log(*turns.broken_off(state))
+    turn.log(*turns.broken_off(state), TurnAbandoned(output_message=turns.produced(state)))
     assert turn.responses() == {"call_0_0": turns.NOT_EXECUTED, "call_0_1": "sunny"}
     assert turn.state.open_tool_step is None and turns.pending_calls(turn.state) == ()
     turn.check()

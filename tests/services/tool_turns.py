@@ -12,12 +12,13 @@ from typing import Any, cast
 import msgspec
 from msgspec.structs import replace
 
+from schemas.events.agent import AgentCreated
 from schemas.events.base import Event
 from schemas.events.payload import AgentConfig, InputMessage, ToolDef, ToolResponse, TurnUsage, Violation
 from schemas.events.turn import Owner, TurnStarted, TurnToolCalled, TurnToolReturned
 from stack.domain import turn as turns
 from stack.domain.stream_position import BEGINNING
-from stack.eventstore import EventStore
+from stack.eventstore import EventStore, Recorded
 from stack.eventstore.codec import Codec
 from stack.providers.inference.demo_extractive import DemoExtractive
 from stack.providers.inference.port import (
@@ -41,11 +42,13 @@ from stack.providers.tools.port import (
 from stack.providers.tools.registry import Configured
 from stack.providers.tools.settings import ApprovalRule, ToolGroupSettings
 from stack.services.effects import Captured
+from stack.services.replay.check import check
+from stack.services.replay.session_record import SessionRecord
 from stack.services.tools.tool_set import ServerTool, ToolSet
-from stack.services.turns.conversation import digested
+from stack.services.turns.conversation import History
 from stack.services.turns.running_turn import RunningTurn
 from stack.services.turns.turn_frames import TurnFrames
-from stack.services.turns.turn_plan import TurnPlan
+from stack.services.turns.turn_plan import TurnParts, TurnPlan, plan_of
 from stack.services.turns.turn_runner import Closes, TurnRunner
 
 OWNER = Owner("node", "boot")
@@ -218,6 +221,28 @@ class Turning:
         self.tools_gone_after_a_crash = False
 
     @property
+    def agent(self) -> AgentConfig:
+        shields = ["guard"] if self.verdict else None
+        return AgentConfig(
+            model="demo/m",
+            instructions="",
+            max_infer_iters=10,
+            client_tools=[ToolDef(name="weather")],
+            toolgroups=["mcp::fake"],
+            input_shields=shields,
+            output_shields=shields,
+        )
+
+    @property
+    def record(self) -> SessionRecord:
+        """The session of the turn as it is in the log."""
+        turn = [Recorded(version, version, at, event) for event, at, version in self.events]
+        created = Recorded(0, 1, BEGINS_US, AgentCreated(config=self.agent))
+        return SessionRecord(
+            agent_id="a", session_id="s", agents={"a": [created]}, session=[], turns={"turn-1": turn}
+        )
+
+    @property
     def state(self) -> turns.TurnState:
         return self.turn.state
 
@@ -253,21 +278,20 @@ class Turning:
         slots = asyncio.Semaphore(self.settings.max_concurrent)
         configured = Configured(self.tools, self.settings, slots)
         shields = [Guard()] if self.verdict else []
-        plan = TurnPlan(
-            input_shields=shields,
-            output_shields=shields,
-            agent=AgentConfig(model="m", instructions="", max_infer_iters=10),
+        parts = TurnParts(
+            agent=self.agent,
             provider=DemoExtractive(),
             model="m",
-            context=digested([]),
             tools=ToolSet(
-                [ToolDef(name="weather")],
+                self.agent.client_tools or (),
                 [ServerTool(name=one.name, definition=one, configured=configured) for one in listed],
             ),
+            input_shields=shields,
+            output_shields=shields,
         )
 
         async def prepare() -> TurnPlan:
-            return plan
+            return await plan_of(self.turn, parts, History(), ())
 
         await TurnRunner(self.turn, prepare, World(self.script, self.crashes, self), self._record).run()
 
@@ -279,7 +303,9 @@ class Turning:
         if not self.events:
             self.boot()
             question = InputMessage(role="user", content="What?")
-            started = TurnStarted(session_id="s", agent_id="a", owner=OWNER, input_messages=[question])
+            started = TurnStarted(
+                session_id="s", agent_id="a", owner=OWNER, input_messages=[question], agent_version=1
+            )
             self.log(replace(started, input_shields=["guard"] if self.verdict else None))
         while self.state.status == "running":
             try:
@@ -312,7 +338,7 @@ class Turning:
 
     def check(self) -> None:
         """Checks every log: no undeclared tool ran twice, every intent has one outcome, a replay is the
-        stream."""
+        stream, and the turn run again is identical."""
         assert all(times == 1 for times in self.tools.ran.values()), self.tools.ran
         returned = Counter(event.call_id for event in self.of(TurnToolReturned))
         called = {event.call_id for event in self.of(TurnToolCalled)}
@@ -326,5 +352,7 @@ class Turning:
             for frame in frames.apply(event, recorded_at, version, live=False)
         ]
         assert frames.state == self.state
+        report = asyncio.run(check(self.record))
+        assert report.verdict == "identical", report.first
         if self.boots == 1:
             assert [one.body for one in again] == [one.body for one in self.turn.live.after(BEGINNING)]

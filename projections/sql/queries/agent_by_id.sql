@@ -1,7 +1,7 @@
--- agent_id, config, microseconds of its creation.
+-- config, version, microseconds of the creation of an agent, in one version of it ($version, 0 for the newest).
 SELECT
-    agent_id,
-    config,
-    epoch_us(recorded_at)
-FROM now.agents
+    arg_max(config, position) FILTER ($version IN (0, version)),
+    max(version) FILTER ($version IN (0, version)),
+    epoch_us(min(recorded_at))
+FROM now.agent_changes
 WHERE agent_id = $agent_id AND position <= $as_of;

@@ -17,7 +17,7 @@ WHERE
     session_id = $session_id
     AND agent_id = $agent_id
     AND position <= $as_of
-    AND EXISTS (SELECT 1 FROM now.agents WHERE agents.agent_id = $agent_id)
+    AND EXISTS (SELECT 1 FROM now.agent_changes AS a WHERE a.agent_id = $agent_id)
 UNION ALL
 SELECT
     change,

@@ -16,5 +16,5 @@ FROM now.turn_changes
 WHERE
     turn_id = $turn_id
     AND position <= $as_of
-    AND EXISTS (SELECT 1 FROM now.agents WHERE agents.agent_id = $agent_id)
+    AND EXISTS (SELECT 1 FROM now.agent_changes AS a WHERE a.agent_id = $agent_id)
 ORDER BY position;

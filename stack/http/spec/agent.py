@@ -10,6 +10,7 @@ from schemas.api.agent import (
     AgentCreateResponse,
     AgentTool,
     AgentToolGroupWithArgs,
+    AgentUpdateResponse,
     CreateAgentRequest,
     GrammarResponseFormat,
     JsonSchemaResponseFormat,
@@ -19,6 +20,7 @@ from schemas.api.agent import (
     ToolConfig,
     ToolDef,
     TopPSamplingStrategy,
+    UpdateAgentRequest,
 )
 from schemas.api.content import (
     ContentItem,
@@ -169,8 +171,42 @@ OPERATIONS = (
         id="get_agent",
         tag=TAG,
         summary="Read an agent.",
+        description="The header `x-agent-version` names the version of the configuration that is returned.",
+        parameters=(
+            Parameter(
+                name="version",
+                kind=int,
+                description="The version of the configuration, counted from 1; the newest where absent.",
+                extension=True,
+            ),
+        ),
         answer=Agent,
         says="The agent.",
+    ),
+    Operation(
+        method="post",
+        path=_AGENT,
+        id="update_agent",
+        tag=TAG,
+        summary="Give an agent a new configuration.",
+        description="Not part of the Llama Stack specification. The configuration is complete, checked as that of a new "
+        "agent, and becomes the agent's next version. Turns that have begun keep the version with which they began. "
+        "Nothing is recorded if nothing changes. With `expected_version` it is refused with 409 unless the agent has "
+        "that version; of concurrent updates without it the last one holds.",
+        body=UpdateAgentRequest,
+        answer=AgentUpdateResponse,
+        says="The agent's version with this configuration.",
+    ),
+    Operation(
+        method="get",
+        path=_AGENT + "/versions",
+        id="list_agent_versions",
+        tag=TAG,
+        summary="List the versions of an agent's configuration, oldest first.",
+        description="Not part of the Llama Stack specification: each with its configuration, and who made it when.",
+        parameters=PAGE,
+        answer=PaginatedResponse,
+        says="A page of versions.",
     ),
     Operation(
         method="delete",
@@ -306,7 +342,7 @@ OPERATIONS = (
         id="get_turn_outcome",
         tag=TAG,
         summary="Read how a turn stands or ended.",
-        description="Not part of the Llama Stack specification: status, error and tokens used.",
+        description="Not part of the Llama Stack specification: status, error, tokens used and the agent's version.",
         answer=TurnOutcome,
         says="The outcome.",
     ),

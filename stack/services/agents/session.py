@@ -18,6 +18,7 @@ from stack.services.turns.conversation import Conversations
 from stack.services.turns.turn import READ, TurnService
 from stack.services.views import Views
 
+CREATE_ATTEMPTS = 10
 DELETE_ATTEMPTS = 10
 
 
@@ -38,21 +39,18 @@ class SessionService:
 
     async def create(self, agent_id: str, session_name: str, caller: Caller, command: str) -> str:
         """Returns the new session's id. Raises NotFound for an unknown agent, Invalid."""
-        _, agent_version = await self._states.agent(agent_id)
         session_id = new_id()
-        events = caller.stamp(sessions.create(agent_id, session_name))
-        try:
-            await self._store.append(
-                Append(
-                    (StreamWrite(stream_name("session", session_id), 0, events),),
-                    expects=(Expect(stream_name("agent", agent_id), agent_version),),
-                    command=command,
-                )
-            )
-        except VersionConflict:
-            await self._states.agent(agent_id)
-            raise
-        return session_id
+        for _ in range(CREATE_ATTEMPTS):
+            _, agent_version = await self._states.agent(agent_id)
+            events = caller.stamp(sessions.create(agent_id, session_name))
+            write = StreamWrite(stream_name("session", session_id), 0, events)
+            expects = (Expect(stream_name("agent", agent_id), agent_version),)
+            try:
+                await self._store.append(Append((write,), expects=expects, command=command))
+            except VersionConflict:
+                continue
+            return session_id
+        raise Conflict(f"Agent {agent_id!r} is busy: it is updated again and again. Try again.")
 
     async def show(
         self,

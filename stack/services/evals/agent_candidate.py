@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from projections import wire
 from schemas.api.content import UserMessage
 from schemas.api.turn import CreateAgentTurnRequest
+from schemas.events.evaljob import AGENT_VERSION
 from stack.domain.eval_row import EvalRow, text_of
 from stack.errors import Conflict, Invalid, NotFound, Unavailable, of_status
 from stack.eventstore import EventStore, split_stream
@@ -77,7 +78,7 @@ class AgentAnswers:
         session_id = await self._sessions.create(
             self._agent_id, f"{self._name} row {number}", caller, f"{command}/session"
         )
-        return await self._turns.create(self._agent_id, session_id, request, caller, command)
+        return await self._turns.create(self._agent_id, session_id, request, caller, command, AGENT_VERSION)
 
     async def _earlier(self, number: int) -> RunningTurn | None:
         """Returns the row's last turn of an earlier process. A session without a turn is not changed."""

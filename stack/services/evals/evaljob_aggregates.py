@@ -6,7 +6,7 @@ from typing import Any
 
 from projections import wire
 from schemas.events.evaljob import EvalJobRowEvaluated, EvalJobScheduled
-from stack.eventstore import EventStore
+from stack.eventstore import StreamReader
 from stack.off_loop import off_loop_if
 from stack.services.scoring.scoring import Scoring
 
@@ -16,7 +16,7 @@ FEW_ROWS = 1_000
 
 
 async def aggregates_of(
-    store: EventStore, stream: str, scheduled: EvalJobScheduled, scoring: Scoring
+    store: StreamReader, stream: str, scheduled: EvalJobScheduled, scoring: Scoring
 ) -> dict[str, dict[str, Any]]:
     """Returns the aggregates of each function over the evaluated rows, in row order. Holds all score rows in
     memory for this time, some hundred bytes each."""

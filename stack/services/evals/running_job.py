@@ -9,6 +9,7 @@ from projections.warehouse.reader import rfc3339
 from schemas.api.error import Error
 from schemas.api.evaljob import Job, JobOutcome
 from schemas.events.base import Event
+from schemas.events.evaljob import AGENT_VERSION
 from schemas.events.turn import Owner
 from stack.domain import evaljob as evaljobs
 from stack.domain.evaljob import EvalJobState
@@ -75,6 +76,7 @@ def outcome_wire(job_id: str, state: EvalJobState) -> JobOutcome:
         dataset_id=scheduled.dataset_id or None,
         dataset_version=scheduled.dataset_version or None,
         agent_id=scheduled.agent_id or None,
+        agent_version=AGENT_VERSION if scheduled.agent_id else None,
         created_at=rfc3339(state.scheduled_at),
         completed_at=rfc3339(state.ended_at) if state.ended_at else None,
     )

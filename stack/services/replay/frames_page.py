@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import takewhile
+from operator import attrgetter
+
 import msgspec
 
 from projections.warehouse.reader import rfc3339
 from schemas.api.session_frames import FramesTurn
-from stack.domain.stream_position import SessionPosition, StreamPosition
+from stack.domain.stream_position import BEGINNING, SessionPosition, StreamPosition
 from stack.runs.live import Frame, LiveFrames
-from stack.services.replay.session_frames import Slice, TimedFrame, TurnTimes
+from stack.services.replay.session_frames import Slice, TurnTimes
 
 _encode = msgspec.json.Encoder().encode
-_DATA = b"\ndata: "
+_position = attrgetter("position")
+_ID, _DATA = b"id: ", b"\ndata: "
 
 
 class FramesPage:
@@ -26,56 +32,56 @@ class FramesPage:
         self.is_full = False
         """Whether a frame had no room: more follow."""
 
-    def add(self, part: Slice) -> None:
+    def add(self, found: Slice) -> None:
         """Adds recorded frames while there is room."""
-        self._turns.extend(part.turns)
-        for timed in part.frames:
-            if not self._add(timed):
+        self._turns.extend(found.turns)
+        for part in found.parts:
+            if not self._add(part.turn, part.frames, part.times):
                 return
 
     def add_live(self, turn: TurnTimes, live: LiveFrames) -> None:
         """Adds what a turn that runs in this process has sent, and not recorded yet. All that was recorded before was
         added; what was recorded since is left to the next page."""
-        seen = self._next.in_turn if self._next.turn == turn.number else StreamPosition(0, 0)
+        seen = self._next.in_turn if self._next.turn == turn.number else BEGINNING
         if live.gone > seen:
             self.is_full = True
             return
         # From the start of the step: the times of its chunks add up.
-        for frame in live.after(StreamPosition(seen.version, 0)):
-            if not turn.knows(frame):
-                self.is_full = True
-                return
-            at = turn.time_of(frame)
-            if frame.position > seen and not self._add(TimedFrame(turn, at, False, frame)):
-                return
+        frames = live.after(StreamPosition(seen.version, 0))
+        known = list(takewhile(turn.knows, frames))
+        times = turn.times_of(known)
+        skipped = bisect_right(known, seen, key=_position)
+        if self._add(turn, known[skipped:], times[skipped:]):
+            self.is_full = len(known) < len(frames)
 
-    def _add(self, timed: TimedFrame) -> bool:
-        row = _row(timed)
-        if self._rows and self._size + len(row) > self._max_bytes:
-            self.is_full = True
-            return False
-        self._rows.append(row)
-        self._size += len(row) + 1
-        self._next = timed.position
-        return True
+    def _add(self, turn: TurnTimes, frames: Sequence[Frame], times: Sequence[int]) -> bool:
+        """Returns whether all of them had room."""
+        number, started_at = turn.number, turn.started_at
+        added = 0
+        for frame, at in zip(frames, times, strict=True):
+            body = frame.body
+            end = body.index(_DATA)
+            row = b'[%d,%d,"%b",%b]' % (
+                number,
+                (at - started_at) // 1000,
+                body[len(_ID) : end],
+                body[end + len(_DATA) : -2],
+            )
+            self._size += len(row) + 1
+            if self._size > self._max_bytes and self._rows:
+                self.is_full = True
+                break
+            self._rows.append(row)
+            added += 1
+        if added:
+            self._next = SessionPosition(number, *frames[added - 1].position)
+        return added == len(frames)
 
     def encoded(self) -> bytes:
         last = self._next.turn if self.is_full else 2**63
         turns = [_turn(turn) for turn in self._turns if turn.number <= last]
         rest = {"turns": turns, "next": str(self._next), "has_more": self.is_full}
         return b'{"data":[%b],%b' % (b",".join(self._rows), _encode(rest)[1:])
-
-
-def _row(timed: TimedFrame) -> bytes:
-    turn, frame = timed.turn, timed.frame
-    version, number = frame.position
-    at_ms = (timed.at - turn.started_at) // 1000
-    return b'[%d,%d,"%d.%d",%b]' % (turn.number, at_ms, version, number, data_of(frame))
-
-
-def data_of(frame: Frame) -> bytes:
-    """Returns the JSON of a frame, as it is sent."""
-    return frame.body[frame.body.index(_DATA) + len(_DATA) : -2]
 
 
 def _turn(turn: TurnTimes) -> FramesTurn:

@@ -11,7 +11,13 @@ import msgspec
 from msgspec import Raw, Struct
 
 from projections.warehouse.feed import DAMAGED, Record
-from schemas.session_file import FORMAT_VERSION, BlobLine, Environment, EventLine, Header
+from schemas.session_file import (
+    FORMAT_VERSION,
+    Environment,
+    SessionFileBlob,
+    SessionFileEvent,
+    SessionFileHeader,
+)
 from stack.domain import session as sessions
 from stack.domain.session import SessionState
 from stack.eventstore import EventStore, split_stream, stream_name
@@ -56,7 +62,7 @@ class SessionExport:
         agents = [stream_name("agent", agent_id)]
         turns = [stream_name("turn", turn_id) for turn_id in state.turns]
         names = {one.name for one in own} | await self._store.names_in([*agents, *turns])
-        header = Header(
+        header = SessionFileHeader(
             format_version=FORMAT_VERSION,
             agent_id=agent_id,
             session_id=session_id,
@@ -71,7 +77,12 @@ class SessionExport:
         return await read_record(self._store, self._states, agent_id, session_id)
 
     async def _pieces(
-        self, header: Header, agents: Sequence[str], own: Sequence[Record], turns: Sequence[str], until: int
+        self,
+        header: SessionFileHeader,
+        agents: Sequence[str],
+        own: Sequence[Record],
+        turns: Sequence[str],
+        until: int,
     ) -> AsyncIterator[bytes]:
         lines = Lines()
         blobs: dict[str, None] = {}
@@ -86,7 +97,7 @@ class SessionExport:
             yield await asyncio.to_thread(_event_lines, lines, stored, blobs)
         for digest in blobs:
             content = await asyncio.to_thread(self._store.blob, digest)
-            yield lines.line(BlobLine(sha256=digest, content=content.decode()))
+            yield lines.line(SessionFileBlob(sha256=digest, content=content.decode()))
         yield lines.closing()
 
     def _folded(self, records: Sequence[Record]) -> SessionState:
@@ -112,7 +123,7 @@ def _event_lines(lines: Lines, records: Sequence[Record], blobs: dict[str, None]
     return b"".join([lines.line(_event_line(_intact(one), blobs)) for one in records])
 
 
-def _event_line(record: Record, blobs: dict[str, None]) -> EventLine:
+def _event_line(record: Record, blobs: dict[str, None]) -> SessionFileEvent:
     _, category, id = split_stream(record.stream)
     state, recorded_at = record.state, record.recorded_at
     if b'"occurred_at":' in state and (occurred_at := _time.decode(state).occurred_at):
@@ -122,7 +133,7 @@ def _event_line(record: Record, blobs: dict[str, None]) -> EventLine:
         state = _encode(fields)
     for digest in digests_in(state):
         blobs[digest] = None
-    return EventLine(
+    return SessionFileEvent(
         stream=f"{category}/{id}",
         version=record.version,
         name=record.name,

@@ -10,12 +10,12 @@ import msgspec
 from msgspec import Raw, Struct
 
 from schemas.events.base import Event, Redacted, Unknown
-from schemas.session_file import FORMAT, FORMAT_VERSION, BlobLine, EventLine, Header
+from schemas.session_file import FORMAT, FORMAT_VERSION, SessionFileBlob, SessionFileEvent, SessionFileHeader
 from stack.errors import InternalError, Invalid, TooLarge
 from stack.eventstore import Recorded, split_stream
 from stack.eventstore.blob_markers import dehydrate, hydrate, may_need_markers
 from stack.eventstore.codec import Codec
-from stack.services.replay.session_lines import AGAIN, Lines, checked_lines
+from stack.services.replay.session_lines import AGAIN, Lines, changed_end, checked_lines
 from stack.services.replay.session_record import SessionRecord, check_record
 
 MAX_LINE_BYTES = 128 * 2**20
@@ -26,8 +26,8 @@ UnknownField = tuple[tuple[str, ...], Any]
 """The path of a field of the header, and its value."""
 
 _codec = Codec()
-_header = msgspec.json.Decoder(Header)
-_line = msgspec.json.Decoder(EventLine | BlobLine)
+_header = msgspec.json.Decoder(SessionFileHeader)
+_line = msgspec.json.Decoder(SessionFileEvent | SessionFileBlob)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -35,7 +35,7 @@ class SessionFile(Struct, frozen=True, kw_only=True):
     """A session file that was read and checked. `unknown` holds the fields of its header that this version does not know,
     in their places; `digest` is the SHA-256 (hex) of the file."""
 
-    header: Header
+    header: SessionFileHeader
     record: SessionRecord
     digest: str
     unknown: Sequence[UnknownField] = ()
@@ -45,8 +45,8 @@ def read_session_file(content: bytes) -> SessionFile:
     """Raises Invalid for a file that is not a session file, was written by a newer version, is truncated or was changed,
     TooLarge for a line above 128 MiB."""
     header = _read_header(content)
-    lines = checked_lines(content)
-    events: list[tuple[int, EventLine]] = []
+    lines, end = checked_lines(content)
+    events: list[tuple[int, SessionFileEvent]] = []
     blobs: dict[str, bytes] = {}
     for number, text in enumerate(lines[1:], 2):
         if len(text) > MAX_LINE_BYTES:
@@ -54,10 +54,12 @@ def read_session_file(content: bytes) -> SessionFile:
                 f"Line {number} of the session file has {len(text)} bytes; at most {MAX_LINE_BYTES} are accepted."
             )
         line = _decoded(_line, text, number)
-        if isinstance(line, EventLine):
+        if isinstance(line, SessionFileEvent):
             events.append((number, line))
         else:
             blobs[line.sha256] = _checked_blob(line, number)
+    if (len(events), len(lines) - 1 - len(events)) != (end.events, end.blobs):
+        raise changed_end()
     streams = _recorded(events, blobs, header)
     record = SessionRecord(
         agent_id=header.agent_id,
@@ -69,7 +71,7 @@ def read_session_file(content: bytes) -> SessionFile:
     if other := next(iter(streams["session"]), None):
         raise Invalid(f"The session file holds events of another session, {other!r}. {AGAIN}")
     check_record(record)
-    unknown = tuple(_unknown_fields(msgspec.json.decode(lines[0]), Header))
+    unknown = tuple(_unknown_fields(msgspec.json.decode(lines[0]), SessionFileHeader))
     return SessionFile(header=header, record=record, digest=sha256(content).hexdigest(), unknown=unknown)
 
 
@@ -87,7 +89,7 @@ def written(file: SessionFile) -> Iterator[bytes]:
     yield from file_lines(
         header,
         (
-            EventLine(
+            SessionFileEvent(
                 stream=stream,
                 version=one.version,
                 name=name,
@@ -102,7 +104,7 @@ def written(file: SessionFile) -> Iterator[bytes]:
 
 
 def file_lines(
-    header: Header, events: Iterable[EventLine], unknown: Iterable[UnknownField] = ()
+    header: SessionFileHeader, events: Iterable[SessionFileEvent], unknown: Iterable[UnknownField] = ()
 ) -> Iterator[bytes]:
     """Yields the lines of a file. Long texts in the states of `events` become blobs."""
     blobs: dict[str, bytes] = {}
@@ -120,11 +122,11 @@ def file_lines(
             event = msgspec.structs.replace(event, state=Raw(dehydrate(state, store)))
         yield lines.line(event)
     for digest, content in blobs.items():
-        yield lines.line(BlobLine(sha256=digest, content=content.decode()))
+        yield lines.line(SessionFileBlob(sha256=digest, content=content.decode()))
     yield lines.closing()
 
 
-def header_line(header: Header, unknown: Iterable[UnknownField] = ()) -> bytes:
+def header_line(header: SessionFileHeader, unknown: Iterable[UnknownField] = ()) -> bytes:
     return _encode(_with_unknown(msgspec.to_builtins(header), unknown))
 
 
@@ -144,13 +146,15 @@ class _Beginning(Struct, tag="header", tag_field="line"):
 _beginning = msgspec.json.Decoder(_Beginning)
 
 
-def _read_header(content: bytes) -> Header:
+def _read_header(content: bytes) -> SessionFileHeader:
     text = content[: content.find(b"\n")] if b"\n" in content else content
     if len(text) > MAX_LINE_BYTES:
         raise TooLarge(f"The first line of the session file has {len(text)} bytes.")
     try:
         beginning = _beginning.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except RecursionError:
+        raise Invalid("The first line of the session file is nested too deeply.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
         beginning = None
     if beginning is None or beginning.format != FORMAT:
         raise Invalid(
@@ -178,7 +182,7 @@ def _decoded(decoder: msgspec.json.Decoder[T], text: bytes, number: int) -> T:
         raise Invalid(f"Line {number} of the session file is nested too deeply.") from None
 
 
-def _checked_blob(line: BlobLine, number: int) -> bytes:
+def _checked_blob(line: SessionFileBlob, number: int) -> bytes:
     content = line.content.encode()
     if sha256(content).hexdigest() != line.sha256:
         raise Invalid(
@@ -189,7 +193,7 @@ def _checked_blob(line: BlobLine, number: int) -> bytes:
 
 
 def _recorded(
-    lines: Sequence[tuple[int, EventLine]], blobs: Mapping[str, bytes], header: Header
+    lines: Sequence[tuple[int, SessionFileEvent]], blobs: Mapping[str, bytes], header: SessionFileHeader
 ) -> dict[str, dict[str, list[Recorded]]]:
     """Returns the events by category and id. Raises Invalid."""
     found: dict[str, dict[str, list[Recorded]]] = {"agent": {}, "session": {}, "turn": {}}
@@ -200,7 +204,6 @@ def _recorded(
         event = _event(line, where, _loading(blobs, where))
         if isinstance(event, Unknown):
             unknown.add(line.name)
-            continue
         events = found[category].setdefault(id, [])
         if line.version != len(events) + 1:
             raise Invalid(
@@ -215,7 +218,7 @@ def _recorded(
     return found
 
 
-def _stream_of(line: EventLine, where: str) -> tuple[str, str]:
+def _stream_of(line: SessionFileEvent, where: str) -> tuple[str, str]:
     try:
         _, category, id = split_stream(f"default/{line.stream}")
     except ValueError:
@@ -231,7 +234,7 @@ def _stream_of(line: EventLine, where: str) -> tuple[str, str]:
     return category, id
 
 
-def _event(line: EventLine, where: str, load: Callable[[str], bytes]) -> Event:
+def _event(line: SessionFileEvent, where: str, load: Callable[[str], bytes]) -> Event:
     try:
         event = _codec.decode(line.name, bytes(line.state), lambda state: hydrate(state, load))
     except InternalError as error:

@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from stack.domain.stream_position import BEGINNING, SessionPosition
 from stack.errors import NotFound
 from stack.runs.live import Follower, Frame
-from stack.services.replay.session_frames import SessionFrames, TimedFrame
+from stack.services.replay.session_frames import Part, SessionFrames
 from stack.services.turns.running_turn import RunningTurn
+
+_ID = b"id: "
 
 ReadAgain = Callable[[SessionPosition], Awaitable[SessionFrames]]
 """Reads the session, and its frames after a position. Raises NotFound once it is deleted."""
@@ -67,7 +69,7 @@ class SessionFollower:
                 if frames or not self._live.ended:
                     return [self._of_session(frame) for frame in frames]
                 self._live = None
-            elif (frames := self._timed((await self._recorded.next()).frames)) or (
+            elif (frames := self._timed((await self._recorded.next()).parts)) or (
                 frames := await self._continued()
             ):
                 return frames
@@ -85,29 +87,32 @@ class SessionFollower:
                     self._live, self._live_turn = run.follow(seen), last.number
                     return []
             self._recorded = await self._read_again(self._after)
-            frames = self._timed((await self._recorded.next()).frames)
+            frames = self._timed((await self._recorded.next()).parts)
         except NotFound:
             frames = []
         self._ended = self._ended or not frames
         return frames
 
-    def _timed(self, found: Sequence[TimedFrame]) -> list[Frame]:
-        frames: list[Frame] = []
-        for turn, at, follows_pause, frame in found:
-            delay_ms = (at - self._sent_at) / 1000 if self._sent_at else 0.0
-            if follows_pause:
-                delay_ms = min(delay_ms, self._pause_ms)
-            self._sent_at = at
-            frames.append(_numbered(turn.number, frame._replace(delay_ms=max(0.0, delay_ms))))
-        if found:
-            self._after = found[-1].position
-        return frames
+    def _timed(self, parts: Sequence[Part]) -> list[Frame]:
+        shown: list[Frame] = []
+        sent_at = self._sent_at
+        for turn, follows_pause, frames, times in parts:
+            head = _head(turn.number)
+            for (position, _, body), at in zip(frames, times, strict=True):
+                delay_ms = max(0, at - sent_at) / 1000 if sent_at else 0.0
+                if follows_pause:
+                    delay_ms, follows_pause = min(delay_ms, self._pause_ms), False
+                sent_at = at
+                shown.append(Frame(position, delay_ms, head + body[len(_ID) :]))
+            self._after = SessionPosition(turn.number, *frames[-1].position)
+        self._sent_at = sent_at
+        return shown
 
     def _of_session(self, frame: Frame) -> Frame:
         self._after = SessionPosition(self._live_turn, *frame.position)
-        return _numbered(self._live_turn, frame)
+        return frame._replace(body=_head(self._live_turn) + frame.body[len(_ID) :])
 
 
-def _numbered(turn: int, frame: Frame) -> Frame:
-    """Returns the frame with the id that it has in its session: the number of the turn before its own."""
-    return frame._replace(body=b"id: %d.%b" % (turn, frame.body[4:]))
+def _head(turn: int) -> bytes:
+    """Returns the beginning of a frame with the id that it has in its session: the number of the turn before its own."""
+    return b"id: %d." % turn

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from operator import attrgetter
 from typing import NamedTuple
 
 from schemas.api.turn import TurnStatus
@@ -13,9 +16,11 @@ from stack.eventstore import EventStore, Recorded, stream_name
 from stack.runs.live import Frame
 from stack.services.turns.turn_frames import TurnFrames
 
+_position = attrgetter("position")
+
 SLICE_FRAMES = 1_024
 SLICE_BYTES = 512 * 1024
-"""The least number of bytes that end a slice: making one takes a few ms."""
+"""The number of frames, or of their bytes, that ends a slice: making one takes a few ms."""
 PAGE_EVENTS = 1_000
 
 
@@ -30,7 +35,7 @@ class TurnTimes:
         self.status: TurnStatus = "running"
         self.damage: list[str] = []
         self._recorded_at: dict[int, int] = {}
-        self._step = BEGINNING
+        self._step = 0
         self._chunk_at = self._newest_at = 0
 
     def record(self, recorded: Recorded) -> None:
@@ -43,38 +48,40 @@ class TurnTimes:
         """Returns whether the event to which the frame belongs was read from the log."""
         return frame.position.version in self._recorded_at
 
-    def time_of(self, frame: Frame) -> int:
-        """Returns when a known frame was sent; call it for all frames of a step, in order. A chunk of an answer comes
-        its recorded delay after the one before it, the first after the start of its step. Times never decrease."""
-        version, number = frame.position
-        at = self._recorded_at.get(version, self._newest_at)
-        if number:
-            if self._step.version != version:
-                self._step, self._chunk_at = frame.position, at
-            at = self._chunk_at = self._chunk_at + int(frame.delay_ms * 1000)
-        self._newest_at = max(self._newest_at, at)
-        return self._newest_at
+    def times_of(self, frames: Iterable[Frame]) -> list[int]:
+        """Returns when known frames were sent; takes all frames of a step, in order. A chunk of an answer comes its
+        recorded delay after the one before it, the first after the start of its step. Times never decrease."""
+        times: list[int] = []
+        newest = self._newest_at
+        for (version, number), delay_ms, _ in frames:
+            if number and version == self._step:
+                self._chunk_at = at = self._chunk_at + int(delay_ms * 1000)
+            else:
+                at = self._recorded_at.get(version, newest)
+                if number:
+                    self._step = version
+                    self._chunk_at = at = at + int(delay_ms * 1000)
+            newest = max(newest, at)
+            times.append(newest)
+        self._newest_at = newest
+        return times
 
 
-class TimedFrame(NamedTuple):
-    """`at` is microseconds since 1970. `follows_pause` means that no one worked on the turn before it: it had not begun,
-    waited for input, or its process had died."""
+class Part(NamedTuple):
+    """Frames of one event, and when each was sent (microseconds since 1970). `follows_pause` means that no one worked on
+    the turn before the first: it had not begun, waited for input, or its process had died."""
 
     turn: TurnTimes
-    at: int
     follows_pause: bool
-    frame: Frame
-
-    @property
-    def position(self) -> SessionPosition:
-        return SessionPosition(self.turn.number, *self.frame.position)
+    frames: list[Frame]
+    times: list[int]
 
 
 class Slice(NamedTuple):
-    """Some frames in order, and the turns that were begun to be read for them, with or without frames. It is empty at
-    the end of what is recorded."""
+    """Some frames in order, and the turns that were begun to be read for them, with or without frames. It has no parts
+    at the end of what is recorded."""
 
-    frames: list[TimedFrame]
+    parts: list[Part]
     turns: list[TurnTimes]
 
 
@@ -87,7 +94,7 @@ class SessionFrames:
         self._turn_ids = turn_ids
         self._after = after
         self._begun: list[TurnTimes] = []
-        self._frames = self._read()
+        self._parts = self._read()
         self.last: TurnTimes | None = None
         """The turn that is being read, or was read last."""
 
@@ -95,26 +102,27 @@ class SessionFrames:
         """Returns the next slice; reads it in a thread."""
         return await self._store.in_thread(self.take)
 
-    def take(self, max_frames: int = SLICE_FRAMES, max_bytes: int = SLICE_BYTES) -> Slice:
+    def take(self) -> Slice:
         """Returns the next slice. Blocks. Raises Unavailable."""
-        frames: list[TimedFrame] = []
-        size = 0
-        for timed in self._frames:
-            frames.append(timed)
-            size += len(timed.frame.body)
-            if len(frames) >= max_frames or size >= max_bytes:
+        parts: list[Part] = []
+        count = size = 0
+        for part in self._parts:
+            parts.append(part)
+            count += len(part.frames)
+            size += sum([len(frame.body) for frame in part.frames])
+            if count >= SLICE_FRAMES or size >= SLICE_BYTES:
                 break
         begun, self._begun = self._begun, []
-        return Slice(frames, begun)
+        return Slice(parts, begun)
 
-    def _read(self) -> Iterator[TimedFrame]:
+    def _read(self) -> Iterator[Part]:
         first = max(1, self._after.turn)
         for number, turn_id in enumerate(self._turn_ids[first - 1 :], first):
             self.last = turn = TurnTimes(number, turn_id)
             self._begun.append(turn)
             yield from self._turn(turn, self._after.in_turn if number == self._after.turn else BEGINNING)
 
-    def _turn(self, turn: TurnTimes, after: StreamPosition) -> Iterator[TimedFrame]:
+    def _turn(self, turn: TurnTimes, after: StreamPosition) -> Iterator[Part]:
         fold = TurnFrames(turn.turn_id)
         follows_pause = False
         for recorded in self._events(stream_name("turn", turn.turn_id)):
@@ -123,11 +131,15 @@ class SessionFrames:
             follows_pause = follows_pause or _ends_pause(event)
             # The chunks of an answer belong to the start of its step, which is an earlier event.
             seen = recorded.version <= after.version
-            for frame in fold.each(event, recorded.recorded_at, recorded.version, live=seen):
-                at = turn.time_of(frame)
-                if frame.position > after:
-                    yield TimedFrame(turn, at, follows_pause, frame)
+            made = fold.each(event, recorded.recorded_at, recorded.version, live=seen)
+            while frames := list(islice(made, SLICE_FRAMES)):
+                part = Part(turn, follows_pause, frames, turn.times_of(frames))
                 follows_pause = False
+                if frames[0].position > after:
+                    yield part
+                elif frames[-1].position > after:
+                    skipped = bisect_right(frames, after, key=_position)
+                    yield part._replace(frames=frames[skipped:], times=part.times[skipped:])
             turn.status = fold.state.status
             follows_pause = follows_pause or isinstance(event, TurnAwaitingInput)
 

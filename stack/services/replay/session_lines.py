@@ -8,13 +8,14 @@ from hashlib import sha256
 import msgspec
 from msgspec import Struct
 
-from schemas.session_file import BlobLine, ClosingLine, EventLine
+from schemas.session_file import SessionFileEnd
 from stack.errors import Invalid
 
 _encode = msgspec.json.Encoder().encode
-_closing = msgspec.json.Decoder(ClosingLine)
+_closing = msgspec.json.Decoder(SessionFileEnd)
 _ORIGIN = sha256(b"replaystack session file 1").digest()
 _DIGITS = 8
+_EVENT, _BLOB, _END = b'{"line":"event"', b'{"line":"blob"', b'{"line":"end"'
 
 AGAIN = "Export the session again, or restore the file."
 
@@ -33,8 +34,8 @@ class Lines:
         if b"\n" in text:
             # A line break between the tokens of a state; in a string it is escaped.
             text = msgspec.json.format(text, indent=-1)
-        self._events += isinstance(content, EventLine)
-        self._blobs += isinstance(content, BlobLine)
+        self._events += text.startswith(_EVENT)
+        self._blobs += text.startswith(_BLOB)
         digest = sha256(text)
         self._digests.append(digest.hexdigest()[:_DIGITS])
         self._chain = sha256(self._chain + digest.digest()).digest()
@@ -42,7 +43,7 @@ class Lines:
 
     def closing(self) -> bytes:
         """Returns the last line."""
-        end = ClosingLine(
+        end = SessionFileEnd(
             events=self._events,
             blobs=self._blobs,
             digests="".join(self._digests),
@@ -51,12 +52,14 @@ class Lines:
         return _encode(end) + b"\n"
 
 
-def checked_lines(content: bytes) -> Sequence[bytes]:
-    """Returns the lines before the closing one. Raises Invalid if lines are missing, were added or changed."""
+def checked_lines(content: bytes) -> tuple[Sequence[bytes], SessionFileEnd]:
+    """Returns the lines before the closing one, and that one. Raises Invalid if lines are missing, were added or changed."""
     *lines, rest = content.split(b"\n")
+    last = lines.pop() if lines else b""
     try:
-        end = _closing.decode(lines.pop())
-    except (IndexError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # The type of a line that is decoded alone would not be required.
+        end = _closing.decode(last if last.startswith(_END) else b"")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Invalid(f"The session file is truncated: its closing line is missing. {AGAIN}") from None
     if rest:
         raise Invalid(f"The session file continues after its closing line. {AGAIN}")
@@ -73,10 +76,15 @@ def checked_lines(content: bytes) -> Sequence[bytes]:
             f"before its closing line. {AGAIN}"
         )
     if chain.hex() != end.chain:
-        raise Invalid(
-            f"The hash chain of the session file is not that of its lines: its closing line was changed. {AGAIN}"
-        )
-    return lines
+        raise changed_end()
+    return lines, end
+
+
+def changed_end() -> Invalid:
+    return Invalid(
+        "The counts or the hash chain of the session file are not those of its lines: its closing line was changed. "
+        f"{AGAIN}"
+    )
 
 
 def _changed(number: int, given: int, recorded: int) -> str:

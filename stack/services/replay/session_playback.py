@@ -31,7 +31,7 @@ class SessionPlayback:
             return part
 
         while not page.is_full:
-            if not (await self._store.in_thread(add)).frames:
+            if not (await self._store.in_thread(add)).parts:
                 break
         last = reader.last
         if last is not None and last.status == "running" and not page.is_full:

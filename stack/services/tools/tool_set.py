@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, to_builtins
 
 from schemas.events.payload import AgentConfig, AgentTool, ToolCall, ToolDef
+from schemas.events.turn import ResolvedTool
 from stack.domain.json_schema import mismatch
 from stack.domain.tool import strict_schema
 from stack.domain.turn_action import problem_of
@@ -58,6 +60,27 @@ class ToolSet:
         ]
         self.functions = functions
         self.definitions = [Raw(_encode({"type": "function", "function": one})) for one in functions]
+
+    @cached_property
+    def resolved(self) -> list[ResolvedTool]:
+        """The server's tools as they are recorded with a turn."""
+        return [
+            ResolvedTool(
+                name=one.name,
+                tool=one.definition.name,
+                toolgroup=one.toolgroup,
+                input_schema=one.definition.input_schema,
+                description=one.definition.description or None,
+                repeatable=one.is_repeatable,
+                approval=[to_builtins(rule) for rule in one.configured.settings.approval] or None,
+            )
+            for one in self.server.values()
+        ]
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 (hex) of the definitions of the server's tools, "" if there are none."""
+        return hashlib.sha256(_encode(self.resolved)).hexdigest() if self.server else ""
 
     @property
     def names(self) -> frozenset[str]:

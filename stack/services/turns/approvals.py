@@ -12,7 +12,7 @@ from schemas.api.approval import Approval, DecideRequest
 from stack.domain.tool_call import undecided
 from stack.errors import Conflict, NotFound, ReplaystackError, Unavailable
 from stack.services.effects import Effects
-from stack.services.requests.caller import SYSTEM, Caller
+from stack.services.requests.caller import Caller
 from stack.services.turns.approval_webhook import ApprovalWebhook
 from stack.services.turns.running_turn import RunningTurn
 from stack.services.turns.turn import READ, Decision, TurnService
@@ -101,7 +101,7 @@ class ApprovalService:
         try:
             found = await self.show(approval_id)
             if found.status == "pending":
-                await self._turns.decide(_decision(found, "expired"), SYSTEM)
+                await self._turns.expire(_decision(found, "expired"))
         except (Conflict, Unavailable) as error:
             # Another decision on the turn came at the same time, or the log takes no events.
             logger.info("approval %s could not be expired yet: %s", approval_id, error.detail)

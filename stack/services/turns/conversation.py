@@ -24,7 +24,7 @@ from stack.domain.session import SessionState
 from stack.domain.turn import TurnState
 from stack.domain.turn_shield import USER_INPUT, input_passed, judged_steps, passed, refusal
 from stack.domain.turn_step import StepState, retrieval_in
-from stack.eventstore import EventStore, stream_name
+from stack.eventstore import StreamReader, stream_name
 from stack.off_loop import off_loop_if
 from stack.services.turns.chat_message import (
     Part,
@@ -55,7 +55,7 @@ Pending = Mapping[str, list[Part]]
 class Conversations:
     """The history of sessions as encoded messages, the most recently used in memory (`max_bytes`)."""
 
-    def __init__(self, store: EventStore, max_bytes: int = 64 * 2**20) -> None:
+    def __init__(self, store: StreamReader, max_bytes: int = 64 * 2**20) -> None:
         self._store = store
         self._sessions: LRUCache[str, History] = LRUCache(max_bytes, attrgetter("bytes"))
 

@@ -124,7 +124,7 @@ class EffectService:
         self._plans.forget(found.session_id)
 
     async def _call(self, state: TurnState, call: CallState, found: Effect) -> ToolResult:
-        agent, _ = await self._states.agent(state.agent_id)
+        agent = await self._states.agent_of(state)
         tools = await tool_set(self._plans.toolgroups, agent, state.toolgroups)
         tool = tools.server.get(call.tool_name)
         if tool is None:

@@ -11,7 +11,7 @@ from schemas.events.turn import Owner, TurnStepCompleted, TurnStepFailed
 from stack.domain.stream_position import StreamPosition
 from stack.domain.turn import TurnState
 from stack.errors import ReplaystackError
-from stack.eventstore import EventStore, stream_name
+from stack.eventstore import StreamReader, stream_name
 from stack.runs.live import Frame
 from stack.runs.run import Run
 from stack.services.turns.turn_frames import TurnFrames, turn_wire
@@ -29,7 +29,7 @@ class RunningTurn(Run):
 
     takes_damaged = True
 
-    def __init__(self, store: EventStore, session_id: str, turn_id: str) -> None:
+    def __init__(self, store: StreamReader, session_id: str, turn_id: str) -> None:
         super().__init__(store, stream_name("turn", turn_id))
         self.session_id = session_id
         self.turn_id = turn_id

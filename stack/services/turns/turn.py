@@ -83,15 +83,41 @@ class TurnService:
         return len(self._runs.running)
 
     async def create(
-        self, agent_id: str, session_id: str, request: CreateAgentTurnRequest, caller: Caller, command: str
+        self,
+        agent_id: str,
+        session_id: str,
+        request: CreateAgentTurnRequest,
+        caller: Caller,
+        command: str,
+        agent_version: int = 0,
     ) -> RunningTurn:
-        """Opens a turn and runs it in the background. Returns once `turn.started` is durable.
+        """Opens a turn and runs it in the background, with this version of the agent (0: the newest). Returns once
+        `turn.started` is durable.
 
         Raises NotFound, Invalid (also for an unknown model), Conflict while a turn is open, Unavailable, and
         UpstreamFailed or UpstreamTimeout if the content of a URL in the input cannot be fetched.
         """
-        self._driver.refuse_if_full()
-        agent, agent_version = await self._states.agent(agent_id)
+        for _ in range(CREATE_ATTEMPTS):
+            self._driver.refuse_if_full()
+            newest = await self._states.agent_version(agent_id)
+            version = agent_version or newest
+            agent = await self._states.agent_at(agent_id, version)
+            started, turn = await self._prepared(agent_id, session_id, request, agent)
+            started = replace(started, agent_version=version)
+            with self._runs.opening(turn.stream):
+                try:
+                    opened_at = await self._open(turn, started, newest, caller, command)
+                except VersionConflict:
+                    continue
+                turn.publish([started], [opened_at])
+                self._driver.launch(turn, agent, caller)
+            return turn
+        raise Conflict(f"Agent {agent_id!r} is busy: it is updated again and again. Try again.")
+
+    async def _prepared(
+        self, agent_id: str, session_id: str, request: CreateAgentTurnRequest, agent: AgentConfig
+    ) -> tuple[TurnStarted, RunningTurn]:
+        """Returns the first event of a turn that can be run, and the turn."""
         await self._states.session(agent_id, session_id)
         agents.check_toolgroups(request.toolgroups, self._driver.plans.toolgroups.groups, "toolgroups")
         self._driver.plans.shields_of(agent)
@@ -115,27 +141,14 @@ class TurnService:
             fetched=fetched or None,
             input_shields=agent.input_shields or None,
         )
-        turn = RunningTurn(self._store, session_id, self._effects.new_id())
-        with self._runs.opening(turn.stream):
-            opened_at = await self._open(
-                agent_id, session_id, turn.turn_id, started, agent_version, caller, command
-            )
-            turn.publish([started], [opened_at])
-            self._driver.launch(turn, agent, caller)
-        return turn
+        return started, RunningTurn(self._store, session_id, self._effects.new_id())
 
     async def _open(
-        self,
-        agent_id: str,
-        session_id: str,
-        turn_id: str,
-        started: TurnStarted,
-        agent_version: int,
-        caller: Caller,
-        command: str,
+        self, turn: RunningTurn, started: TurnStarted, newest: int, caller: Caller, command: str
     ) -> int:
-        """Opens the turn in its session; a turn that awaits input there is closed as abandoned. Returns when
-        it was recorded, in microseconds since 1970."""
+        """Opens the turn in its session; a turn that awaits input there is closed as abandoned. Returns when it was
+        recorded, in microseconds since 1970. Raises VersionConflict if the agent has another version than `newest`."""
+        agent_id, session_id, turn_id = started.agent_id, started.session_id, turn.turn_id
         for _ in range(CREATE_ATTEMPTS):
             session, version = await self._states.session(agent_id, session_id)
             pending = await self._unanswered(session_id, session.turns, started)
@@ -153,12 +166,13 @@ class TurnService:
             writes.append(StreamWrite(stream_name("session", session_id), version, caller.stamp(events)))
             started_events = caller.stamp(turns.start(started, pending))
             writes.append(StreamWrite(stream_name("turn", turn_id), 0, started_events))
-            expects = (Expect(stream_name("agent", agent_id), agent_version),)
+            expects = (Expect(stream_name("agent", agent_id), newest),)
             try:
                 appended = await self._store.append(Append(tuple(writes), expects=expects, command=command))
                 return appended.recorded_at[-1]
             except VersionConflict:
-                await self._states.agent(agent_id)
+                if await self._states.agent_version(agent_id) != newest:
+                    raise
         raise Conflict(f"Session {session_id!r} is busy with other requests. Try again.")
 
     async def _unanswered(
@@ -189,11 +203,12 @@ class TurnService:
         pending calls and all shields of the agent are configured, UpstreamFailed and UpstreamTimeout like `create`.
         """
         self._driver.refuse_if_full()
-        agent, _ = await self._states.agent(agent_id)
+        await self._states.agent_version(agent_id)
         await self._states.session(agent_id, session_id)
         state, version = await self._states.turn(session_id, turn_id)
         responses = [payload.tool_response(response) for response in request.tool_responses]
         turns.check_responses(state, responses)
+        agent = await self._states.agent_of(state)
         self._driver.plans.shields_of(agent)
         provider, _ = await self._models.resolve(agent.model)
         fetched = await self._content.load_responses(responses, provider)
@@ -226,13 +241,21 @@ class TurnService:
         received = decide(asked, decision, "" if is_late else request.reason, content)
         others = [one for one in undecided(state.requests) if one is not asked]
         events = [received] if others else [TurnResumed(owner=self._owner), received]
-        agent, _ = await self._states.agent(state.agent_id)
+        agent = await self._states.agent_of(state)
         turn = RunningTurn(self._store, request.session_id, request.turn_id)
         turn.take_over(state, version)
         decided = "Another decision came first. Read the approval again."
         await self._continue(turn, events, caller, command, decided, None if others else agent)
         if is_late and request.decision != "expired":
             raise Conflict("The deadline has passed, so the call was denied.")
+
+    async def expire(self, request: Decision) -> None:
+        """Refuses what was not decided in time, as `decide` does. A request that was copied, with an imported session or a
+        fork, is left: its turn continues only when someone decides."""
+        state, _ = await self._states.turn(request.session_id, request.turn_id)
+        asked = state.requests.get(request.call_id)
+        if asked is None or not asked.asked.occurred_at:
+            await self.decide(request, SYSTEM)
 
     async def _continue(
         self,
@@ -350,7 +373,7 @@ class TurnService:
         if state.attempt > limits.restart_limit or age_h > limits.restart_max_age_h:
             await self._interrupt(turn, "The turn was interrupted and is too old or was restarted too often.")
             return
-        agent, _ = await self._states.agent(state.agent_id)
+        agent = await self._states.agent_of(state)
         caller = replace(SYSTEM, trace_id=state.trace_id)
         await self._driver.record(turn, caller, turns.restart(state, self._owner), "")
         self._driver.launch(turn, agent, caller)

@@ -77,6 +77,7 @@ class TurnDriver:
             **labels_of(turn),
             names.GEN_AI_OPERATION_NAME: names.INVOKE_AGENT,
             names.GEN_AI_AGENT_ID: turn.state.agent_id,
+            names.GEN_AI_AGENT_VERSION: str(turn.state.agent_version or 1),
             names.GEN_AI_REQUEST_MODEL: agent.model,
         }
         if agent.name:

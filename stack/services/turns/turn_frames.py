@@ -111,7 +111,12 @@ def turn_wire(turn_id: str, state: TurnState) -> Turn:
 
 
 def outcome_wire(state: TurnState) -> TurnOutcome:
-    return TurnOutcome(status=state.status, usage=wire.usage(state.usage), error=wire.error(state.error))
+    return TurnOutcome(
+        status=state.status,
+        usage=wire.usage(state.usage),
+        error=wire.error(state.error),
+        agent_version=state.agent_version or None,
+    )
 
 
 class TurnFrames:
@@ -121,6 +126,9 @@ class TurnFrames:
         self.turn_id = turn_id
         self.state = TurnState()
         self._begun: dict[str, int] = {}
+        self._around_text: dict[str, tuple[bytes, bytes]] = {}
+        """The JSON before and after the text of a chunk, by the id of the step that is streamed: most frames are chunks
+        of text, and encoding the whole takes three times as long."""
         self._unknown_begun = 0
         """The version of the last start of a step that is damaged: it does not say of which step."""
 
@@ -169,7 +177,13 @@ class TurnFrames:
 
     def text(self, step_id: str, number: int, text: str, delay_ms: int) -> Frame:
         """Returns the frame of the `number`-th chunk (from 1) of a running step's answer."""
-        return self._progress(step_id, number, TextDelta(text), delay_ms)
+        position = StreamPosition(self._begun.get(step_id, self._unknown_begun), number)
+        if step_id not in self._around_text:
+            empty = AgentTurnResponseStepProgressPayload("inference", step_id, TextDelta(""))
+            head, tail = _encode(AgentTurnResponseStreamChunk(AgentTurnResponseEvent(empty))).split(b'""')
+            self._around_text = {step_id: (head, tail)}
+        head, tail = self._around_text[step_id]
+        return framed(position, b"%b%b%b" % (head, _encode(text), tail), delay_ms)
 
     def call_fragment(self, step_id: str, number: int, arguments: str, delay_ms: int) -> Frame:
         """Returns the frame of a part of a tool call's arguments."""

@@ -118,16 +118,16 @@ class TurnRunner:
     async def run(self) -> None:
         """Runs steps until there is nothing to do. A failure of an effect ends the turn, not the task."""
         try:
-            self._plan = await self._prepare()
+            await self._make_plan()
             while self.state.status == "running":
                 await self._next()
         except Superseded:
             raise
         except ReplaystackError as error:
-            await self._fail(error)
+            await self.fail(error)
         except Exception:
             logger.exception("turn %s failed unexpectedly", self._turn.turn_id)
-            await self._fail(InternalError("The turn failed inside the server. Its log has the details."))
+            await self.fail(InternalError("The turn failed inside the server. Its log has the details."))
 
     async def stop(self, stop: Stop, reason: str) -> None:
         """Ends a turn whose task was cancelled; parked turns stay open for the next start."""
@@ -136,7 +136,7 @@ class TurnRunner:
         if stop == "parked":
             await self._record([], "")
         elif stop == "deadline":
-            await self._fail(UpstreamTimeout(reason))
+            await self.fail(UpstreamTimeout(reason))
         else:
             output = self._output_so_far()
             events = self._broken_off(TurnError(499, "Cancelled", reason))
@@ -174,7 +174,13 @@ class TurnRunner:
         guard = self._shields().on_passages
         step = RetrievalStep(self._turn, self._effects, self._record_more, guard, plan.labels)
         await step.run(action)
+        await self._make_plan()
+
+    async def _make_plan(self) -> None:
+        """Prepares the turn. Tools that are not recorded yet are recorded with its next event."""
         self._plan = await self._prepare()
+        if self._plan.tools_resolved is not None:
+            self._turn.outcomes.append(self._plan.tools_resolved)
 
     def _shields(self) -> ShieldStep:
         return ShieldStep(self._turn, self._plan, self._effects)
@@ -301,7 +307,8 @@ class TurnRunner:
         if not self._turn.alive.done():
             self._turn.alive.set_result(None)
 
-    async def _fail(self, error: ReplaystackError) -> None:
+    async def fail(self, error: ReplaystackError) -> None:
+        """Ends the turn as failed."""
         if self._model_ran and error.status == 502 and error.should_retry is None:
             error.should_retry = False
         self._turn.failure = error

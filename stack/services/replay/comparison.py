@@ -1,0 +1,260 @@
+"""Compares the events of a turn with those of the same turn run again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from schemas.events.base import Event
+from schemas.events.payload import ToolCall
+from schemas.events.turn import (
+    Owner,
+    TurnAbandoned,
+    TurnAwaitingInput,
+    TurnCancelled,
+    TurnCompleted,
+    TurnFailed,
+    TurnInputReceived,
+    TurnInputRequested,
+    TurnRestarted,
+    TurnResumed,
+    TurnStarted,
+    TurnStepCompleted,
+    TurnStepFailed,
+    TurnStepStarted,
+    TurnToolCalled,
+    TurnToolReturned,
+    TurnToolsResolved,
+    TurnToolSuspended,
+)
+from stack.domain.tool_call import canonical
+
+Kind = Literal["request", "tool set", "tool arguments", "approval", "shield", "limit", "answer", "detail"]
+"""The class of a difference. A detail does not diverge: it changes nothing that is said or done, such as the size of a
+chunk."""
+
+NO_OWNER = Owner("", "")
+_CALL_EVENTS = (TurnToolCalled, TurnToolReturned, TurnToolSuspended)
+NO_SUCH_TOOL = "Error: there is no tool"
+
+
+class Difference(Struct, frozen=True, kw_only=True):
+    """`index` is that of the first event that differs, in the record of the turn (after the last one if there are too few).
+    `recorded` and `replayed` show both for people; empty if there is none."""
+
+    kind: Kind
+    index: int
+    event: str
+    recorded: str
+    replayed: str
+
+
+class _Step(Struct, frozen=True):
+    """The content of an event without ids and times."""
+
+    kind: Kind
+    value: Any
+
+
+def first_difference(recorded: Sequence[tuple[int, Event]], replayed: Sequence[Event]) -> Difference | None:
+    """`recorded` are pairs of an index and an event. Returns the first divergence, or the first detail that differs if there is none; None if the turns are identical:
+    then each event has the same content, apart from its caller, owner and deadline, in the same order, apart from calls
+    that ran at the same time."""
+    plain = [(index, _plain(event)) for index, event in recorded]
+    ours = [plain[place] for place in _in_order([event for _, event in plain])]
+    others = list(map(_plain, replayed))
+    theirs = [others[place] for place in _in_order(others)]
+    after = recorded[-1][0] + 1 if recorded else 0
+    # Calls for which only one of the two asked.
+    asked = _asked([event for _, event in plain]) ^ _asked(others)
+    detail: Difference | None = None
+    for here, theirs_now in zip_longest(ours, theirs):
+        index, ours_now = here if here is not None else (after, None)
+        if ours_now != theirs_now:
+            kind = _difference(ours_now, theirs_now)
+            if kind == "tool arguments" and {_call_id(ours_now), _call_id(theirs_now)} & asked:
+                kind = "approval"
+            if kind is not None:
+                return _shown(kind, index, ours_now, theirs_now)
+            detail = detail or _shown("detail", index, ours_now, theirs_now)
+    return detail
+
+
+def _plain(event: Event) -> Event:
+    """Returns the event without what belongs to one run: the caller, the process, the time."""
+    event = replace(event, actor="", trace_id="", occurred_at=0)
+    match event:
+        case TurnStarted() | TurnRestarted() | TurnResumed():
+            return replace(event, owner=NO_OWNER)
+        case TurnInputRequested():
+            return replace(event, deadline=0)
+    return event
+
+
+def _in_order(events: Sequence[Event]) -> list[int]:
+    """Returns the places of the events such that calls that ran at the same time follow each other, in the order in
+    which the model made them."""
+    places: list[int] = []
+    roots: dict[str, int] = {}
+    batch: list[int] = []
+    for place, event in enumerate(events):
+        if isinstance(event, _CALL_EVENTS):
+            batch.append(place)
+            continue
+        places += _grouped(batch, events, roots)
+        batch = []
+        places.append(place)
+        if isinstance(event, TurnStepStarted) and event.tool_calls:
+            roots = {call.call_id: number for number, call in enumerate(event.tool_calls)}
+    return places + _grouped(batch, events, roots)
+
+
+def _grouped(batch: Sequence[int], events: Sequence[Event], roots: dict[str, int]) -> list[int]:
+    by_root: dict[int, list[int]] = {}
+    for place in batch:
+        by_root.setdefault(_root(_call_id(events[place]), roots), []).append(place)
+    found: list[int] = []
+    for _, own in sorted(by_root.items()):
+        nested: list[int] = []
+        for place in own:
+            if _call_id(events[place]) in roots:
+                found += sorted(nested, key=lambda one: _path(_call_id(events[one])))
+                nested = []
+                found.append(place)
+            else:
+                nested.append(place)
+        found += sorted(nested, key=lambda one: _path(_call_id(events[one])))
+    return found
+
+
+def _asked(events: Iterable[Event]) -> set[str]:
+    return {event.call_id for event in events if isinstance(event, TurnInputRequested)}
+
+
+def _call_id(event: Event | None) -> str:
+    return getattr(event, "call_id", "")
+
+
+def _root(call_id: str, roots: dict[str, int]) -> int:
+    while call_id and call_id not in roots:
+        call_id = call_id.rpartition(".")[0]
+    return roots.get(call_id, len(roots))
+
+
+def _path(call_id: str) -> list[tuple[int, str]]:
+    return [(int(part) if part.isdigit() else 0, part) for part in call_id.split(".")]
+
+
+def _difference(recorded: Event | None, replayed: Event | None) -> Kind | None:
+    """Returns the class of the difference of two events; None if they say the same."""
+    ours, theirs = _said(recorded), _said(replayed)
+    if ours is None and theirs is None:
+        return None
+    if ours is not None and theirs is not None and ours == theirs:
+        return None
+    kinds = {one.kind for one in (ours, theirs) if one is not None}
+    if _is_refused(recorded) or _is_refused(replayed):
+        return "tool set"
+    for kind in ("approval", "shield", "limit", "tool set"):
+        if kind in kinds:
+            return kind
+    if recorded is None or replayed is None or type(recorded) is not type(replayed):
+        # The runs part here: one ends, or calls, where the other goes on.
+        for kind in ("tool arguments", "answer"):
+            if kind in kinds:
+                return kind
+    return next(iter(kinds)) if theirs is None or ours is None else theirs.kind
+
+
+def _is_refused(event: Event | None) -> bool:
+    return (
+        isinstance(event, TurnToolReturned)
+        and isinstance(event.content, str)
+        and event.content.startswith(NO_SUCH_TOOL)
+    )
+
+
+def _said(event: Event | None) -> _Step | None:
+    match event:
+        case TurnToolsResolved():
+            return _Step("tool set", event.digest)
+        case TurnStepStarted(step_type="inference"):
+            return _Step("request", (event.request_digest, event.model, event.parameters))
+        case TurnStepStarted(step_type="tool_execution"):
+            return _Step("tool arguments", _calls(event.tool_calls or ()))
+        case TurnStepStarted(step_type="shield_call"):
+            return _Step("shield", event.touchpoint)
+        case TurnStepStarted():
+            return _Step("request", event.step_type)
+        case TurnStepCompleted(step_type="shield_call"):
+            return _Step("shield", event.violation)
+        case TurnStepCompleted(step_type="memory_retrieval"):
+            return _Step("request", event.inserted_context)
+        case TurnStepCompleted(step_type="tool_execution"):
+            results = [(one.call_id, one.content) for one in event.tool_responses or ()]
+            return _Step("tool arguments", results)
+        case TurnStepCompleted():
+            output = event.withheld or event.output
+            calls = _calls(output.tool_calls or ()) if output else ()
+            is_withheld = event.withheld is not None
+            kind: Kind = "shield" if is_withheld else "answer"
+            return _Step(kind, (is_withheld, output and output.content, output and output.stop_reason, calls))
+        case TurnStepFailed():
+            return _Step("answer", (event.error.status, event.error.detail))
+        case TurnToolCalled():
+            call = (
+                event.call_id,
+                event.toolgroup,
+                event.tool_name,
+                canonical(event.arguments),
+                event.attempt,
+            )
+            return _Step("tool arguments", call)
+        case TurnToolReturned():
+            kind = "approval" if event.status == "denied" else "tool arguments"
+            return _Step(kind, (event.call_id, event.status, event.content))
+        case TurnToolSuspended():
+            return _Step("tool arguments", (event.call_id, _calls(event.calls or ()), event.question))
+        case TurnInputRequested():
+            return _Step("approval", (event.kind, event.call_id, event.tool_name, event.digest))
+        case TurnInputReceived():
+            return _Step("approval", (event.call_id, event.decision))
+        case TurnAwaitingInput():
+            return _Step("tool arguments", _calls(event.output_message.tool_calls or ()))
+        case TurnCompleted(output_message=output):
+            kind = "limit" if output.stop_reason == "out_of_tokens" else "answer"
+            return _Step(kind, (output.content, output.stop_reason))
+        case TurnFailed():
+            return _Step("answer", (event.error.status, event.error.detail))
+        case TurnCancelled() | TurnAbandoned():
+            return _Step("answer", type(event).__name__)
+    return None
+
+
+def _calls(calls: Iterable[ToolCall]) -> tuple[tuple[str, bytes], ...]:
+    return tuple((call.tool_name, canonical(call.arguments)) for call in calls)
+
+
+def _shown(kind: Kind, index: int, recorded: Event | None, replayed: Event | None) -> Difference:
+    name = _name(recorded if recorded is not None else replayed)
+    return Difference(kind=kind, index=index, event=name, recorded=_text(recorded), replayed=_text(replayed))
+
+
+def _name(event: Event | None) -> str:
+    return str(type(event).__struct_config__.tag).rpartition(".")[0] if event is not None else ""
+
+
+MAX_SHOWN = 2_000
+
+
+def _text(event: Event | None) -> str:
+    """Returns an event as JSON, shortened."""
+    if event is None:
+        return ""
+    text = msgspec.json.encode(event).decode()
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
