@@ -34,6 +34,12 @@ def export(server: Connection, session_id: str, out: Path, form: str) -> None:
             click.echo(f"Name the file {out.stem}{ENDING} if it shall be run as a test.", err=True)
 
 
+def exported(server: Connection, session_id: str, form: str) -> bytes:
+    """Returns a session in this form. Raises AnswerError if the server cannot export it, or only a part of it."""
+    path = f"{session_path(server, session_id)}/export?as={quote(form, safe='')}"
+    return b"".join(_whole(server.pieces(path)))
+
+
 def _whole(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Yields the pieces; raises AnswerError if their last line says that the export failed."""
     last = b""
