@@ -64,7 +64,7 @@ OWNER = Owner("replay", "replay")
 MAX_RESUMES = 100
 
 Unrecorded = Literal["recorded", "error", "simulate"]
-"""What becomes of a call whose result is not in the record: the run ends there, the model sees an error, or a model takes
+"""The treatment of a call whose result is not in the record: the run ends there, the model sees an error, or a model takes
 the tool's place."""
 
 CallLive = Callable[[str, str], Awaitable[ToolResult]]
@@ -82,14 +82,14 @@ class Missing(NotRecorded):
 
 
 class Scenario(Struct, frozen=True, kw_only=True):
-    """What is changed. `agent` changes the configuration, `tools` the definitions of the server's tools of a turn."""
+    """The changes. `agent` changes the configuration, `tools` the definitions of the server's tools of a turn."""
 
     agent: Callable[[AgentConfig], AgentConfig] = lambda config: config
     tools: Callable[[list[ResolvedTool]], list[ResolvedTool]] = lambda tools: tools
 
 
 class Outside(Struct, frozen=True, kw_only=True):
-    """What is live. Without a `model` (a provider, and its name for the model) the recorded answers are used. `live` are
+    """The live parts. Without a `model` (a provider, and its name for the model) the recorded answers are used. `live` are
     the names of the tools that are really called; each must be declared repeatable."""
 
     model: tuple[InferenceProvider, str] | None = None

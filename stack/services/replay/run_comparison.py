@@ -52,7 +52,7 @@ def compare_runs(recorded: Sequence[Indexed], run: Sequence[Event], rules: Rules
     ended, ours = _relevant(recorded, rules)
     _, theirs = _relevant(list(enumerate(run)), rules)
     if ended:
-        # Whoever stopped the recorded turn cannot have known how it would have continued.
+        # The recorded turn was stopped: how it would have continued is unknown.
         theirs = theirs[: len(ours)]
     marks = Marks([event for _, event in recorded], run)
     accepted: Difference | None = None
