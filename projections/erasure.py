@@ -17,17 +17,19 @@ READ_MODEL = ReadModel(
     name="erasure",
     tables=("erasures", "erasure_runs"),
     apply=("erasure_requested", "erasure_completed"),
-    queries=("erasures_pending", "erasures_of"),
+    queries=("erasures_pending", "erasures_kept_turns", "erasures_of"),
 )
 
 
 class Pending(Struct, frozen=True):
-    """A deletion whose content may still be in some file. `recorded_us` is microseconds since 1970."""
+    """A deletion whose content may still be in some file. `recorded_us` is microseconds since 1970; `freed` are turns of
+    other sessions that were deleted with it."""
 
     kind: Kind
     id: str
     position: int
     recorded_us: int
+    freed: list[str]
 
 
 class Deleted(Struct, frozen=True):
@@ -47,11 +49,19 @@ class Deleted(Struct, frozen=True):
     """Things that were removed completely because they might have held its content."""
     has_more: bool
     """True if sessions of a deleted agent still have to be deleted."""
+    kept: int
+    """The number of turns whose content other sessions still share."""
 
 
 def pending(reader: Reader) -> list[Pending]:
     """Returns the pending deletions, oldest first."""
-    return [Pending(*row) for row in reader.read("erasures_pending", {})]
+    rows = reader.read("erasures_pending", {})
+    return [Pending(kind, id, position, at, freed or []) for kind, id, position, at, freed in rows]
+
+
+def kept_turns(reader: Reader) -> list[str]:
+    """Returns the turns of pending deletions whose content stays, because existing sessions share them."""
+    return [turn_id for (turn_id,) in reader.read("erasures_kept_turns", {})]
 
 
 def of(reader: Reader, id: str) -> Sequence[Deleted]:
@@ -59,12 +69,36 @@ def of(reader: Reader, id: str) -> Sequence[Deleted]:
     deleted."""
     found = []
     for row in reader.read("erasures_of", {"id": id}):
-        kind, deleted_id, recorded_us, events, blobs, turns, jobs, completed_us, spans, removed, more = row
+        (
+            kind,
+            deleted_id,
+            recorded_us,
+            events,
+            blobs,
+            turns,
+            jobs,
+            completed_us,
+            spans,
+            removed,
+            more,
+            kept,
+        ) = row
         counted = json.decode(spans, type=dict[str, int]).get(deleted_id, 0) if spans else 0
         names = json.decode(removed, type=list[str]) if removed else []
         found.append(
             Deleted(
-                kind, deleted_id, recorded_us, events, blobs, turns, jobs, completed_us, counted, names, more
+                kind,
+                deleted_id,
+                recorded_us,
+                events,
+                blobs,
+                turns,
+                jobs,
+                completed_us,
+                counted,
+                names,
+                more,
+                kept,
             )
         )
     return found

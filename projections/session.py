@@ -16,16 +16,19 @@ from schemas.api.turn import Turn
 # Runs after the turns' statements: a deletion must also cover what the same batch has just written.
 READ_MODEL = ReadModel(
     name="session",
-    tables=("sessions", "session_deletions"),
-    indexes=("sessions_by_id",),
+    tables=("sessions", "shared_turns", "session_deletions"),
+    indexes=("sessions_by_id", "shared_turns_by_session"),
     apply=(
         "session_created",
+        "session_forked_turns",
         "session_deletion",
         "session_deleted_sessions",
+        "session_deleted_shared_turns",
         "session_deleted_turn_changes",
     ),
     queries=(
         "session_with_turns",
+        "shared_turn_rows",
         "session_remains",
         "sessions_page",
         "session_ids_of_agent",
@@ -67,20 +70,18 @@ def part(
 ) -> tuple[Session, bool] | None:
     """As `get`, with the turns from `start_index` on, at most `limit` (None: all) and about `max_bytes` of JSON, at least
     one; and whether more follow."""
-    rows = reader.read(
-        "session_with_turns",
-        {
-            "agent_id": agent_id,
-            "session_id": session_id,
-            "turn_ids": None if turn_ids is None else list(turn_ids),
-            "as_of": NOW if as_of is None else as_of,
-        },
-    )
+    wanted = {
+        "session_id": session_id,
+        "turn_ids": None if turn_ids is None else list(turn_ids),
+        "as_of": NOW if as_of is None else as_of,
+    }
+    rows = reader.read("session_with_turns", {**wanted, "agent_id": agent_id})
     # The session's row has the lowest position of all, so it is the first one if it exists.
     if not rows or rows[0][0] != "session":
         return None
-    started_us, session_name = rows[0][4], rows[0][6]
-    views = fold_turns(reader, session_id, rows[1:], start_index)
+    parent, started_us, session_name = rows[0][2], rows[0][4], rows[0][6]
+    shared = reader.read("shared_turn_rows", wanted) if parent else []
+    views = fold_turns(reader, session_id, [*shared, *rows[1:]], start_index)
     turns, has_more = _fitting(views, limit, max_bytes)
     return Session(session_id, session_name, turns, rfc3339(started_us)), has_more
 
@@ -101,20 +102,34 @@ def _fitting(views: Iterable[TurnView], limit: int | None, max_bytes: int) -> tu
     return turns, False
 
 
-class Remains(Struct, frozen=True):
+class Remains(Struct, frozen=True, kw_only=True):
     """The known data of a session with damaged events; empty fields are unknown. `turns` are ids in the order
-    of opening."""
+    of opening, without the `shared` ones; `forks` are the sessions of which it is the root."""
 
     agent_id: str
     name: str
+    parent: str
+    root: str
     turns: list[str]
+    shared: list[str]
+    forks: list[str]
 
 
 def remains(reader: Reader, session_id: str) -> Remains:
     rows = reader.read("session_remains", {"session_id": session_id})
-    agent_id = next((row[0] for row in rows if row[0]), "")
-    name = next((row[1] for row in rows if row[1]), "")
-    return Remains(agent_id, name, [row[2] for row in rows if row[2]])
+
+    def first(column: int) -> str:
+        return next((row[column] for row in rows if row[column]), "")
+
+    return Remains(
+        agent_id=first(0),
+        name=first(1),
+        parent=first(2),
+        root=first(3),
+        turns=[row[4] for row in rows if row[4] and not row[5]],
+        shared=[row[4] for row in rows if row[5]],
+        forks=[row[6] for row in rows if row[6]],
+    )
 
 
 def page(

@@ -22,19 +22,22 @@ _ERASING = "CREATE TABLE IF NOT EXISTS telemetry.main.erasing (spans VARCHAR NOT
 
 
 class Deletion(Struct, frozen=True):
-    """`kind` is agent, session, dataset or benchmark; spans that started up to `deleted_ns` (since 1970)
-    belong to it."""
+    """`kind` is agent, session, turn, dataset or benchmark; spans that started up to `deleted_ns` (since 1970)
+    belong to it. They are counted for the id `by`."""
 
     kind: str
     id: str
     deleted_ns: int
+    by: str
 
 
 class ContentAttributes(Struct, frozen=True):
-    """Names of attributes with text values, on spans of the scope `scope`."""
+    """Names of attributes with text values, on spans of the scope `scope`. The turns in `kept` are not deleted with their
+    session."""
 
     names: Sequence[str]
     scope: str
+    kept: Sequence[str] = ()
 
 
 class Cleaned(Struct):
@@ -91,10 +94,18 @@ def _without_content(
     names = "|".join(re.escape(name) for name in content.names)
     # RE2 runs in linear time. Quotes within values are escaped, so a match is never part of a value.
     attribute = rf'"(?:{names})":"(?:[^"\\]|\\.)*"'
-    transaction.run("CREATE OR REPLACE TEMP TABLE deleted (kind VARCHAR, id VARCHAR, deleted_ns BIGINT)")
     transaction.run(
-        "INSERT INTO deleted SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::BIGINT[])",
-        [[one.kind for one in deleted], [one.id for one in deleted], [one.deleted_ns for one in deleted]],
+        "CREATE OR REPLACE TEMP TABLE deleted (kind VARCHAR, id VARCHAR, deleted_ns BIGINT, owner VARCHAR)"
+    )
+    columns = zip(*((one.kind, one.id, one.deleted_ns, one.by) for one in deleted), strict=True)
+    transaction.run(
+        "INSERT INTO deleted "
+        "SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::BIGINT[]), unnest(?::VARCHAR[])",
+        [list(column) for column in columns] or [[], [], [], []],
+    )
+    transaction.run(
+        "CREATE OR REPLACE TEMP TABLE kept_turns AS SELECT unnest(?::VARCHAR[]) AS turn_id",
+        [list(content.kept)],
     )
     transaction.run(write_text("spans_captured", schema), [f'"(?:{names})":', content.scope])
     found = transaction.rows("SELECT owner, count(*) FROM captured GROUP BY owner")

@@ -44,7 +44,7 @@ READ_MODEL = ReadModel(
     indexes=("turn_changes_by_turn", "turn_changes_by_session"),
     views=("turns", "steps"),
     apply=("turn_changes",),
-    queries=("turn_rows", "open_turns"),
+    queries=("turn_rows", "open_turns", "turns_of_step"),
     resolver=TurnSessions,
 )
 
@@ -112,16 +112,16 @@ class OpenTurn(Struct, frozen=True, kw_only=True):
 def get(
     reader: Reader, agent_id: str, session_id: str, turn_id: str, as_of: int | None = None
 ) -> TurnView | None:
-    """Returns the turn, or None if it is unknown, was deleted with its session or agent, or belongs to
-    others."""
-    rows = reader.read(
-        "turn_rows",
-        {"agent_id": agent_id, "turn_id": turn_id, "as_of": NOW if as_of is None else as_of},
-    )
-    # Both ids are in the first row, that of the first event.
-    if not rows or (rows[0][5], rows[0][9]) != (session_id, agent_id):
-        return None
+    """Returns the turn, or None if it is unknown, was deleted with its session or agent, or the session neither
+    recorded nor shares it."""
+    ids = {"agent_id": agent_id, "session_id": session_id, "turn_id": turn_id}
+    rows = reader.read("turn_rows", ids | {"as_of": NOW if as_of is None else as_of})
     return next(fold_turns(reader, session_id, rows), None)
+
+
+def turns_of_step(reader: Reader, step_id: str) -> list[str]:
+    """Returns the ids of the turns with this step: a turn, and its copies in sessions that were forked in its middle."""
+    return [turn_id for (turn_id,) in reader.read("turns_of_step", {"step_id": step_id})]
 
 
 def open_turns(reader: Reader) -> list[OpenTurn]:
@@ -148,7 +148,7 @@ def fold_turns(
     reader: Reader, session_id: str, rows: Iterable[Row], start_index: int = 0
 ) -> Iterator[TurnView]:
     """Returns turns in the order of opening, without the first `start_index`, from rows of `turn_rows` in the order of
-    the log."""
+    the log. Rows without a session are of `session_id`."""
     rows_of_turn: dict[str, list[Row]] = {}
     for row in rows:
         rows_of_turn.setdefault(row[1], []).append(row)
@@ -194,7 +194,7 @@ def _fold(reader: Reader, session_id: str, rows: list[Row]) -> TurnView:
     started = _started.decode(hydrated(start))
     turn = Turn(
         turn_id=turn_id,
-        session_id=session_id,
+        session_id=rows[0][5] or session_id,
         input_messages=wire.input_messages(started.input_messages),
         steps=steps,
         output_message=wire.completion(output_message),

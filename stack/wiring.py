@@ -31,6 +31,9 @@ from stack.runs.ownership import Ownership
 from stack.runs.runs import Runs
 from stack.runs.supervisor import Supervisor
 from stack.services.agents.agent import AgentService
+from stack.services.agents.family import Families
+from stack.services.agents.fork import ForkService
+from stack.services.agents.fork_point import ForkPoints
 from stack.services.agents.session import SessionService
 from stack.services.datasets.dataset import DatasetService
 from stack.services.effects import RealEffects
@@ -44,7 +47,6 @@ from stack.services.evals.running_job import RunningJob
 from stack.services.inference.embedding import Embeddings
 from stack.services.inference.pass_through import PassThrough
 from stack.services.inference.rerank import Reranking
-from stack.services.log_events import LogEvents
 from stack.services.replay.session_export import SessionExport
 from stack.services.replay.session_import import SessionImport
 from stack.services.replay.session_playback import SessionPlayback
@@ -174,7 +176,6 @@ class Server(Services):
             driver,
             content,
         )
-        self.log_events = LogEvents(self.store)
         self.playback = SessionPlayback(self.store, self.states, self.turns)
         webhook = None
         if settings.approval_webhook_url:
@@ -184,7 +185,12 @@ class Server(Services):
         self.approvals = ApprovalService(self.views, self.turns, effects, webhook)
         driver.on_waiting = self.approvals.waits
         self.effects = EffectService(self.store, self.states, self.views, plans, effects)
-        self.sessions = SessionService(self.store, self.states, self.views, self.turns, conversations)
+        families = Families(self.states)
+        self.sessions = SessionService(
+            self.store, self.states, self.views, self.turns, conversations, families
+        )
+        points = ForkPoints(self.store, self.states, self.views)
+        self.forks = ForkService(self.store, self.states, points, families, self.models, driver, effects)
         self.agents = AgentService(
             self.store,
             self.states,

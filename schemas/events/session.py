@@ -38,7 +38,8 @@ class SessionForked(Event, frozen=True, tag="session.forked.1"):
 
 
 class SessionForkAdded(Event, frozen=True, tag="session.fork_added.1"):
-    """Recorded in the stream of the root session, in one append with `session.forked`, also after its deletion."""
+    """Recorded in the stream of the root session, in one append with `session.forked`, also after its deletion. All forks
+    and deletions of sessions that share turns write to that stream, so of two at the same time one is repeated."""
 
     session_id: str
 
@@ -71,7 +72,15 @@ class SessionTurnClosed(Event, frozen=True, tag="session.turn_closed.1"):
 
 
 class SessionDeleted(Deletion, frozen=True, tag="session.deleted.1"):
-    """The content of the session and of its turns is redacted in the same transaction."""
+    """The content of the session and of its turns is redacted in the same transaction, except for the turns in `kept`, to
+    which other sessions refer. `freed` are the turns whose content is redacted although another session recorded them:
+    this was the last one that referred to them. `forks` are the existing forks of a session that is the root of some;
+    `root` is that of a fork."""
+
+    kept: list[str] | None = None
+    freed: list[str] | None = None
+    forks: list[str] | None = None
+    root: str = ""
 
 
 EVENTS = (

@@ -54,7 +54,7 @@ from stack.domain.tool_call import (
     undecided,
 )
 from stack.domain.turn_step import StepState, begun, completed
-from stack.errors import Conflict, Invalid, NotFound
+from stack.errors import Conflict, Invalid
 
 NOT_EXECUTED = "The call was not executed."
 WITHHELD = "The result is withheld."
@@ -67,7 +67,8 @@ class TurnState(Struct, frozen=True, kw_only=True):
     call. `input_shields` are the ids of the shields that judge what the model reads. `agent_version` is the version of the
     agent with which it runs, 0 if that is damaged. `tools_digest` identifies the tools of the server that are recorded for
     the turn, which are those of the turn `tools_of` ("" is this one). `is_damaged` means that some of its events cannot be
-    read, and the state is built from the others."""
+    read, and the state is built from the others; `is_copy` that its events were copied from another turn, and it has not
+    run itself since."""
 
     session_id: str = ""
     agent_id: str = ""
@@ -95,6 +96,7 @@ class TurnState(Struct, frozen=True, kw_only=True):
     error: TurnError | None = None
     usage: TurnUsage = TurnUsage()
     is_damaged: bool = False
+    is_copy: bool = False
 
     def has_output_since(self, since: int) -> bool:
         """Returns whether an inference started at `since` (microseconds since 1970) or later has produced
@@ -130,7 +132,12 @@ def evolve(state: TurnState, event: Event, recorded_at: int, version: int) -> Tu
         case TurnToolsResolved():
             return replace(state, tools_digest=event.digest, tools_of=event.same_as)
         case TurnRestarted():
-            return replace(state, owner=event.owner, attempt=event.attempt)
+            # The time in which the original turn ran does not count for a copy.
+            since = recorded_at if state.is_copy and not event.occurred_at else state.running_since
+            is_copy = state.is_copy and bool(event.occurred_at)
+            return replace(
+                state, owner=event.owner, attempt=event.attempt, running_since=since, is_copy=is_copy
+            )
         case TurnStepStarted():
             return replace(state, steps=(*state.steps, begun(event, recorded_at)))
         case TurnStepCompleted():
@@ -198,6 +205,7 @@ def _started(event: TurnStarted, recorded_at: int) -> TurnState:
         toolgroups=tuple(event.toolgroups or ()),
         tool_config=event.tool_config,
         input_shields=tuple(event.input_shields or ()),
+        is_copy=bool(event.occurred_at),
     )
 
 
@@ -237,14 +245,6 @@ def _with_step(state: TurnState, step_id: str, **changes: object) -> tuple[StepS
 
 def _closed(state: TurnState, status: TurnStatus, recorded_at: int, output: CompletionMessage) -> TurnState:
     return replace(state, status=status, completed_at=recorded_at, output_message=output)
-
-
-def existing(state: TurnState, session_id: str, turn_id: str) -> TurnState:
-    """Returns the turn. Raises NotFound if it never existed, was redacted, belongs to another session, or has a damaged
-    start and its ids were not filled in."""
-    if not state.started_at or state.session_id != session_id:
-        raise NotFound(f"There is no turn {turn_id!r} in session {session_id!r}.")
-    return state
 
 
 def start(event: TurnStarted, pending: Collection[str]) -> list[Event]:

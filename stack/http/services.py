@@ -9,6 +9,7 @@ from stack.providers.inference.registry import Models
 from stack.providers.retrieval.collections import Collections
 from stack.providers.rows.port import RowReading
 from stack.services.agents.agent import AgentService
+from stack.services.agents.fork import ForkService
 from stack.services.agents.session import SessionService
 from stack.services.datasets.dataset import DatasetService
 from stack.services.erasure import Erasures
@@ -17,7 +18,6 @@ from stack.services.evals.comparison import ComparisonService
 from stack.services.evals.evaljob import EvalJobService
 from stack.services.inference.pass_through import PassThrough
 from stack.services.inference.rerank import Reranking
-from stack.services.log_events import LogEvents
 from stack.services.replay.session_export import SessionExport
 from stack.services.replay.session_import import SessionImport
 from stack.services.replay.session_playback import SessionPlayback
@@ -46,9 +46,9 @@ class Services:
     sessions: SessionService
     session_export: SessionExport
     session_import: SessionImport
+    forks: ForkService
     turns: TurnService
     playback: SessionPlayback
-    log_events: LogEvents
     tools: ToolDirectory
     approvals: ApprovalService
     effects: EffectService

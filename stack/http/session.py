@@ -10,7 +10,11 @@ from litestar.response.base import ASGIResponse
 
 from projections import session as session_views
 from schemas.api.page import PaginatedResponse
-from schemas.api.session import AgentSessionCreateResponse, CreateAgentSessionRequest
+from schemas.api.session import (
+    AgentSessionCreateResponse,
+    CreateAgentSessionRequest,
+    ForkSessionRequest,
+)
 from stack.http.answer import TRUNCATED_HEADER, empty_answer, json_answer
 from stack.http.body import caller_of, page_of, path_of, post_of, read_json
 from stack.http.endpoint import serves
@@ -63,6 +67,18 @@ class SessionController(Controller):
             agent_id, session_id, turn_ids, start, limit, services.settings.max_page_bytes
         )
         return json_answer(session, {TRUNCATED_HEADER: "true"} if has_more else None)
+
+    @serves("fork_session")
+    async def fork(
+        self, request: Request[Any, Any, Any], agent_id: str, session_id: str, services: Services
+    ) -> ASGIResponse:
+        data, body = await read_json(request, ForkSessionRequest)
+        fork = partial(services.forks.fork, agent_id, session_id, data, caller_of(request))
+        made = await services.once.perform(
+            post_of(request, body), services.rates.for_models(fork) if data.continue_ else fork
+        )
+        fork_id = made.ids["session"] if isinstance(made, Prior) else made
+        return json_answer(AgentSessionCreateResponse(fork_id))
 
     @serves("delete_session")
     async def remove(

@@ -59,8 +59,7 @@ class SessionFileController(Controller):
         )
         imported = await services.once.perform(post_of(request, body), take)
         if isinstance(imported, Prior):
-            ids = [id for category, id in imported.streams if category == "session"]
-            imported = await services.session_import.shown(ids)
+            imported = await services.session_import.shown(imported.ids["session"])
         return json_answer(imported)
 
 

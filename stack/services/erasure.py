@@ -103,7 +103,8 @@ class Erasures:
         pending = await self._views.read(CATEGORIES, erasure_views.pending)
         pending = [one for one in pending if one.position <= until]
         await self._signals.flushed()
-        erased = await self._telemetry.erase(_erasable(pending))
+        kept = await self._views.read(CATEGORIES, erasure_views.kept_turns)
+        erased = await self._telemetry.erase(_erasable(pending), kept)
         await self._engine.rewritten()
         await self._log_is_tidy()
         copies = await asyncio.to_thread(remove_copies_set_aside, self._folder)
@@ -126,7 +127,11 @@ class Erasures:
 
 
 def _erasable(pending: Iterable[Pending]) -> list[Erasable]:
-    return [Erasable(one.kind, one.id, one.recorded_us) for one in pending]
+    found = []
+    for one in pending:
+        found.append(Erasable(one.kind, one.id, one.recorded_us))
+        found += [Erasable("turn", turn_id, one.recorded_us, one.id) for turn_id in one.freed]
+    return found
 
 
 def _receipt(id: str, deleted: Iterable[Deleted], retention_days: float, failure: str) -> Erasure:
@@ -135,6 +140,10 @@ def _receipt(id: str, deleted: Iterable[Deleted], retention_days: float, failure
     requested_us = max(one.recorded_us for one in own)
     done = all(one.completed_us is not None and not one.has_more for one in found)
     kept_until = rfc3339(erasures.names_until_us(requested_us, retention_days))
+    shared = sum(one.kept for one in found)
+    shared_turns = [
+        ErasureRemainder(f"the content of {shared} turns that other sessions share", "those sessions")
+    ]
     return Erasure(
         id=id,
         kinds=[one.kind for one in own],
@@ -152,6 +161,7 @@ def _receipt(id: str, deleted: Iterable[Deleted], retention_days: float, failure
             spans=sum(one.spans for one in found),
         ),
         remains=[
+            *(shared_turns if shared else ()),
             ErasureRemainder("ids, positions, times and digests of its events", "the event log"),
             ErasureRemainder("ids, names and times on spans", "telemetry", kept_until),
             ErasureRemainder(

@@ -13,6 +13,7 @@ from stack.domain import benchmark as benchmarks
 from stack.domain import dataset as datasets
 from stack.domain import session as sessions
 from stack.domain import turn as turns
+from stack.domain import turn_session as turn_sessions
 from stack.domain.agent import AgentState
 from stack.domain.benchmark import BenchmarkState
 from stack.domain.dataset import DatasetState
@@ -79,32 +80,46 @@ class States:
 
     async def session(self, agent_id: str, session_id: str) -> Folded[SessionState]:
         """Also checks that the session is the agent's. Raises ContentDamaged if this is unknown."""
-        folded = await self._session(session_id)
+        folded = await self.session_or_rest(session_id)
         sessions.existing(folded.state, agent_id, session_id)
         return folded
 
     async def any_session(self, session_id: str) -> SessionState:
         """Returns a session by its id alone. Raises ContentDamaged if its agent is unknown."""
-        state, _ = await self._session(session_id)
+        state, _ = await self.session_or_rest(session_id)
         if not state.created_at or state.deleted:
             raise NotFound(f"There is no session {session_id!r}.")
         return sessions.existing(state, state.agent_id, session_id)
 
     async def turn(self, session_id: str, turn_id: str) -> Folded[TurnState]:
-        """Also checks that the turn is the session's."""
+        """Also checks that the session has the turn: its `session_id` is another one if they share it."""
         state, version = await self._store.load(stream_name("turn", turn_id), _TURN)
-        if state.is_damaged and not state.session_id:
-            session = (await self._session(session_id)).state
-            if turn_id in session.turns:
-                state = replace(state, session_id=session_id, agent_id=session.agent_id)
-        turns.existing(state, session_id, turn_id)
+        if state.session_id != session_id:
+            session = (await self.session_or_rest(session_id)).state
+            if turn_id not in session.turns or session.deleted:
+                raise turn_sessions.unknown(session_id, turn_id)
+            if state.is_damaged and not state.session_id:
+                is_shared = turn_id in session.shared_turns
+                recorded_in = session.parent if is_shared else session_id
+                state = replace(state, session_id=recorded_in, agent_id=session.agent_id)
+        turn_sessions.existing(state, session_id, turn_id)
         return Folded(state, version)
 
-    async def _session(self, session_id: str) -> Folded[SessionState]:
+    async def session_or_rest(self, session_id: str) -> Folded[SessionState]:
+        """Returns also a deleted session: what its stream still says of its forks."""
         state, version = await self._store.load(stream_name("session", session_id), _SESSION)
-        if state.damage and not state.deleted:
+        if state.damage:
             remains = await self._views.read(("session", "turn"), session_views.remains, session_id)
-            state = sessions.with_remains(state, remains.agent_id, remains.name, remains.turns)
+            known = sessions.Remains(
+                agent_id=remains.agent_id,
+                name=remains.name,
+                parent=remains.parent,
+                root=remains.root,
+                turns=[*remains.shared, *remains.turns],
+                shared=len(remains.shared),
+                forks=remains.forks,
+            )
+            state = sessions.with_remains(state, known)
         return Folded(state, version)
 
     async def dataset(self, dataset_id: str) -> Folded[DatasetState]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 from telemetry.log.port import Content, Entry
 from telemetry.own.message_content import ATTRIBUTES
 from telemetry.own.tracing import SERVICE_NAME
 
-LABELS = {"agent": "agent_id", "session": "session_id", "dataset": "dataset_id", "benchmark": "benchmark_id"}
+LABELS = {
+    "agent": "agent_id",
+    "session": "session_id",
+    "turn": "turn_id",
+    "dataset": "dataset_id",
+    "benchmark": "benchmark_id",
+}
 """The attribute that identifies the owner of a span, by the kind of the deleted thing."""
 
 _IN_BODIES = tuple([name.encode() for name in ATTRIBUTES])
@@ -20,11 +26,13 @@ _FILLER_BYTES = len(_FILLER_TAG) + 5
 
 
 class Erasable(NamedTuple):
-    """Something that was deleted at `deleted_us` (microseconds since 1970). `kind` is a key of `LABELS`."""
+    """Something that was deleted at `deleted_us` (microseconds since 1970). `kind` is a key of `LABELS`. `by` is the id whose
+    deletion included it, if it is another one."""
 
     kind: str
     id: str
     deleted_us: int
+    by: str = ""
 
 
 class Erased(NamedTuple):
@@ -36,15 +44,21 @@ class Erased(NamedTuple):
 
 
 class Eraser:
-    """Removes captured content of `deleted` from requests. If an id was used again, later content is kept."""
+    """Removes captured content of `deleted` from requests. If an id was used again, later content is kept. The turns in
+    `kept` are not deleted with their session, but with their agent, whose instructions are in their content."""
 
-    def __init__(self, deleted: Iterable[Erasable]) -> None:
+    def __init__(self, deleted: Iterable[Erasable], kept: Collection[str] = ()) -> None:
+        self._kept = frozenset(kept)
         self._deleted_ns = {(LABELS[one.kind], one.id): one.deleted_us * 1000 for one in deleted}
 
     def owner(self, labels: Iterable[tuple[str, str | None]], start_ns: int) -> str:
         """Returns the id of the deleted thing that a span with these labels belongs to; empty if there is
         none."""
+        labels = list(labels)
+        is_kept = any(key == LABELS["turn"] and value in self._kept for key, value in labels)
         for key, value in labels:
+            if is_kept and key == LABELS["session"]:
+                continue
             deleted_ns = self._deleted_ns.get((key, value or ""))
             if deleted_ns is not None and start_ns <= deleted_ns:
                 return value or ""

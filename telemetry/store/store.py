@@ -123,26 +123,27 @@ class TelemetryStore:
         ViewBehind."""
         await self._projector.reached(scope)
 
-    async def erase(self, deleted: Sequence[Erasable]) -> Erased:
-        """Removes from log and tables what the server captured on spans of `deleted` things, and the remains
-        of a damaged log, whose owner is unknown: damaged bytes, their copies, and kept tables. Nothing is
-        rewritten if there is none of these. Raises ViewBehind, LogFailed, and other ProjectionErrors."""
+    async def erase(self, deleted: Sequence[Erasable], kept: Sequence[str] = ()) -> Erased:
+        """Removes from log and tables what the server captured on spans of `deleted` things, and the remains of a
+        damaged log, whose owner is unknown: damaged bytes, their copies, and kept tables. Nothing is rewritten if
+        there is none of these. `kept`: see `Eraser`. Raises ViewBehind, LogFailed, and other ProjectionErrors."""
         await self.reached()
-        cleaned = await asyncio.to_thread(self._clean, deleted)
+        cleaned = await asyncio.to_thread(self._clean, deleted, kept)
         removed = await asyncio.to_thread(
-            self._log.erase, Eraser(deleted).without_content, everywhere=bool(cleaned.spans)
+            self._log.erase, Eraser(deleted, kept).without_content, everywhere=bool(cleaned.spans)
         )
         if cleaned.leaves_blocks:
             await self._projector.rewritten()
         kept = [f"tables {name} of telemetry.duckdb, kept from a damaged log" for name in cleaned.kept]
         return Erased(cleaned.spans, [*removed, *kept])
 
-    def _clean(self, deleted: Sequence[Erasable]) -> Cleaned:
+    def _clean(self, deleted: Sequence[Erasable], kept: Sequence[str]) -> Cleaned:
         build = self._projector.build
         if build is None:
             raise ViewBehind("The tables of telemetry are being opened.")
-        deletions = [Deletion(one.kind, one.id, one.deleted_us * 1000) for one in deleted]
-        cleaned = clean(self._warehouse, build.schema, deletions, ContentAttributes(ATTRIBUTES, SERVICE_NAME))
+        deletions = [Deletion(one.kind, one.id, one.deleted_us * 1000, one.by or one.id) for one in deleted]
+        content = ContentAttributes(ATTRIBUTES, SERVICE_NAME, kept)
+        cleaned = clean(self._warehouse, build.schema, deletions, content)
         build.kept = []
         return cleaned
 

@@ -32,6 +32,7 @@ from schemas.events.turn import (
     TurnStepStarted,
 )
 from stack.domain import turn as turns
+from stack.domain import turn_session as turn_sessions
 from stack.domain.turn import NOTHING_YET, TurnState
 from stack.domain.turn_action import Await, Complete, Infer, Respond, next_action
 from stack.errors import Conflict, Invalid, NotFound
@@ -103,7 +104,7 @@ def test_a_turn_that_started() -> None:
     assert (state.started_at, state.running_since, state.completed_at) == (1_000, 1_000, 0)
     assert state.input_messages == (InputMessage(role="user", content="What now?"),)
     assert state.output_message == NOTHING_YET
-    assert turns.existing(state, "s", "t") is state
+    assert turn_sessions.existing(state, "s", "t") is state
 
 
 def test_steps_keep_their_times_outputs_and_usage() -> None:
@@ -163,10 +164,12 @@ def test_the_four_ends(event: Event, status: str) -> None:
     assert (state.status, state.completed_at, state.output_message) == (status, 2_000, output("done"))
 
 
-@pytest.mark.parametrize("events", [(), (STARTED,)])
-def test_a_turn_belongs_to_its_session(events: tuple[Event, ...]) -> None:
+def test_a_turn_is_changed_in_its_own_session_only() -> None:
     with pytest.raises(NotFound):
-        turns.existing(given(*events), "another session", "t")
+        turn_sessions.existing(given(), "s", "t")
+    turn_sessions.check_recorded_in(given(STARTED), "s")
+    with pytest.raises(Conflict, match="belongs to session 's'"):
+        turn_sessions.check_recorded_in(given(STARTED), "another session")
 
 
 def test_what_is_next_at_each_point_of_a_turn() -> None:

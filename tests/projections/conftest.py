@@ -20,6 +20,7 @@ TABLES = (
     "agent_changes",
     "agent_deletions",
     "sessions",
+    "shared_turns",
     "session_deletions",
     "turn_changes",
     "dataset_changes",

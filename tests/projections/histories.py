@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 Happening = tuple[str, str, dict[str, Any] | bytes]
@@ -29,8 +30,25 @@ def session_created(session_id: str, agent_id: str) -> Happening:
     )
 
 
-def session_deleted(session_id: str) -> Happening:
-    return (f"session/{session_id}", "session.deleted.1", {})
+def session_forked(
+    session_id: str, agent_id: str, parent: str, turns: list[str], root: str = ""
+) -> list[Happening]:
+    """The two events of a fork, in the order of the log."""
+    root = root or parent
+    forked = {"agent_id": agent_id, "session_name": f"Fork {session_id}", "parent": parent, "root": root}
+    return [
+        (f"session/{root}", "session.fork_added.1", {"session_id": session_id}),
+        (
+            f"session/{session_id}",
+            "session.forked.1",
+            {**forked, "parent_version": 1, "turns": turns},
+        ),
+    ]
+
+
+def session_deleted(session_id: str, kept: Sequence[str] = (), freed: Sequence[str] = ()) -> Happening:
+    said = {"kept": list(kept), "freed": list(freed)}
+    return (f"session/{session_id}", "session.deleted.1", {key: ids for key, ids in said.items() if ids})
 
 
 def turn_opened(turn_id: str, session_id: str, agent_id: str, text: str = "Hello?") -> list[Happening]:

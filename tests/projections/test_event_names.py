@@ -25,7 +25,6 @@ NOT_READ = {
     # For what is done with the log itself: running a session again, and its export.
     "turn.tools_resolved",
     "session.imported",
-    "session.forked",
 }
 
 

@@ -27,6 +27,8 @@ MOVES = (
     "agent",
     "update",
     "session",
+    "fork",
+    "fork",
     "open",
     "step",
     "step_ends",
@@ -56,7 +58,8 @@ class World:
         self.sessions: dict[str, str] = {}
         self.turns: dict[str, str] = {}  # open turns: the session
         self.steps: dict[str, str] = {}  # open steps: the turn
-        self.turns_of: dict[str, list[str]] = {}
+        self.turns_of: dict[str, list[str]] = {}  # with those that a fork shares
+        self.recorded_in: dict[str, str] = {}
         self.datasets: dict[str, int] = {}  # their rows
         self.benchmarks: dict[str, list[str]] = {}  # their jobs since they were registered
         self.next_job: dict[str, int] = {}
@@ -82,12 +85,21 @@ class World:
             self.turns_of[name] = []
             self.feed.append(h.session_created(name, self.sessions[name]))
 
+    def _fork(self, name: str, choice: int) -> None:
+        if self.sessions:
+            parent, agent = _pick(list(self.sessions), choice), _pick(self.agents, choice)
+            self.sessions[name] = agent
+            shared = [turn for turn in self.turns_of[parent] if turn not in self.turns]
+            self.turns_of[name] = shared[: len(shared) - choice % 2]
+            self.feed.append(*h.session_forked(name, agent, parent, self.turns_of[name]))
+
     def _open(self, name: str, choice: int) -> None:
         free = [s for s in self.sessions if s not in self.turns.values()]
         if free:
             at = _pick(free, choice)
             self.turns[name] = at
             self.turns_of[at].append(name)
+            self.recorded_in[name] = at
             self.feed.append(*h.turn_opened(name, at, self.sessions[at]))
 
     def _step(self, name: str, choice: int) -> None:
@@ -113,9 +125,7 @@ class World:
 
     def _late(self, name: str, choice: int) -> None:
         """An event of a turn whose session was deleted: a runner that had not heard of it."""
-        gone = [
-            turn for session, turns in self.turns_of.items() if session not in self.sessions for turn in turns
-        ]
+        gone = [turn for turn, session in self.recorded_in.items() if session not in self.sessions]
         if gone:
             self.feed.append(h.turn_cancelled(_pick(gone, choice), "gone")[0])
 
@@ -203,8 +213,12 @@ class World:
         for turn in [t for t, at in self.turns.items() if at == session]:
             self._close(turn)
         del self.sessions[session]
-        self.feed.append(h.session_deleted(session))
-        streams = {f"session/{session}"} | {f"turn/{turn}" for turn in self.turns_of[session]}
+        turns = self.turns_of[session]
+        referred = {turn for other in self.sessions for turn in self.turns_of[other]}
+        kept = [turn for turn in turns if turn in referred]
+        freed = [t for t in turns if t not in referred and self.recorded_in[t] != session]
+        self.feed.append(h.session_deleted(session, kept, freed))
+        streams = {f"session/{session}"} | {f"turn/{turn}" for turn in turns if turn not in referred}
         self.feed.redact(streams, keep="session.deleted.1")
 
     def _close(self, turn: str) -> str:
@@ -266,8 +280,16 @@ def test_a_rebuild_equals_what_was_followed(
                 assert found == {table: rows for table, rows in expected.items() if table in found}
             living = set(world.sessions)
             assert {row[2] for row in expected["sessions"]} == living
+            referred = {turn for session in living for turn in world.turns_of[session]}
             started = [row for row in expected["turn_changes"] if row[3] == "started"]
-            assert {row[4] for row in started} <= living
+            assert {row[2] for row in started} == referred
+            shared = {
+                (session, turn)
+                for session in living
+                for turn in world.turns_of[session]
+                if world.recorded_in[turn] != session
+            }
+            assert {(row[1], row[2]) for row in expected["shared_turns"]} == shared
             held: dict[str, int] = {}
             for row in expected["dataset_changes"]:
                 held[row[2]] = held.get(row[2], 0) + row[6]

@@ -7,7 +7,8 @@ SELECT
     id AS turn_id,
     e[1] AS call_id,
     substr(name, 6) AS change,
-    e[2] AS key,
+    -- A copied call is an effect of the turn from which it was copied.
+    CASE WHEN e[10] IS NULL THEN e[2] END AS key,
     e[3] AS request_id,
     coalesce(e[4], e[5]) AS status,
     e[6] AS tool_name,
@@ -25,7 +26,7 @@ FROM (
         state,
         state ->> [
             '$.call_id', '$.key', '$.request_id', '$.status', '$.decision', '$.tool_name', '$.toolgroup', '$.actor',
-            '$.trace_id'
+            '$.trace_id', '$.occurred_at'
         ] AS e
     FROM batch
     WHERE name IN (

@@ -17,7 +17,9 @@ SELECT
     CASE WHEN json_exists(state, '$.erased') THEN coalesce((state ->> '$.erased.events')::BIGINT, 0) END AS events,
     CASE WHEN json_exists(state, '$.erased') THEN coalesce((state ->> '$.erased.blobs')::BIGINT, 0) END AS blobs,
     CASE WHEN json_exists(state, '$.erased') THEN coalesce((state ->> '$.erased.turns')::BIGINT, 0) END AS turns,
-    CASE WHEN json_exists(state, '$.erased') THEN coalesce((state ->> '$.erased.jobs')::BIGINT, 0) END AS jobs
+    CASE WHEN json_exists(state, '$.erased') THEN coalesce((state ->> '$.erased.jobs')::BIGINT, 0) END AS jobs,
+    from_json(state -> '$.kept', '["VARCHAR"]') AS kept,
+    from_json(state -> '$.freed', '["VARCHAR"]') AS freed
 FROM batch
 WHERE name IN ('agent.deleted', 'session.deleted', 'dataset.unregistered', 'benchmark.unregistered')
 QUALIFY row_number() OVER (PARTITION BY name, id ORDER BY position DESC) = 1;

@@ -1,5 +1,5 @@
--- on: session.created
--- A created session becomes a row.
+-- on: session.created, session.forked
+-- A new session becomes a row.
 INSERT INTO now.sessions BY NAME
 SELECT
     position,
@@ -7,6 +7,8 @@ SELECT
     id AS session_id,
     e.agent_id AS agent_id,
     e.session_name AS session_name,
+    e.parent AS parent,
+    e.root AS root,
     e.actor AS actor,
     e.trace_id AS trace_id
 FROM (
@@ -16,8 +18,11 @@ FROM (
         id,
         json_transform(
             state,
-            '{"agent_id": "VARCHAR", "session_name": "VARCHAR", "actor": "VARCHAR", "trace_id": "VARCHAR"}'
+            '{
+                "agent_id": "VARCHAR", "session_name": "VARCHAR", "parent": "VARCHAR", "root": "VARCHAR",
+                "actor": "VARCHAR", "trace_id": "VARCHAR"
+            }'
         ) AS e
     FROM batch
-    WHERE name = 'session.created'
+    WHERE name IN ('session.created', 'session.forked')
 );

@@ -3,7 +3,7 @@ SELECT
     a.approval_id,
     a.kind,
     a.status,
-    s.agent_id,
+    coalesce(s.agent_id, t.agent_id),
     a.session_id,
     a.turn_id,
     a.call_id,
@@ -20,6 +20,7 @@ SELECT
     a.position
 FROM now.approvals AS a
 LEFT JOIN now.sessions AS s ON a.session_id = s.session_id
+LEFT JOIN now.turn_changes AS t ON a.turn_id = t.turn_id AND t.change = 'started'
 WHERE
     ($status = '' OR a.status = $status)
     AND ($approval_id = '' OR a.approval_id = $approval_id)

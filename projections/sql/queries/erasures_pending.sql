@@ -3,7 +3,8 @@ SELECT
     kind,
     id,
     position,
-    recorded_us
+    recorded_us,
+    freed
 FROM now.erasures
 WHERE position > coalesce((SELECT max(until) FROM now.erasure_runs), 0)
 ORDER BY position;

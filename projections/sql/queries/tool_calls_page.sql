@@ -2,7 +2,7 @@
 SELECT
     c.key,
     c.status,
-    s.agent_id,
+    coalesce(s.agent_id, t.agent_id),
     c.session_id,
     c.turn_id,
     c.call_id,
@@ -21,6 +21,7 @@ SELECT
     c.first_position
 FROM now.tool_calls AS c
 LEFT JOIN now.sessions AS s ON c.session_id = s.session_id
+LEFT JOIN now.turn_changes AS t ON c.turn_id = t.turn_id AND t.change = 'started'
 WHERE
     ($status = '' OR c.status = $status)
     AND ($key = '' OR c.key = $key)

@@ -1,6 +1,7 @@
 -- All that happened to calls of server-side tools, one row per event, in the order of the log. Times are UTC.
 --   change      tool_called, tool_returned, tool_suspended, input_requested, input_received, effect_settled
---   key         of tool_called only: identifies the effect; the views have it for all rows of a call
+--   key         of tool_called only: identifies the effect; the views have it for all rows of a call. NULL for a call that
+--               was copied from another turn or log, whose effect it was
 --   request_id  of input_requested and input_received: the approval or the question
 --   event       the recorded event itself: arguments, results, reasons
 CREATE TABLE now.call_changes (

@@ -168,7 +168,8 @@ class AgentService:
         found = await self._views.read(("agent", "session"), session_views.ids_of_agent, agent_id)
         if self._views.failed_streams():
             found += await self._views.read(("session", "turn"), session_views.ids_by_turns, agent_id)
-        for session_id in dict.fromkeys(found):
+        # Forks before their parents, which keep the turns that they share: then no fork is compared with all others.
+        for session_id in dict.fromkeys(reversed(found)):
             try:
                 await self._sessions.delete(agent_id, session_id, caller)
             except NotFound:

@@ -8,9 +8,11 @@ from projections import session as session_views
 from projections.warehouse.reader import rfc3339
 from schemas.api.session import Session
 from schemas.events.base import Erased
+from schemas.events.session import SessionForkRemoved
 from stack.domain import session as sessions
 from stack.errors import Conflict, NotFound, VersionConflict
 from stack.eventstore import Append, EventStore, Expect, StreamWrite, stream_name
+from stack.services.agents.family import Families
 from stack.services.effects import new_id
 from stack.services.requests.caller import Caller
 from stack.services.state import States
@@ -30,12 +32,14 @@ class SessionService:
         views: Views,
         turns: TurnService,
         conversations: Conversations,
+        families: Families,
     ) -> None:
         self._store = store
         self._states = states
         self._views = views
         self._turns = turns
         self._conversations = conversations
+        self._families = families
 
     async def create(self, agent_id: str, session_name: str, caller: Caller, command: str) -> str:
         """Returns the new session's id. Raises NotFound for an unknown agent, Invalid."""
@@ -85,21 +89,34 @@ class SessionService:
         return found
 
     async def delete(self, agent_id: str, session_id: str, caller: Caller) -> None:
-        """Ends the session's open turn, then deletes the session and redacts all its content."""
+        """Ends the session's open turn, then deletes the session and redacts its content, except for turns to which other
+        sessions refer."""
         for _ in range(DELETE_ATTEMPTS):
-            session, version = await self._states.session(agent_id, session_id)
+            session, _ = await self._states.session(agent_id, session_id)
             if session.open_turn:
                 await self._turns.cancel(session_id, session.open_turn, "The session was deleted.")
-                session, version = await self._states.session(agent_id, session_id)
-            stream = stream_name("session", session_id)
-            redact = (stream, *(stream_name("turn", turn_id) for turn_id in session.turns))
-            events, blobs = await self._store.held_by(redact)
-            erased = Erased(events=events, blobs=blobs, turns=len(session.turns), agent_id=agent_id)
-            write = StreamWrite(stream, version, caller.stamp(sessions.delete(erased)))
             try:
-                await self._store.append(Append((write,), redact=redact))
+                async with self._families.lock(session.root or session_id):
+                    await self._delete(agent_id, session_id, caller)
             except VersionConflict:
                 continue
             self._conversations.forget(session_id)
             return
         raise Conflict(f"Session {session_id!r} is busy: new turns begin faster than they can be ended.")
+
+    async def _delete(self, agent_id: str, session_id: str, caller: Caller) -> None:
+        """Raises VersionConflict if the session, or another one with which it shares turns, changes at the same time."""
+        session, version = own = await self._states.session(agent_id, session_id)
+        stream = stream_name("session", session_id)
+        if session.open_turn:
+            raise VersionConflict(stream, version)
+        root = await self._states.session_or_rest(session.root) if session.root else own
+        turns = sessions.redaction(session, await self._families.kept(session_id, session, root))
+        redact = (stream, *(stream_name("turn", turn_id) for turn_id in turns.redacted))
+        events, blobs = await self._store.held_by(redact)
+        erased = Erased(events=events, blobs=blobs, turns=len(turns.redacted), agent_id=agent_id)
+        writes = [StreamWrite(stream, version, caller.stamp(sessions.delete(session, turns, erased)))]
+        if session.root:
+            removed = caller.stamp([SessionForkRemoved(session_id=session_id)])
+            writes.append(StreamWrite(stream_name("session", session.root), root.version, removed))
+        await self._store.append(Append(tuple(writes), redact=redact))

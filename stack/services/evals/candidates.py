@@ -17,7 +17,8 @@ from stack.services.evals.agent_candidate import AgentAnswers
 from stack.services.evals.candidate import WHERE, Candidate, ModelAnswers, agent_of
 from stack.services.evals.running_job import RunningJob
 from stack.services.turns.content import ContentLoader
-from stack.services.turns.turn import TurnService, check_capabilities
+from stack.services.turns.turn import TurnService
+from stack.services.turns.turn_plan import check_capabilities
 
 
 class Candidates:

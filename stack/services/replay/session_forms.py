@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct
 
-from stack.services.replay.formats import atif, atif_import, otlp, otlp_import
-from stack.services.replay.imported_session import Imported, record_of
 from stack.services.replay.session_file import read_session_file
 from stack.services.replay.session_record import SessionRecord
 
@@ -27,28 +22,13 @@ class Parsed(Struct, frozen=True, kw_only=True):
     extra: dict[str, Any] | None = None
 
 
-def _session(content: bytes) -> list[Parsed]:
+def _session(content: bytes) -> Parsed:
     file = read_session_file(content)
-    return [Parsed(record=file.record, digest=file.digest)]
+    return Parsed(record=file.record, digest=file.digest)
 
 
-def _foreign(form: str, read: Callable[[bytes], Sequence[Imported]], content: bytes) -> list[Parsed]:
-    digest, now = hashlib.sha256(content).hexdigest(), time.time_ns() // 1000
-    return [
-        Parsed(record=record_of(one, form, digest, now), digest=digest, extra=dict(one.extra) or None)
-        for one in read(content)
-    ]
+READERS: Mapping[str, Callable[[bytes], Parsed]] = {SESSION: _session}
+"""Raise Invalid for a file that is not of their form, TooLarge."""
 
-
-READERS: Mapping[str, Callable[[bytes], Sequence[Parsed]]] = {
-    SESSION: _session,
-    "atif": partial(_foreign, "atif", atif_import.read),
-    "otlp": partial(_foreign, "otlp", otlp_import.read),
-}
-"""Return the sessions of a file, at least one. Raise Invalid for a file that is not of their form, TooLarge."""
-
-WRITERS: Mapping[str, Callable[[SessionRecord], Iterable[bytes]]] = {
-    "atif": atif.export,
-    "otlp": otlp.export,
-}
-"""Return the pieces of a file. Raise Invalid for a session that cannot be written in their form, ContentDamaged."""
+WRITERS: Mapping[str, Callable[[SessionRecord], Iterable[bytes]]] = {}
+"""Return the pieces of a file. Raise Invalid for a session that cannot be written in their form."""

@@ -55,11 +55,10 @@ class Post(Struct, frozen=True):
 
 class Prior(Struct, frozen=True):
     """The record of the first request: the ids of the streams that it wrote by category (`{"turn": id,
-    ...}`), the position of its first event, and all its streams in order, as category and id."""
+    ...}`), and the position of its first event."""
 
     ids: dict[str, str]
     position: int
-    streams: tuple[tuple[str, str], ...] = ()
 
 
 class _Refusal(Struct, frozen=True):
@@ -162,8 +161,8 @@ class Once:
 
 
 def _prior(command: Command) -> Prior:
-    streams = tuple(split_stream(stream)[1:] for stream in command.streams)
-    return Prior(dict(streams), command.first_position, streams)
+    streams = [split_stream(stream) for stream in command.streams]
+    return Prior({category: stream_id for _, category, stream_id in streams}, command.first_position)
 
 
 def _other_body(key: str) -> Conflict:

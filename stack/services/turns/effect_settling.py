@@ -121,7 +121,7 @@ class EffectService:
             reason=request.reason or "",
         )
         await self._append(StreamWrite(stream, version, caller.stamp([settled])), command)
-        self._plans.forget(found.session_id)
+        await self._plans.forget(found.session_id)
 
     async def _call(self, state: TurnState, call: CallState, found: Effect) -> ToolResult:
         agent = await self._states.agent_of(state)

@@ -23,13 +23,13 @@ from stack.domain import agent as agents
 from stack.domain import payload
 from stack.domain import session as sessions
 from stack.domain import turn as turns
+from stack.domain import turn_session as turn_sessions
 from stack.domain.stream_position import StreamPosition
 from stack.domain.tool import check_tool_config
 from stack.domain.tool_call import decide, undecided
 from stack.domain.turn import TurnState
-from stack.errors import Conflict, Invalid, NotFound, VersionConflict
+from stack.errors import Conflict, NotFound, VersionConflict
 from stack.eventstore import Append, EventStore, Expect, StreamWrite, stream_name
-from stack.providers.inference.port import InferenceProvider
 from stack.providers.inference.registry import Models
 from stack.services.effects import Effects
 from stack.services.requests.caller import SYSTEM, Caller
@@ -39,6 +39,7 @@ from stack.services.turns.conversation import is_in_history, left_open
 from stack.services.turns.running_turn import LAST_FRAME, RunningTurn
 from stack.services.turns.turn_driver import TurnDriver
 from stack.services.turns.turn_frames import outcome_wire, turn_wire
+from stack.services.turns.turn_plan import check_capabilities
 from stack.services.views import Views
 
 READ = ("agent", "session", "turn")
@@ -206,6 +207,7 @@ class TurnService:
         await self._states.agent_version(agent_id)
         await self._states.session(agent_id, session_id)
         state, version = await self._states.turn(session_id, turn_id)
+        turn_sessions.check_recorded_in(state, session_id)
         responses = [payload.tool_response(response) for response in request.tool_responses]
         turns.check_responses(state, responses)
         agent = await self._states.agent_of(state)
@@ -286,14 +288,14 @@ class TurnService:
         async def is_open() -> bool:
             await record.load()
             await self._identify(record)
-            turns.existing(record.state, session_id, turn_id)
             return record.is_open
 
         turn = await self._runs.attach(record.stream, is_open)
         if turn is None:
             record.live.end()
             return record
-        turns.existing(turn.state, session_id, turn_id)
+        if turn.state.session_id != session_id:
+            raise turn_sessions.unknown(session_id, turn_id)
         return turn
 
     def driven(self, turn_id: str) -> RunningTurn | None:
@@ -322,14 +324,16 @@ class TurnService:
         return StreamPosition(before, LAST_FRAME)
 
     async def _identify(self, turn: RunningTurn) -> None:
-        """Adds the owner of a turn whose first event is damaged. Raises NotFound."""
-        if turn.state.is_damaged and not turn.state.session_id:
+        """Adds the owner of a turn whose first event is damaged. Raises NotFound unless its session has the turn."""
+        if turn.state.session_id != turn.session_id:
             state, _ = await self._states.turn(turn.session_id, turn.turn_id)
             turn.frames.state = replace(turn.state, session_id=state.session_id, agent_id=state.agent_id)
 
     async def cancel(self, session_id: str, turn_id: str, reason: str) -> TurnState:
-        """Ends a running turn; one that has ended is not changed. Returns the state. Raises NotFound."""
+        """Ends a running turn; one that has ended is not changed. Returns the state. Raises NotFound, and Conflict for a
+        turn that another session recorded."""
         turn = await self.attach(session_id, turn_id)
+        turn_sessions.check_recorded_in(turn.state, session_id)
         turn.request_stop("cancelled", reason)
         await turn.ended()
         waits = turn.state.status == "awaiting_input"
@@ -382,18 +386,3 @@ class TurnService:
         error = TurnError(500, "Internal Server Error", reason)
         failed = TurnFailed(error=error, output_message=turns.produced(turn.state))
         await self._driver.record(turn, SYSTEM, [*turns.broken_off(turn.state), failed], "failed")
-
-
-def check_capabilities(agent: AgentConfig, provider: InferenceProvider, where: str = "agent_config") -> None:
-    """Raises Invalid for a parameter that the provider does not support. `where` is the place of the agent's
-    configuration in the request."""
-    params, can = agent.sampling_params, provider.capabilities
-    if agent.response_format and agent.response_format.type == "grammar" and not can.grammar:
-        raise Invalid(f"{where}.response_format: {provider.id} takes no grammar; use json_schema.")
-    if params is not None:
-        if params.strategy and params.strategy.type == "top_k" and not can.top_k:
-            raise Invalid(f"{where}.sampling_params.strategy: {provider.id} has no top_k; use top_p.")
-        if params.repetition_penalty not in (None, 1.0) and not can.repetition_penalty:
-            raise Invalid(
-                f"{where}.sampling_params.repetition_penalty: {provider.id} has none; leave it out."
-            )

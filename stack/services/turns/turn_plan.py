@@ -10,7 +10,7 @@ from msgspec import Struct
 from schemas.events.payload import AgentConfig
 from schemas.events.turn import TurnToolsResolved
 from stack.domain.tool import check_tool_choice, tool_config
-from stack.errors import NotFound
+from stack.errors import Invalid, NotFound
 from stack.providers.inference.port import InferenceProvider
 from stack.providers.inference.registry import Models
 from stack.providers.shields.port import Shield
@@ -148,9 +148,14 @@ class TurnPlans:
         same_as = recorded_with if digest == parts.tools.digest else ""
         return await plan_of(turn, parts, history, long, same_as)
 
-    def forget(self, session_id: str) -> None:
-        """Drops the kept messages of a session, because a result in them was settled."""
-        self._conversations.forget(session_id)
+    async def forget(self, session_id: str) -> None:
+        """Drops the kept messages of a session and of those with which it shares turns, because a result in them was
+        settled."""
+        session, _ = await self._states.session_or_rest(session_id)
+        root_id = session.root or session_id
+        root, _ = await self._states.session_or_rest(root_id)
+        for one in (session_id, root_id, *root.forks):
+            self._conversations.forget(one)
 
     async def remember(self, turn: RunningTurn) -> None:
         """Keeps the messages of a turn that has ended, for the next one."""
@@ -173,3 +178,18 @@ def labels_of(turn: RunningTurn) -> dict[str, str]:
         "agent_id": turn.state.agent_id,
         "turn_id": turn.turn_id,
     }
+
+
+def check_capabilities(agent: AgentConfig, provider: InferenceProvider, where: str = "agent_config") -> None:
+    """Raises Invalid for a parameter that the provider does not support. `where` is the place of the agent's
+    configuration in the request."""
+    params, can = agent.sampling_params, provider.capabilities
+    if agent.response_format and agent.response_format.type == "grammar" and not can.grammar:
+        raise Invalid(f"{where}.response_format: {provider.id} takes no grammar; use json_schema.")
+    if params is not None:
+        if params.strategy and params.strategy.type == "top_k" and not can.top_k:
+            raise Invalid(f"{where}.sampling_params.strategy: {provider.id} has no top_k; use top_p.")
+        if params.repetition_penalty not in (None, 1.0) and not can.repetition_penalty:
+            raise Invalid(
+                f"{where}.sampling_params.repetition_penalty: {provider.id} has none; leave it out."
+            )
