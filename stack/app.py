@@ -39,6 +39,7 @@ from stack.http.embedding import EmbeddingController
 from stack.http.erasure import ErasureController
 from stack.http.error import exception_handlers
 from stack.http.evaljob import EvalJobController
+from stack.http.event import EventController
 from stack.http.health import HealthController
 from stack.http.model import ModelController
 from stack.http.openapi import OpenAPIController
@@ -79,6 +80,7 @@ CONTROLLERS = [
     EffectController,
     ErasureController,
     EvalJobController,
+    EventController,
     HealthController,
     ModelController,
     OpenAPIController,

@@ -47,6 +47,7 @@ from stack.services.evals.running_job import RunningJob
 from stack.services.inference.embedding import Embeddings
 from stack.services.inference.pass_through import PassThrough
 from stack.services.inference.rerank import Reranking
+from stack.services.log_events import LogEvents
 from stack.services.replay.session_export import SessionExport
 from stack.services.replay.session_import import SessionImport
 from stack.services.replay.session_playback import SessionPlayback
@@ -176,6 +177,7 @@ class Server(Services):
             driver,
             content,
         )
+        self.log_events = LogEvents(self.store)
         self.playback = SessionPlayback(self.store, self.states, self.turns)
         webhook = None
         if settings.approval_webhook_url:

@@ -13,11 +13,12 @@ class FoundSession(Struct, frozen=True):
     agent_id: str
 
 
-class ImportedSession(Struct, frozen=True):
+class ImportedSession(Struct, frozen=True, omit_defaults=True):
     """A session that was imported, with the number of its turns. `cancelled_turns` are the ids of those that were running
-    when it was exported."""
+    when it was exported. `others` are further sessions of the same file: those of subagents, or of other conversations."""
 
     agent_id: str
     session_id: str
     turns: int
     cancelled_turns: list[str]
+    others: list[ImportedSession] = []

@@ -20,6 +20,7 @@ COMMANDS = {
     "verify": "Check the whole log for missing or changed data.",
     "erasure": "Show what was erased after a deletion and what remains.",
     "datasets": "List, show, import and export datasets.",
+    "replay": "Run a recorded session again, as a test.",
     "export": "Write a recorded session to a file.",
     "import": "Import a recorded session from a file.",
     "eval": "Run a benchmark, show its jobs, compare two of them.",

@@ -32,6 +32,8 @@ class Connection:
     reached."""
 
     def __init__(self, url: str, token: str = "", timeout_s: float = TIMEOUT_S) -> None:
+        self.url = url.rstrip("/")
+        self.token = token
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "localhost", parts.port or 80
         self._headers = {"authorization": f"Bearer {token}"} if token else {}

@@ -19,7 +19,9 @@ from stack.cli.target import target, target_options
     default="-",
     help="The file; the standard output by default. Name it name.session.jsonl.",
 )
-@click.option("--as", "form", default="session", show_default=True, help="The form of the file.")
+@click.option(
+    "--as", "form", default="session", show_default=True, help="The form of the file: session, atif or otlp."
+)
 def command(session_id: str, out: Path, form: str, **options: Any) -> None:
     """Write the session with the id SESSION to a file: all that is recorded of it, so that it can be imported
     elsewhere, shown, and run again as a test.

@@ -15,7 +15,13 @@ from stack.cli.target import target, target_options
 @target_options
 @click.option("--name", help="The session's name here, instead of its own.")
 @click.option("--agent", "agent_id", help="An agent of this server to which the session will belong.")
-@click.option("--from", "form", default="session", show_default=True, help="The form of the file.")
+@click.option(
+    "--from",
+    "form",
+    default="session",
+    show_default=True,
+    help="The form of the file: session, atif or otlp.",
+)
 def command(file: Path, name: str | None, agent_id: str | None, form: str, **options: Any) -> None:
     """Import a session from FILE: with its ids and times, and with its agent if that is not there yet. All of it is
     imported, or nothing; nothing is run.

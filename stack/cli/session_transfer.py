@@ -34,6 +34,12 @@ def export(server: Connection, session_id: str, out: Path, form: str) -> None:
             click.echo(f"Name the file {out.stem}{ENDING} if it shall be run as a test.", err=True)
 
 
+def exported(server: Connection, session_id: str, form: str) -> bytes:
+    """Returns a session in this form. Raises AnswerError if the server cannot export it, or only a part of it."""
+    path = f"{session_path(server, session_id)}/export?as={quote(form, safe='')}"
+    return b"".join(_whole(server.pieces(path)))
+
+
 def _whole(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Yields the pieces; raises AnswerError if their last line says that the export failed."""
     last = b""
@@ -49,9 +55,10 @@ def import_file(server: Connection, file: Path, query: Mapping[str, str | None])
     content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     given = urlencode({name: value for name, value in query.items() if value is not None})
     done = server.ask("POST", f"/v1alpha/sessions/import?{given}", content, {"content-type": LINES})
-    turns = "1 turn" if done["turns"] == 1 else f"{done['turns']} turns"
-    click.echo(
-        f"Imported session {one_line(done['session_id'])} of agent {one_line(done['agent_id'])}: {turns}"
-    )
-    for turn_id in done["cancelled_turns"]:
-        click.echo(f"  turn {one_line(turn_id)} was running when it was exported; it is cancelled here")
+    for one in (done, *done.get("others", ())):
+        turns = "1 turn" if one["turns"] == 1 else f"{one['turns']} turns"
+        click.echo(
+            f"Imported session {one_line(one['session_id'])} of agent {one_line(one['agent_id'])}: {turns}"
+        )
+        for turn_id in one["cancelled_turns"]:
+            click.echo(f"  turn {one_line(turn_id)} was running when it was exported; it is cancelled here")

@@ -17,11 +17,12 @@ from eventsourcing.persistence import (
     StoredEvent,
 )
 
-from projections.warehouse.feed import Feed, Record
+from projections.warehouse.feed import DAMAGED, Feed, Record
 from stack.errors import Unavailable
 from stack.eventstore import EventStore
 from stack.eventstore.appends import Appended
 from stack.eventstore.blob_markers import dehydrate, may_need_markers
+from stack.eventstore.damage import NOT_RECORDED, event_damaged
 from stack.eventstore.port import NamedRecords
 from stack.eventstore.submission import NewRow, Submission, VersionTaken
 
@@ -108,6 +109,8 @@ class Recorder(ApplicationRecorder):
         return LogSubscription(self, self._store.feed, gt, topics)
 
     def _notification(self, record: Record) -> Notification:
+        if record.state == DAMAGED:
+            raise event_damaged(record.position, record.stream, record.name, NOT_RECORDED)
         state = self._store.hydrate(record.state)
         return Notification(record.stream, record.version, record.name, state, record.position)
 

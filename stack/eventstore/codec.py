@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from projections.warehouse.feed import unversioned
 from schemas.events import REGISTRY
 from schemas.events.base import Event, Redacted, Unknown
 from schemas.upcasts import UPCASTS, Upcast
@@ -57,6 +58,16 @@ class Codec:
             return self._lifted(name, msgspec.json.decode(state))
         except Exception:  # an upcast that fails on damaged content must not end a follower
             return name, state
+
+    def names(self) -> dict[str, list[str]]:
+        """Returns the names without versions of all known events, each with its stored names of all versions."""
+        found: dict[str, list[str]] = {}
+        for stored in (*self._decoders, *self._upcasts):
+            name = stored
+            while name in self._upcasts:
+                name = self._upcasts[name][0]
+            found.setdefault(unversioned(name), []).append(stored)
+        return found
 
     def decode(self, name: str, state: bytes, hydrate: Callable[[bytes], bytes]) -> Event:
         """Returns the event: `Redacted` if its content was removed, `Unknown` if this version does not know

@@ -12,7 +12,7 @@ from threading import Event, Lock, Thread
 from projections.warehouse.feed import Record
 from stack.errors import ReplaystackError
 from stack.eventstore.codec import Codec
-from stack.eventstore.port import EventLog
+from stack.eventstore.port import EventLog, NamedRecords
 
 _log = logging.getLogger(__name__)
 
@@ -49,13 +49,31 @@ class LogFeed:
     def head(self) -> int:
         return self._head
 
+    def names(self) -> dict[str, list[str]]:
+        """Returns the names of all known events without versions, each with those under which it may be stored."""
+        return self._codec.names()
+
     def read(self, after: int, limit: int) -> Sequence[Record]:
+        kept = self._kept(after, limit)
+        return [self._lifted(record) for record in self._log.after(after, limit)] if kept is None else kept
+
+    def selected(self, wanted: NamedRecords) -> list[Record]:
+        """Returns the selected records, older versions upcast; a damaged one has `DAMAGED` as its content. Blocks."""
+        recent = self.recent(wanted)
+        return [self._lifted(one) for one in self._log.selected(wanted)] if recent is None else recent
+
+    def recent(self, wanted: NamedRecords) -> list[Record] | None:
+        """As `selected`, from memory; None if the first of them may not be there."""
+        kept = self._kept(wanted.first - 1, wanted.last - wanted.first + 1)
+        return None if kept is None else wanted.of(kept)
+
+    def _kept(self, after: int, limit: int) -> list[Record] | None:
         with self._lock:
             tail = self._tail
-            if tail and tail[0].position <= after + 1 <= tail[-1].position:
-                start = after + 1 - tail[0].position
-                return list(islice(tail, start, start + limit))
-        return [self._lifted(record) for record in self._log.after(after, limit)]
+            if not tail or not tail[0].position <= after + 1 <= tail[-1].position:
+                return None
+            start = after + 1 - tail[0].position
+            return list(islice(tail, start, start + limit))
 
     def subscribe(self, wake: Callable[[int], None]) -> Callable[[], None]:
         key = object()

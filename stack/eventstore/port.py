@@ -15,7 +15,7 @@ Several writers: all guarantees hold for an engine to which several processes ap
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -26,14 +26,40 @@ from stack.eventstore.damage import Damage
 from stack.eventstore.reports import Manifest, VerifyReport
 from stack.eventstore.submission import Submission
 
+MOST_BYTES = 64 * 2**20
+
 
 class NamedRecords(NamedTuple):
-    """A selection by position, both bounds inclusive; `names` limits it to events with these names."""
+    """A selection by position, both bounds inclusive. `names` limits it to events with these names, `stream` to those of a
+    stream, `prefix` to those of streams whose names begin with it. It ends at `limit`, or at the first record with which
+    the states have `max_bytes` or more."""
 
     first: int
     last: int
     limit: int
-    names: Sequence[str] = ()
+    names: Collection[str] = ()
+    stream: str = ""
+    prefix: str = ""
+    max_bytes: int = MOST_BYTES
+
+    def has(self, record: Record) -> bool:
+        return (
+            self.first <= record.position <= self.last
+            and (not self.names or record.name in self.names)
+            and (not self.stream or record.stream == self.stream)
+            and record.stream.startswith(self.prefix)
+        )
+
+    def of(self, records: Iterable[Record]) -> list[Record]:
+        """Selects from records in the order of positions."""
+        found: list[Record] = []
+        size = 0
+        for record in filter(self.has, records):
+            found.append(record)
+            size += len(record.state)
+            if len(found) >= self.limit or size >= self.max_bytes:
+                break
+        return found
 
 
 class Commits(Protocol):
@@ -86,7 +112,10 @@ class EventLog(Protocol):
         damaged one has `DAMAGED` as its content."""
         ...
 
-    def selected(self, wanted: NamedRecords) -> list[Record]: ...
+    def selected(self, wanted: NamedRecords) -> list[Record]:
+        """Returns the selected records in order. A damaged one has `DAMAGED` as its content. The events of a stream are
+        found without reading others."""
+        ...
 
     def stream(
         self,

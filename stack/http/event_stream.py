@@ -104,6 +104,7 @@ class EventStream:
                     await _send(send, KEEP_ALIVE)
         finally:
             watch.cancel()
+            source.leave()
             if self._long is not None:
                 self._long.discard(self)
         await send({"type": "http.response.body", "body": b"", "more_body": False})

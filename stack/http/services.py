@@ -18,6 +18,7 @@ from stack.services.evals.comparison import ComparisonService
 from stack.services.evals.evaljob import EvalJobService
 from stack.services.inference.pass_through import PassThrough
 from stack.services.inference.rerank import Reranking
+from stack.services.log_events import LogEvents
 from stack.services.replay.session_export import SessionExport
 from stack.services.replay.session_import import SessionImport
 from stack.services.replay.session_playback import SessionPlayback
@@ -49,6 +50,7 @@ class Services:
     forks: ForkService
     turns: TurnService
     playback: SessionPlayback
+    log_events: LogEvents
     tools: ToolDirectory
     approvals: ApprovalService
     effects: EffectService

@@ -59,7 +59,8 @@ class SessionFileController(Controller):
         )
         imported = await services.once.perform(post_of(request, body), take)
         if isinstance(imported, Prior):
-            imported = await services.session_import.shown(imported.ids["session"])
+            ids = [id for category, id in imported.streams if category == "session"]
+            imported = await services.session_import.shown(ids)
         return json_answer(imported)
 
 

@@ -47,7 +47,7 @@ def input_messages(messages: Sequence[bytes]) -> str:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
         if isinstance(message, dict) and room > 0:
-            parts, room = _bounded(_parts(message), room)
+            parts, room = _bounded(message_parts(message), room)
             shown.append({"role": str(message.get("role", "")), "parts": parts})
     shown.reverse()
     return _encode(shown).decode()
@@ -58,23 +58,26 @@ def output_messages(messages: Iterable[tuple[Mapping[str, Any], str]]) -> str:
     shown = []
     room = MAX_CHARACTERS
     for message, reason in messages:
-        parts, room = _bounded(_parts(message), room)
+        parts, room = _bounded(message_parts(message), room)
         shown.append({"role": "assistant", "parts": parts, "finish_reason": reason})
     return _encode(shown).decode()
 
 
-def _parts(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+def message_parts(message: Mapping[str, Any], *, with_files: bool = False) -> list[dict[str, Any]]:
+    """Returns the parts of a message in OpenAI's chat format; `with_files` those of images with their content."""
     content = message.get("content")
     if message.get("role") == "tool":
         return [{"type": "tool_call_response", "id": message.get("tool_call_id"), "response": content}]
     given = [{"type": "text", "text": content}] if isinstance(content, str) else content
-    parts = [_part(one) for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+    parts = (
+        [_part(one, with_files) for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+    )
     calls = message.get("tool_calls")
     parts += [_call(one) for one in calls if isinstance(one, dict)] if isinstance(calls, list) else []
     return [part for part in parts if part.get("content") != ""]
 
 
-def _part(part: Mapping[str, Any]) -> dict[str, Any]:
+def _part(part: Mapping[str, Any], with_files: bool) -> dict[str, Any]:
     kind = str(part.get("type", ""))
     if isinstance(part.get("text"), str):
         return {"type": "text", "content": part["text"]}
@@ -83,7 +86,8 @@ def _part(part: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(url, str):
         return {"type": kind}
     if url.startswith("data:"):
-        return {"type": "blob", "modality": "image", "mime_type": url[5:].partition(";")[0][:100]}
+        blob = {"type": "blob", "modality": "image", "mime_type": url[5:].partition(";")[0][:100]}
+        return blob | {"content": url.partition(",")[2]} if with_files else blob
     return {"type": "uri", "modality": "image", "uri": url}
 
 

@@ -28,9 +28,10 @@ from stack.eventstore import (
 )
 from tests.eventstore.content_contract import ContentContract
 from tests.eventstore.samples import NAMES, fresh, one, session, texts, write
+from tests.eventstore.selection_contract import SelectionContract
 
 
-class LogContract(ContentContract):
+class LogContract(ContentContract, SelectionContract):
     async def test_an_append_is_read_back(self, log: EventStore) -> None:
         stream = fresh()
         first = await log.append(one(stream, 0, session("one"), SessionTurnOpened(turn_id="t", actor="me")))

@@ -55,10 +55,8 @@ class MemoryLog:
             return self._kept.records[position : position + limit]
 
     def selected(self, wanted: NamedRecords) -> list[Record]:
-        first, last, limit, names = wanted
         with self._kept.lock:
-            found = [one for one in self._kept.records if first <= one.position <= last]
-        return [one for one in found if not names or one.name in names][:limit]
+            return wanted.of(self._kept.records)
 
     def stream(
         self,

@@ -43,7 +43,7 @@ def recorded(
 
 
 def checked(record: SessionRecord) -> Report:
-    return asyncio.run(check(record))
+    return asyncio.run(check(record)).report
 
 
 def changed(

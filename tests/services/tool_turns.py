@@ -352,7 +352,7 @@ class Turning:
             for frame in frames.apply(event, recorded_at, version, live=False)
         ]
         assert frames.state == self.state
-        report = asyncio.run(check(self.record))
+        report = asyncio.run(check(self.record)).report
         assert report.verdict == "identical", report.first
         if self.boots == 1:
             assert [one.body for one in again] == [one.body for one in self.turn.live.after(BEGINNING)]

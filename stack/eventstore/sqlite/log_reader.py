@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -10,7 +10,7 @@ from projections.warehouse.feed import DAMAGED, Record
 from stack.eventstore.appends import Command
 from stack.eventstore.codec import REDACTED_STATE
 from stack.eventstore.damage import NOT_RECORDED, Damage, event_damaged
-from stack.eventstore.port import NamedRecords
+from stack.eventstore.port import MOST_BYTES, NamedRecords
 from stack.eventstore.sqlite.chain import DIGEST_OF_EVENT
 from stack.eventstore.sqlite.in_statement import InStatement
 from stack.eventstore.sqlite.readers import Readers
@@ -28,9 +28,19 @@ _BLOBS = InStatement(
     "SELECT DISTINCT r.digest FROM blob_refs AS r JOIN events AS e ON e.position = r.position WHERE e.stream IN ({})"
 )
 _ALWAYS_LAST = "\U0010ffff"
-# Maximum size of one read by position: events contain up to 64 KiB of rows each, and a rebuild reads 50,000
-# at once.
-_READ_BYTES = 64 * 2**20
+
+
+def _enough(max_bytes: int) -> Callable[[tuple[Any, ...]], bool]:
+    """Ends a read by position once its states have this size: events contain up to 64 KiB of rows each, and a rebuild reads
+    50,000 at once."""
+    size = 0
+
+    def enough(row: tuple[Any, ...]) -> bool:
+        nonlocal size
+        size += len(row[_STATE])
+        return size >= max_bytes
+
+    return enough
 
 
 class LogReader:
@@ -48,29 +58,36 @@ class LogReader:
     def after(self, position: int, limit: int) -> list[Record]:
         """Returns at most `limit` records, fewer if they exceed 64 MiB. A damaged one has `DAMAGED` as its
         content."""
-        size = 0
-
-        def enough(row: tuple[Any, ...]) -> bool:
-            nonlocal size
-            size += len(row[_STATE])
-            return size >= _READ_BYTES
-
         rows = self._readers.query(
             f"SELECT {_RECORD} FROM events WHERE position > ? ORDER BY position LIMIT ?",
             (position, limit),
-            enough,
+            _enough(MOST_BYTES),
         )
         return [self._marked(row) for row in rows]
 
     def selected(self, wanted: NamedRecords) -> list[Record]:
-        condition, parameters = "position BETWEEN ? AND ?", [wanted.first, wanted.last]
+        """Returns the selected records in order. A damaged one has `DAMAGED` as its content."""
+        conditions, parameters = ["position BETWEEN ? AND ?"], [wanted.first, wanted.last]
+        others: list[str] = []
+        order = "position"
         if wanted.names:
-            condition += f" AND name IN ({', '.join('?' * len(wanted.names))})"
+            conditions.append(f"name IN ({', '.join('?' * len(wanted.names))})")
+            others += wanted.names
+        if wanted.stream:
+            # With the index of streams, in which versions have the order of positions.
+            conditions[0], order = f"+{conditions[0]}", "version"
+            conditions.append("stream = ?")
+            others.append(wanted.stream)
+        if wanted.prefix:
+            # Without that index: the events of all streams of a category would be sorted by position.
+            conditions.append("+stream >= ? AND +stream < ?")
+            others += (wanted.prefix, wanted.prefix + _ALWAYS_LAST)
         rows = self._readers.query(
-            f"SELECT {_RECORD} FROM events WHERE {condition} ORDER BY position LIMIT ?",
-            (*parameters, *wanted.names, wanted.limit),
+            f"SELECT {_RECORD} FROM events WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT ?",
+            (*parameters, *others, wanted.limit),
+            _enough(wanted.max_bytes),
         )
-        return [self._intact(row) for row in rows]
+        return [self._marked(row) for row in rows]
 
     def stream(
         self,

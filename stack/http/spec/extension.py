@@ -14,6 +14,7 @@ from schemas.api.vector_db import ListVectorDBsResponse, VectorDB
 from stack.http.spec import (
     chat_completion,
     decision,
+    event,
     fork,
     otlp,
     safety,
@@ -120,6 +121,7 @@ OPERATIONS = (
     *chat_completion.operations(TAG),
     *otlp.operations(TAG),
     *decision.operations(TAG),
+    *event.operations(TAG),
     *session_file.operations(TAG),
     *session_frames.operations(TAG),
     *fork.operations(TAG),

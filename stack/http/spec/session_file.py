@@ -26,7 +26,11 @@ def operations(tag: str) -> tuple[Operation, ...]:
             description="All events of the session, from which it can be shown, imported and run again. See "
             "docs/session_files.md.",
             parameters=(
-                Parameter(name="as", kind=str, description="The form of the file; `session` where absent."),
+                Parameter(
+                    name="as",
+                    kind=str,
+                    description="The form of the file, see docs/formats.md; `session` where absent.",
+                ),
             ),
             answer=str,
             answer_type=LINES,
@@ -40,7 +44,11 @@ def operations(tag: str) -> tuple[Operation, ...]:
             summary="Import a session from a file.",
             description="Its events keep their ids and times. All of it is imported, or nothing; nothing is run.",
             parameters=(
-                Parameter(name="from", kind=str, description="The form of the file; `session` where absent."),
+                Parameter(
+                    name="from",
+                    kind=str,
+                    description="The form of the file, see docs/formats.md; `session` where absent.",
+                ),
                 Parameter(name="name", kind=str, description="The session's name here, instead of its own."),
                 Parameter(
                     name="agent_id",

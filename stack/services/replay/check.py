@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
+from schemas.events.base import Event
 from schemas.events.turn import TurnEffectSettled
 from stack.eventstore import stream_name
 from stack.services.replay.comparison import first_difference
@@ -13,7 +16,14 @@ from stack.services.replay.session_record import SessionRecord
 from stack.services.turns.conversation import Conversations
 
 
-async def check(record: SessionRecord) -> Report:
+class Checked(Struct, frozen=True, kw_only=True):
+    """A report, and the events of the turns when they are run again, by id."""
+
+    report: Report
+    turns: dict[str, list[Event]]
+
+
+async def check(record: SessionRecord) -> Checked:
     """Runs each turn of a session again, with today's runner and the recorded results, without any model, tool or socket,
     and compares the events."""
     streams = RecordedStreams({stream_name("turn", id): turn for id, turn in record.turns.items()})
@@ -21,11 +31,12 @@ async def check(record: SessionRecord) -> Report:
         # A result that was settled later was not in the history of the turns before that.
         streams.until = 0
     conversations = Conversations(streams)
-    turns = [
-        await _checked(record, turn_id, number, ReplayedTurn(record, turn_id, streams, conversations))
-        for number, turn_id in enumerate(record.turns, 1)
-    ]
-    return report_of(record.session_id, turns)
+    reports, events = [], {}
+    for number, turn_id in enumerate(record.turns, 1):
+        turn = ReplayedTurn(record, turn_id, streams, conversations)
+        reports.append(await _checked(record, turn_id, number, turn))
+        events[turn_id] = turn.events
+    return Checked(report=report_of(record.session_id, reports), turns=events)
 
 
 async def _checked(record: SessionRecord, turn_id: str, number: int, turn: ReplayedTurn) -> TurnReport:

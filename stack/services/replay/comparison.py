@@ -54,7 +54,7 @@ class Difference(Struct, frozen=True, kw_only=True):
     replayed: str
 
 
-class _Step(Struct, frozen=True):
+class Said(Struct, frozen=True):
     """The content of an event without ids and times."""
 
     kind: Kind
@@ -65,27 +65,72 @@ def first_difference(recorded: Sequence[tuple[int, Event]], replayed: Sequence[E
     """`recorded` are pairs of an index and an event. Returns the first divergence, or the first detail that differs if there is none; None if the turns are identical:
     then each event has the same content, apart from its caller, owner and deadline, in the same order, apart from calls
     that ran at the same time."""
-    plain = [(index, _plain(event)) for index, event in recorded]
-    ours = [plain[place] for place in _in_order([event for _, event in plain])]
-    others = list(map(_plain, replayed))
-    theirs = [others[place] for place in _in_order(others)]
+    plain = [(index, plain_event(event)) for index, event in recorded]
+    ours = [plain[place] for place in in_order([event for _, event in plain])]
+    others = list(map(plain_event, replayed))
+    theirs = [others[place] for place in in_order(others)]
     after = recorded[-1][0] + 1 if recorded else 0
-    # Calls for which only one of the two asked.
-    asked = _asked([event for _, event in plain]) ^ _asked(others)
+    marks = Marks([event for _, event in plain], others)
     detail: Difference | None = None
     for here, theirs_now in zip_longest(ours, theirs):
         index, ours_now = here if here is not None else (after, None)
         if ours_now != theirs_now:
-            kind = _difference(ours_now, theirs_now)
-            if kind == "tool arguments" and {_call_id(ours_now), _call_id(theirs_now)} & asked:
-                kind = "approval"
+            kind = marks.class_of(ours_now, theirs_now)
             if kind is not None:
-                return _shown(kind, index, ours_now, theirs_now)
-            detail = detail or _shown("detail", index, ours_now, theirs_now)
+                return shown(kind, index, ours_now, theirs_now)
+            detail = detail or shown("detail", index, ours_now, theirs_now)
     return detail
 
 
-def _plain(event: Event) -> Event:
+class Marks:
+    """The calls that only one of two runs asked a decision for, or refused because there is no such tool: they say why
+    the runs part before these events."""
+
+    def __init__(self, ours: Iterable[Event], theirs: Iterable[Event]) -> None:
+        (asked, refused), (other_asked, other_refused) = _marked(ours), _marked(theirs)
+        self._asked = asked ^ other_asked
+        self._refused = refused ^ other_refused
+
+    def class_of(self, recorded: Event | None, replayed: Event | None) -> Kind | None:
+        """Returns the class of the difference of two events; None if they say the same."""
+        kind = _class_of(recorded, replayed)
+        if kind != "tool arguments":
+            return kind
+        calls = _call_ids(recorded) | _call_ids(replayed)
+        if calls & self._refused or (self._refused and not calls):
+            return "tool set"
+        return "approval" if calls & self._asked else kind
+
+
+def _marked(events: Iterable[Event]) -> tuple[set[str], set[str]]:
+    asked: set[str] = set()
+    refused: set[str] = set()
+    for event in events:
+        match event:
+            case TurnInputRequested():
+                asked.add(event.call_id)
+            case TurnToolReturned() if _is_refusal(event.content):
+                refused.add(event.call_id)
+            case TurnStepCompleted():
+                responses = event.tool_responses or ()
+                refused.update(one.call_id for one in responses if _is_refusal(one.content))
+    return asked, refused
+
+
+def _is_refusal(content: object) -> bool:
+    return isinstance(content, str) and content.startswith(NO_SUCH_TOOL)
+
+
+def _call_ids(event: Event | None) -> set[str]:
+    match event:
+        case TurnStepStarted(tool_calls=list() as calls):
+            return {call.call_id for call in calls}
+        case TurnAwaitingInput(output_message=output):
+            return {call.call_id for call in output.tool_calls or ()}
+    return {call_id} if (call_id := _call_id(event)) else set()
+
+
+def plain_event(event: Event) -> Event:
     """Returns the event without what belongs to one run: the caller, the process, the time."""
     event = replace(event, actor="", trace_id="", occurred_at=0)
     match event:
@@ -96,7 +141,7 @@ def _plain(event: Event) -> Event:
     return event
 
 
-def _in_order(events: Sequence[Event]) -> list[int]:
+def in_order(events: Sequence[Event]) -> list[int]:
     """Returns the places of the events such that calls that ran at the same time follow each other, in the order in
     which the model made them."""
     places: list[int] = []
@@ -132,10 +177,6 @@ def _grouped(batch: Sequence[int], events: Sequence[Event], roots: dict[str, int
     return found
 
 
-def _asked(events: Iterable[Event]) -> set[str]:
-    return {event.call_id for event in events if isinstance(event, TurnInputRequested)}
-
-
 def _call_id(event: Event | None) -> str:
     return getattr(event, "call_id", "")
 
@@ -150,16 +191,14 @@ def _path(call_id: str) -> list[tuple[int, str]]:
     return [(int(part) if part.isdigit() else 0, part) for part in call_id.split(".")]
 
 
-def _difference(recorded: Event | None, replayed: Event | None) -> Kind | None:
+def _class_of(recorded: Event | None, replayed: Event | None) -> Kind | None:
     """Returns the class of the difference of two events; None if they say the same."""
-    ours, theirs = _said(recorded), _said(replayed)
+    ours, theirs = said(recorded), said(replayed)
     if ours is None and theirs is None:
         return None
     if ours is not None and theirs is not None and ours == theirs:
         return None
     kinds = {one.kind for one in (ours, theirs) if one is not None}
-    if _is_refused(recorded) or _is_refused(replayed):
-        return "tool set"
     for kind in ("approval", "shield", "limit", "tool set"):
         if kind in kinds:
             return kind
@@ -171,41 +210,33 @@ def _difference(recorded: Event | None, replayed: Event | None) -> Kind | None:
     return next(iter(kinds)) if theirs is None or ours is None else theirs.kind
 
 
-def _is_refused(event: Event | None) -> bool:
-    return (
-        isinstance(event, TurnToolReturned)
-        and isinstance(event.content, str)
-        and event.content.startswith(NO_SUCH_TOOL)
-    )
-
-
-def _said(event: Event | None) -> _Step | None:
+def said(event: Event | None) -> Said | None:
     match event:
         case TurnToolsResolved():
-            return _Step("tool set", event.digest)
+            return Said("tool set", event.digest)
         case TurnStepStarted(step_type="inference"):
-            return _Step("request", (event.request_digest, event.model, event.parameters))
+            return Said("request", (event.request_digest, event.model, event.parameters))
         case TurnStepStarted(step_type="tool_execution"):
-            return _Step("tool arguments", _calls(event.tool_calls or ()))
+            return Said("tool arguments", _calls(event.tool_calls or ()))
         case TurnStepStarted(step_type="shield_call"):
-            return _Step("shield", event.touchpoint)
+            return Said("shield", event.touchpoint)
         case TurnStepStarted():
-            return _Step("request", event.step_type)
+            return Said("request", event.step_type)
         case TurnStepCompleted(step_type="shield_call"):
-            return _Step("shield", event.violation)
+            return Said("shield", event.violation)
         case TurnStepCompleted(step_type="memory_retrieval"):
-            return _Step("request", event.inserted_context)
+            return Said("request", event.inserted_context)
         case TurnStepCompleted(step_type="tool_execution"):
             results = [(one.call_id, one.content) for one in event.tool_responses or ()]
-            return _Step("tool arguments", results)
+            return Said("tool arguments", results)
         case TurnStepCompleted():
             output = event.withheld or event.output
             calls = _calls(output.tool_calls or ()) if output else ()
             is_withheld = event.withheld is not None
             kind: Kind = "shield" if is_withheld else "answer"
-            return _Step(kind, (is_withheld, output and output.content, output and output.stop_reason, calls))
+            return Said(kind, (is_withheld, output and output.content, output and output.stop_reason, calls))
         case TurnStepFailed():
-            return _Step("answer", (event.error.status, event.error.detail))
+            return Said("answer", (event.error.status, event.error.detail))
         case TurnToolCalled():
             call = (
                 event.call_id,
@@ -214,25 +245,25 @@ def _said(event: Event | None) -> _Step | None:
                 canonical(event.arguments),
                 event.attempt,
             )
-            return _Step("tool arguments", call)
+            return Said("tool arguments", call)
         case TurnToolReturned():
             kind = "approval" if event.status == "denied" else "tool arguments"
-            return _Step(kind, (event.call_id, event.status, event.content))
+            return Said(kind, (event.call_id, event.status, event.content))
         case TurnToolSuspended():
-            return _Step("tool arguments", (event.call_id, _calls(event.calls or ()), event.question))
+            return Said("tool arguments", (event.call_id, _calls(event.calls or ()), event.question))
         case TurnInputRequested():
-            return _Step("approval", (event.kind, event.call_id, event.tool_name, event.digest))
+            return Said("approval", (event.kind, event.call_id, event.tool_name, event.digest))
         case TurnInputReceived():
-            return _Step("approval", (event.call_id, event.decision))
+            return Said("approval", (event.call_id, event.decision))
         case TurnAwaitingInput():
-            return _Step("tool arguments", _calls(event.output_message.tool_calls or ()))
+            return Said("tool arguments", _calls(event.output_message.tool_calls or ()))
         case TurnCompleted(output_message=output):
             kind = "limit" if output.stop_reason == "out_of_tokens" else "answer"
-            return _Step(kind, (output.content, output.stop_reason))
+            return Said(kind, (output.content, output.stop_reason))
         case TurnFailed():
-            return _Step("answer", (event.error.status, event.error.detail))
+            return Said("answer", (event.error.status, event.error.detail))
         case TurnCancelled() | TurnAbandoned():
-            return _Step("answer", type(event).__name__)
+            return Said("answer", type(event).__name__)
     return None
 
 
@@ -240,7 +271,7 @@ def _calls(calls: Iterable[ToolCall]) -> tuple[tuple[str, bytes], ...]:
     return tuple((call.tool_name, canonical(call.arguments)) for call in calls)
 
 
-def _shown(kind: Kind, index: int, recorded: Event | None, replayed: Event | None) -> Difference:
+def shown(kind: Kind, index: int, recorded: Event | None, replayed: Event | None) -> Difference:
     name = _name(recorded if recorded is not None else replayed)
     return Difference(kind=kind, index=index, event=name, recorded=_text(recorded), replayed=_text(replayed))
 
@@ -250,11 +281,13 @@ def _name(event: Event | None) -> str:
 
 
 MAX_SHOWN = 2_000
+NOT_SHOWN = frozenset(("event", "step_id", "actor", "trace_id", "occurred_at", "owner"))
 
 
 def _text(event: Event | None) -> str:
-    """Returns an event as JSON, shortened."""
+    """Returns an event as JSON, shortened, without what identifies one run."""
     if event is None:
         return ""
-    text = msgspec.json.encode(event).decode()
+    content = {name: value for name, value in msgspec.to_builtins(event).items() if name not in NOT_SHOWN}
+    text = msgspec.json.encode(content).decode()
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."

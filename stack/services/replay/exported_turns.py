@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from schemas.events.agent import AgentCreated, AgentUpdated
 from schemas.events.payload import AgentConfig, CompletionMessage, TurnUsage
@@ -13,12 +13,13 @@ from schemas.events.session import SessionCreated, SessionForked
 from schemas.events.turn import TurnStarted, TurnStepCompleted, TurnStepStarted, TurnToolsResolved
 from stack.domain import turn as turns
 from stack.domain.turn import TurnState
-from stack.domain.turn_shield import judged_steps
+from stack.domain.turn_shield import input_passed, judged_steps
 from stack.domain.turn_step import StepState
 from stack.errors import ContentDamaged
 from stack.eventstore import Recorded
 from stack.services.replay.session_record import SessionRecord
 from stack.services.tools.tool_set import ToolSet, function_of
+from stack.services.turns.conversation import Pending, history_of, questions_of
 
 
 class ExportedStep(Struct, frozen=True, kw_only=True):
@@ -34,7 +35,8 @@ class ExportedStep(Struct, frozen=True, kw_only=True):
 
 class ExportedTurn(Struct, frozen=True, kw_only=True):
     """A turn with the agent's configuration of that time, and its tools in the chat format. `own_output` is the output of
-    the turn if it is not that of an inference: the message of a shield, or what was produced before a failure."""
+    the turn if it is not that of an inference: the message of a shield, or what was produced before a failure.
+    `questions` are the input as chat messages; they are empty if shields have not let it pass."""
 
     turn_id: str
     state: TurnState
@@ -43,6 +45,7 @@ class ExportedTurn(Struct, frozen=True, kw_only=True):
     tools: Sequence[Mapping[str, Any]]
     steps: Sequence[ExportedStep]
     own_output: CompletionMessage | None = None
+    questions: Sequence[Raw] = ()
 
 
 def session_name(record: SessionRecord) -> str:
@@ -57,6 +60,7 @@ def exported_turns(record: SessionRecord) -> list[ExportedTurn]:
     versions = {agent_id: _configurations(events) for agent_id, events in record.agents.items()}
     resolved: dict[str, TurnToolsResolved] = {}
     exported = []
+    pending: Pending = {}
     for turn_id, events in record.turns.items():
         state = TurnState()
         for recorded in events:
@@ -81,8 +85,10 @@ def exported_turns(record: SessionRecord) -> list[ExportedTurn]:
                 tools=_tools(agent, resolved.get(turn_id)),
                 steps=_steps(state, events),
                 own_output=_own_output(state),
+                questions=questions_of(state, pending) if input_passed(state) else (),
             )
         )
+        pending = history_of(state, pending).pending
     return exported
 
 

@@ -123,18 +123,7 @@ class RecordedEffects:
         step = self._step(labels, "memory_retrieval")
         if isinstance(step, TurnStepFailed):
             raise NotRecorded
-        texts = {document.id: document.text for document in documents}
-        return [
-            Passage(
-                document_id=one.document_id,
-                start=one.start,
-                end=one.end,
-                score=one.score,
-                text=texts.get(one.document_id, "")[one.start : one.end],
-                collection=one.collection,
-            )
-            for one in step.sources or ()
-        ]
+        return passages_of(step, documents)
 
     async def check(self, shield: Shield, request: ShieldRequest, touchpoint: str) -> Violation | None:
         step = self._step(request.labels, "shield_call")
@@ -216,6 +205,22 @@ def outcome_of(event: TurnToolReturned | TurnToolSuspended) -> ToolResult | Susp
                 if question is None
                 else ToolQuestion(message=str(question.get("message", "")), request=question),
             )
+
+
+def passages_of(step: TurnStepCompleted, documents: Sequence[Text]) -> list[Passage]:
+    """Returns the passages that a retrieval found, with their text from the documents."""
+    texts = {document.id: document.text for document in documents}
+    return [
+        Passage(
+            document_id=one.document_id,
+            start=one.start,
+            end=one.end,
+            score=one.score,
+            text=texts.get(one.document_id, "")[one.start : one.end],
+            collection=one.collection,
+        )
+        for one in step.sources or ()
+    ]
 
 
 def chunks_of(output: CompletionMessage, trace: StreamTrace | None) -> list[InferenceEvent]:

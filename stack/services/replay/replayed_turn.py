@@ -199,20 +199,9 @@ class _Part:
         history = await whole._conversations.before(record.session_id, session, whole._turn_id)
         resolved = self._resolved
         same_as = resolved[-1].same_as if resolved else ""
-        return await plan_of(self._running, self._parts, history, self._long_documents(state), same_as)
-
-    def _long_documents(self, state: TurnState) -> tuple[int, ...]:
-        """Returns the numbers of the documents that were retrieved in this part."""
-        if retrieval_in(state.steps) is not None or state.inferences:
-            return ()
-        for event in self._events:
-            if isinstance(event, TurnStepCompleted) and event.step_type == "memory_retrieval":
-                names = [name.removeprefix(DOCUMENT) for name in event.vector_db_ids or ()]
-                return tuple(int(name) for name in names if name.isdigit())
-        begun = [event for event in self._events if isinstance(event, TurnStepStarted)]
-        if any(event.step_type == "memory_retrieval" for event in begun):
-            return tuple(range(1, len(state.documents) + 1))
-        return ()
+        return await plan_of(
+            self._running, self._parts, history, documents_to_retrieve(state, self._events), same_as
+        )
 
     async def _note(self, events: Sequence[Event], closes: Closes) -> None:
         """Takes the place of the log. Raises NotRecorded where the recorded run was stopped or cut off."""
@@ -243,6 +232,20 @@ class _Part:
         following = self._events[len(self._emitted)] if len(self._emitted) < len(self._events) else None
         if not self._is_ending and isinstance(following, TurnStepFailed) and _had_not_begun(following):
             raise NotRecorded
+
+
+def documents_to_retrieve(state: TurnState, events: Sequence[Event]) -> tuple[int, ...]:
+    """Returns the numbers of the documents from which passages are to be retrieved next, as in the recorded `events`."""
+    if retrieval_in(state.steps) is not None or state.inferences:
+        return ()
+    for event in events:
+        if isinstance(event, TurnStepCompleted) and event.step_type == "memory_retrieval":
+            names = [name.removeprefix(DOCUMENT) for name in event.vector_db_ids or ()]
+            return tuple(int(name) for name in names if name.isdigit())
+    begun = [event for event in events if isinstance(event, TurnStepStarted)]
+    if any(event.step_type == "memory_retrieval" for event in begun):
+        return tuple(range(1, len(state.documents) + 1))
+    return ()
 
 
 def of_operator(events: Sequence[Event]) -> set[int]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
 
+from stack.services.replay.formats import atif, atif_import, otlp, otlp_import
+from stack.services.replay.imported_session import Imported, record_of
 from stack.services.replay.session_file import read_session_file
 from stack.services.replay.session_record import SessionRecord
 
@@ -22,13 +27,28 @@ class Parsed(Struct, frozen=True, kw_only=True):
     extra: dict[str, Any] | None = None
 
 
-def _session(content: bytes) -> Parsed:
+def _session(content: bytes) -> list[Parsed]:
     file = read_session_file(content)
-    return Parsed(record=file.record, digest=file.digest)
+    return [Parsed(record=file.record, digest=file.digest)]
 
 
-READERS: Mapping[str, Callable[[bytes], Parsed]] = {SESSION: _session}
-"""Raise Invalid for a file that is not of their form, TooLarge."""
+def _foreign(form: str, read: Callable[[bytes], Sequence[Imported]], content: bytes) -> list[Parsed]:
+    digest, now = hashlib.sha256(content).hexdigest(), time.time_ns() // 1000
+    return [
+        Parsed(record=record_of(one, form, digest, now), digest=digest, extra=dict(one.extra) or None)
+        for one in read(content)
+    ]
 
-WRITERS: Mapping[str, Callable[[SessionRecord], Iterable[bytes]]] = {}
-"""Return the pieces of a file. Raise Invalid for a session that cannot be written in their form."""
+
+READERS: Mapping[str, Callable[[bytes], Sequence[Parsed]]] = {
+    SESSION: _session,
+    "atif": partial(_foreign, "atif", atif_import.read),
+    "otlp": partial(_foreign, "otlp", otlp_import.read),
+}
+"""Return the sessions of a file, at least one. Raise Invalid for a file that is not of their form, TooLarge."""
+
+WRITERS: Mapping[str, Callable[[SessionRecord], Iterable[bytes]]] = {
+    "atif": atif.export,
+    "otlp": otlp.export,
+}
+"""Return the pieces of a file. Raise Invalid for a session that cannot be written in their form, ContentDamaged."""

@@ -18,7 +18,7 @@ from stack.domain import agent as agents
 from stack.domain import session as sessions
 from stack.domain import turn as turns
 from stack.domain.agent import AgentState
-from stack.errors import Conflict, NotFound, TooLarge, VersionConflict
+from stack.errors import Conflict, Invalid, NotFound, TooLarge, VersionConflict
 from stack.eventstore import Append, EventStore, Expect, Recorded, StreamWrite, split_stream, stream_name
 from stack.services.replay.session_file import plain
 from stack.services.replay.session_forms import Parsed
@@ -51,28 +51,36 @@ class SessionImport:
 
     async def import_file(
         self,
-        parse: Callable[[], Parsed],
+        parse: Callable[[], Sequence[Parsed]],
         form: str,
         name: str | None,
         agent_id: str | None,
         caller: Caller,
         command: str = "",
     ) -> ImportedSession:
-        """Imports what `parse` returns: under another `name`, or as a session of an agent of this server. Raises the
-        errors of `parse` and of `import_record`, and NotFound for an unknown agent."""
+        """Imports what `parse` returns: under another `name`, or as sessions of an agent of this server. Raises the
+        errors of `parse` and of `import_records`, NotFound for an unknown agent, and Invalid for a name of several
+        sessions."""
         parsed = await asyncio.to_thread(parse)
-        record = parsed.record
+        records = [one.record for one in parsed]
         if agent_id is not None:
             await self._states.agent(agent_id)
             stream = stream_name("agent", agent_id)
-            record = for_agent(record, agent_id, (await self._store.read_streams([stream]))[stream])
+            events = (await self._store.read_streams([stream]))[stream]
+            records = [for_agent(record, agent_id, events) for record in records]
         if name is not None:
-            record = named(record, name)
-        origin = Origin(format=form, digest=parsed.digest, extra=parsed.extra)
-        return await self.import_record(record, origin, caller, command)
+            if len(records) > 1:
+                raise Invalid(f"The file has {len(records)} sessions, and name is that of one. Leave it out.")
+            records = [named(records[0], name)]
+        origins = [Origin(format=form, digest=one.digest, extra=one.extra) for one in parsed]
+        return await self.import_records(list(zip(records, origins, strict=True)), caller, command)
 
-    async def shown(self, session_id: str) -> ImportedSession:
-        """Returns a session that was imported before. Raises NotFound."""
+    async def shown(self, session_ids: Sequence[str]) -> ImportedSession:
+        """Returns sessions that were imported before. Raises NotFound."""
+        first, *others = [await self._shown(one) for one in session_ids]
+        return replace(first, others=others)
+
+    async def _shown(self, session_id: str) -> ImportedSession:
         state = await self._states.any_session(session_id)
         streams = await self._store.read_streams([stream_name("turn", one) for one in state.turns])
         closed = [
@@ -84,34 +92,33 @@ class SessionImport:
         ]
         return ImportedSession(state.agent_id, session_id, len(state.turns), closed)
 
-    async def import_record(
-        self, record: SessionRecord, origin: Origin, caller: Caller, command: str = ""
+    async def import_records(
+        self, records: Sequence[tuple[SessionRecord, Origin]], caller: Caller, command: str = ""
     ) -> ImportedSession:
-        """Records the session, its turns, and those of its agents that do not exist here. A turn that was running is closed
+        """Records sessions, their turns, and those of their agents that do not exist here. A turn that was running is closed
         as cancelled: nothing is run. Durable on return; on an error nothing was written.
 
-        Raises Invalid for events that do not fit together, TooLarge, Unavailable, and Conflict if the session, a turn or
+        Raises Invalid for events that do not fit together, TooLarge, Unavailable, and Conflict if a session, a turn or
         another agent with its id is there, or was deleted.
         """
-        await asyncio.to_thread(self._check, record)
-        session, closed = await asyncio.to_thread(_writes, record, origin, caller)
+        sessions: list[StreamWrite] = []
+        done: list[ImportedSession] = []
+        for record, origin in records:
+            await asyncio.to_thread(self._check, record)
+            writes, closed = await asyncio.to_thread(_writes, record, origin, caller)
+            sessions += writes
+            done.append(ImportedSession(record.agent_id, record.session_id, len(record.turns), closed))
         for _ in range(_ATTEMPTS):
-            known, expects = await self._agents(record)
+            known, expects = await self._agents([record for record, _ in records])
             try:
-                await self._store.append(
-                    Append(tuple(known) + tuple(session), expects=tuple(expects), command=command)
-                )
+                await self._store.append(Append((*known, *sessions), expects=tuple(expects), command=command))
             except VersionConflict as error:
-                await self._explain(error.stream, record, origin)
+                for record, origin in records:
+                    await self._explain(error.stream, record, origin)
             else:
-                return ImportedSession(
-                    agent_id=record.agent_id,
-                    session_id=record.session_id,
-                    turns=len(record.turns),
-                    cancelled_turns=closed,
-                )
+                return replace(done[0], others=done[1:])
         raise Conflict(
-            f"The agents of session {record.session_id!r} are busy with other requests. Try again."
+            f"The agents of session {done[0].session_id!r} are busy with other requests. Try again."
         )
 
     def _check(self, record: SessionRecord) -> None:
@@ -127,12 +134,13 @@ class SessionImport:
                     "Raise max_agent_bytes."
                 )
 
-    async def _agents(self, record: SessionRecord) -> tuple[list[StreamWrite], list[Expect]]:
+    async def _agents(self, records: Sequence[SessionRecord]) -> tuple[list[StreamWrite], list[Expect]]:
         """Returns the writes of agents that do not exist here, and what must hold for the others. Raises Conflict."""
-        streams = {id: stream_name("agent", id) for id in record.agents}
+        agents = {id: events for record in records for id, events in record.agents.items()}
+        streams = {id: stream_name("agent", id) for id in agents}
         stored = await self._store.read_streams(list(streams.values()))
         writes, expects = [], []
-        for id, events in record.agents.items():
+        for id, events in agents.items():
             there = stored[streams[id]]
             if not there:
                 writes.append(StreamWrite(streams[id], 0, _copies(events)))
@@ -142,7 +150,8 @@ class SessionImport:
                     f"The agent {id!r} of this session was deleted here, and its id is not used again. Import the session "
                     "for another agent."
                 )
-            if not _begins_with(there, events):
+            # Not by their times: an agent that other tools name has no time of creation.
+            if not _begins_with(there, events, with_times=False):
                 raise Conflict(
                     f"Another agent with the id {id!r} is there, or its configuration was changed differently. Import the "
                     "session for another agent."
@@ -153,12 +162,12 @@ class SessionImport:
     async def _explain(self, stream: str, record: SessionRecord, origin: Origin) -> None:
         """Raises Conflict for a stream that is there. Returns if an agent was created or changed in the meantime."""
         _, category, id = split_stream(stream)
-        if category == "turn":
+        if category == "turn" and id in record.turns:
             raise Conflict(
                 f"The turn {id!r} of session {record.session_id!r} is already there, in another session. Nothing was "
                 "imported."
             )
-        if category == "session":
+        if category == "session" and id == record.session_id:
             raise Conflict(await self._existing(record, origin))
 
     async def _existing(self, record: SessionRecord, origin: Origin) -> str:
@@ -206,11 +215,11 @@ def _copies(events: Sequence[Recorded]) -> list[Event]:
     return [replace(one.event, occurred_at=one.recorded_at) for one in events]
 
 
-def _begins_with(stored: Sequence[Recorded], events: Sequence[Recorded]) -> bool:
+def _begins_with(stored: Sequence[Recorded], events: Sequence[Recorded], *, with_times: bool = True) -> bool:
     if len(stored) < len(events):
         return False
     return all(
-        (one.recorded_at, plain(one.event)) == (other.recorded_at, plain(other.event))
+        plain(one.event) == plain(other.event) and (not with_times or one.recorded_at == other.recorded_at)
         for one, other in zip(stored, events, strict=False)
     )
 

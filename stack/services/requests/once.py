@@ -55,10 +55,11 @@ class Post(Struct, frozen=True):
 
 class Prior(Struct, frozen=True):
     """The record of the first request: the ids of the streams that it wrote by category (`{"turn": id,
-    ...}`), and the position of its first event."""
+    ...}`), the position of its first event, and all its streams in order, as category and id."""
 
     ids: dict[str, str]
     position: int
+    streams: tuple[tuple[str, str], ...] = ()
 
 
 class _Refusal(Struct, frozen=True):
@@ -161,8 +162,8 @@ class Once:
 
 
 def _prior(command: Command) -> Prior:
-    streams = [split_stream(stream) for stream in command.streams]
-    return Prior({category: stream_id for _, category, stream_id in streams}, command.first_position)
+    streams = tuple(split_stream(stream)[1:] for stream in command.streams)
+    return Prior(dict(streams), command.first_position, streams)
 
 
 def _other_body(key: str) -> Conflict:

@@ -266,7 +266,7 @@ def answers_of(state: TurnState) -> list[Raw]:
     fetched = _fetched(state)
     answers: list[Raw] = []
     for step in judged_steps(state):
-        answers.extend(_step_messages(step, fetched))
+        answers.extend(step_messages(step, fetched))
     if answers and refusal(state) is not None:
         # Each call needs a response before the next message of the model.
         left = turns.pending_calls(state)
@@ -277,7 +277,8 @@ def answers_of(state: TurnState) -> list[Raw]:
     return answers
 
 
-def _step_messages(step: StepState, fetched: Mapping[str, FetchedContent]) -> Iterable[Raw]:
+def step_messages(step: StepState, fetched: Mapping[str, FetchedContent]) -> Iterable[Raw]:
+    """Yields the messages of a finished step: an answer, or the results of tools."""
     if step.step_type == "tool_execution":
         responses = [(one.call_id, parts_of(one.content, fetched)) for one in step.tool_responses]
         yield from (tool_message(call_id, parts) for call_id, parts in responses)

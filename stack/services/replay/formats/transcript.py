@@ -114,6 +114,13 @@ class Transcript:
         draft = self._draft
         return [] if draft is None else [one for one in draft.pending if one not in draft.results]
 
+    def last_text(self) -> Content:
+        """Returns the text of the last answer in the present turn, "" if there is none."""
+        steps = self._draft.steps if self._draft is not None else []
+        return next(
+            (step.content for step in reversed(steps) if isinstance(step, Inference) and step.content), ""
+        )
+
     def said(self, content: Content, at: int = 0) -> None:
         """Sets the output of the turn to a text that is not an answer of the model."""
         draft = self._draft or self._begin(at, "")
