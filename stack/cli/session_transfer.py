@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 import click
@@ -16,17 +17,22 @@ from stack.cli.session_path import session_path
 from stack.cli.terminal import one_line
 from stack.cli.whole_file import whole_file
 
+if TYPE_CHECKING:
+    from stack.services.replay.redaction_rules import Rules
+
 LINES = "application/jsonl"
 SESSION = "session"
 _ERROR = b'{"line":"error"'
 
 
-def export(server: Connection, session_id: str, out: Path, form: str) -> None:
-    """Raises AnswerError if the server cannot export the session, or only a part of it."""
-    path = f"{session_path(server, session_id)}/export?as={quote(form, safe='')}"
+def export(server: Connection, session_id: str, out: Path, form: str, rules: Rules | None) -> None:
+    """Raises AnswerError if the server cannot export the session, or only a part of it, and Invalid if it cannot be
+    redacted."""
+    asked = SESSION if rules else form
+    pieces = _whole(server.pieces(f"{session_path(server, session_id)}/export?as={quote(asked, safe='')}"))
     size = 0
     with whole_file(out) as file:
-        for piece in _whole(server.pieces(path)):
+        for piece in _redacted(b"".join(pieces), rules, form) if rules else pieces:
             size += file.write(piece)
     if str(out) != "-":
         click.echo(f"Exported session {one_line(session_id)} to {out} ({size:,} bytes)")
@@ -38,6 +44,47 @@ def exported(server: Connection, session_id: str, form: str) -> bytes:
     """Returns a session in this form. Raises AnswerError if the server cannot export it, or only a part of it."""
     path = f"{session_path(server, session_id)}/export?as={quote(form, safe='')}"
     return b"".join(_whole(server.pieces(path)))
+
+
+def _redacted(content: bytes, rules: Rules, form: str) -> Iterable[bytes]:
+    import asyncio
+
+    from stack.services.replay.redaction import redacted
+    from stack.services.replay.session_file import read_session_file, written
+    from stack.services.replay.session_forms import WRITERS, form_of
+
+    write = None if form == SESSION else form_of(WRITERS, form, "--as")
+    file = asyncio.run(redacted(read_session_file(content), rules))
+    return written(file) if write is None else write(file.record)
+
+
+def chosen_rules(
+    file: Path | None, builtin: Sequence[str], patterns: Sequence[str], paths: Sequence[str]
+) -> Rules | None:
+    """Returns the rules of the options and of a file; None if there are none. Raises Invalid."""
+    if not (file or builtin or patterns or paths):
+        return None
+    from stack.services.replay.redaction_rules import RulesFile, rules_in_file, rules_of
+
+    given = rules_in_file(file.read_bytes(), file.suffix) if file else RulesFile()
+    in_file = [
+        (name, path) for name, own in given.paths.items() for path in ([own] if isinstance(own, str) else own)
+    ]
+    return rules_of(
+        [*given.builtin, *builtin],
+        [*given.patterns.items(), *(_named(one, "--redact-pattern") for one in patterns)],
+        [*in_file, *(("", one) if one.startswith("$") else _named(one, "--redact-path") for one in paths)],
+    )
+
+
+def _named(text: str, option: str) -> tuple[str, str]:
+    from stack.errors import Invalid
+
+    name, found, value = text.partition("=")
+    if not found:
+        # It is not shown: a pattern may hold a secret.
+        raise Invalid(f"{option} needs a name and a value, as in name=value.")
+    return name, value
 
 
 def _whole(pieces: Iterator[bytes]) -> Iterator[bytes]:

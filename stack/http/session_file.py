@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from litestar import Controller, Request
 from litestar.response.base import ASGIResponse
@@ -13,16 +12,13 @@ from litestar.types import ASGIApp
 
 from schemas.api.session_file import FoundSession
 from schemas.session_file import ENDING
-from stack.errors import Invalid
 from stack.http.answer import json_answer
 from stack.http.body import body_of, caller_of, post_of
 from stack.http.endpoint import serves
 from stack.http.line_stream import LINES, LineStream
 from stack.http.services import Services
-from stack.services.replay.session_forms import READERS, SESSION, WRITERS
+from stack.services.replay.session_forms import READERS, SESSION, WRITERS, form_of
 from stack.services.requests.once import Prior
-
-T = TypeVar("T")
 
 
 class SessionFileController(Controller):
@@ -39,7 +35,7 @@ class SessionFileController(Controller):
         if form == SESSION:
             pieces = await services.session_export.lines(agent_id, session_id)
             return LineStream(pieces, f"{session_id}{ENDING}")
-        write = _named(WRITERS, form, "as")
+        write = form_of(WRITERS, form, "as")
         record = await services.session_export.record(agent_id, session_id)
         return ASGIResponse(body=await asyncio.to_thread(lambda: b"".join(write(record))), media_type=LINES)
 
@@ -47,7 +43,7 @@ class SessionFileController(Controller):
     async def import_(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         query = request.query_params
         form = query.get("from", SESSION)
-        read = _named(READERS, form, "from")
+        read = form_of(READERS, form, "from")
         body = await body_of(request, (LINES, "application/x-ndjson", "application/json"))
         take = partial(
             services.session_import.import_file,
@@ -62,10 +58,3 @@ class SessionFileController(Controller):
             ids = [id for category, id in imported.streams if category == "session"]
             imported = await services.session_import.shown(ids)
         return json_answer(imported)
-
-
-def _named(forms: Mapping[str, T], name: str, parameter: str) -> T:
-    if name not in forms:
-        known = ", ".join(sorted({SESSION, *forms}))
-        raise Invalid(f"{parameter} is {name[:40]!r}; it must be one of: {known}.")
-    return forms[name]

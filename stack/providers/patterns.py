@@ -70,11 +70,22 @@ def _found(patterns: Sequence[str], text: str) -> Iterator[str]:
 
 def spans(pattern: str, text: str) -> Iterator[tuple[int, int]]:
     """Yields start and end of each match, in characters."""
+    return _spans(pattern, text, 0)
+
+
+def group_spans(pattern: str, text: str) -> Iterator[tuple[int, int]]:
+    """Yields start and end of the first group of each match, or of the whole match without a group, in characters."""
+    return _spans(pattern, text, 1 if compiled(pattern).groups else 0)
+
+
+def _spans(pattern: str, text: str, group: int) -> Iterator[tuple[int, int]]:
     encoded = text.encode()
     characters = position = 0
     for found in compiled(pattern).finditer(encoded):
-        start = characters + len(encoded[position : found.start()].decode())
-        position, characters = found.end(), start + len(found.group().decode())
+        if (value := found.group(group)) is None:
+            continue
+        start = characters + len(encoded[position : found.start(group)].decode())
+        position, characters = found.end(group), start + len(value.decode())
         yield start, characters
 
 

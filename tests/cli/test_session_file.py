@@ -62,6 +62,25 @@ def test_a_session_is_exported_and_imported(places: tuple[Place, Place], tmp_pat
     assert "imported from this file before" in there.refused("import", file)
 
 
+def test_an_export_is_redacted(places: tuple[Place, Place], tmp_path: Path) -> None:
+    here, _ = places
+    _, session_id = here.session()
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[patterns]\nhour = "ten"\n')
+    file = tmp_path / "redacted.session.jsonl"
+    options = ("--redact", "all", "--redact-rules", rules, "--redact-path", "$..session_name")
+    here.told("export", session_id, "--out", file, *options)
+    text = file.read_text()
+    assert " ten" not in text and "[hour:1]" in text and "[session_name:1]" in text
+    assert '"redaction":{"rules":{"email":0,"api_key":0,"bearer":0,"card":0,"hour":' in text
+    secret = "hunter2("
+    said = here.refused("export", session_id, "--redact-pattern", f"password={secret}")
+    assert "'password'" in said and secret not in said
+    said = here.refused("export", session_id, "--redact-pattern", secret)
+    assert "needs a name" in said and secret not in said
+    assert "built-in redaction 'mail'" in here.refused("export", session_id, "--redact", "mail")
+
+
 def test_what_cannot_be_done_is_said(places: tuple[Place, Place], tmp_path: Path) -> None:
     here, _ = places
     file = tmp_path / "x.session.jsonl"

@@ -1,127 +1,89 @@
-"""Computes the digests of a record again after its content was changed in a way that keeps what is equal: redacted."""
+"""Computes again what the events of a redacted session hold of its content: digests of requests, calls and tools, and keys
+of effects. A redacted session then gives the same verdict as the original, and no digest tells of what was redacted."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from schemas.events.base import Event
-from schemas.events.turn import (
-    ResolvedTool,
-    TurnInputRequested,
-    TurnStepStarted,
-    TurnToolCalled,
-    TurnToolsResolved,
-)
-from stack.domain.tool_call import call_digest
-from stack.eventstore import Recorded, stream_name
-from stack.services.replay.recorded_parts import Unreplayable, tools_of
-from stack.services.replay.recorded_streams import RecordedStreams
-from stack.services.replay.replayed_turn import ReplayedTurn
+from schemas.events.turn import TurnInputRequested, TurnStepStarted, TurnToolCalled, TurnToolsResolved
+from stack.eventstore import Recorded
+from stack.services.replay.check import check
 from stack.services.replay.session_record import SessionRecord
-from stack.services.turns.conversation import Conversations
 
-_encode = msgspec.json.Encoder().encode
+_ROUNDS = 5
+"""A digest may decide what a later one is made of: whether a call was approved, or made before."""
+
+Place = tuple[Any, ...]
+"""Names a computed value in a turn: its field, and the id of its event."""
 
 
 async def redigested(original: SessionRecord, changed: SessionRecord) -> SessionRecord:
-    """Returns `changed`, whose events are those of `original` with other content, with digests that are right where the
-    original's are right, and wrong where they are wrong: both records get the same verdict."""
-    record = replace(changed, turns=_with_own_digests(original, changed))
-    before, after = await _requests(original), await _requests(record)
-    turns = {
-        turn_id: [
-            one._replace(event=_redigested(one.event, before[turn_id], after[turn_id])) for one in events
-        ]
-        for turn_id, events in record.turns.items()
+    """Returns `changed`, which has the events of `original` with other content. A value that was not that of its content is
+    again another one."""
+    computed = await _replayed(original)
+    right = {
+        turn_id: {place for place, value in _values(_events(turn)) if computed[turn_id].get(place) == value}
+        for turn_id, turn in original.turns.items()
     }
-    return replace(record, turns=turns)
-
-
-def _with_own_digests(original: SessionRecord, changed: SessionRecord) -> Mapping[str, Sequence[Recorded]]:
-    """Computes the digests of tools and of calls that need a decision again, on which a runner decides."""
-    turns: dict[str, Sequence[Recorded]] = {}
-    digests: dict[str, str] = {}
-    for turn_id, events in changed.turns.items():
-        before = original.turns[turn_id]
-        old_tools, new_tools = _tools(original, before), _tools(changed, events)
-        renewed: list[Recorded] = []
-        for old, new in zip(before, events, strict=True):
-            event = new.event
-            match old.event, event:
-                case TurnToolsResolved() as was, TurnToolsResolved():
-                    if was.tools is not None and was.digest == _digest(was.tools):
-                        digests[was.digest] = _digest(event.tools or [])
-                    event = replace(event, digest=digests.get(was.digest, was.digest))
-                case TurnInputRequested() as was, TurnInputRequested():
-                    tool, now = old_tools.get(was.tool_name), new_tools.get(event.tool_name)
-                    if tool and now and was.digest == call_digest(was.toolgroup, tool, was.arguments):
-                        event = replace(event, digest=call_digest(event.toolgroup, now, event.arguments))
-            renewed.append(new._replace(event=event))
-        turns[turn_id] = renewed
-    return turns
-
-
-def _tools(record: SessionRecord, events: Sequence[Recorded]) -> dict[str, str]:
-    """Returns the names of the tools in their groups, by their names for the model."""
-    try:
-        return {one.name: one.tool for one in tools_of(record, [one.event for one in events])}
-    except Unreplayable:
-        return {}
-
-
-def _digest(tools: Sequence[ResolvedTool]) -> str:
-    return hashlib.sha256(_encode(tools)).hexdigest() if tools else ""
-
-
-Digests = dict[tuple[str, str], tuple[str, str]]
-"""Recorded and computed digest, by the kind and id of what they are of."""
-
-
-async def _requests(record: SessionRecord) -> dict[str, Digests]:
-    streams = RecordedStreams({stream_name("turn", id): turn for id, turn in record.turns.items()})
-    conversations = Conversations(streams)
-    found: dict[str, Digests] = {}
-    for turn_id in record.turns:
-        turn = ReplayedTurn(record, turn_id, streams, conversations)
-        try:
-            await turn.run()
-        except Unreplayable:
-            found[turn_id] = {}
-            continue
-        computed = dict(_digests_in(turn.events))
-        found[turn_id] = {
-            name: (recorded, computed[name])
-            for name, recorded in _digests_in([event for _, event in turn.recorded])
-            if name in computed
+    for _ in range(_ROUNDS):
+        computed = await _replayed(changed)
+        turns = {
+            turn_id: _with_values(turn_id, turn, right[turn_id], computed[turn_id])
+            for turn_id, turn in changed.turns.items()
         }
-    return found
+        if turns == changed.turns:
+            break
+        changed = replace(changed, turns=turns)
+    return changed
 
 
-def _digests_in(events: Sequence[Event]) -> list[tuple[tuple[str, str], str]]:
-    found = []
-    for event in events:
+async def _replayed(record: SessionRecord) -> dict[str, dict[Place, str]]:
+    """Returns the values that the turns compute today; none for a turn that cannot be run again."""
+    turns = (await check(record)).turns
+    # A call that continues has the key that is recorded of its beginning: the first one is computed.
+    return {turn_id: dict(reversed(list(_values(events)))) for turn_id, events in turns.items()}
+
+
+def _values(turn: Sequence[Event]) -> Iterator[tuple[Place, str]]:
+    resolved = 0
+    for event in turn:
         match event:
-            case TurnStepStarted(request_digest=digest) if digest:
-                found.append((("request", event.step_id), digest))
-            case TurnToolCalled(attempt=1):
-                found.append((("call", event.call_id), event.key))
-    return found
+            case TurnStepStarted(step_id=id, request_digest=value) if value:
+                yield ("request_digest", id), value
+            case TurnToolCalled(call_id=id, key=value):
+                yield ("key", id), value
+            case TurnInputRequested(request_id=id, digest=value):
+                yield ("digest", id), value
+            case TurnToolsResolved(digest=value):
+                yield ("digest", resolved), value
+                resolved += 1
 
 
-def _redigested(event: Event, before: Digests, after: Digests) -> Event:
-    match event:
-        case TurnStepStarted() if digest := _new(("request", event.step_id), before, after):
-            return replace(event, request_digest=digest)
-        case TurnToolCalled() if key := _new(("call", event.call_id), before, after):
-            return replace(event, key=key)
-    return event
+def _events(turn: Sequence[Recorded]) -> list[Event]:
+    return [one.event for one in turn]
 
 
-def _new(name: tuple[str, str], before: Digests, after: Digests) -> str:
-    """Returns the computed digest if that of the original is right."""
-    recorded, computed = before.get(name, ("", "-"))
-    return after[name][1] if recorded == computed and name in after else ""
+def _with_values(
+    turn_id: str, turn: Sequence[Recorded], right: set[Place], computed: Mapping[Place, str]
+) -> list[Recorded]:
+    places = iter([place for place, _ in _values(_events(turn))])
+
+    def changed(event: Event) -> Event:
+        has_value = isinstance(event, TurnToolCalled | TurnInputRequested | TurnToolsResolved)
+        if not has_value and not (isinstance(event, TurnStepStarted) and event.request_digest):
+            return event
+        place = next(places)
+        value = computed.get(place) if place in right else None
+        return replace(event, **{place[0]: value or _other(turn_id, place)})
+
+    return [one._replace(event=changed(one.event)) for one in turn]
+
+
+def _other(turn_id: str, place: Place) -> str:
+    """Returns a value that is that of no content."""
+    return sha256(f"redacted {turn_id} {place}".encode()).hexdigest()

@@ -6,14 +6,17 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
+from stack.errors import Invalid
 from stack.services.replay.formats import atif, atif_import, otlp, otlp_import
 from stack.services.replay.imported_session import Imported, record_of
 from stack.services.replay.session_file import read_session_file
 from stack.services.replay.session_record import SessionRecord
+
+T = TypeVar("T")
 
 SESSION = "session"
 """The form of `name.session.jsonl`, which is lossless. Its export is streamed: `session_export.py`."""
@@ -52,3 +55,11 @@ WRITERS: Mapping[str, Callable[[SessionRecord], Iterable[bytes]]] = {
     "otlp": otlp.export,
 }
 """Return the pieces of a file. Raise Invalid for a session that cannot be written in their form, ContentDamaged."""
+
+
+def form_of(forms: Mapping[str, T], name: str, where: str) -> T:
+    """Returns the form with this name. Raises Invalid; `where` is the place of the name."""
+    if name not in forms:
+        known = ", ".join(sorted({SESSION, *forms}))
+        raise Invalid(f"{where} is {name[:40]!r}; it must be one of: {known}.")
+    return forms[name]

@@ -1,0 +1,372 @@
+"""A redacted session holds none of what was selected, and gives the verdict of the original."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from schemas.events.agent import AgentCreated
+from schemas.events.payload import CompletionMessage, Document, ToolCall, Violation
+from schemas.events.turn import (
+    FetchedContent,
+    RetrievedChunk,
+    StreamTrace,
+    TurnInputRequested,
+    TurnStarted,
+    TurnStepCompleted,
+    TurnStepStarted,
+    TurnToolCalled,
+)
+from stack.domain.json_path import JsonPath
+from stack.errors import Invalid
+from stack.providers.tools.settings import ApprovalRule
+from stack.services.replay.check import check
+from stack.services.replay.imported_session import Inference
+from stack.services.replay.redacted_text import Placeholders, TextRedaction
+from stack.services.replay.redaction import redacted
+from stack.services.replay.redaction_rules import BUILT_IN, PathRule, Rules, rules_in_file, rules_of
+from stack.services.replay.session_file import SessionFile, read_session_file, written
+from stack.services.replay.session_record import SessionRecord
+from tests.services.recorded_sessions import record_with, turn
+from tests.services.session_files import file_of
+from tests.services.tool_turns import Turning
+
+EMAIL = "ann@example.com"
+KEY = "sk-proj-0123456789abcdefghij"
+CARD = "4111 1111 1111 1111"
+ALL = rules_of(["all"])
+
+
+def text(value: str, rules: Rules = ALL) -> str:
+    return TextRedaction(rules, Placeholders(())).text(value, (("field",),))
+
+
+def made(record: SessionRecord, rules: Rules = ALL) -> SessionFile:
+    return asyncio.run(redacted(file_of(record), rules))
+
+
+def content(file: SessionFile) -> str:
+    return b"".join(written(file)).decode()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("Write to ann@example.com, or bob@example.org.", "Write to [email:1], or [email:2]."),
+        ("ann@example.com ann@example.com", "[email:1] [email:1]"),
+        ("grüße@bücher.example and é", "[email:1] and é"),
+        ("no @ address, a@b", "no @ address, a@b"),
+        (f"key {KEY}.", "key [api_key:1]."),
+        ("ghp_0123456789012345678901234567890123456", "[api_key:1]"),
+        ("Authorization: Bearer abc.def-123", "Authorization: Bearer [bearer:1]"),
+        (f"card {CARD} or 4111111111111111", "card [card:1] or [card:2]"),
+        ("order 4111111111111112, not a card", "order 4111111111111112, not a card"),
+        ('{"to": "ann@example.com",\n "n": 7}', '{"to": "[email:1]",\n "n": 7}'),
+        (r'{"to": "ann\u0040example.com"}', '{"to": "[email:1]"}'),
+        ('{"ann@example.com": 1}', '{"[email:1]": 1}'),
+        ('{"card": 4111111111111111, "x": 4111111111111112}', '{"card": 1, "x": 4111111111111112}'),
+        (
+            r'{"inner": "{\"to\": \"ann@example.com\"}"}',
+            r'{"inner":"{\"to\": \"[email:1]\"}"}'.replace(':"{', ': "{'),
+        ),
+        ('[1, ["ann@example.com", null, true]]', '[1, ["[email:1]", null, true]]'),
+        ('{"to": "ann@example.com"', '{"to": "[email:1]"'),
+        (
+            "data:text/plain;base64," + base64.b64encode(EMAIL.encode()).decode(),
+            "data:text/plain;base64," + base64.b64encode(b"[email:1]").decode(),
+        ),
+        ("data:text/plain,hi%20ann%40example.com", "data:text/plain,hi%20%5Bemail%3A1%5D"),
+        ("", ""),
+    ],
+)
+def test_patterns(given: str, expected: str) -> None:
+    assert text(given) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "expected"),
+    [
+        ("$.password", '{"password": "hunter2", "user": "x"}', '{"password": "[password:1]", "user": "x"}'),
+        (
+            "$..pin",
+            '{"a": [{"pin": 1234}, {"pin": 99}, {"pin": 1234}]}',
+            '{"a": [{"pin": 1}, {"pin": 2}, {"pin": 1}]}',
+        ),
+        ("$.field.password", '{"password": "x"}', '{"password": "[password:1]"}'),
+        ("$.field", "all of it", "[field:1]"),
+        ("$.field", '{"a": "b", "c": [1.5, true]}', '{"a": "[field:1]", "c": [1, true]}'),
+        ("$..a", r'{"a": "\"quoted\""}', '{"a": "[a:1]"}'),
+        ("$.other", '{"a": 1}', '{"a": 1}'),
+    ],
+)
+def test_paths(path: str, given: str, expected: str) -> None:
+    assert text(given, rules_of(paths=[("", path)])) == expected
+
+
+def test_own_patterns_replace_their_group() -> None:
+    rules = rules_of(own=[("customer", r"customer (\d+)"), ("word", "secret")])
+    assert text("customer 17, customer 18, customer 17: secret", rules) == (
+        "customer [customer:1], customer [customer:2], customer [customer:1]: [word:1]"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"builtin": ["emails"]},
+        {"own": [("Name!", "x")]},
+        {"own": [("name", "(?=hunter2)")]},
+        {"own": [("name", "hunter2(")]},
+        {"paths": [("", "hunter2")]},
+        {"paths": [("a b", "$.a")]},
+    ],
+)
+def test_rules_that_cannot_be_used_are_refused(arguments: dict[str, Any]) -> None:
+    with pytest.raises(Invalid) as refusal:
+        rules_of(**arguments)
+    if "own" in arguments:
+        assert "hunter2" not in refusal.value.detail
+
+
+def test_rules_in_a_file() -> None:
+    toml = b'builtin = ["email"]\n[patterns]\ncustomer = "C-[0-9]+"\n[paths]\npassword = ["$..password", "$..pw"]\n'
+    found = rules_in_file(toml, ".toml")
+    assert (found.builtin, found.patterns) == (["email"], {"customer": "C-[0-9]+"})
+    assert rules_in_file(msgspec.json.encode(found), ".json") == found
+    for wrong in (b"builtin = 1", b"other = 1", b"\xff"):
+        with pytest.raises(Invalid, match="rules of redaction"):
+            rules_in_file(wrong, ".toml")
+
+
+def test_a_path_reaches_the_whole_session() -> None:
+    answer = Inference(content="Your password hunter2 is weak.", model="demo/a")
+    record = record_with(turn("My password is hunter2 and my name is bo", answer))
+    started = next(iter(record.turns.values()))[0]
+    document = Document({"secret": "hunter2", "short": "bo", "n": 5}, "application/json")
+    event = replace(started.event, documents=[document])
+    [turn_id] = record.turns
+    record = replace(record, turns={turn_id: [started._replace(event=event), *record.turns[turn_id][1:]]})
+    rules = Rules(
+        paths=(
+            PathRule("password", JsonPath("$.documents[*].content.secret")),
+            PathRule("name", JsonPath("$..short")),
+            PathRule("n", JsonPath("$..n")),
+        )
+    )
+    file = made(record, rules)
+    shown = content(file)
+    assert "hunter2" not in shown and "My password is [password:1] and my name is bo" in shown
+    assert "Your password [password:1] is weak." in shown
+    first = next(iter(file.record.turns.values()))[0].event
+    assert isinstance(first, TurnStarted) and first.documents is not None
+    assert first.documents[0].content == {"secret": "[password:1]", "short": "[name:1]", "n": 1}
+    assert file.header.redaction is not None
+    assert file.header.redaction.rules == {"password": 4, "name": 1, "n": 1}
+
+
+def test_a_file_is_redacted_twice() -> None:
+    record = record_with(turn(f"From {EMAIL}", Inference(content="bob@example.com", model="demo/a")))
+    once = made(record, rules_of(own=[("email", "ann@example.com")]))
+    assert "[email:1]" in content(once) and once.header.redaction is not None
+    twice = asyncio.run(redacted(read_session_file(content(once).encode()), ALL))
+    shown = content(twice)
+    assert "[email:1]" in shown and "[email:2]" in shown and "bob@" not in shown
+    assert twice.header.redaction is not None and twice.header.redaction.rules["email"] >= 2
+    again = asyncio.run(redacted(twice, ALL))
+    assert again.record == twice.record
+
+
+def test_ids_names_and_kinds_stay() -> None:
+    record = record_with(turn("Hello", Inference(content="Hi", model="demo/a")))
+    file = made(record, rules_of(own=[("any", ".+")]))
+    assert file.record.turns.keys() == record.turns.keys()
+    started = next(iter(file.record.turns.values()))[0].event
+    assert isinstance(started, TurnStarted) and started.session_id == record.session_id
+    [message] = started.input_messages
+    assert message.role == "user" and str(message.content).startswith("[any:")
+    [created] = [one.event for one in file.record.agents[record.agent_id]]
+    assert isinstance(created, AgentCreated) and created.config.model == "demo/a"
+
+
+SEND = ("send", f'{{"to":"{EMAIL}", "card": 4111111111111111}}')
+OTHER = ("send", '{"to":"bob@example.com"}')
+
+
+def verdict(touchpoint: str, texts: list[str]) -> Violation | None:
+    return None
+
+
+SCRIPTS: dict[str, dict[str, Any]] = {
+    "calls": {"script": [[SEND, ("look", "{}")], [SEND], [OTHER]]},
+    "twice the same": {"script": [[SEND], [SEND], [SEND]]},
+    "code": {"script": [[("code", f'{{"to":"{EMAIL}"}}')]]},
+    "a failing tool": {"script": [[("break", f'{{"to":"{EMAIL}"}}')]]},
+    "no JSON": {"script": [[("send", f"to {EMAIL}")]]},
+    "shields": {"script": [[SEND]], "verdict": verdict},
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_redacted_session_is_as_identical_as_the_original(name: str) -> None:
+    turning = Turning(**SCRIPTS[name])
+    turning.run()
+    assert_same_verdict(turning.record)
+
+
+def assert_same_verdict(record: SessionRecord) -> SessionFile:
+    file = made(record)
+    shown = content(file)
+    for secret in (EMAIL, "4111", "bob@"):
+        assert secret not in shown
+    [before, after] = [asyncio.run(check(one)).report for one in (record, file.record)]
+    assert (after.verdict, after.first) == (before.verdict, before.first), after.first
+    for kind, field in ((TurnToolCalled, "key"), (TurnInputRequested, "digest")):
+        for old, new in zip(events_of(record, kind), events_of(file.record, kind), strict=True):
+            assert (old.arguments == new.arguments) is (getattr(old, field) == getattr(new, field))
+    return file
+
+
+def events_of(record: SessionRecord, kind: type) -> list[Any]:
+    return [one.event for events in record.turns.values() for one in events if isinstance(one.event, kind)]
+
+
+def test_an_approved_call_is_redacted() -> None:
+    turning = Turning([[SEND], [SEND]], approval=[ApprovalRule(tools=["send"])])
+    turning.run()
+    turning.answer(call_0_0=("", {"decision": "approve"}))
+    turning.answer(call_1_0=(f"Not to {EMAIL}", {"decision": "deny"}))
+    assert_same_verdict(turning.record)
+
+
+def test_a_question_of_a_tool_is_redacted() -> None:
+    turning = Turning([[("ask", f'{{"to":"{EMAIL}"}}')]])
+    turning.run()
+    turning.answer(call_0_0=(f'{{"folder": "{EMAIL}"}}', {"decision": "accept"}))
+    assert_same_verdict(turning.record)
+
+
+@pytest.mark.parametrize("crash_at", range(1, 21))
+def test_an_interrupted_session_is_redacted(crash_at: int) -> None:
+    turning = Turning([[SEND, OTHER], [SEND]], crash_at=crash_at)
+    turning.run()
+    assert_same_verdict(turning.record)
+
+
+def test_a_diverged_session_stays_so() -> None:
+    turning = Turning([[SEND, ("look", "{}")], [SEND]])
+    turning.run()
+    record = turning.record
+    changed = [
+        one._replace(event=replace(one.event, request_digest="0" * 64))
+        if isinstance(one.event, TurnStepStarted) and one.version > 4 and one.event.request_digest
+        else one
+        for one in record.turns["turn-1"]
+    ]
+    record = replace(record, turns={"turn-1": changed})
+    before = asyncio.run(check(record)).report
+    after = asyncio.run(check(made(record).record)).report
+    assert before.verdict == after.verdict == "diverged"
+    assert before.first is not None and after.first is not None
+    assert before.first.version == after.first.version
+    assert before.first.difference is not None and after.first.difference is not None
+    assert before.first.difference.kind == after.first.difference.kind
+
+
+def step(output: CompletionMessage, trace: StreamTrace, **more: Any) -> TurnStepCompleted:
+    return TurnStepCompleted(step_id="s", step_type="inference", output=output, trace=trace, **more)
+
+
+def traced(
+    said: str, lengths: Sequence[int], calls: Sequence[ToolCall] = (), sources: Sequence[int] | None = None
+) -> tuple[str, StreamTrace]:
+    """Returns the text and the trace of an answer after redaction."""
+    output = CompletionMessage(content=said, stop_reason="end_of_turn", tool_calls=list(calls) or None)
+    trace = StreamTrace(list(lengths), [1] * len(lengths), None if sources is None else list(sources))
+    record = record_with(turn("x", Inference(content="y", model="demo/a")))
+    [turn_id] = record.turns
+    events = record.turns[turn_id]
+    record = replace(
+        record,
+        turns={turn_id: [*events, events[-1]._replace(version=len(events) + 1, event=step(output, trace))]},
+    )
+    event = made(record).record.turns[turn_id][-1].event
+    assert isinstance(event, TurnStepCompleted) and event.output is not None and event.trace is not None
+    return str(event.output.content), event.trace
+
+
+@pytest.mark.parametrize(
+    ("said", "lengths", "expected", "pieces", "delays"),
+    [
+        (f"To {EMAIL} now", [3, 15, 4], "To [email:1] now", ["To ", "[email:1]", " now"], [1, 1, 1]),
+        (f"To {EMAIL} now", [5, 5, 5, 5, 2], "To [email:1] now", ["To [email:1]", " n", "ow"], [1, 3, 1]),
+        (
+            f"To {EMAIL} now",
+            [1] * 22,
+            "To [email:1] now",
+            ["T", "o", " ", "[email:1]", " ", "n", "o", "w"],
+            [1, 1, 1, 1, 15, 1, 1, 1],
+        ),
+        (EMAIL, [8, 7], "[email:1]", ["[email:1]"], [1]),
+        ("nothing", [3, 4], "nothing", ["not", "hing"], [1, 1]),
+    ],
+)
+def test_the_trace_cuts_the_redacted_text(
+    said: str, lengths: list[int], expected: str, pieces: list[str], delays: list[int]
+) -> None:
+    shown, trace = traced(said, lengths)
+    assert shown == expected
+    cut, at = [], 0
+    for length in trace.lengths:
+        cut.append(shown[at : at + length])
+        at += length
+    assert (cut, trace.delays_ms) == (pieces, delays)
+
+
+def test_the_trace_cuts_redacted_arguments() -> None:
+    arguments = f'{{"to":"{EMAIL}"}}'
+    _, trace = traced("Hi", [2, 0, 9, 9, 6, -1], [ToolCall("c", "send", arguments)], [-1, 0, 0, 0, 0, 0])
+    assert trace.calls is not None
+    assert sum(length for length in trace.lengths[1:] if length > 0) == len('{"to":"[email:1]"}')
+    assert trace.lengths[:2] == [2, 0] and trace.lengths[-1] == -1 and len(trace.calls) == len(trace.lengths)
+
+
+def test_passages_move_with_their_document() -> None:
+    body = f"From {EMAIL} to all. The harbour opens at ten."
+    start = body.index("The harbour")
+    record = record_with(turn("x", Inference(content="y", model="demo/a")))
+    [turn_id] = record.turns
+    first, *rest = record.turns[turn_id]
+    documents = [
+        Document({"uri": "https://a.example/x"}, "text/plain"),
+        Document(body, "text/plain", "notes"),
+    ]
+    fetched = [FetchedContent("https://a.example/x", "text/plain", body)]
+    started = replace(first.event, documents=documents, fetched=fetched)
+    sources = [
+        RetrievedChunk("1", start, len(body), 1.0),
+        RetrievedChunk("notes", start, len(body), 1.0),
+        RetrievedChunk("1", 0, 4, 1.0, "kb"),
+    ]
+    retrieval = TurnStepCompleted(
+        step_id="r", step_type="memory_retrieval", inserted_context=body[start:], sources=sources
+    )
+    events = [first._replace(event=started), *rest, rest[-1]._replace(version=len(rest) + 2, event=retrieval)]
+    event = made(replace(record, turns={turn_id: events})).record.turns[turn_id][-1].event
+    assert isinstance(event, TurnStepCompleted) and event.sources is not None
+    new = body.replace(EMAIL, "[email:1]")
+    assert [new[one.start : one.end] for one in event.sources[:2]] == [body[start:]] * 2
+    assert (event.sources[2].start, event.sources[2].end) == (0, 4)
+
+
+def test_the_built_in_patterns_do_not_find_ids_and_times() -> None:
+    harmless = (
+        "018bcfe5-6800-8000-8001-d6d36ab5c0b5 1700000000000000 2026-11-30T17:00:00.000000Z demo/extractive"
+    )
+    assert text(harmless) == harmless
+    assert set(BUILT_IN) == {"email", "api_key", "bearer", "card"}
