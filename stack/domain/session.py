@@ -14,6 +14,7 @@ from schemas.events.session import (
     SessionForkAdded,
     SessionForked,
     SessionForkRemoved,
+    SessionImported,
     SessionTurnClosed,
     SessionTurnOpened,
 )
@@ -27,7 +28,7 @@ class SessionState(Struct, frozen=True):
 
     A fork has a `parent` and a `root` (see `SessionForked`), and shares its first `shared` turns with other sessions, which
     recorded them. `forks` are the existing forks of a root and their forks, in the order of creation; a root has them
-    after its deletion too."""
+    after its deletion too. The first `imported` turns were recorded by another server."""
 
     agent_id: str = ""
     session_name: str = ""
@@ -40,6 +41,7 @@ class SessionState(Struct, frozen=True):
     root: str = ""
     shared: int = 0
     forks: tuple[str, ...] = ()
+    imported: int = 0
 
     @property
     def shared_turns(self) -> tuple[str, ...]:
@@ -60,6 +62,8 @@ def evolve(state: SessionState, event: Event, recorded_at: int, version: int) ->
             return replace(state, forks=(*state.forks, fork))
         case SessionForkRemoved(session_id=fork):
             return replace(state, forks=tuple(one for one in state.forks if one != fork))
+        case SessionImported():
+            return replace(state, imported=len(state.turns))
         case SessionTurnOpened(turn_id=turn_id):
             return replace(state, turns=(*state.turns, turn_id), open_turn=turn_id)
         case SessionTurnClosed():

@@ -308,3 +308,68 @@ def test_an_imported_approval_is_not_decided_by_its_deadline(fresh_server: Fresh
         assert copy.outcome(turn_id)["status"] == "awaiting_input"
         assert copy.turn("Never mind.")["output_message"]
         assert copy.outcome(turn_id)["status"] == "abandoned"
+
+
+def forked(conversation: Conversation, **body: Any) -> Conversation:
+    answer = conversation.http.post(f"{conversation.path}/fork", json=body).raise_for_status()
+    agent_id = body.get("agent_id", conversation.agent_id)
+    return Conversation(conversation.api, agent_id, answer.json()["session_id"])
+
+
+def own(turn: dict[str, Any], conversation: Conversation) -> dict[str, Any]:
+    """Returns a turn as one of this session."""
+    return {**turn, "session_id": conversation.session_id}
+
+
+def test_a_fork_is_imported_as_a_session_of_its_own(api: Api, there: Api) -> None:
+    conversation = weather_man(api)
+    first = waiting(conversation)
+    conversation.resume(first["turn_id"], rain()).raise_for_status()
+    second = waiting(conversation)
+    step = second["steps"][0]["step_id"]
+    fork = forked(conversation, step_id=step)
+    waiting(fork)
+    file = exported(fork)
+    [header, *lines] = lines_of(file)
+    assert header["forked_from"] == conversation.session_id and exported(fork) == file
+    assert not any("fork" in line["name"] for line in lines if line["line"] == "event")
+
+    copy = imported(there, file)
+    assert copy.show()["turns"] == [own(turn, fork) for turn in fork.show()["turns"]]
+    assert len(copy.show()["turns"]) == 3
+    for turn in fork.show()["turns"]:
+        assert copy.outcome(turn["turn_id"]) == fork.outcome(turn["turn_id"])
+    check_error(import_(there, exported(conversation)), 409, first["turn_id"], "in another session")
+    there.http.delete(copy.path).raise_for_status()
+    check_error(copy.get(first["turn_id"]), 404)
+
+
+def test_the_parent_of_a_fork_is_imported_without_it(api: Api, there: Api) -> None:
+    conversation = api.conversation()
+    conversation.turn()
+    before = exported(conversation)
+    forked(conversation)
+    after = exported(conversation)
+    assert after == before
+    copy = imported(there, after)
+    assert shown(copy) == shown(conversation)
+    copy.turn()
+    there.http.delete(copy.path).raise_for_status()
+
+
+def test_a_fork_outlives_its_parent_in_a_file(api: Api, there: Api) -> None:
+    conversation = api.conversation()
+    turn = conversation.turn()
+    agent_id = api.create_agent()
+    fork = forked(conversation, agent_id=agent_id)
+    both = exported(fork)
+    assert {line["stream"] for line in lines_of(both)[1:-1]} >= {
+        f"agent/{agent_id}",
+        f"agent/{conversation.agent_id}",
+    }
+    api.http.delete(f"/v1alpha/agents/{conversation.agent_id}").raise_for_status()
+    file = exported(fork)
+    copy = imported(there, file)
+    assert copy.agent_id == agent_id and copy.show()["turns"] == [own(turn, fork)]
+    assert copy.replay(turn["turn_id"]).status_code == 200
+    check_error(there.http.get(f"/v1alpha/agents/{conversation.agent_id}"), 404)

@@ -9,8 +9,10 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from projections.warehouse.feed import DAMAGED, Record
+from schemas.events.base import Damaged
 from schemas.session_file import (
     FORMAT_VERSION,
     Environment,
@@ -20,10 +22,14 @@ from schemas.session_file import (
 )
 from stack.domain import session as sessions
 from stack.domain.session import SessionState
+from stack.errors import ContentDamaged
 from stack.eventstore import EventStore, split_stream, stream_name
 from stack.eventstore.blob_markers import digests_in
 from stack.eventstore.codec import Codec
 from stack.eventstore.damage import NOT_RECORDED, event_damaged
+from stack.services.replay.independent import FORK_NAMES, independent
+from stack.services.replay.independent import until as until_position
+from stack.services.replay.session_file import SessionFile, written
 from stack.services.replay.session_lines import Lines
 from stack.services.replay.session_record import SessionRecord, read_record
 from stack.services.state import States
@@ -59,22 +65,41 @@ class SessionExport:
         until = self._store.head()
         own = _until(await self._store.stored_streams([stream_name("session", session_id)]), until)
         state = self._folded(own)
+        if state.parent:
+            record = until_position(await self.record(agent_id, session_id), until)
+            return self._fork(record, state)
+        own = [one for one in own if not one.name.startswith(FORK_NAMES)]
+        own = [one._replace(version=version) for version, one in enumerate(own, 1)]
         agents = [stream_name("agent", agent_id)]
         turns = [stream_name("turn", turn_id) for turn_id in state.turns]
         names = {one.name for one in own} | await self._store.names_in([*agents, *turns])
-        header = SessionFileHeader(
-            format_version=FORMAT_VERSION,
-            agent_id=agent_id,
-            session_id=session_id,
-            events=sorted(names),
-            environment=self._environment,
-            open_turn=state.open_turn,
-        )
-        return self._pieces(header, agents, own, turns, until)
+        header = self._header(agent_id, session_id, state)
+        return self._pieces(replace(header, events=sorted(names)), agents, own, turns, until)
 
     async def record(self, agent_id: str, session_id: str) -> SessionRecord:
         """Returns all of the session at once, for other forms of files. Raises NotFound."""
         return await read_record(self._store, self._states, agent_id, session_id)
+
+    def _header(self, agent_id: str, session_id: str, state: SessionState) -> SessionFileHeader:
+        return SessionFileHeader(
+            format_version=FORMAT_VERSION,
+            agent_id=agent_id,
+            session_id=session_id,
+            events=[],
+            environment=self._environment,
+            open_turn=state.open_turn,
+            forked_from=state.parent,
+        )
+
+    async def _fork(self, record: SessionRecord, state: SessionState) -> AsyncIterator[bytes]:
+        """Yields the file of a fork, with the turns that it shares as its own. It is made at once. Raises ContentDamaged."""
+        for events in (record.session, *record.agents.values(), *record.turns.values()):
+            for one in events:
+                if isinstance(one.event, Damaged):
+                    raise ContentDamaged(one.event.detail)
+        header = self._header(record.agent_id, record.session_id, state)
+        file = SessionFile(header=header, record=independent(record), digest="")
+        yield await asyncio.to_thread(lambda: b"".join(written(file)))
 
     async def _pieces(
         self,

@@ -252,12 +252,15 @@ class TurnService:
             raise Conflict("The deadline has passed, so the call was denied.")
 
     async def expire(self, request: Decision) -> None:
-        """Refuses what was not decided in time, as `decide` does. A request that was copied, with an imported session or a
-        fork, is left: its turn continues only when someone decides."""
+        """Refuses what was not decided in time, as `decide` does. A request that was imported with its session is left: its
+        turn continues only when someone decides."""
         state, _ = await self._states.turn(request.session_id, request.turn_id)
         asked = state.requests.get(request.call_id)
-        if asked is None or not asked.asked.occurred_at:
-            await self.decide(request, SYSTEM)
+        if asked is not None and asked.asked.occurred_at:
+            session = await self._states.any_session(request.session_id)
+            if request.turn_id in session.turns[: session.imported]:
+                return
+        await self.decide(request, SYSTEM)
 
     async def _continue(
         self,
