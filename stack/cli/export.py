@@ -20,7 +20,11 @@ from stack.cli.target import target, target_options
     help="The file; the standard output by default. Name it name.session.jsonl.",
 )
 @click.option(
-    "--as", "form", default="session", show_default=True, help="The form of the file: session, atif or otlp."
+    "--as",
+    "form",
+    default="session",
+    show_default=True,
+    help="The form of the file: session, atif, otlp or sft.",
 )
 @click.option(
     "--redact",

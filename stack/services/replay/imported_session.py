@@ -279,13 +279,17 @@ class _TurnEvents:
 
 
 def _trace(output: CompletionMessage, duration_ms: int) -> StreamTrace:
-    """Returns a trace with one chunk for the text and one for each call, all at the end of the answer."""
+    """Returns a trace with one chunk for the text, and for each call one for its arguments and its end, all at the end of
+    the answer."""
     calls = output.tool_calls or []
     text = output.content if isinstance(output.content, str) else ""
-    lengths = [*([len(text)] if text else []), *(-1 for _ in calls)]
-    sources = [*([-1] if text else []), *range(len(calls))]
-    delays_ms = [max(0, duration_ms), *(0 for _ in lengths[1:])] if lengths else []
-    return StreamTrace(lengths, delays_ms, sources if calls else None)
+    chunks = [(len(text), -1)] if text else []
+    for index, call in enumerate(calls):
+        chunks += [(len(call.arguments), index), (-1, index)]
+    delays_ms = [max(0, duration_ms), *(0 for _ in chunks[1:])] if chunks else []
+    return StreamTrace(
+        [length for length, _ in chunks], delays_ms, [index for _, index in chunks] if calls else None
+    )
 
 
 def _recorded(events: Iterable[Event]) -> list[Recorded]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from stack.errors import Invalid
-from stack.services.replay.formats import atif, atif_import, otlp, otlp_import
+from stack.services.replay.formats import atif, atif_import, otlp, otlp_import, sft
 from stack.services.replay.imported_session import Imported, record_of
 from stack.services.replay.session_file import read_session_file
 from stack.services.replay.session_record import SessionRecord
@@ -53,6 +53,7 @@ READERS: Mapping[str, Callable[[bytes], Sequence[Parsed]]] = {
 WRITERS: Mapping[str, Callable[[SessionRecord], Iterable[bytes]]] = {
     "atif": atif.export,
     "otlp": otlp.export,
+    "sft": sft.export,
 }
 """Return the pieces of a file. Raise Invalid for a session that cannot be written in their form, ContentDamaged."""
 
