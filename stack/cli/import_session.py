@@ -20,7 +20,7 @@ from stack.cli.target import target, target_options
     "form",
     default="session",
     show_default=True,
-    help="The form of the file: session, atif or otlp.",
+    help="The form of the file: session, atif, claude-code, codex or otlp.",
 )
 def command(file: Path, name: str | None, agent_id: str | None, form: str, **options: Any) -> None:
     """Import a session from FILE: with its ids and times, and with its agent if that is not there yet. All of it is

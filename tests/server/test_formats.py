@@ -14,6 +14,7 @@ from tests.server.api import Api, Conversation, check_error, kinds, parse
 from tests.server.process import Replaystack
 from tests.server.tool_calls import rain, waiting, weather_man
 from tests.servers.processes import RunningServer
+from tests.services import test_claude_code, test_codex
 
 pytestmark = pytest.mark.slow
 
@@ -88,6 +89,42 @@ def test_an_imported_session_is_served_like_any_other(talked: Conversation, ther
         assert events[0] == "turn_start" and events[-1] == "turn_complete"
     check_error(import_(there, file, form), 409, "it was imported from this file before")
     assert said(imported(there, exported(copy, form), form)) == said(talked)
+
+
+@pytest.mark.parametrize(
+    ("form", "file"),
+    [
+        (
+            "claude-code",
+            test_claude_code.file(
+                test_claude_code.user("u1", "List the files."),
+                test_claude_code.assistant("a1", [test_claude_code.use("t1", command="ls")], "u1"),
+                test_claude_code.user("u2", [test_claude_code.result("t1", "a.py")], "a1"),
+                test_claude_code.assistant("a2", [test_claude_code.text("There is a.py.")], "u2"),
+            ),
+        ),
+        (
+            "codex",
+            test_codex.file(
+                test_codex.META,
+                test_codex.message("user", "List the files."),
+                test_codex.call("c1"),
+                test_codex.output("c1", "a.py"),
+                test_codex.message("assistant", "There is a.py."),
+            ),
+        ),
+    ],
+)
+def test_what_other_agents_recorded_is_exported_in_each_format(there: Api, form: str, file: bytes) -> None:
+    copy = imported(there, file, form)
+    ((input_messages, steps, output),) = said(copy)
+    assert input_messages == [{"role": "user", "content": "List the files."}]
+    assert [step["step_type"] for step in steps] == ["inference", "tool_execution", "inference"]
+    assert output["content"] == "There is a.py."
+    for other in ("atif", "otlp"):
+        assert said(imported(there, exported(copy, other), other)) == said(copy)
+    row = json.loads(exported(copy, "sft"))
+    assert [message["role"] for message in row["messages"]][-4:] == ["user", "assistant", "tool", "assistant"]
 
 
 def test_an_imported_session_continues(talked: Conversation, there: Api) -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from stack.errors import Invalid
-from stack.services.replay.formats import atif, atif_import, otlp, otlp_import, sft
+from stack.services.replay.formats import atif, atif_import, claude_code, codex, otlp, otlp_import, sft
 from stack.services.replay.imported_session import Imported, record_of
 from stack.services.replay.session_file import read_session_file
 from stack.services.replay.session_record import SessionRecord
@@ -46,6 +46,8 @@ def _foreign(form: str, read: Callable[[bytes], Sequence[Imported]], content: by
 READERS: Mapping[str, Callable[[bytes], Sequence[Parsed]]] = {
     SESSION: _session,
     "atif": partial(_foreign, "atif", atif_import.read),
+    "claude-code": partial(_foreign, "claude-code", claude_code.read),
+    "codex": partial(_foreign, "codex", codex.read),
     "otlp": partial(_foreign, "otlp", otlp_import.read),
 }
 """Return the sessions of a file, at least one. Raise Invalid for a file that is not of their form, TooLarge."""

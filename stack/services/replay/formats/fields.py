@@ -11,7 +11,7 @@ import msgspec
 MAX_KEPT_BYTES = 256 * 1024
 """The kept values of a session have at most this size as JSON, in bytes; what exceeds it is only counted."""
 
-_INDEX = re.compile(r"[0-9]+")
+_INDEX = re.compile(r"(?<=\[)[0-9]+|(?<=^line) [0-9]+")
 
 
 class Kept:
@@ -51,21 +51,21 @@ class Fields:
     """Reads an object by its fields. A field of another type than expected counts as absent, and is kept."""
 
     def __init__(self, value: Mapping[str, Any], place: str, kept: Kept) -> None:
-        self._value = value
+        self.value = value
         self._read: set[str] = set()
         self.place = place
         self.kept = kept
 
     def __contains__(self, name: str) -> bool:
-        return self._value.get(name) is not None
+        return self.value.get(name) is not None
 
     def any(self, name: str) -> Any:
         self._read.add(name)
-        return self._value.get(name)
+        return self.value.get(name)
 
     def text(self, name: str) -> str:
         """Returns "" if the field is absent."""
-        value = self._value.get(name)
+        value = self.value.get(name)
         if not isinstance(value, str):
             return ""
         self._read.add(name)
@@ -73,14 +73,14 @@ class Fields:
 
     def count(self, name: str) -> int | None:
         """Returns a number that is not negative."""
-        value = self._value.get(name)
+        value = self.value.get(name)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**53:
             return None
         self._read.add(name)
         return value
 
     def object(self, name: str) -> Fields | None:
-        value = self._value.get(name)
+        value = self.value.get(name)
         if not isinstance(value, dict):
             return None
         self._read.add(name)
@@ -88,7 +88,7 @@ class Fields:
 
     def objects(self, name: str) -> list[Fields]:
         """Returns the objects of a list."""
-        value = self._value.get(name)
+        value = self.value.get(name)
         if not isinstance(value, list):
             return []
         self._read.add(name)
@@ -106,7 +106,7 @@ class Fields:
 
     def keep_rest(self) -> None:
         """Keeps the fields that were not read, except those without content."""
-        for name, value in self._value.items():
+        for name, value in self.value.items():
             if name not in self._read and value not in (None, "", [], {}):
                 self.kept.keep(self._at(name), value)
 
