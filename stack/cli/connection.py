@@ -70,8 +70,8 @@ class Connection:
             connection.close()
 
     def stream(self, method: str, path: str, body: Any = None) -> Iterator[StreamFrame]:
-        """Yields the frames of a streamed response as they arrive. Raises AnswerError, OSError; if the server
-        dies during the stream, OSError or http.client.HTTPException."""
+        """Yields the frames of a streamed response as they arrive; none if the stream has ended before. Raises
+        AnswerError, OSError; if the server dies during the stream, OSError or http.client.HTTPException."""
         connection = self._open()
         try:
             answer = self._send(connection, method, path, body)
@@ -101,7 +101,7 @@ class Connection:
             sent.setdefault("content-type", "application/json")
         connection.request(method, path, encoded, sent)
         answer = connection.getresponse()
-        if answer.status != 200:
+        if answer.status not in (200, 204):
             raise AnswerError(answer.status, _detail(answer.read()))
         return answer
 

@@ -9,12 +9,17 @@ from typing import Any
 import click
 
 from stack.cli.options import loaded
+from stack.cli.playback import play, playback_options
 from stack.cli.target import target, target_options
+
+PLAYING = ("agent", "speed", "max_pause", "after", "raw")
+RUNNING = ("repeat", "live", "simulator", "judge", "update")
 
 
 @click.command(name="replay")
 @click.argument("source", metavar="SESSION|FILE")
 @target_options
+@playback_options
 @click.option("--check", is_flag=True, help="Run it again with what was recorded; it must come out the same.")
 @click.option(
     "--scenario",
@@ -35,20 +40,33 @@ from stack.cli.target import target, target_options
     "--judge", metavar="MODEL", help="The model that compares answers, if the tolerance asks for one."
 )
 @click.option("--update", is_flag=True, help="Write the new run to FILE in place of the recorded one.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON: the data of each frame, or the report of a run."
+)
 def command(source: str, **options: Any) -> None:
-    """Run a recorded session again: the session with the id SESSION of a server, or a session file.
+    """Play the session with the id SESSION of a server: who says what, as it was streamed. With --check, --scenario or
+    --against, run the session, or that of a session file, again.
 
-    The exit code is 0 for identical, 1 for equivalent, 2 for diverged, 3 for unreplayable.
+    The exit code of a run is 0 for identical, 1 for equivalent, 2 for diverged, 3 for unreplayable.
     """
+    file = Path(source)
+    is_file = file.is_file()
+    is_run = bool(options["check"] or options["scenario"] or options["against"])
+    for name in PLAYING if is_run else RUNNING:
+        if options[name]:
+            use = "playing a session" if is_run else "a run: --check, --scenario or --against"
+            raise click.UsageError(f"--{name.replace('_', '-')} is for {use}. Leave it out.")
+    if not is_run:
+        if is_file:
+            raise click.UsageError(
+                "A file is run: name --check, --scenario or --against. Import it to play it."
+            )
+        play(target(options), source, options)
+        return
     from stack.cli.replay_check import Wanted, replay_again
     from stack.cli.replay_models import LiveModels
     from stack.cli.session_transfer import SESSION, exported
 
-    file = Path(source)
-    is_file = file.is_file()
-    if not (options["check"] or options["scenario"] or options["against"]):
-        raise click.UsageError("Name what to do: --check, --scenario or --against.")
     if options["update"] and not is_file:
         raise click.UsageError("--update needs a session file.")
     server = None if is_file and not options["url"] else target(options)

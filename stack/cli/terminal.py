@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import os
 import sys
 import unicodedata
 from collections.abc import Iterable
@@ -90,6 +91,17 @@ def escape_output() -> None:
         stream = getattr(sys, name)
         if stream is not None and stream.isatty() and not isinstance(stream, EscapedTerminal):
             setattr(sys, name, EscapedTerminal(stream))
+
+
+def write_out(data: bytes) -> None:
+    """Writes to the standard output at once. If its reader has ended, as `head` does, the process ends quietly."""
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        # What is still buffered would fail again at the end of the process.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise SystemExit(0) from None
 
 
 def console(*, stderr: bool = False, wide: int | None = None) -> Console:
