@@ -112,13 +112,15 @@ def versions_page(
     start_index: int = 0,
     limit: int | None = None,
     max_bytes: int = PAGE_BYTES,
+    as_of: int | None = None,
 ) -> tuple[list[DatasetVersion], bool]:
     """Returns versions from `start_index` on, at most `limit` (None: all) and `max_bytes`, and whether more
     follow."""
 
     def fetch(offset: int, row_count: int, after: int) -> list[Row]:
         params = {"start_index": offset, "row_count": row_count, "after": after}
-        return reader.read("dataset_versions_page", params | {"dataset_id": dataset_id})
+        fixed = {"dataset_id": dataset_id, "as_of": NOW if as_of is None else as_of}
+        return reader.read("dataset_versions_page", params | fixed)
 
     return page_of(fetch, lambda row: (_version(row[:-1]), _VERSION_BYTES), start_index, limit, max_bytes)
 

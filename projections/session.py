@@ -115,8 +115,10 @@ class Remains(Struct, frozen=True, kw_only=True):
     forks: list[str]
 
 
-def remains(reader: Reader, session_id: str) -> Remains:
-    rows = reader.read("session_remains", {"session_id": session_id})
+def remains(reader: Reader, session_id: str, as_of: int | None = None) -> Remains:
+    rows = reader.read(
+        "session_remains", {"session_id": session_id, "as_of": NOW if as_of is None else as_of}
+    )
 
     def first(column: int) -> str:
         return next((row[column] for row in rows if row[column]), "")

@@ -48,6 +48,7 @@ from stack.services.inference.embedding import Embeddings
 from stack.services.inference.pass_through import PassThrough
 from stack.services.inference.rerank import Reranking
 from stack.services.log_events import LogEvents
+from stack.services.positions import Positions
 from stack.services.replay.session_export import SessionExport
 from stack.services.replay.session_import import SessionImport
 from stack.services.replay.session_playback import SessionPlayback
@@ -193,6 +194,7 @@ class Server(Services):
         )
         points = ForkPoints(self.store, self.states, self.views)
         self.forks = ForkService(self.store, self.states, points, families, self.models, driver, effects)
+        self.positions = Positions(self.store)
         self.agents = AgentService(
             self.store,
             self.states,

@@ -48,8 +48,12 @@ def evolve(state: BenchmarkState, event: Event, recorded_at: int, version: int) 
 def existing(state: BenchmarkState, benchmark_id: str) -> BenchmarkRegistered:
     """Returns the registration. Raises NotFound if the benchmark never existed or was unregistered."""
     if state.definition is None:
-        raise NotFound(f"There is no benchmark {benchmark_id!r}. List the benchmarks to see their ids.")
+        raise unknown(benchmark_id)
     return state.definition
+
+
+def unknown(benchmark_id: str) -> NotFound:
+    return NotFound(f"There is no benchmark {benchmark_id!r}. List the benchmarks to see their ids.")
 
 
 def definition(request: RegisterBenchmarkRequest) -> BenchmarkRegistered:

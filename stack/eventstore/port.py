@@ -107,6 +107,11 @@ class EventLog(Protocol):
         """Returns the last stored position, 0 in an empty log."""
         ...
 
+    def position_at(self, time_us: int) -> int:
+        """Returns the position up to which all events were recorded at or before this time (microseconds since 1970); 0
+        if none was. `recorded_at` rises with the position, so this is a search and no scan."""
+        ...
+
     def after(self, position: int, limit: int) -> list[Record]:
         """Returns the records after `position` in order, at most `limit`, fewer if they exceed 64 MiB. A
         damaged one has `DAMAGED` as its content."""
@@ -123,10 +128,12 @@ class EventLog(Protocol):
         after: int | None = None,
         until: int | None = None,
         *,
+        as_of: int | None = None,
         newest_first: bool = False,
         limit: int | None = None,
     ) -> list[Record]:
-        """Returns the events of a stream with versions in (after, until]; None means no bound."""
+        """Returns the events of a stream with versions in (after, until], and with positions up to `as_of`; None means no
+        bound."""
         ...
 
     def streams(self, streams: Sequence[str]) -> list[Record]:

@@ -97,9 +97,12 @@ class EventStore:
         in use. Raises ContentDamaged, unless the fold takes damaged events."""
         return self._cache.get(stream, fold) or await self.load_fresh(stream, fold)
 
-    async def load_fresh(self, stream: str, fold: Fold[S]) -> Folded[S]:
-        """Returns the stream's state from the log, bypassing the cache."""
-        return await self.in_thread(partial(self._load, stream, fold))
+    async def load_fresh(self, stream: str, fold: Fold[S], as_of: int | None = None) -> Folded[S]:
+        """Returns the stream's state from the log, bypassing the cache: after all of its events, or after those with
+        positions up to `as_of`. Raises the errors of `load`."""
+        if as_of is None:
+            return await self.in_thread(partial(self._load, stream, fold))
+        return (await self.in_thread(partial(self._fold, stream, fold, as_of)))[0]
 
     async def read_stream(
         self,
@@ -177,6 +180,10 @@ class EventStore:
         """Describes the known problems of the log: found at opening in its newest events, or later by
         readers. No I/O."""
         return self.log.damage.problems()
+
+    async def position_at(self, time_us: int) -> int:
+        """Returns the last position that was recorded at or before this time (microseconds since 1970); 0 if none was."""
+        return await self.in_thread(partial(self.log.position_at, time_us))
 
     def category_head(self, category: str) -> int:
         """Returns the last position of a category, or a later one. No I/O."""
@@ -295,19 +302,20 @@ class EventStore:
 
     def _load(self, stream: str, fold: Fold[S]) -> Folded[S]:
         with self._cache.loading(stream) as loading:
-            try:
-                records = (
-                    self.log.stream(stream, newest_first=True, limit=1)
-                    if fold.last_only
-                    else self.log.stream(stream)
-                )
-                folded, size = _folded(fold, records, self._recorded)
-            except ContentDamaged:
-                if not fold.takes_damaged:
-                    raise
-                folded, size = _folded(fold, self.log.streams((stream,)), self._recorded_or_damaged)
+            folded, size = self._fold(stream, fold)
             self._cache.put(stream, fold, folded, size, loading)
             return folded
+
+    def _fold(self, stream: str, fold: Fold[S], as_of: int | None = None) -> tuple[Folded[S], int]:
+        last = 1 if fold.last_only else None
+        try:
+            records = self.log.stream(stream, as_of=as_of, newest_first=fold.last_only, limit=last)
+            return _folded(fold, records, self._recorded)
+        except ContentDamaged:
+            if not fold.takes_damaged:
+                raise
+            records = [one for one in self.log.streams((stream,)) if as_of is None or one.position <= as_of]
+            return _folded(fold, records, self._recorded_or_damaged)
 
     def _read_streams(self, streams: Sequence[str]) -> dict[str, list[Recorded]]:
         found: dict[str, list[Recorded]] = {stream: [] for stream in streams}

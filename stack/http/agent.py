@@ -17,6 +17,7 @@ from schemas.api.agent import (
 from schemas.api.page import PaginatedResponse
 from stack.errors import Invalid
 from stack.http.answer import empty_answer, json_answer
+from stack.http.as_of import as_of_in
 from stack.http.body import caller_of, integer_of, page_of, path_of, post_of, read_json
 from stack.http.endpoint import serves
 from stack.http.services import Services
@@ -47,12 +48,15 @@ class AgentController(Controller):
     @serves("list_agents")
     async def page(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         start, limit = page_of(request)
-        data, has_more = await services.agents.page(start, limit, services.settings.max_page_bytes)
+        data, has_more = await services.agents.page(
+            start, limit, services.settings.max_page_bytes, await as_of_in(request, services)
+        )
         return json_answer(PaginatedResponse(data, has_more, path_of(request)))
 
     @serves("get_agent")
     async def show(self, request: Request[Any, Any, Any], agent_id: str, services: Services) -> ASGIResponse:
-        view = await services.agents.show(agent_id, version_of(request))
+        as_of = await as_of_in(request, services)
+        view = await services.agents.show(agent_id, version_of(request), as_of)
         return json_answer(view.agent, {VERSION_HEADER: str(view.version)})
 
     @serves("list_agent_versions")
@@ -61,7 +65,7 @@ class AgentController(Controller):
     ) -> ASGIResponse:
         start, limit = page_of(request)
         data, has_more = await services.agents.versions(
-            agent_id, start, limit, services.settings.max_page_bytes
+            agent_id, start, limit, services.settings.max_page_bytes, await as_of_in(request, services)
         )
         return json_answer(PaginatedResponse(data, has_more, path_of(request)))
 

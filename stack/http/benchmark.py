@@ -10,8 +10,8 @@ from litestar.response.base import ASGIResponse
 
 from projections import benchmark as benchmark_views
 from schemas.api.benchmark import ListBenchmarksResponse, RegisterBenchmarkRequest
-from stack.errors import NotFound
 from stack.http.answer import empty_answer, json_answer
+from stack.http.as_of import as_of_in
 from stack.http.benchmark_path import id_in
 from stack.http.body import caller_of, post_of, read_json
 from stack.http.endpoint import serves
@@ -20,8 +20,9 @@ from stack.http.services import Services
 
 class BenchmarkController(Controller):
     @serves("list_benchmarks")
-    async def listing(self, services: Services) -> ASGIResponse:
-        listed = await services.views.read(("benchmark",), benchmark_views.listing)
+    async def listing(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
+        as_of = await as_of_in(request, services)
+        listed = await services.views.read(("benchmark",), benchmark_views.listing, as_of)
         return json_answer(ListBenchmarksResponse(listed))
 
     @serves("register_benchmark")
@@ -32,12 +33,11 @@ class BenchmarkController(Controller):
         return empty_answer()
 
     @serves("get_benchmark")
-    async def show(self, benchmark_id: str, services: Services) -> ASGIResponse:
-        name = id_in(benchmark_id)
-        benchmark = await services.views.read(("benchmark",), benchmark_views.get, name)
-        if benchmark is None:
-            raise NotFound(f"There is no benchmark {name!r}. List the benchmarks to see their ids.")
-        return json_answer(benchmark)
+    async def show(
+        self, request: Request[Any, Any, Any], benchmark_id: str, services: Services
+    ) -> ASGIResponse:
+        as_of = await as_of_in(request, services)
+        return json_answer(await services.benchmarks.show(id_in(benchmark_id), as_of))
 
     @serves("unregister_benchmark")
     async def unregister(

@@ -9,6 +9,7 @@ from litestar.response.base import ASGIResponse
 
 from stack.errors import Invalid
 from stack.http.answer import json_answer
+from stack.http.as_of import as_of_in
 from stack.http.benchmark_path import id_in
 from stack.http.body import integer_of
 from stack.http.endpoint import serves
@@ -27,7 +28,9 @@ class ComparisonController(Controller):
         limit = integer_of(request, "limit", ROWS)
         if not 0 <= limit <= MAX_ROWS:
             raise Invalid(f"limit is {limit}; it must be between 0 and {MAX_ROWS}.")
-        return json_answer(await services.comparisons.compare(id_in(benchmark_id), job_a, job_b, limit))
+        as_of = await as_of_in(request, services)
+        compared = await services.comparisons.compare(id_in(benchmark_id), job_a, job_b, limit, as_of)
+        return json_answer(compared)
 
 
 def _job(request: Request[Any, Any, Any], name: str) -> str:

@@ -15,6 +15,7 @@ from schemas.api.dataset import DatasetDiff, ListDatasetsResponse, RegisterDatas
 from schemas.api.page import PaginatedResponse
 from stack.errors import Invalid
 from stack.http.answer import empty_answer, json_answer
+from stack.http.as_of import as_of_in
 from stack.http.body import caller_of, integer_of, page_of, path_of, post_of
 from stack.http.endpoint import serves
 from stack.http.leaving import until_disconnected
@@ -35,10 +36,10 @@ _encode = msgspec.json.Encoder().encode
 
 class DatasetController(Controller):
     @serves("list_datasets")
-    async def listing(self, services: Services) -> ASGIResponse:
-        return json_answer(
-            ListDatasetsResponse(await services.views.read(("dataset",), dataset_views.listing))
-        )
+    async def listing(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
+        as_of = await as_of_in(request, services)
+        listed = await services.views.read(("dataset",), dataset_views.listing, as_of)
+        return json_answer(ListDatasetsResponse(listed))
 
     @serves("register_dataset")
     async def register(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
@@ -62,7 +63,7 @@ class DatasetController(Controller):
             return await _diff(request, name.removesuffix(DIFF), services)
         if name.endswith(VERSIONS):
             return await _versions(request, name.removesuffix(VERSIONS), services)
-        return json_answer(await services.datasets.show(name))
+        return json_answer(await services.datasets.show(name, await as_of_in(request, services)))
 
     @serves("unregister_dataset")
     async def unregister(
@@ -95,21 +96,25 @@ def with_source_type(body: bytes) -> bytes:
 
 async def _versions(request: Request[Any, Any, Any], dataset_id: str, services: Services) -> ASGIResponse:
     start, limit = page_of(request)
-    await services.datasets.version(dataset_id)
+    as_of, max_bytes = await as_of_in(request, services), services.settings.max_page_bytes
+    await services.datasets.version(dataset_id, as_of=as_of)
     data, has_more = await services.views.read(
-        ("dataset",), dataset_views.versions_page, dataset_id, start, limit, services.settings.max_page_bytes
+        ("dataset",), dataset_views.versions_page, dataset_id, start, limit, max_bytes, as_of
     )
     return json_answer(PaginatedResponse(data, has_more, path_of(request)))
 
 
 async def _diff(request: Request[Any, Any, Any], dataset_id: str, services: Services) -> ASGIResponse:
     start, limit = page_of(request)
-    newest, _ = await services.datasets.version(dataset_id)
-    to_version, rows_to = await services.datasets.version(dataset_id, integer_of(request, "to", newest))
+    as_of = await as_of_in(request, services)
+    newest, _ = await services.datasets.version(dataset_id, as_of=as_of)
+    to_version, rows_to = await services.datasets.version(
+        dataset_id, integer_of(request, "to", newest), as_of
+    )
     before = integer_of(request, "from", -1)
     if before < 0:
         raise Invalid("from: name the version to compare with; `versions` lists them.")
-    from_version, rows_from = await services.datasets.version(dataset_id, before)
+    from_version, rows_from = await services.datasets.version(dataset_id, before, as_of)
     if from_version > to_version:
         raise Invalid(f"from is {from_version} and to is {to_version}; from must not be the later version.")
     count = min(DIFF_ROWS, limit if limit is not None else DIFF_ROWS)

@@ -15,6 +15,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from schemas.api.datasetio import AppendRowsRequest
 from stack.errors import RowsDamaged
 from stack.http.answer import empty_answer
+from stack.http.as_of import as_of_in
 from stack.http.body import caller_of, integer_of, page_of, path_of, post_of
 from stack.http.endpoint import serves
 from stack.http.leaving import until_disconnected
@@ -42,7 +43,8 @@ class DatasetIOController(Controller):
         name = id_of(dataset_id)
         start, limit = page_of(request)
         asked = integer_of(request, "version", -1)
-        version, count = await services.datasets.version(name, None if asked < 0 else asked)
+        as_of = await as_of_in(request, services)
+        version, count = await services.datasets.version(name, None if asked < 0 else asked, as_of)
         stop = count if limit is None else min(count, start + limit)
         pieces = services.datasets.pieces(name, version, start, stop, services.settings.max_page_bytes)
         answer = RowsAnswer(pieces, start, path_of(request), version, count)

@@ -17,6 +17,7 @@ from msgspec import Struct
 from stack.config import ADMIN
 from stack.errors import Invalid, ReplaystackError, TooManyRequests, Unavailable
 from stack.http.access import OPEN_PATHS, Access, cors_headers, preflight_headers
+from stack.http.as_of import POSITION, POSITION_HEADER
 from stack.http.body_limit import BodyLimits, BodyRefused, BytesInFlight, IncomingBody, drain
 from stack.http.error import LEFT, Headers, error_response_parts
 from stack.http.otlp import PATHS as OTLP_PATHS
@@ -244,6 +245,9 @@ class _Exchange:
             self._body_ended()
             headers = list(message.get("headers", ()))
             headers.append((b"x-trace-id", self.trace_id))
+            position = self.scope.get("state", {}).get(POSITION)
+            if position is not None:
+                headers.append((POSITION_HEADER, b"%d" % position))
             headers.extend(self._cors)
             await self._send({"type": "http.response.start", "status": self._status, "headers": headers})
             return

@@ -24,6 +24,7 @@ from schemas.api.chat_completion import OpenAIError, OpenAIErrorResponse
 from schemas.api.error import Error
 from stack.domain.near import nearest_path
 from stack.errors import InternalError, Invalid, MethodNotAllowed, NotFound, ReplaystackError, of_status
+from stack.http.as_of import POSITION
 from stack.http.body_limit import BodyRefused
 from telemetry.query.errors import QueryInvalid
 
@@ -98,6 +99,11 @@ def exception_handlers() -> dict[type[Exception] | int, Handler]:
 def _known(request: Request[Any, Any, Any], error: ReplaystackError) -> Response[bytes]:
     if error.status == 500:
         logger.error("%s %s: %s", request.method, request.scope["path"], error.detail, exc_info=error)
+    position = request.scope["state"].get(POSITION)
+    if position is not None and isinstance(error, NotFound):
+        error = NotFound(
+            f"{error.detail} This is what was at position {position} of the log, which as_of names."
+        )
     return _answer(request, error)
 
 

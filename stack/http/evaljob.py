@@ -11,12 +11,14 @@ from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp
 
 from projections import evaljob as evaljob_views
+from projections.evaljob import JobView
 from schemas.api.eval import EvaluateRowsRequest, RunEvalRequest
+from schemas.api.evaljob import Job
 from schemas.api.page import PaginatedResponse
-from stack.domain import benchmark as benchmarks
 from stack.domain.stream_position import parse
 from stack.errors import Conflict, Unavailable
 from stack.http.answer import empty_answer, json_answer
+from stack.http.as_of import as_of_in
 from stack.http.benchmark_path import id_in
 from stack.http.body import caller_of, page_of, path_of, post_of, read_json
 from stack.http.endpoint import serves
@@ -65,19 +67,20 @@ class EvalJobController(Controller):
     ) -> ASGIResponse:
         name = id_in(benchmark_id)
         start, limit = page_of(request)
-        benchmarks.existing((await services.states.benchmark(name)).state, name)
+        as_of, max_bytes = await as_of_in(request, services), services.settings.max_page_bytes
+        await services.benchmarks.show(name, as_of)
         data, has_more = await services.views.read(
-            READ, evaljob_views.page, name, start, limit, max_bytes=services.settings.max_page_bytes
+            READ, evaljob_views.page, name, start, limit, as_of, max_bytes
         )
         return json_answer(PaginatedResponse(data, has_more, id_in(path_of(request))))
 
     @serves("get_job")
-    async def show(self, benchmark_id: str, job_id: str, services: Services) -> ASGIResponse:
-        name = id_in(benchmark_id)
-        job = await services.evaljobs.running(name, job_id)
-        return json_answer(
-            job.wire() if job is not None else (await services.evaljobs.view(name, job_id)).job
-        )
+    async def show(
+        self, request: Request[Any, Any, Any], benchmark_id: str, job_id: str, services: Services
+    ) -> ASGIResponse:
+        as_of = await as_of_in(request, services)
+        outcome = await services.evaljobs.outcome(id_in(benchmark_id), job_id, as_of)
+        return json_answer(Job(outcome.job_id, outcome.status))
 
     @serves("cancel_job")
     async def cancel(self, benchmark_id: str, job_id: str, services: Services) -> ASGIResponse:
@@ -85,13 +88,27 @@ class EvalJobController(Controller):
         return empty_answer()
 
     @serves("get_job_outcome")
-    async def outcome(self, benchmark_id: str, job_id: str, services: Services) -> ASGIResponse:
-        outcome = await services.evaljobs.outcome(id_in(benchmark_id), job_id)
+    async def outcome(
+        self, request: Request[Any, Any, Any], benchmark_id: str, job_id: str, services: Services
+    ) -> ASGIResponse:
+        as_of = await as_of_in(request, services)
+        outcome = await services.evaljobs.outcome(id_in(benchmark_id), job_id, as_of)
         return json_answer(outcome, {STATUS_HEADER: outcome.status})
 
     @serves("get_job_result")
-    async def result(self, benchmark_id: str, job_id: str, services: Services) -> ASGIResponse:
+    async def result(
+        self, request: Request[Any, Any, Any], benchmark_id: str, job_id: str, services: Services
+    ) -> ASGIResponse:
         name = id_in(benchmark_id)
+        as_of = await as_of_in(request, services)
+        if as_of is not None:
+            view = await services.evaljobs.view(name, job_id, as_of)
+            if not view.has_ended:
+                raise Conflict(
+                    f"At position {as_of} job {job_id!r} was {view.outcome.status}: {view.outcome.num_done} of "
+                    f"{view.outcome.num_rows} rows were done. Read .../outcome, or name a later position."
+                )
+            return await _result(services, view)
         job = await services.evaljobs.running(name, job_id)
         if job is not None and not await job.ended(RESULT_WAIT_S):
             raise Conflict(
@@ -99,7 +116,7 @@ class EvalJobController(Controller):
                 "Ask again, follow it at .../events, or read .../outcome.",
                 should_retry=True,
             )
-        return await _result(services, name, job_id)
+        return await _result(services, await services.evaljobs.view(name, job_id))
 
     @serves("follow_job")
     async def events(
@@ -131,7 +148,7 @@ class EvalJobController(Controller):
             raise Unavailable("The server is shutting down; the evaluation continues after the next start.")
         if job is not None and job.state.status == "cancelled":
             raise Conflict(f"The evaluation was cancelled. {job.state.cancel_reason}")
-        return await _result(services, name, job_id)
+        return await _result(services, await services.evaljobs.view(name, job_id))
 
 
 async def _job(services: Services, name: str, made: RunningJob | Prior) -> tuple[str, RunningJob | None]:
@@ -142,12 +159,11 @@ async def _job(services: Services, name: str, made: RunningJob | Prior) -> tuple
     return job_id, await services.evaljobs.running(name, job_id)
 
 
-async def _result(services: Services, name: str, job_id: str) -> ASGIResponse:
+async def _result(services: Services, view: JobView) -> ASGIResponse:
     """Returns the result of a job that has ended, built in the reader's thread because it may be large."""
-    view = await services.evaljobs.view(name, job_id)
     if not view.has_ended:
         raise Unavailable("The server is shutting down; the job continues after the next start.")
-    headers = {STATUS_HEADER: view.outcome.status, ID_HEADER: job_id}
+    headers = {STATUS_HEADER: view.outcome.status, ID_HEADER: view.outcome.job_id}
     if view.outcome.dataset_version:
         headers[VERSION_HEADER] = str(view.outcome.dataset_version)
     body = await services.views.read(READ, evaljob_views.result, view)

@@ -19,6 +19,7 @@ from stack.services.evals.evaljob import EvalJobService
 from stack.services.inference.pass_through import PassThrough
 from stack.services.inference.rerank import Reranking
 from stack.services.log_events import LogEvents
+from stack.services.positions import Positions
 from stack.services.replay.session_export import SessionExport
 from stack.services.replay.session_import import SessionImport
 from stack.services.replay.session_playback import SessionPlayback
@@ -65,6 +66,7 @@ class Services:
     erasures: Erasures
     states: States
     views: Views
+    positions: Positions
     once: Once
     models: Models
     pass_through: PassThrough

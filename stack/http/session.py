@@ -16,6 +16,7 @@ from schemas.api.session import (
     ForkSessionRequest,
 )
 from stack.http.answer import TRUNCATED_HEADER, empty_answer, json_answer
+from stack.http.as_of import as_of_in
 from stack.http.body import caller_of, page_of, path_of, post_of, read_json
 from stack.http.endpoint import serves
 from stack.http.services import Services
@@ -44,14 +45,16 @@ class SessionController(Controller):
         services: Services,
     ) -> ASGIResponse:
         start, limit = page_of(request)
-        await services.states.agent_version(agent_id)
+        as_of = await as_of_in(request, services)
+        await services.states.agent_version(agent_id, as_of)
         data, has_more = await services.views.read(
             ("agent", "session"),
             session_views.page,
             agent_id,
             start,
             limit,
-            max_bytes=services.settings.max_page_bytes,
+            as_of,
+            services.settings.max_page_bytes,
         )
         return json_answer(PaginatedResponse(data, has_more, path_of(request)))
 
@@ -63,8 +66,9 @@ class SessionController(Controller):
         given = request.query_params.getall("turn_ids", [])
         turn_ids = [turn_id for value in given for turn_id in value.split(",")] or None
         start, limit = page_of(request)
+        as_of, max_bytes = await as_of_in(request, services), services.settings.max_page_bytes
         session, has_more = await services.sessions.show(
-            agent_id, session_id, turn_ids, start, limit, services.settings.max_page_bytes
+            agent_id, session_id, turn_ids, start, limit, max_bytes, as_of
         )
         return json_answer(session, {TRUNCATED_HEADER: "true"} if has_more else None)
 

@@ -13,6 +13,7 @@ from litestar.types import ASGIApp
 from schemas.api.session_file import FoundSession
 from schemas.session_file import ENDING
 from stack.http.answer import json_answer
+from stack.http.as_of import as_of_in
 from stack.http.body import body_of, caller_of, post_of
 from stack.http.endpoint import serves
 from stack.http.line_stream import LINES, LineStream
@@ -23,8 +24,10 @@ from stack.services.requests.once import Prior
 
 class SessionFileController(Controller):
     @serves("find_session")
-    async def find(self, session_id: str, services: Services) -> ASGIResponse:
-        found = await services.states.any_session(session_id)
+    async def find(
+        self, request: Request[Any, Any, Any], session_id: str, services: Services
+    ) -> ASGIResponse:
+        found = await services.states.any_session(session_id, await as_of_in(request, services))
         return json_answer(FoundSession(session_id, found.session_name, found.agent_id))
 
     @serves("export_session")

@@ -13,6 +13,7 @@ from schemas.api.turn import AgentStepResponse, CreateAgentTurnRequest, ResumeAg
 from stack.domain.stream_position import BEGINNING, StreamPosition, parse
 from stack.errors import NotFound, Unavailable, of_status
 from stack.http.answer import empty_answer, json_answer
+from stack.http.as_of import as_of_in
 from stack.http.body import caller_of, path_of, post_of, read_json
 from stack.http.endpoint import serves
 from stack.http.event_stream import EventStream, no_more_events, speed_of
@@ -67,20 +68,43 @@ class TurnController(Controller):
         return await _whole(turn, url)
 
     @serves("get_turn")
-    async def show(self, agent_id: str, session_id: str, turn_id: str, services: Services) -> ASGIResponse:
-        view = await services.turns.show(agent_id, session_id, turn_id)
+    async def show(
+        self,
+        request: Request[Any, Any, Any],
+        agent_id: str,
+        session_id: str,
+        turn_id: str,
+        services: Services,
+    ) -> ASGIResponse:
+        as_of = await as_of_in(request, services)
+        view = await services.turns.show(agent_id, session_id, turn_id, as_of)
         return json_answer(view.turn, {STATUS_HEADER: view.outcome.status})
 
     @serves("get_turn_outcome")
-    async def outcome(self, agent_id: str, session_id: str, turn_id: str, services: Services) -> ASGIResponse:
-        view = await services.turns.show(agent_id, session_id, turn_id)
+    async def outcome(
+        self,
+        request: Request[Any, Any, Any],
+        agent_id: str,
+        session_id: str,
+        turn_id: str,
+        services: Services,
+    ) -> ASGIResponse:
+        as_of = await as_of_in(request, services)
+        view = await services.turns.show(agent_id, session_id, turn_id, as_of)
         return json_answer(view.outcome, {STATUS_HEADER: view.outcome.status})
 
     @serves("get_step")
     async def step(
-        self, agent_id: str, session_id: str, turn_id: str, step_id: str, services: Services
+        self,
+        request: Request[Any, Any, Any],
+        agent_id: str,
+        session_id: str,
+        turn_id: str,
+        step_id: str,
+        services: Services,
     ) -> ASGIResponse:
-        view = await services.turns.show(agent_id, session_id, turn_id)
+        as_of = await as_of_in(request, services)
+        view = await services.turns.show(agent_id, session_id, turn_id, as_of)
         step = next((step for step in view.turn.steps if step.step_id == step_id), None)
         if step is None:
             raise NotFound(f"There is no finished step {step_id!r} in turn {turn_id!r}.")

@@ -3,6 +3,8 @@ decide."""
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from msgspec.structs import replace
 
 from projections import session as session_views
@@ -23,6 +25,8 @@ from stack.errors import ContentDamaged, NotFound
 from stack.eventstore import EventStore, Fold, Folded, stream_name
 from stack.services.views import Views
 
+S = TypeVar("S")
+
 _AGENT = Fold(AgentState(), agents.evolve, takes_damaged=True)
 _SESSION = Fold(SessionState(), sessions.evolve, takes_damaged=True)
 _TURN = Fold(TurnState(), turns.evolve, takes_damaged=True)
@@ -32,7 +36,7 @@ _BENCHMARK = Fold(BenchmarkState(), benchmarks.evolve)
 
 class States:
     """Methods raise NotFound for things that never existed or were deleted; the version is that of the
-    stream. If events of a stream are damaged, the state is that of its other events and of the read
+    stream. `as_of` is a position of the log (None: now), at which nothing is seen that was deleted later. If events of a stream are damaged, the state is that of its other events and of the read
     models."""
 
     def __init__(self, store: EventStore, views: Views) -> None:
@@ -68,34 +72,34 @@ class States:
             )
         return await self.agent_at(turn.agent_id, version)
 
-    async def agent_state(self, agent_id: str) -> Folded[AgentState]:
+    async def agent_state(self, agent_id: str, as_of: int | None = None) -> Folded[AgentState]:
         """Also works for an agent whose configuration is damaged."""
-        folded = await self._store.load(stream_name("agent", agent_id), _AGENT)
+        folded = await self._load(stream_name("agent", agent_id), _AGENT, as_of)
         agents.check_exists(folded.state, agent_id)
         return folded
 
-    async def agent_version(self, agent_id: str) -> int:
+    async def agent_version(self, agent_id: str, as_of: int | None = None) -> int:
         """Also works for an agent whose configuration is damaged."""
-        return (await self.agent_state(agent_id)).version
+        return (await self.agent_state(agent_id, as_of)).version
 
-    async def session(self, agent_id: str, session_id: str) -> Folded[SessionState]:
+    async def session(self, agent_id: str, session_id: str, as_of: int | None = None) -> Folded[SessionState]:
         """Also checks that the session is the agent's. Raises ContentDamaged if this is unknown."""
-        folded = await self.session_or_rest(session_id)
+        folded = await self.session_or_rest(session_id, as_of)
         sessions.existing(folded.state, agent_id, session_id)
         return folded
 
-    async def any_session(self, session_id: str) -> SessionState:
+    async def any_session(self, session_id: str, as_of: int | None = None) -> SessionState:
         """Returns a session by its id alone. Raises ContentDamaged if its agent is unknown."""
-        state, _ = await self.session_or_rest(session_id)
+        state, _ = await self.session_or_rest(session_id, as_of)
         if not state.created_at or state.deleted:
             raise NotFound(f"There is no session {session_id!r}.")
         return sessions.existing(state, state.agent_id, session_id)
 
-    async def turn(self, session_id: str, turn_id: str) -> Folded[TurnState]:
+    async def turn(self, session_id: str, turn_id: str, as_of: int | None = None) -> Folded[TurnState]:
         """Also checks that the session has the turn: its `session_id` is another one if they share it."""
-        state, version = await self._store.load(stream_name("turn", turn_id), _TURN)
+        state, version = await self._load(stream_name("turn", turn_id), _TURN, as_of)
         if state.session_id != session_id:
-            session = (await self.session_or_rest(session_id)).state
+            session = (await self.session_or_rest(session_id, as_of)).state
             if turn_id not in session.turns or session.deleted:
                 raise turn_sessions.unknown(session_id, turn_id)
             if state.is_damaged and not state.session_id:
@@ -105,11 +109,11 @@ class States:
         turn_sessions.existing(state, session_id, turn_id)
         return Folded(state, version)
 
-    async def session_or_rest(self, session_id: str) -> Folded[SessionState]:
+    async def session_or_rest(self, session_id: str, as_of: int | None = None) -> Folded[SessionState]:
         """Returns also a deleted session: what its stream still says of its forks."""
-        state, version = await self._store.load(stream_name("session", session_id), _SESSION)
+        state, version = await self._load(stream_name("session", session_id), _SESSION, as_of)
         if state.damage:
-            remains = await self._views.read(("session", "turn"), session_views.remains, session_id)
+            remains = await self._views.read(("session", "turn"), session_views.remains, session_id, as_of)
             known = sessions.Remains(
                 agent_id=remains.agent_id,
                 name=remains.name,
@@ -122,10 +126,15 @@ class States:
             state = sessions.with_remains(state, known)
         return Folded(state, version)
 
-    async def dataset(self, dataset_id: str) -> Folded[DatasetState]:
+    async def dataset(self, dataset_id: str, as_of: int | None = None) -> Folded[DatasetState]:
         """A dataset that does not exist has a state too: its id is free."""
-        return await self._store.load(stream_name("dataset", dataset_id), _DATASET)
+        return await self._load(stream_name("dataset", dataset_id), _DATASET, as_of)
 
     async def benchmark(self, benchmark_id: str) -> Folded[BenchmarkState]:
         """A benchmark that does not exist has a state too: its id is free, and job numbers continue."""
         return await self._store.load(stream_name("benchmark", benchmark_id), _BENCHMARK)
+
+    async def _load(self, stream: str, fold: Fold[S], as_of: int | None) -> Folded[S]:
+        if as_of is None:
+            return await self._store.load(stream, fold)
+        return await self._store.load_fresh(stream, fold, as_of)

@@ -215,6 +215,27 @@ class LogContract(ContentContract, SelectionContract):
         assert 9_000_000 in times
         assert [record.recorded_at for record in log.feed.read(0, 100)] == times
 
+    async def test_a_position_is_found_by_its_time(self, log: EventStore) -> None:
+        assert await log.position_at(2**62) == 0
+        times: list[int] = []
+        for count in (1, 3, 2):
+            times += (await log.append(one(fresh(), 0, *[session()] * count))).recorded_at
+        for position, at in enumerate(times, 1):
+            assert [await log.position_at(at + off) for off in (-1, 0)] == [position - 1, position]
+        assert [await log.position_at(at) for at in (-1, 0, 2**62)] == [0, 0, 6]
+
+    async def test_a_state_as_of_a_position(self, log: EventStore) -> None:
+        stream, last = fresh(), Fold("", lambda _, event, at, version: f"{version}", last_only=True)
+        await log.append(one(stream))
+        await log.append(one(fresh()))
+        await log.append(one(stream, 1, SessionTurnOpened(turn_id="t"), SessionDeleted()))
+        names = [await log.load_fresh(stream, NAMES, position) for position in range(6)]
+        assert [version for _, version in names] == [0, 1, 1, 2, 3, 3]
+        assert names[3].state == ("SessionCreated", "SessionTurnOpened")
+        states = [await log.load_fresh(stream, last, position) for position in range(6)]
+        assert states == [("", 0), ("1", 1), ("1", 1), ("2", 2), ("3", 3), ("3", 3)]
+        assert (await log.load(stream, NAMES)).version == 3
+
     async def test_positions_and_the_epoch_survive_reopening(self, log: EventStore, open_log: Any) -> None:
         stream = fresh()
         await log.append(one(stream, 0, session(), session()))

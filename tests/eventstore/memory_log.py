@@ -50,6 +50,10 @@ class MemoryLog:
     def head(self) -> int:
         return len(self._kept.records)
 
+    def position_at(self, time_us: int) -> int:
+        with self._kept.lock:
+            return sum(one.recorded_at <= time_us for one in self._kept.records)
+
     def after(self, position: int, limit: int) -> list[Record]:
         with self._kept.lock:
             return self._kept.records[position : position + limit]
@@ -64,10 +68,12 @@ class MemoryLog:
         after: int | None = None,
         until: int | None = None,
         *,
+        as_of: int | None = None,
         newest_first: bool = False,
         limit: int | None = None,
     ) -> list[Record]:
         found = sorted(self._of([stream]), key=lambda one: one.version, reverse=newest_first)
+        found = [one for one in found if as_of is None or one.position <= as_of]
         return [one for one in found if (after or 0) < one.version <= (until or one.version)][:limit]
 
     def streams(self, streams: Sequence[str]) -> list[Record]:

@@ -8,6 +8,6 @@ SELECT
     actor,
     version
 FROM now.dataset_changes
-WHERE dataset_id = $dataset_id AND version > $after
+WHERE dataset_id = $dataset_id AND version > $after AND position <= $as_of
 ORDER BY version
 LIMIT $row_count OFFSET $start_index;

@@ -10,7 +10,7 @@ SELECT
     NULL AS fork,
     position
 FROM now.sessions
-WHERE session_id = $session_id
+WHERE session_id = $session_id AND position <= $as_of
 UNION ALL
 SELECT
     agent_id,
@@ -22,7 +22,7 @@ SELECT
     NULL,
     position
 FROM now.turn_changes
-WHERE session_id = $session_id AND change = 'started'
+WHERE session_id = $session_id AND position <= $as_of AND change = 'started'
 UNION ALL
 SELECT
     NULL,
@@ -34,7 +34,7 @@ SELECT
     NULL,
     position
 FROM now.shared_turns
-WHERE session_id = $session_id
+WHERE session_id = $session_id AND position <= $as_of
 UNION ALL
 SELECT
     NULL,
@@ -46,5 +46,5 @@ SELECT
     session_id,
     position
 FROM now.sessions
-WHERE root = $session_id
+WHERE root = $session_id AND position <= $as_of
 ORDER BY position;

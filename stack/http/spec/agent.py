@@ -47,7 +47,7 @@ from schemas.api.turn import (
     TurnOutcome,
 )
 from stack.http.spec.components import ANY_OBJECT, PREFIX, Details, Schema, plain_default
-from stack.http.spec.operation import LAST_EVENT_ID, PAGE, Operation, Parameter
+from stack.http.spec.operation import AS_OF, LAST_EVENT_ID, PAGE, Operation, Parameter
 
 TAG = "Agents"
 
@@ -150,7 +150,7 @@ OPERATIONS = (
         id="list_agents",
         tag=TAG,
         summary="List agents, oldest first.",
-        parameters=PAGE,
+        parameters=(*PAGE, AS_OF),
         answer=PaginatedResponse,
         says="A page of agents.",
     ),
@@ -179,6 +179,7 @@ OPERATIONS = (
                 description="The version of the configuration, counted from 1; the newest where absent.",
                 extension=True,
             ),
+            AS_OF,
         ),
         answer=Agent,
         says="The agent.",
@@ -204,7 +205,7 @@ OPERATIONS = (
         tag=TAG,
         summary="List the versions of an agent's configuration, oldest first.",
         description="Not part of the Llama Stack specification: each with its configuration, and who made it when.",
-        parameters=PAGE,
+        parameters=(*PAGE, AS_OF),
         answer=PaginatedResponse,
         says="A page of versions.",
     ),
@@ -232,7 +233,7 @@ OPERATIONS = (
         id="list_sessions",
         tag=TAG,
         summary="List an agent's sessions, oldest first, without their turns.",
-        parameters=PAGE,
+        parameters=(*PAGE, AS_OF),
         answer=PaginatedResponse,
         says="A page of sessions.",
     ),
@@ -260,6 +261,7 @@ OPERATIONS = (
                 description="How many turns to return; all where absent or -1.",
                 extension=True,
             ),
+            AS_OF,
         ),
         description="A session with very many or very large turns is returned in parts (`max_page_bytes`): the header "
         "`x-truncated: true` says that more turns follow, which `start_index` continues with.",
@@ -305,6 +307,7 @@ OPERATIONS = (
         tag=TAG,
         summary="Read a turn.",
         description="The header `x-turn-status` says how the turn stands.",
+        parameters=(AS_OF,),
         answer=Turn,
         says="The turn with its finished steps.",
     ),
@@ -314,6 +317,7 @@ OPERATIONS = (
         id="get_step",
         tag=TAG,
         summary="Read one finished step of a turn.",
+        parameters=(AS_OF,),
         answer=AgentStepResponse,
         says="The step.",
     ),
@@ -343,6 +347,7 @@ OPERATIONS = (
         tag=TAG,
         summary="Read how a turn stands or ended.",
         description="Not part of the Llama Stack specification: status, error, tokens used and the agent's version.",
+        parameters=(AS_OF,),
         answer=TurnOutcome,
         says="The outcome.",
     ),

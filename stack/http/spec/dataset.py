@@ -16,7 +16,7 @@ from schemas.api.dataset import (
 from schemas.api.datasetio import AppendRowsRequest
 from schemas.api.page import PaginatedResponse
 from stack.http.spec.components import ANY_OBJECT, PREFIX, Details, Schema
-from stack.http.spec.operation import PAGE, Operation, Parameter
+from stack.http.spec.operation import AS_OF, PAGE, Operation, Parameter
 
 TAG = "Datasets"
 
@@ -75,6 +75,7 @@ OPERATIONS = (
         id="list_datasets",
         tag=TAG,
         summary="List datasets, oldest first, each with a few of its rows.",
+        parameters=(AS_OF,),
         answer=ListDatasetsResponse,
         says="All datasets.",
     ),
@@ -96,6 +97,7 @@ OPERATIONS = (
         id="get_dataset",
         tag=TAG,
         summary="Read a dataset, with its first 100 rows if it was made from rows.",
+        parameters=(AS_OF,),
         answer=Dataset,
         says="The dataset.",
     ),
@@ -114,7 +116,7 @@ OPERATIONS = (
         tag=TAG,
         summary="List the versions of a dataset: each change makes one.",
         description="Not part of the Llama Stack specification. Every version since the dataset was registered can be read.",
-        parameters=PAGE,
+        parameters=(*PAGE, AS_OF),
         answer=PaginatedResponse,
         says=f"A page of versions ({', '.join(DatasetVersion.__struct_fields__)}).",
     ),
@@ -129,6 +131,7 @@ OPERATIONS = (
             Parameter(name="from", kind=int, description="The earlier version."),
             Parameter(name="to", kind=int, description="The later version; the newest where absent."),
             *PAGE,
+            AS_OF,
         ),
         answer=DatasetDiff,
         says="How many rows came, and a page of them.",
@@ -157,6 +160,7 @@ OPERATIONS = (
                 description="The rows of this version; of the newest where absent.",
                 extension=True,
             ),
+            AS_OF,
         ),
         answer=PaginatedResponse,
         says="A page of rows.",

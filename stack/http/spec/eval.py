@@ -11,7 +11,7 @@ from schemas.api.evaljob import Job, JobOutcome, JobStreamChunk
 from schemas.api.page import PaginatedResponse
 from stack.http.spec.components import ANY_OBJECT, Details, Schema
 from stack.http.spec.dataset import resource_type
-from stack.http.spec.operation import LAST_EVENT_ID, PAGE, Operation, Parameter
+from stack.http.spec.operation import AS_OF, LAST_EVENT_ID, PAGE, Operation, Parameter
 
 TAG = "Benchmarks and evaluation"
 
@@ -57,6 +57,7 @@ OPERATIONS = (
         id="list_benchmarks",
         tag=TAG,
         summary="List benchmarks, oldest first.",
+        parameters=(AS_OF,),
         answer=ListBenchmarksResponse,
         says="All benchmarks.",
     ),
@@ -76,6 +77,7 @@ OPERATIONS = (
         id="get_benchmark",
         tag=TAG,
         summary="Read a benchmark.",
+        parameters=(AS_OF,),
         answer=Benchmark,
         says="The benchmark.",
     ),
@@ -120,7 +122,7 @@ OPERATIONS = (
         tag=TAG,
         summary="List the jobs of a benchmark, oldest first.",
         description=_EXTENSION,
-        parameters=PAGE,
+        parameters=(*PAGE, AS_OF),
         answer=PaginatedResponse,
         says=f"A page of jobs ({', '.join(Job.__struct_fields__)}).",
     ),
@@ -130,6 +132,7 @@ OPERATIONS = (
         id="get_job",
         tag=TAG,
         summary="Read how a job stands.",
+        parameters=(AS_OF,),
         answer=Job,
         says="The job.",
     ),
@@ -149,6 +152,7 @@ OPERATIONS = (
         tag=TAG,
         summary="Read the result of a job, once it has ended.",
         description=f"Waits up to 30 s for the end, then answers 409. {_RESULT}",
+        parameters=(AS_OF,),
         answer=EvaluateResponse,
         says="The generations and scores, in the order of the rows.",
     ),
@@ -159,6 +163,7 @@ OPERATIONS = (
         tag=TAG,
         summary="Read how a job stands or ended.",
         description=f"{_EXTENSION} Status, error, tokens used, rows done and failed, version of the dataset.",
+        parameters=(AS_OF,),
         answer=JobOutcome,
         says="The outcome.",
     ),
@@ -190,6 +195,7 @@ OPERATIONS = (
                 kind=int,
                 description="How many rows to show of each function; 100 where absent.",
             ),
+            AS_OF,
         ),
         answer=Comparison,
         says="The comparison.",

@@ -71,6 +71,14 @@ PAGE = (
     Parameter(name="limit", kind=int, description="How many to return; all where absent or -1."),
 )
 
+AS_OF = Parameter(
+    name="as_of",
+    kind=str,
+    description="Answer as of this position of the log, or this time (RFC 3339); the present where absent. The header "
+    "`x-replaystack-position` names the position. Deleted content is never shown.",
+    extension=True,
+)
+
 
 LAST_EVENT_ID = Parameter(
     name="Last-Event-ID",

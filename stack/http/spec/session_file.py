@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.api.session_file import FoundSession, ImportedSession
-from stack.http.spec.operation import LINES, Operation, Parameter
+from stack.http.spec.operation import AS_OF, LINES, Operation, Parameter
 
 
 def operations(tag: str) -> tuple[Operation, ...]:
@@ -14,6 +14,7 @@ def operations(tag: str) -> tuple[Operation, ...]:
             id="find_session",
             tag=tag,
             summary="Find a session by its id alone: its agent and its name.",
+            parameters=(AS_OF,),
             answer=FoundSession,
             says="The session, without its turns.",
         ),

@@ -114,38 +114,41 @@ class AgentService:
         recorded = (await self._store.read_streams((stream,)))[stream]
         return next(one.version for one in recorded if one.position == position)
 
-    async def page(self, start_index: int, limit: int | None, max_bytes: int) -> tuple[list[Agent], bool]:
+    async def page(
+        self, start_index: int, limit: int | None, max_bytes: int, as_of: int | None = None
+    ) -> tuple[list[Agent], bool]:
         """Returns agents from `start_index` on, at most `limit` (None: all) and `max_bytes`, and whether more follow.
         Agents with a damaged configuration are left out."""
-        unreadable = await self._records.unreadable()
+        unreadable = await self._records.unreadable(as_of)
         return await self._views.read(
             ("agent",),
             agent_views.page,
             start_index,
             limit,
-            max_bytes=max_bytes,
-            unreadable=unreadable,
+            as_of,
+            max_bytes,
+            unreadable,
         )
 
-    async def show(self, agent_id: str, version: int = 0) -> AgentView:
+    async def show(self, agent_id: str, version: int = 0, as_of: int | None = None) -> AgentView:
         """Returns the agent in this version (0: the newest). Raises NotFound, and ContentDamaged."""
         if self._records.is_incomplete(agent_id):
-            return await self._records.show(agent_id, version)
-        view = await self._views.read(("agent",), agent_views.get, agent_id, version)
+            return await self._records.show(agent_id, version, as_of)
+        view = await self._views.read(("agent",), agent_views.get, agent_id, version, as_of)
         if view is None:
-            newest = await self._states.agent_version(agent_id)
+            newest = await self._states.agent_version(agent_id, as_of)
             raise agents.no_version(agent_id, version, newest) if version else agents.unknown(agent_id)
         return view
 
     async def versions(
-        self, agent_id: str, start_index: int, limit: int | None, max_bytes: int
+        self, agent_id: str, start_index: int, limit: int | None, max_bytes: int, as_of: int | None = None
     ) -> tuple[list[AgentVersion], bool]:
         """Like `page`, for the versions of an agent, oldest first. Raises NotFound."""
-        await self._states.agent_version(agent_id)
+        await self._states.agent_version(agent_id, as_of)
         if self._records.is_incomplete(agent_id):
-            return await self._records.versions(agent_id, start_index, limit)
+            return await self._records.versions(agent_id, start_index, limit, as_of)
         return await self._views.read(
-            ("agent",), agent_views.versions_page, agent_id, start_index, limit, max_bytes=max_bytes
+            ("agent",), agent_views.versions_page, agent_id, start_index, limit, as_of, max_bytes
         )
 
     async def delete(self, agent_id: str, caller: Caller) -> None:

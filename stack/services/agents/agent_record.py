@@ -26,19 +26,19 @@ class AgentRecords:
         """Returns whether the read model lacks events of the agent."""
         return stream_name("agent", agent_id) in self._views.failed_streams()
 
-    async def unreadable(self) -> Sequence[str]:
+    async def unreadable(self, as_of: int | None) -> Sequence[str]:
         """Returns the ids of agents whose newest configuration is damaged."""
         failed = self._views.failed_streams()
         streams = [stream for stream in failed if split_stream(stream)[1] == "agent"]
         return [
             split_stream(stream)[2]
             for stream, recorded in (await self._store.read_streams(streams)).items()
-            if (versions := _versions_in(recorded)) and isinstance(versions[-1].event, Damaged)
+            if (versions := _versions_in(recorded, as_of)) and isinstance(versions[-1].event, Damaged)
         ]
 
-    async def show(self, agent_id: str, version: int = 0) -> AgentView:
+    async def show(self, agent_id: str, version: int, as_of: int | None) -> AgentView:
         """Like `AgentService.show`."""
-        versions = await self._versions(agent_id)
+        versions = await self._versions(agent_id, as_of)
         if not versions:
             raise agents.unknown(agent_id)
         found = next((one for one in reversed(versions) if version in (0, one.version)), None)
@@ -53,30 +53,31 @@ class AgentRecords:
         return AgentView(Agent(agent_id, wire.agent_config(found.event.config), created_at), found.version)
 
     async def versions(
-        self, agent_id: str, start_index: int, limit: int | None
+        self, agent_id: str, start_index: int, limit: int | None, as_of: int | None
     ) -> tuple[list[AgentVersion], bool]:
         """Like `AgentService.versions`. Damaged versions are left out."""
         made = [
             agent_views.made_version(version, recorded_us, event.config, event.actor)
-            for _, version, recorded_us, event in await self._versions(agent_id)
+            for _, version, recorded_us, event in await self._versions(agent_id, as_of)
             if isinstance(event, AgentCreated | AgentUpdated)
         ]
         end = len(made) if limit is None else start_index + limit
         return made[start_index:end], end < len(made)
 
-    async def _versions(self, agent_id: str) -> Sequence[Recorded]:
+    async def _versions(self, agent_id: str, as_of: int | None) -> Sequence[Recorded]:
         stream = stream_name("agent", agent_id)
-        return _versions_in((await self._store.read_streams((stream,)))[stream])
+        return _versions_in((await self._store.read_streams((stream,)))[stream], as_of)
 
 
-def _versions_in(recorded: Sequence[Recorded]) -> Sequence[Recorded]:
-    """Returns the events that made versions of an agent, and `Damaged` for those that cannot be read; none if the agent was
-    deleted."""
+def _versions_in(recorded: Sequence[Recorded], as_of: int | None) -> Sequence[Recorded]:
+    """Returns the events that made versions of an agent, and `Damaged` for those that cannot be read, up to
+    the position `as_of`; none if the agent was deleted."""
     versions = []
     for one in recorded:
         match one.event:
             case AgentCreated() | AgentUpdated() | Damaged(name="agent.created" | "agent.updated"):
-                versions.append(one)
+                if as_of is None or one.position <= as_of:
+                    versions.append(one)
             case AgentDeleted() | Damaged(name="agent.deleted"):
                 return ()
     return versions

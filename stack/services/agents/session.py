@@ -64,21 +64,22 @@ class SessionService:
         start_index: int,
         limit: int | None,
         max_bytes: int,
+        as_of: int | None = None,
     ) -> tuple[Session, bool]:
         """Returns the session with its turns, or those of `turn_ids`: from `start_index` on, at most `limit`
         (None: all) and about `max_bytes`, at least one; and whether more follow. Turns that the read models
         could not apply, because their events are damaged, are shown as far as the other events allow. Raises
         NotFound, and ContentDamaged if the session's agent is unknown."""
         found = await self._views.read(
-            READ, session_views.part, agent_id, session_id, turn_ids, start_index, limit, max_bytes
+            READ, session_views.part, agent_id, session_id, turn_ids, start_index, limit, max_bytes, as_of
         )
         if failed := self._views.failed_streams():
-            state, _ = await self._states.session(agent_id, session_id)
+            state, _ = await self._states.session(agent_id, session_id, as_of)
             wanted = [turn for turn in state.turns if turn_ids is None or turn in turn_ids]
             if found is None or any(stream_name("turn", turn) in failed for turn in wanted):
                 end = len(wanted) if limit is None else start_index + limit
                 shown = [
-                    (await self._turns.show(agent_id, session_id, turn)).turn
+                    (await self._turns.show(agent_id, session_id, turn, as_of)).turn
                     for turn in wanted[start_index:end]
                 ]
                 return Session(session_id, state.session_name, shown, rfc3339(state.created_at)), end < len(

@@ -170,9 +170,9 @@ class DatasetService:
             return
         raise Conflict(f"Dataset {dataset_id!r} is busy: appends come faster than it can be removed.")
 
-    async def show(self, dataset_id: str) -> Dataset:
+    async def show(self, dataset_id: str, as_of: int | None = None) -> Dataset:
         """Returns the dataset, with its first rows if it was made from rows. Raises NotFound."""
-        state, version = await self._existing(dataset_id)
+        state, version = await self._existing(dataset_id, as_of)
         registered = await self._registration(dataset_id)
         if registered is None:
             damage = await self._damage_of_registration(dataset_id)
@@ -187,9 +187,11 @@ class DatasetService:
                 shown.append(Raw(row))
         return dataset_views.dataset(dataset_id, registered, shown)
 
-    async def version(self, dataset_id: str, version: int | None = None) -> tuple[int, int]:
+    async def version(
+        self, dataset_id: str, version: int | None = None, as_of: int | None = None
+    ) -> tuple[int, int]:
         """Returns the version and its number of rows; the current one by default. Raises NotFound."""
-        state, newest = await self._existing(dataset_id)
+        state, newest = await self._existing(dataset_id, as_of)
         if version is None or version == newest:
             return newest, state.row_count
         return version, await self._rows.row_count(dataset_id, version, newest)
@@ -238,8 +240,8 @@ class DatasetService:
                     found.extend(piece)
         return found
 
-    async def _existing(self, dataset_id: str) -> Folded[DatasetState]:
-        folded = await self._states.dataset(dataset_id)
+    async def _existing(self, dataset_id: str, as_of: int | None = None) -> Folded[DatasetState]:
+        folded = await self._states.dataset(dataset_id, as_of)
         datasets.existing(folded.state, dataset_id)
         if folded.state.damage:
             with suppress(NotFound):

@@ -68,10 +68,10 @@ class DatasetRows:
         self._cached: LRUCache[str, _Lines] = LRUCache(MAX_CACHED_BYTES, attrgetter("size"))
 
     async def row_count(self, dataset_id: str, version: int, newest: int) -> int:
-        """Returns the number of rows in `version`; `newest` is the current version. Raises NotFound for a
-        version that the dataset has not had since it was registered."""
+        """Returns the number of rows in `version`; `newest` is the current version. Raises NotFound for a later version,
+        and for one that the dataset has not had since it was registered."""
         index = await self._index(dataset_id, newest)
-        count = index.row_counts.get(version)
+        count = index.row_counts.get(version) if version <= newest else None
         if count is None:
             known = f"{min(index.row_counts, default=0)} to {newest}"
             raise NotFound(f"Dataset {dataset_id!r} has no version {version}; it has versions {known}.")

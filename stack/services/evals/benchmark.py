@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from projections import benchmark as benchmark_views
-from schemas.api.benchmark import RegisterBenchmarkRequest
+from schemas.api.benchmark import Benchmark, RegisterBenchmarkRequest
 from schemas.events.base import Erased
 from stack.domain import benchmark as benchmarks
 from stack.errors import Conflict, Invalid, NotFound, VersionConflict
@@ -61,6 +61,13 @@ class BenchmarkService:
             except VersionConflict:
                 continue
         raise Conflict(f"Benchmark {benchmark_id!r} is busy with other requests. Try again.")
+
+    async def show(self, benchmark_id: str, as_of: int | None = None) -> Benchmark:
+        """Raises NotFound."""
+        benchmark = await self._views.read(("benchmark",), benchmark_views.get, benchmark_id, as_of)
+        if benchmark is None:
+            raise benchmarks.unknown(benchmark_id)
+        return benchmark
 
     async def unregister(self, benchmark_id: str, caller: Caller) -> None:
         """Cancels its jobs, deletes the agents that were created for them, then the benchmark and all its

@@ -18,10 +18,12 @@ class ComparisonService:
         self._views = views
         self._jobs = jobs
 
-    async def compare(self, benchmark_id: str, job_a: str, job_b: str, limit: int) -> Comparison:
-        """Compares job b with job a, with at most `limit` rows for each function with which both were scored.
-        Raises NotFound, Conflict for a job that has not ended, Invalid if no function is in both."""
-        a, b = [await self._ended(benchmark_id, job_id) for job_id in (job_a, job_b)]
+    async def compare(
+        self, benchmark_id: str, job_a: str, job_b: str, limit: int, as_of: int | None = None
+    ) -> Comparison:
+        """Compares job b with job a, with at most `limit` rows for each function with which both were scored. Rows of
+        a job come before its end, so they are the same whenever it has ended. Raises NotFound, Conflict for a job that has not ended, Invalid if no function is in both."""
+        a, b = [await self._ended(benchmark_id, job_id, as_of) for job_id in (job_a, job_b)]
         functions = [name for name in a.scoring_functions if name in b.scoring_functions]
         if not functions:
             raise Invalid(
@@ -41,8 +43,8 @@ class ComparisonService:
             scoring_functions={name: await self._function(place, name, limit) for name in functions},
         )
 
-    async def _ended(self, benchmark_id: str, job_id: str) -> JobView:
-        view = await self._jobs.view(benchmark_id, job_id)
+    async def _ended(self, benchmark_id: str, job_id: str, as_of: int | None) -> JobView:
+        view = await self._jobs.view(benchmark_id, job_id, as_of)
         if not view.has_ended:
             raise Conflict(
                 f"Job {job_id!r} is {view.outcome.status}; only jobs that have ended are compared."

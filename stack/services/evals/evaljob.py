@@ -186,17 +186,17 @@ class EvalJobService:
             job.live = LiveFrames(END, ended=True)
         return job.follow(after)
 
-    async def view(self, benchmark_id: str, job_id: str) -> evaljob_views.JobView:
+    async def view(self, benchmark_id: str, job_id: str, as_of: int | None = None) -> evaljob_views.JobView:
         """Returns the job from the read model. Raises NotFound."""
-        view = await self._views.read(READ, evaljob_views.get, benchmark_id, job_id)
+        view = await self._views.read(READ, evaljob_views.get, benchmark_id, job_id, as_of)
         if view is None:
             raise NotFound(f"There is no job {job_id!r} of benchmark {benchmark_id!r}.")
         return view
 
-    async def outcome(self, benchmark_id: str, job_id: str) -> JobOutcome:
+    async def outcome(self, benchmark_id: str, job_id: str, as_of: int | None = None) -> JobOutcome:
         """Returns the status or end of the job. Raises NotFound."""
-        job = await self.running(benchmark_id, job_id)
-        return job.outcome() if job is not None else (await self.view(benchmark_id, job_id)).outcome
+        job = await self.running(benchmark_id, job_id) if as_of is None else None
+        return job.outcome() if job is not None else (await self.view(benchmark_id, job_id, as_of)).outcome
 
     async def cancel(self, benchmark_id: str, job_id: str, reason: str) -> None:
         """Ends a scheduled or running job; one that has ended is not changed. Raises NotFound."""

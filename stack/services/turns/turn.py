@@ -305,13 +305,13 @@ class TurnService:
         """Returns the turn if this process runs it now."""
         return self._runs.running.get(stream_name("turn", turn_id))
 
-    async def show(self, agent_id: str, session_id: str, turn_id: str) -> TurnView:
+    async def show(self, agent_id: str, session_id: str, turn_id: str, as_of: int | None = None) -> TurnView:
         """Returns the turn; one with damaged events as far as the others allow. Raises NotFound."""
-        view = await self._views.read(READ, turn_views.get, agent_id, session_id, turn_id)
+        view = await self._views.read(READ, turn_views.get, agent_id, session_id, turn_id, as_of)
         failed = self._views.failed_streams()
         if failed and (view is None or stream_name("turn", turn_id) in failed):
-            await self._states.session(agent_id, session_id)
-            state, _ = await self._states.turn(session_id, turn_id)
+            await self._states.session(agent_id, session_id, as_of)
+            state, _ = await self._states.turn(session_id, turn_id, as_of)
             return TurnView(turn_wire(turn_id, state), outcome_wire(state))
         if view is None:
             raise NotFound(f"There is no turn {turn_id!r} in session {session_id!r}.")
