@@ -20,7 +20,7 @@ from stack.services.turns.conversation import Conversations
 from stack.services.turns.turn import READ, TurnService
 from stack.services.views import Views
 
-CREATE_ATTEMPTS = 10
+CREATE_ATTEMPTS = 50
 DELETE_ATTEMPTS = 10
 
 

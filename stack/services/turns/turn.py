@@ -44,6 +44,7 @@ from stack.services.views import Views
 
 READ = ("agent", "session", "turn")
 CREATE_ATTEMPTS = 5
+AGENT_ATTEMPTS = 50
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -98,7 +99,7 @@ class TurnService:
         Raises NotFound, Invalid (also for an unknown model), Conflict while a turn is open, Unavailable, and
         UpstreamFailed or UpstreamTimeout if the content of a URL in the input cannot be fetched.
         """
-        for _ in range(CREATE_ATTEMPTS):
+        for _ in range(AGENT_ATTEMPTS):
             self._driver.refuse_if_full()
             newest = await self._states.agent_version(agent_id)
             version = agent_version or newest
