@@ -1,4 +1,4 @@
-"""What was at an earlier position of the log, or at an earlier time."""
+"""Reads as of an earlier position of the log, or of an earlier time."""
 
 from __future__ import annotations
 
