@@ -34,6 +34,7 @@ from benchmarks.client import Connection
 from benchmarks.report import standalone
 from benchmarks.result import Result, of_rounds
 from benchmarks.servers import model_server, replaystack
+from schemas.api.session_check import Report
 from schemas.events.agent import AgentCreated
 from schemas.events.base import Event
 from schemas.events.payload import InputMessage
@@ -42,7 +43,6 @@ from stack.cli.connection import Connection as Exporter
 from stack.domain import turn_action
 from stack.domain.turn import TurnState
 from stack.services.replay.check import check
-from stack.services.replay.report import Report
 from stack.services.replay.session_file import read_session_file
 from stack.services.replay.session_record import SessionRecord
 from stack.services.turns import turn_runner

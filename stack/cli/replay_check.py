@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from schemas.api.agent import AgentConfig as ApiConfig
+from schemas.api.session_check import VERDICTS, Report
 from schemas.events.base import Event
 from schemas.events.payload import AgentConfig
 from schemas.session_file import Passes, Tolerance
@@ -23,7 +24,6 @@ from stack.errors import Invalid
 from stack.eventstore import Recorded
 from stack.services.replay.check import check
 from stack.services.replay.live import says_the_same, simulated
-from stack.services.replay.report import VERDICTS, Report
 from stack.services.replay.rerun import Outside, Scenario, Unrecorded
 from stack.services.replay.run_again import Judge, Run, run_again
 from stack.services.replay.run_comparison import Rules

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from schemas.api.session_check import Report
 from schemas.events.agent import AgentCreated
 from schemas.events.base import Damaged, Event
 from schemas.events.payload import InputMessage, ToolCall, Violation
@@ -24,7 +25,6 @@ from stack.domain import turn_action
 from stack.eventstore import Recorded
 from stack.providers.tools.settings import ApprovalRule
 from stack.services.replay.check import check
-from stack.services.replay.report import Report
 from stack.services.replay.session_record import SessionRecord
 from stack.services.turns import turn_runner
 from tests.services.tool_turns import Turning

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from schemas.api.session_check import Report
 from schemas.api.session_file import FoundSession, ImportedSession
 from stack.http.spec.operation import AS_OF, LINES, Operation, Parameter
 
@@ -36,6 +37,16 @@ def operations(tag: str) -> tuple[Operation, ...]:
             answer=str,
             answer_type=LINES,
             says="The lines of the file. A last line with `line: error` says that the export failed.",
+        ),
+        Operation(
+            method="get",
+            path="/v1alpha/agents/{agent_id}/session/{session_id}/check",
+            id="check_session",
+            tag=tag,
+            summary="Run a session again with what was recorded, and compare.",
+            description="No model, tool or shield is asked. An unchanged session is identical. See docs/checks.md.",
+            answer=Report,
+            says="The verdict, and the first event of each turn that differs.",
         ),
         Operation(
             method="post",

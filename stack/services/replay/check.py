@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from schemas.api.session_check import Report, TurnReport
 from schemas.events.base import Event
 from schemas.events.turn import TurnEffectSettled
 from stack.eventstore import stream_name
@@ -11,7 +12,7 @@ from stack.services.replay.comparison import first_difference
 from stack.services.replay.recorded_parts import Unreplayable
 from stack.services.replay.recorded_streams import RecordedStreams
 from stack.services.replay.replayed_turn import ReplayedTurn
-from stack.services.replay.report import Report, TurnReport, report_of, verdict_of
+from stack.services.replay.report import report_of, verdict_of
 from stack.services.replay.session_record import SessionRecord
 from stack.services.turns.conversation import Conversations
 

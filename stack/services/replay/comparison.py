@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from schemas.api.session_check import Difference, Kind
 from schemas.events.base import Event
 from schemas.events.payload import ToolCall
 from schemas.events.turn import (
@@ -34,24 +35,9 @@ from schemas.events.turn import (
 )
 from stack.domain.tool_call import canonical
 
-Kind = Literal["request", "tool set", "tool arguments", "approval", "shield", "limit", "answer", "detail"]
-"""The class of a difference. A detail does not diverge: it changes nothing that is said or done, such as the size of a
-chunk."""
-
 NO_OWNER = Owner("", "")
 _CALL_EVENTS = (TurnToolCalled, TurnToolReturned, TurnToolSuspended)
 NO_SUCH_TOOL = "Error: there is no tool"
-
-
-class Difference(Struct, frozen=True, kw_only=True):
-    """`index` is that of the first event that differs, in the record of the turn (after the last one if there are too few).
-    `recorded` and `replayed` show both for people; empty if there is none."""
-
-    kind: Kind
-    index: int
-    event: str
-    recorded: str
-    replayed: str
 
 
 class Said(Struct, frozen=True):

@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec import Struct
 
+from schemas.api.session_check import Report, TurnReport
 from schemas.events.base import Event
 from schemas.events.turn import TurnCompleted
 from stack.services.replay.recorded_parts import Unreplayable
 from stack.services.replay.replayed_turn import of_operator
-from stack.services.replay.report import Report, TurnReport, report_of
+from stack.services.replay.report import report_of
 from stack.services.replay.rerun import Outside, Rerun, RerunTurn, Scenario
 from stack.services.replay.run_comparison import Compared, Rules, compare_runs
 from stack.services.replay.session_record import SessionRecord

@@ -8,6 +8,7 @@ from itertools import zip_longest
 import msgspec
 from msgspec import Struct
 
+from schemas.api.session_check import Difference, Kind
 from schemas.events.base import Event
 from schemas.events.payload import Content, ToolCall
 from schemas.events.turn import (
@@ -26,7 +27,7 @@ from schemas.events.turn import (
 )
 from schemas.session_file import Tolerance
 from stack.domain.shield import refuses
-from stack.services.replay.comparison import Difference, Kind, Marks, in_order, said, shown
+from stack.services.replay.comparison import Marks, in_order, said, shown
 from stack.services.replay.tolerance import NONE, alike, same_text
 
 Indexed = tuple[int, Event]

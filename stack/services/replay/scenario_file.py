@@ -9,11 +9,11 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from schemas.api.session_check import Kind
 from schemas.events.payload import AgentConfig
 from schemas.events.turn import ResolvedTool
 from schemas.session_file import Tolerance
 from stack.errors import Invalid
-from stack.services.replay.comparison import Kind
 from stack.services.replay.rerun import Scenario
 
 FIXED = frozenset(("model", "enable_session_persistence"))
