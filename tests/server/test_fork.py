@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from tests.cli.folders import replaystack
 from tests.server.api import UUID, Api, Conversation, check_error
+from tests.server.process import Replaystack
 
 pytestmark = pytest.mark.slow
 
@@ -119,3 +122,25 @@ def test_a_fork_keeps_what_it_shares_until_it_is_deleted(api: Api, conversation:
     assert len(turn_ids(newest)) == 2
     assert api.http.delete(f"/v1alpha/agents/{agent_id}").status_code == 200
     check_error(newest.get(shared["turn_id"]), 404)
+
+
+def test_a_fork_is_compared_with_its_parent(server: Replaystack, conversation: Conversation) -> None:
+    shared = conversation.turn("one")
+    other = fork(conversation)
+    conversation.turn("two")
+    said = replaystack("diff", conversation.session_id, other.session_id, "--url", server.url, "--exit-code")
+    assert said.returncode == 1 and "turns: 1 shared, 1 only in A" in said.stdout, said
+    found = replaystack("diff", conversation.session_id, other.session_id, "--url", server.url, "--json")
+    assert found.returncode == 0
+    diff = json.loads(found.stdout)
+    assert (diff["shared"], diff["only_a"]) == (1, 1)
+    assert diff["turns"][0]["a"]["turn_id"] == shared["turn_id"] == diff["turns"][0]["b"]["turn_id"]
+    other.turn("two")
+    asked = ("diff", conversation.session_id, other.session_id, "--url", server.url)
+    scored = replaystack(*asked, "--score", "basic::equality", "--json")
+    [first, second] = json.loads(scored.stdout)["turns"]
+    assert first["b"]["score"] == second["b"]["score"] == 1.0 and second["change"] == "same"
+    unknown = replaystack(*asked, "--score", "basic::none")
+    assert unknown.returncode != 0 and "basic::none" in unknown.stderr
+    gone = replaystack("diff", "none", other.session_id, "--url", server.url)
+    assert gone.returncode != 0 and "none" in gone.stderr
