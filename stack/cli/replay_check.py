@@ -29,6 +29,7 @@ from stack.services.replay.run_again import Judge, Run, run_again
 from stack.services.replay.run_comparison import Rules
 from stack.services.replay.scenario_file import ScenarioFile, read_scenario
 from stack.services.replay.session_file import SessionFile, read_session_file, written
+from stack.services.replay.tolerance import check_tolerance
 
 AGENT = "agent:"
 
@@ -77,6 +78,7 @@ async def _runs(file: SessionFile, wanted: Wanted, models: LiveModels) -> list[R
         return [Run(report=report.report, turns=report.turns)]
     scenario = read_scenario(wanted.scenario) if wanted.scenario is not None else ScenarioFile()
     tolerance = scenario.tolerance or file.header.tolerance or Tolerance()
+    check_tolerance(tolerance)
     rules = Rules(accepts=scenario.accepts, actions_only=wanted.against is not None, tolerance=tolerance)
     try:
         changes, outside = await _outside(wanted, scenario, models)

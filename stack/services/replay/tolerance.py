@@ -10,9 +10,12 @@ import msgspec
 
 from schemas.session_file import Tolerance
 from stack.domain.tool_call import canonical
+from stack.errors import Invalid
 
 _NOT_A_WORD = re.compile(r"[\W_]+")
 NONE = Tolerance()
+TEXT_MODES = ("ignore", "exact", "normalised", "judge")
+MAX_RUNS = 1_000
 
 
 def arguments_key(arguments: str, tolerance: Tolerance) -> bytes:
@@ -24,6 +27,21 @@ def arguments_key(arguments: str, tolerance: Tolerance) -> bytes:
     except (msgspec.DecodeError, RecursionError):
         return canonical(arguments)
     return canonical(msgspec.json.encode(without(value, tolerance)).decode())
+
+
+def check_tolerance(tolerance: Tolerance) -> None:
+    """Raises Invalid for a tolerance that says nothing sensible."""
+    if tolerance.text not in TEXT_MODES:
+        modes = ", ".join(TEXT_MODES)
+        raise Invalid(f"tolerance.text is {tolerance.text[:40]!r}; it must be one of: {modes}.")
+    if tolerance.epsilon < 0:
+        raise Invalid(f"tolerance.epsilon is {tolerance.epsilon}; it must be 0 or more.")
+    passes = tolerance.passes
+    if passes is not None and not 1 <= passes.needed <= passes.of <= MAX_RUNS:
+        raise Invalid(
+            f"tolerance.pass is {passes.needed} of {passes.of}; give 1 to {MAX_RUNS} runs, of which as many or fewer are "
+            "needed."
+        )
 
 
 def alike(one: Any, other: Any, tolerance: Tolerance) -> bool:
@@ -39,9 +57,9 @@ def without(value: Any, tolerance: Tolerance) -> Any:
 
 
 def same_text(one: str, other: str, mode: str) -> bool:
-    """Returns whether two texts are equal: `ignore` (always), `exact`, or `normalised` (case, white space and punctuation do
-    not count)."""
-    if mode == "ignore" or one == other:
+    """Returns whether two texts are equal: `ignore` (always), `exact`, `normalised` (case, white space and punctuation do
+    not count), or `judge` (always: a model decides later)."""
+    if mode in ("ignore", "judge") or one == other:
         return True
     return mode == "normalised" and _normalised(one) == _normalised(other)
 
