@@ -275,3 +275,20 @@ def test_a_file_that_cannot_be_imported_says_why(data: bytes, problem: str) -> N
 def test_half_of_a_character_is_replaced() -> None:
     (imported,) = atif_import.read(GOOD.replace(b"Hi", b"Hi \\ud83d"))
     assert imported.turns[0].input_messages[0].content == "Hi \ufffd"
+
+
+def test_kinds_are_counted_within_a_limit() -> None:
+    document = trajectory(
+        {"source": "user", "message": "Hi"}, **{f"field {number}": 1 for number in range(2_000)}
+    )
+    (imported,) = atif_import.read(json.dumps(document).encode())
+    assert len(imported.extra["counts"]) == 501
+    assert sum(imported.extra["counts"].values()) == 2_000
+
+
+@pytest.mark.parametrize(
+    "time", ["yesterday", 1e308, -1, "9999-12-31T23:59:59Z", True, {}, "2026-13-01T00:00:00Z", 10**30]
+)
+def test_a_time_that_is_none_counts_as_unknown(time: Any) -> None:
+    (state,) = states_of(read(trajectory({"source": "user", "message": "Hi", "timestamp": time})))
+    assert NOW <= state.started_at < NOW + 100

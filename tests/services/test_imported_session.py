@@ -124,3 +124,12 @@ def test_ids_depend_on_the_file_alone() -> None:
     assert not set(first.turns) & set(other.turns)
     for id in (first.agent_id, first.session_id, *first.turns):
         assert uuid.UUID(id).variant == uuid.RFC_4122
+
+
+def test_a_session_has_a_name_of_a_bounded_length() -> None:
+    config = agent_config("helper", "m", "", [], [])
+    names = []
+    for source, name in (("s", "  \n"), ("", ""), ("s", "x" * 100_000)):
+        one = Imported(source=source, session_name=name, agent=config, turns=())
+        names.append(folded(record_of(one, "atif", DIGEST, NOW))[1].session_name)
+    assert names == ["s", "atif", "x" * 200]

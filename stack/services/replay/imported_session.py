@@ -52,6 +52,8 @@ from stack.services.replay.session_record import SessionRecord
 
 ELSEWHERE = Owner("", "")
 """The owner of a turn that no server of this log has run."""
+MAX_NAME = 200
+"""Maximum length of the name of an imported session in characters."""
 NO_RESULT = "The recording has no result of this call."
 BROKEN_OFF = "The recording ends before the answer of this turn."
 
@@ -147,7 +149,7 @@ def record_of(imported: Imported, format: str, digest: str, imported_at: int) ->
     session_id = ids.new(0, "session")
     created = AgentCreated(config=imported.agent, occurred_at=clock.next())
     session: list[Event] = [
-        SessionCreated(agent_id=agent_id, session_name=imported.session_name, occurred_at=clock.next())
+        SessionCreated(agent_id=agent_id, session_name=_name(imported, format), occurred_at=clock.next())
     ]
     records: dict[str, Sequence[Recorded]] = {}
     for number, turn in enumerate(imported.turns, 1):
@@ -173,6 +175,10 @@ def record_of(imported: Imported, format: str, digest: str, imported_at: int) ->
         session=_recorded(session),
         turns=records,
     )
+
+
+def _name(imported: Imported, format: str) -> str:
+    return imported.session_name.strip()[:MAX_NAME] or imported.source.strip()[:MAX_NAME] or format
 
 
 class _TurnEvents:

@@ -25,7 +25,6 @@ from stack.services.replay.imported_session import Imported, Inference, agent_co
 AGENT = "claude-code"
 SYNTHETIC = "<synthetic>"
 """The model of answers that the program itself has written, such as errors of the API."""
-MAX_NAME = 100
 
 _KNOWN = (
     "type",
@@ -168,7 +167,7 @@ def _session(
     source = f"{source} agent {agent}" if agent else source
     return Imported(
         source=source,
-        session_name=(name or reader.first_prompt or source)[:MAX_NAME],
+        session_name=name or reader.first_prompt or source,
         agent=agent_config(AGENT, reader.model, "", (), turns),
         turns=turns,
         extra=kept.extra(),

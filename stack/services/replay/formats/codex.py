@@ -23,7 +23,6 @@ from stack.services.replay.formats.transcript import Transcript
 from stack.services.replay.imported_session import Imported, Inference, agent_config
 
 AGENT = "codex"
-MAX_NAME = 100
 CALLS = ("function_call", "custom_tool_call", "local_shell_call")
 RESULTS = ("function_call_output", "custom_tool_call_output", "local_shell_call_output")
 ITEMS = ("message", "reasoning", *CALLS, *RESULTS)
@@ -271,7 +270,7 @@ class _Rollout:
         source = self._source or AGENT
         return Imported(
             source=source,
-            session_name=first.strip().partition("\n")[0][:MAX_NAME] or source,
+            session_name=first.strip().partition("\n")[0] or source,
             agent=agent_config(
                 AGENT, self._first_model or self._model, "\n\n".join(self._instructions), tools, turns
             ),

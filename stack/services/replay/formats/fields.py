@@ -10,6 +10,11 @@ import msgspec
 
 MAX_KEPT_BYTES = 256 * 1024
 """The kept values of a session have at most this size as JSON, in bytes; what exceeds it is only counted."""
+MAX_KINDS = 500
+"""Maximum number of kinds that are counted; further ones count as others."""
+MAX_KIND = 100
+"""Maximum length of the name of a kind in characters."""
+OTHERS = "others"
 
 _INDEX = re.compile(r"(?<=\[)[0-9]+|(?<=^line) [0-9]+")
 
@@ -27,8 +32,7 @@ class Kept:
 
     def keep(self, place: str, value: Any) -> None:
         """`place` names the value, such as `steps[3].extra` or `line 7`."""
-        kind = _INDEX.sub("", place)
-        self._counts[kind] = self._counts.get(kind, 0) + 1
+        self.count(_INDEX.sub("", place))
         size = len(msgspec.json.encode(value)) + len(place)
         if size > self._room:
             self._left_out += 1
@@ -37,7 +41,10 @@ class Kept:
         self._values.append({"place": place, "value": value})
 
     def count(self, kind: str) -> None:
-        """Counts something that is in the events in another form."""
+        """Counts something without keeping it."""
+        kind = kind[:MAX_KIND]
+        if kind not in self._counts and len(self._counts) >= MAX_KINDS:
+            kind = OTHERS
         self._counts[kind] = self._counts.get(kind, 0) + 1
 
     def extra(self) -> dict[str, Any]:

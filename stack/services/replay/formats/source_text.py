@@ -110,6 +110,8 @@ def microseconds(value: Any) -> int:
         delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
         found = (delta.days * 86_400 + delta.seconds) * 10**6 + delta.microseconds
     elif isinstance(value, int | float) and not isinstance(value, bool):
+        # Times in seconds are below this until the year 5138, and times in milliseconds above it since 1973.
+        value = value if value < MAX_TIME_US else 0
         found = int(value * 1000) if value > 10**11 else int(value * 10**6)
     else:
         return 0
