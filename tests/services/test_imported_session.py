@@ -80,6 +80,13 @@ def test_run_again_it_comes_out_the_same(record: SessionRecord) -> None:
             assert checked.verdict == "identical", checked
 
 
+def test_run_again_its_models_need_no_provider() -> None:
+    """Other tools name models without a provider, and change them within a turn."""
+    other = Inference(content="It is 4.", model="gpt-y")
+    report = asyncio.run(check(record_with(turn("2+2?", ASKED, FOUND, other)))).report
+    assert report.verdict == "identical", report
+
+
 def _awaits(action: object) -> bool:
     # Arguments that are not an object are refused by this server, and another tool may have run them.
     return isinstance(action, Await) or type(action).__name__ == "Respond"

@@ -118,10 +118,14 @@ def _call_ids(event: Event | None) -> set[str]:
 
 
 def _as_known(recorded: Event | None, replayed: Event | None) -> Event | None:
-    """Returns the replayed event without the digest of its request if the recorded one has none: what another tool sent
-    to its model is not known."""
-    if isinstance(recorded, TurnStepStarted) and isinstance(replayed, TurnStepStarted):
-        return replace(replayed, request_digest=replayed.request_digest if recorded.request_digest else "")
+    """Returns the replayed event without the parts of its request that the recorded one does not have: what another tool
+    sent to its models, and how it chose them, is not known."""
+    if (
+        isinstance(recorded, TurnStepStarted)
+        and isinstance(replayed, TurnStepStarted)
+        and not recorded.request_digest
+    ):
+        return replace(replayed, request_digest="", model=recorded.model, parameters=recorded.parameters)
     return replayed
 
 

@@ -218,7 +218,7 @@ class _TurnEvents:
                 step_id=step_id,
                 step_type="inference",
                 output=output,
-                usage=step.usage,
+                usage=step.usage or TurnUsage(),
                 trace=_trace(output, (ended_at - began_at) // 1000),
                 response_id=step.response_id,
                 response_model=step.model,
