@@ -28,6 +28,7 @@ LAYERS = {
     "eventsourcing_adapter": 4,
     "services": 5,
     "http": 6,
+    "pytest_plugin": 6,
     "wiring": 7,
     "app": 8,
     "cli": 9,

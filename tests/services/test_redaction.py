@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,6 +24,7 @@ from schemas.events.turn import (
     TurnStepStarted,
     TurnToolCalled,
 )
+from schemas.session_file import Redaction
 from stack.domain.json_path import JsonPath
 from stack.errors import Invalid
 from stack.providers.tools.settings import ApprovalRule
@@ -37,6 +39,7 @@ from tests.services.recorded_sessions import record_with, turn
 from tests.services.session_files import file_of
 from tests.services.tool_turns import Turning
 
+GOLDEN = Path(__file__).parents[1] / "sessions"
 EMAIL = "ann@example.com"
 KEY = "sk-proj-0123456789abcdefghij"
 CARD = "4111 1111 1111 1111"
@@ -370,3 +373,22 @@ def test_the_built_in_patterns_do_not_find_ids_and_times() -> None:
     )
     assert text(harmless) == harmless
     assert set(BUILT_IN) == {"email", "api_key", "bearer", "card"}
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.session.jsonl")), ids=lambda path: path.stem)
+def test_real_streams_are_redacted(path: Path) -> None:
+    """Words of streamed answers and arguments, which begin and end within chunks and span several."""
+    original = read_session_file(path.read_bytes())
+    rules = rules_of(
+        own=[
+            ("part", "ity c"),
+            ("word", "(?i)harbour|add|Because|code"),
+            ("some", "false false false"),
+            ("letters", "als|ity"),
+        ]
+    )
+    file = asyncio.run(redacted(original, rules))
+    assert sum((file.header.redaction or Redaction({})).rules.values()) > 0
+    checked = asyncio.run(check(file.record)).report
+    assert checked.verdict == "identical", checked.first
+    assert read_session_file(content(file).encode()).record == file.record
