@@ -23,6 +23,7 @@ COMMANDS = {
     "replay": "Play a recorded session, or run it again as a test.",
     "events": "Print the events of the log, and follow it.",
     "diff": "Compare two sessions turn by turn.",
+    "bisect": "Find the first change that made the outcome of a session bad.",
     "export": "Write a recorded session to a file.",
     "import": "Import a recorded session from a file.",
     "eval": "Run a benchmark, show its jobs, compare two of them.",

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from schemas.api.agent import AgentConfig as ApiConfig
 from schemas.api.session_check import VERDICTS, Report
+from schemas.events.agent import AgentCreated, AgentUpdated
 from schemas.events.base import Event
 from schemas.events.payload import AgentConfig
 from schemas.session_file import Passes, Tolerance
@@ -51,7 +52,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
 def replay_again(content: bytes, wanted: Wanted, models: LiveModels) -> int:
     """Runs the session in a session file, prints how it differs, and returns the exit code. Raises ReplaystackError."""
     file = read_session_file(content)
-    runs = asyncio.run(_runs(file, wanted, models))
+    runs, changes = asyncio.run(_runs(file, wanted, models))
     passes = _passes(file, wanted)
     reports = [run.report for run in runs]
     if wanted.as_json:
@@ -67,15 +68,16 @@ def replay_again(content: bytes, wanted: Wanted, models: LiveModels) -> int:
         passed = sum(1 for report in reports if report.exit_code <= 1)
         click.echo(f"{passed} of {len(reports)} runs pass; {passes.needed} are needed")
     if wanted.update is not None:
-        _update(file, runs[0], wanted.update)
+        _update(file, runs[0], changes, wanted.update)
         return 0
     return code
 
 
-async def _runs(file: SessionFile, wanted: Wanted, models: LiveModels) -> list[Run]:
+async def _runs(file: SessionFile, wanted: Wanted, models: LiveModels) -> tuple[list[Run], Scenario]:
+    """Returns the runs, and what was changed for them."""
     if wanted.scenario is None and wanted.against is None:
         report = await check(file.record)
-        return [Run(report=report.report, turns=report.turns)]
+        return [Run(report=report.report, turns=report.turns)], Scenario()
     scenario = read_scenario(wanted.scenario) if wanted.scenario is not None else ScenarioFile()
     tolerance = scenario.tolerance or file.header.tolerance or Tolerance()
     check_tolerance(tolerance)
@@ -84,7 +86,7 @@ async def _runs(file: SessionFile, wanted: Wanted, models: LiveModels) -> list[R
         changes, outside = await _outside(wanted, scenario, models)
         judge = await _judge(wanted, tolerance, models)
         again = partial(run_again, file.record, changes, outside, rules, judge)
-        return [await again() for _ in range(_passes(file, wanted).of)]
+        return [await again() for _ in range(_passes(file, wanted).of)], changes
     finally:
         await models.aclose()
 
@@ -94,7 +96,7 @@ async def _outside(wanted: Wanted, scenario: ScenarioFile, models: LiveModels) -
     model = None
     if wanted.against is not None and wanted.against.startswith(AGENT):
         given = await models.agent(wanted.against.removeprefix(AGENT))
-        config = _stored(given)
+        config = stored_config(given)
         changes = Scenario(agent=lambda _: config, tools=changes.tools)
         model = await models.find(config.model)
     elif wanted.against is not None:
@@ -124,7 +126,8 @@ async def _judge(wanted: Wanted, tolerance: Tolerance, models: LiveModels) -> Ju
     return partial(says_the_same, *await models.find(name))
 
 
-def _stored(config: dict[str, Any]) -> AgentConfig:
+def stored_config(config: dict[str, Any]) -> AgentConfig:
+    """Returns the configuration of an agent as it is recorded."""
     from stack.domain.payload import agent_config
 
     return agent_config(msgspec.convert(config, ApiConfig))
@@ -177,19 +180,29 @@ def summary(report: Report) -> str:
     return f"{report.verdict} in turn {first.number}, {where}: {first.difference.kind}"
 
 
-def _update(file: SessionFile, run: Run, out: Path) -> None:
-    """Writes the file with the events of this run in the place of the recorded ones."""
+def _update(file: SessionFile, run: Run, changes: Scenario, out: Path) -> None:
+    """Writes the file with the events of this run, and the changes for it, in the place of the recorded ones."""
     from stack.cli.whole_file import whole_file
 
     turns = dict(file.record.turns)
     for turn_id, events in run.turns.items():
         turns[turn_id] = _renumbered(turns[turn_id], events)
-    record = replace(file.record, turns=turns)
+    agents = {
+        id: [one._replace(event=_changed(one.event, changes)) for one in events]
+        for id, events in file.record.agents.items()
+    }
+    record = replace(file.record, turns=turns, agents=agents)
     with whole_file(out) as target:
         for line in written(replace(file, record=record)):
             target.write(line)
     changed = sum(1 for turn in run.report.turns if turn.verdict != VERDICTS[0])
     click.echo(f"Wrote {out}: {changed} of {len(run.report.turns)} turns changed", err=True)
+
+
+def _changed(event: Event, changes: Scenario) -> Event:
+    if isinstance(event, AgentCreated | AgentUpdated):
+        return replace(event, config=changes.agent(event.config))
+    return event
 
 
 def _renumbered(recorded: Sequence[Recorded], events: Sequence[Event]) -> list[Recorded]:

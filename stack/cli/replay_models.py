@@ -35,10 +35,11 @@ class LiveModels:
             return await self._models.resolve(f"{SERVER}/{model}")
         return await self._models.resolve(model)
 
-    async def agent(self, agent_id: str) -> dict[str, Any]:
-        """Returns the configuration of an agent of the server. Raises Invalid without a server, AnswerError."""
+    async def agent(self, agent_id: str, version: int = 0) -> dict[str, Any]:
+        """Returns the configuration of an agent of the server, the newest by default. Raises Invalid without a server,
+        AnswerError."""
         server = self._required("An agent")
-        path = f"/v1alpha/agents/{quote(agent_id, safe='')}"
+        path = f"/v1alpha/agents/{quote(agent_id, safe='')}{f'?version={version}' if version else ''}"
         found: dict[str, Any] = await asyncio.to_thread(server.ask, "GET", path)
         return dict(found["agent_config"])
 
@@ -52,6 +53,14 @@ class LiveModels:
         if "content" not in found:
             raise UpstreamFailed(f"The tool {name!r} returned nothing.")
         return ToolResult(content=found["content"])
+
+    async def score(self, function: str, answer: str, expected: str) -> float:
+        """Returns the score of an answer by a function of the server. Raises Invalid without a server, AnswerError."""
+        server = self._required("A scoring function")
+        row = {"generated_answer": answer, "expected_answer": expected, "input_query": ""}
+        body = {"input_rows": [row], "scoring_functions": {function: None}}
+        found = await asyncio.to_thread(server.ask, "POST", "/v1/scoring/score", body)
+        return float(found["results"][function]["score_rows"][0]["score"])
 
     async def aclose(self) -> None:
         if self._models is not None:

@@ -89,10 +89,12 @@ class Scenario(Struct, frozen=True, kw_only=True):
 
 
 class Outside(Struct, frozen=True, kw_only=True):
-    """The live parts. Without a `model` (a provider, and its name for the model) the recorded answers are used. `live` are
-    the names of the tools that are really called; each must be declared repeatable."""
+    """The live parts. Without a `model` (a provider, and its name for the model) the recorded answers are used; with one,
+    the first `recorded_answers` of the session are the recorded ones. `live` are the names of the tools that are really
+    called; each must be declared repeatable."""
 
     model: tuple[InferenceProvider, str] | None = None
+    recorded_answers: int = 0
     unrecorded: Unrecorded = "recorded"
     live: frozenset[str] = frozenset()
     call_live: CallLive | None = None
@@ -121,6 +123,8 @@ class Rerun:
         self.outside = outside or Outside()
         recorded = [own_events(turn) for turn in record.turns.values()]
         self.results = RecordedResults(recorded, tolerance)
+        self.answers = 0
+        """The number of answers so far, in the whole session."""
         self._turns: dict[str, list[Recorded]] = {}
         self._streams = RecordedStreams(self._turns)
         self._conversations = Conversations(self._streams)
@@ -246,7 +250,9 @@ class _Effects:
         labels: Mapping[str, str],
         captured: Captured = "all",
     ) -> AsyncGenerator[InferenceEvent, None]:
-        if self._rerun.outside.model is not None:
+        outside = self._rerun.outside
+        self._rerun.answers += 1
+        if outside.model is not None and self._rerun.answers > outside.recorded_answers:
             events = provider.infer(request, headers={})
             try:
                 async for event in events:
