@@ -22,7 +22,7 @@ from stack.domain.dataset import DatasetState
 from stack.domain.session import SessionState
 from stack.domain.turn import TurnState
 from stack.errors import ContentDamaged, NotFound
-from stack.eventstore import EventStore, Fold, Folded, stream_name
+from stack.eventstore import EventStore, Expect, Fold, Folded, stream_name
 from stack.services.views import Views
 
 S = TypeVar("S")
@@ -125,6 +125,13 @@ class States:
             )
             state = sessions.with_remains(state, known)
         return Folded(state, version)
+
+    async def root_of(self, session_id: str) -> Expect:
+        """Returns the present version of the stream that each fork and deletion within the session's family changes."""
+        session, version = await self.session_or_rest(session_id)
+        if session.root:
+            _, version = await self.session_or_rest(session.root)
+        return Expect(stream_name("session", session.root or session_id), version)
 
     async def dataset(self, dataset_id: str, as_of: int | None = None) -> Folded[DatasetState]:
         """A dataset that does not exist has a state too: its id is free."""

@@ -14,14 +14,17 @@ import pytest
 
 from projections import session as session_views
 from schemas.api.agent import AgentConfig
+from schemas.api.effect import Effect, SettleEffectRequest
 from schemas.api.session import ForkSessionRequest
 from schemas.api.turn import CreateAgentTurnRequest
 from schemas.events.base import Redacted
+from schemas.events.turn import TurnToolCalled, TurnToolReturned
 from stack.data_folder import DataFolder
 from stack.domain.session import SessionState
+from stack.domain.turn import TurnState
 from stack.errors import Conflict, NotFound
 from stack.event_log import log_place
-from stack.eventstore import Folded, stream_name
+from stack.eventstore import Append, Folded, StreamWrite, stream_name
 from stack.services.requests.caller import Caller
 from stack.settings import Settings
 from stack.wiring import Server
@@ -155,3 +158,54 @@ async def test_deleting_an_agent_with_many_forks_takes_time_in_proportion(tmp_pa
         server.states.session_or_rest = counted  # type: ignore[method-assign]
         await server.agents.delete(agent_id, CALLER)
         assert loads < 10 * len(forks)
+
+
+async def test_an_effect_of_a_turn_that_is_being_deleted_is_not_settled(tmp_path: Path) -> None:
+    """The deletion comes after the turn was read: nothing is recorded in its stream, which was redacted."""
+    async with serving(tmp_path / "data") as server:
+        world = World(server, 0)
+        await world.begin()
+        session_id = next(iter(world.sessions))
+        turn_id = next(iter(world.turns))
+        stream = stream_name("turn", turn_id)
+        _, version = await server.states.turn(session_id, turn_id)
+        call = {"call_id": "c", "tool_name": "t"}
+        lost = [
+            TurnToolCalled(step_id="s", key="k", toolgroup="g", arguments="{}", **call),
+            TurnToolReturned(status="unknown", content="", **call),
+        ]
+        await server.store.append(Append((StreamWrite(stream, version, lost),)))
+        turn = server.states.turn
+        # The read models do not show a call that was made after the end of its turn.
+        effect = Effect(
+            key="k",
+            status="unknown",
+            agent_id=world.sessions[session_id],
+            session_id=session_id,
+            turn_id=turn_id,
+            toolgroup="g",
+            arguments="{}",
+            repeatable=False,
+            attempts=1,
+            called_at="",
+            **call,
+        )
+
+        async def show(key: str) -> Effect:
+            return effect
+
+        server.effects.show = show  # type: ignore[method-assign]
+
+        async def deleted_then(*ids: str) -> Folded[TurnState]:
+            server.states.turn = turn  # type: ignore[method-assign]
+            found = await turn(*ids)
+            for one in list(world.sessions):
+                await world.delete(one)
+            return found
+
+        server.states.turn = deleted_then  # type: ignore[method-assign, assignment]
+        request = SettleEffectRequest(decision="done", content="canary settled")
+        with pytest.raises(NotFound):
+            await server.effects.settle("k", request, CALLER)
+        assert server.states.turn == turn, "the sessions were deleted"
+        assert not any(b"canary" in record.state for record in server.store.log.after(0, 100_000))

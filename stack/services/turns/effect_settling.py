@@ -28,6 +28,8 @@ from stack.services.turns.turn import READ
 from stack.services.turns.turn_plan import TurnPlans
 from stack.services.views import Views
 
+APPEND_ATTEMPTS = 10
+
 
 class EffectService:
     def __init__(
@@ -105,7 +107,7 @@ class EffectService:
                 parent=call.parent,
                 attempt=call.attempt + 1,
             )
-            await self._append(StreamWrite(stream, version, caller.stamp([again])))
+            await self._append(found, StreamWrite(stream, version, caller.stamp([again])))
             version += 1
             result = await self._call(state, call, found)
             status = "failed" if result.is_error else "done"
@@ -120,7 +122,7 @@ class EffectService:
             content=settled_content,
             reason=request.reason or "",
         )
-        await self._append(StreamWrite(stream, version, caller.stamp([settled])), command)
+        await self._append(found, StreamWrite(stream, version, caller.stamp([settled])), command)
         await self._plans.forget(found.session_id)
 
     async def _call(self, state: TurnState, call: CallState, found: Effect) -> ToolResult:
@@ -152,8 +154,18 @@ class EffectService:
             )
         return outcome
 
-    async def _append(self, write: StreamWrite, command: str = "") -> None:
-        try:
-            await self._store.append(Append((write,), command=command))
-        except VersionConflict:
-            raise Conflict("The turn was changed by another request. Read the effect again.") from None
+    async def _append(self, found: Effect, write: StreamWrite, command: str = "") -> None:
+        """Raises NotFound if the turn was deleted, and Conflict."""
+        for _ in range(APPEND_ATTEMPTS):
+            # A deletion does not change the stream of the turn, but always that of the root.
+            root = await self._states.root_of(found.session_id)
+            await self._states.turn(found.session_id, found.turn_id)
+            try:
+                await self._store.append(Append((write,), expects=(root,), command=command))
+                return
+            except VersionConflict as error:
+                if error.stream == write.stream:
+                    raise Conflict(
+                        "The turn was changed by another request. Read the effect again."
+                    ) from None
+        raise Conflict(f"Session {found.session_id!r} is busy with other requests. Try again.")
