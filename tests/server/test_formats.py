@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from atif import Trajectory
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
 
 from tests.server.api import Api, Conversation, check_error, kinds, parse
-from tests.server.process import Replaystack
+from tests.server.process import Replaystack, wait_until
 from tests.server.tool_calls import rain, waiting, weather_man
 from tests.servers.processes import RunningServer
 from tests.services import test_claude_code, test_codex
+from tests.telemetry.collector import collecting
+from tests.telemetry.otlp_json_form import as_json
 
 pytestmark = pytest.mark.slow
 
@@ -166,6 +171,36 @@ def test_all_sessions_of_a_file_are_imported_or_none(there: Api) -> None:
         IMPORT, content=file.replace(b"ok", b"OK"), headers=LINES, params={"from": "atif", "name": "n"}
     )
     check_error(named, 400, "The file has 2 sessions")
+
+
+def test_spans_of_a_server_that_a_collector_wrote_become_a_session(
+    tmp_path: Path, scripted_server: RunningServer
+) -> None:
+    """Each call has the conversation so far in its input, and a resumed turn has two spans."""
+    with collecting() as collector:
+        environment = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "true",
+        }
+        url = scripted_server.base_url
+        with (
+            Replaystack(tmp_path / "data", model_url=url, environment=environment) as server,
+            server.http() as http,
+        ):
+            api = Api(http)
+            conversation = weather_man(api, instructions="Be brief.")
+            for text in ("Will it rain?", "And tomorrow?"):
+                turn = waiting(conversation, text)
+                conversation.resume(turn["turn_id"], rain()).raise_for_status()
+            before = said(conversation)
+            wait_until(lambda: len(collector.named("chat tools")) == 4)
+            wait_until(lambda: len(collector.named(f"invoke_agent {conversation.agent_id}")) == 4)
+            scope_spans = ScopeSpans(spans=collector.spans)
+            request = ExportTraceServiceRequest(resource_spans=[ResourceSpans(scope_spans=[scope_spans])])
+            copy = imported(api, as_json(request), "otlp")
+            assert said(copy) == before
+            agent = http.get(f"/v1alpha/agents/{copy.agent_id}").json()["agent_config"]
+            assert agent["instructions"] == "Be brief."
 
 
 def test_two_files_of_one_agent_have_one_agent(there: Api) -> None:

@@ -107,11 +107,12 @@ class Messages:
         self.kept = kept
         self._results = results
         self._known: list[bytes] = []
-        self._turn = ""
-        """The turn of the last answer."""
+        self._turn = self._invocation = ""
+        """The invocations that began the present turn, and that continues it."""
 
-    def add_input(self, messages: Sequence[Message], at: int, of_turn: str) -> None:
-        """Adds those of the messages before a model call that are new. `of_turn` identifies the turn of the call."""
+    def add_input(self, messages: Sequence[Message], at: int, invocation: str) -> str:
+        """Adds those of the messages before a model call that are new. `invocation` identifies that of the agent, "" if
+        unknown. Returns the turn of the call: that of another invocation, if this one only brings results of its calls."""
         said = [one for one in messages if one.get("role") not in INSTRUCTIONS]
         if not self.instructions:
             self.instructions = [
@@ -121,14 +122,18 @@ class Messages:
             ]
         keys = [_key(one) for one in said]
         # A new turn has at least one new message, also if it asks again what was not answered.
-        most = len(keys) - (of_turn != self._turn)
+        most = len(keys) - (invocation not in (self._turn, self._invocation))
         new = said[self._overlap(keys, most) :]
+        is_resumed = bool(new) and all(map(_is_result, new)) and bool(self.transcript.waiting())
+        of_turn = self._turn if is_resumed or invocation == self._invocation else invocation
+        self._invocation = invocation
         for message in new:
             if message.get("role") == "assistant":
                 self.add_answer(message, Inference(), of_turn)
                 continue
             self._add(message, at, of_turn)
         self.take_results()
+        return of_turn
 
     def _overlap(self, keys: Sequence[bytes], most: int) -> int:
         """Returns how many messages at the beginning of an input are known already: the end of what is known, or, if an
@@ -177,7 +182,8 @@ class Messages:
                 self.transcript.result(call_id, content, at=span.ended_at)
 
     def _result_of(self, call_id: str) -> ReadSpan | None:
-        return self._results.get((self._turn, call_id)) or self._results.get(("", call_id))
+        found = (self._results.get((turn, call_id)) for turn in (self._invocation, self._turn, ""))
+        return next((span for span in found if span is not None), None)
 
     def add_answer(self, message: Message, inference: Inference, of_turn: str) -> None:
         parts = message["parts"]
@@ -213,6 +219,12 @@ def _call(part: Mapping[str, Any]) -> ToolCall:
         name if isinstance(name, str) and name else "unknown",
         text,
     )
+
+
+def _is_result(message: Message) -> bool:
+    """Returns whether a message has results of tools alone."""
+    parts = message["parts"]
+    return bool(parts) and all(part.get("type") == "tool_call_response" for part in parts)
 
 
 def _is_content(value: Any) -> bool:

@@ -159,17 +159,16 @@ class _Conversation:
         elif status in _STATUSES:
             self.messages.end(status, output, None, invocation.ended_at)
 
-    def _call(self, span: ReadSpan, of_turn: str) -> None:
+    def _call(self, span: ReadSpan, invocation: str) -> None:
         given = messages_in(span.value(names.GEN_AI_INPUT_MESSAGES))
         answers = messages_in(span.value(names.GEN_AI_OUTPUT_MESSAGES))
+        of_turn = self.messages.add_input(given, span.began_at, invocation)
         if span.operation in INVOCATIONS:
-            self.messages.add_input(given, span.began_at, of_turn)
             status = span.text(STATUS)
             if status in ("", "completed") and span.error is None:
                 for answer in answers[:1]:
                     self.messages.add_answer(answer, self._inference(span), of_turn)
             return
-        self.messages.add_input(given, span.began_at, of_turn)
         for answer in answers[:1]:
             self.messages.add_answer(answer, self._inference(span), of_turn)
         for other in answers[1:]:
