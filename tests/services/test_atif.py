@@ -263,7 +263,8 @@ GOOD = json.dumps(trajectory({"source": "user", "message": "Hi"})).encode()
         (GOOD.replace(b"Hi", b"\xff\xfe"), "is not UTF-8"),
         (GOOD.decode().encode("utf-16"), "is UTF-16"),
         (b"\x1f\x8b\x08" + GOOD, "is compressed"),
-        (GOOD.replace(b'"Hi"', b"[" * 200 + b"]" * 200), "nested too deeply"),
+        (GOOD.replace(b'"Hi"', b"[" * 200 + b"]" * 200), "nested too deeply: more than 96"),
+        (GOOD.replace(b'"Hi"', b"[" * 100_000 + b"]" * 100_000), "nested too deeply"),
     ],
 )
 def test_a_file_that_cannot_be_imported_says_why(data: bytes, problem: str) -> None:

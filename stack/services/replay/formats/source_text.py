@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -19,8 +18,6 @@ MAX_DEPTH = 96
 MAX_TIME_US = 4_102_444_800_000_000
 """Later times, from the year 2100 on, are wrong."""
 
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"')
-_BRACKETS = re.compile(rb"[][{}]")
 _decode = msgspec.json.Decoder().decode
 
 
@@ -65,15 +62,17 @@ def lines(data: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
 def _object(text: bytes, what: str, is_last: bool = False) -> dict[str, Any]:
     if len(text) > MAX_LINE_BYTES:
         raise Invalid(f"{what} has {len(text)} bytes; at most {MAX_LINE_BYTES} are read.")
-    if _is_deep(text):
-        raise Invalid(f"{what} is nested too deeply: more than {MAX_DEPTH} levels.")
     try:
         value = _decoded(text)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except RecursionError:
+        raise Invalid(f"{what} is nested too deeply.") from None
+    except msgspec.DecodeError as error:
         cut = " It is the last line and may be cut off; export the file again." if is_last else ""
         raise Invalid(f"{what} is not JSON: {error}.{cut}") from None
     if not isinstance(value, dict):
         raise Invalid(f"{what} is not a JSON object: {text[:40]!r}.")
+    if _is_deep(value):
+        raise Invalid(f"{what} is nested too deeply: more than {MAX_DEPTH} levels.")
     return value
 
 
@@ -88,15 +87,18 @@ def _decoded(text: bytes) -> Any:
         return _decode(whole)
 
 
-def _is_deep(text: bytes) -> bool:
-    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
-        return False
-    depth = 0
-    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", text)):
-        depth += 1 if bracket in b"[{" else -1
-        if depth > MAX_DEPTH:
-            return True
-    return False
+def _is_deep(value: dict[str, Any]) -> bool:
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for one in level
+            for child in (one.values() if isinstance(one, dict) else one)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def microseconds(value: Any) -> int:
