@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import zipfile
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from stack.services.replay.check import check
+from stack.services.replay.session_file import read_session_file
 from tests.histories.story import answers, is_served_as
 from tests.server.process import Replaystack
 
@@ -36,3 +39,18 @@ def test_a_release_is_served_as_before(history: tuple[Path, dict[str, Any]]) -> 
         ]
         assert not differing, [(path, said.get(path), now.get(path)) for path in differing[:3]]
         server.check_healthy()
+
+
+def test_sessions_of_a_release_come_out_the_same(history: tuple[Path, dict[str, Any]]) -> None:
+    """Today's runner does what the release's did: each session, exported and run again, is identical."""
+    data, _ = history
+    checked = 0
+    with Replaystack(data, settings=SETTINGS) as server, server.http() as http:
+        for agent in http.get("/v1alpha/agents").json()["data"]:
+            path = f"/v1alpha/agents/{agent['agent_id']}/session"
+            for session in http.get(f"{path}s").json()["data"]:
+                file = http.get(f"{path}/{session['session_id']}/export").content
+                report = asyncio.run(check(read_session_file(file).record)).report
+                assert report.verdict == "identical", report.first
+                checked += len(report.turns)
+    assert checked

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
 import pytest
 from msgspec.structs import replace
 
-from schemas.events.turn import TurnInputRequested
-from stack.services.replay.session_file import read_session_file, written
 from stack.services.replay.session_record import SessionRecord
 from tests.server.api import TEXT, Api, Conversation, check_error, kinds, parse
-from tests.server.conftest import FreshServer
-from tests.server.process import Replaystack, wait_until
+from tests.server.process import Replaystack
+from tests.server.session_files import (
+    IMPORT,
+    LINES,
+    LONG,
+    changed,
+    exported,
+    import_,
+    imported,
+    lines_of,
+    shown,
+)
 from tests.server.tool_calls import rain, waiting, weather_man
 from tests.servers.processes import RunningServer
 
 pytestmark = pytest.mark.slow
-
-IMPORT = "/v1alpha/sessions/import"
-LINES = {"content-type": "application/jsonl"}
-LONG = "long text " * 40_000
-GROUP = "builtin::code_interpreter"
-ASKING = 'scripted/tools;name=code_interpreter;arguments={"code":"6 * 7"}'
 
 
 @pytest.fixture(scope="module")
@@ -41,37 +41,6 @@ def target(tmp_path_factory: pytest.TempPathFactory, scripted_server: RunningSer
 def there(target: Replaystack) -> Iterator[Api]:
     with target.http() as http:
         yield Api(http)
-
-
-def exported(conversation: Conversation) -> bytes:
-    answer = conversation.http.get(f"{conversation.path}/export")
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == LINES["content-type"]
-    return answer.content
-
-
-def import_(api: Api, file: bytes, **query: str) -> httpx.Response:
-    return api.http.post(IMPORT, content=file, headers=LINES, params=query)
-
-
-def imported(api: Api, file: bytes, **query: str) -> Conversation:
-    answer = import_(api, file, **query)
-    assert answer.status_code == 200, answer.text
-    return Conversation(api, answer.json()["agent_id"], answer.json()["session_id"])
-
-
-def shown(conversation: Conversation) -> list[Any]:
-    """The answers about a session, byte for byte: the session, its agent, its turns, their outcomes and streams."""
-    http, path = conversation.http, conversation.path
-    turns = [turn["turn_id"] for turn in conversation.show()["turns"]]
-    paths = [path, f"/v1alpha/agents/{conversation.agent_id}", f"/v1alpha/sessions/{conversation.session_id}"]
-    for turn_id in turns:
-        paths += [f"{path}/turn/{turn_id}{suffix}" for suffix in ("", "/outcome", "/stream")]
-    return [(one, http.get(one).raise_for_status().content) for one in paths]
-
-
-def lines_of(file: bytes) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.splitlines()]
 
 
 def test_an_imported_session_is_shown_as_at_its_source(api: Api, there: Api) -> None:
@@ -127,14 +96,6 @@ def test_a_session_is_imported_under_a_name_and_for_an_agent(api: Api, there: Ap
 
 def head_of(api: Api, target: Replaystack) -> int:
     return int(target.state()["log"]["head"])
-
-
-def changed(file: bytes, change: Callable[[SessionRecord], SessionRecord]) -> bytes:
-    """Returns a valid file with other events."""
-    read = read_session_file(file)
-    record = change(read.record)
-    header = replace(read.header, agent_id=record.agent_id, session_id=record.session_id)
-    return b"".join(written(replace(read, header=header, record=record)))
 
 
 def renamed(session_id: str) -> Callable[[SessionRecord], SessionRecord]:
@@ -219,24 +180,6 @@ def test_sessions_of_one_agent_are_imported_one_by_one(api: Api, there: Api) -> 
     assert [one["session_id"] for one in listed] == [first.session_id, second.session_id]
 
 
-def test_an_import_survives_a_crash_and_runs_nothing(
-    api: Api, fresh_server: FreshServer, scripted: RunningServer
-) -> None:
-    conversation = weather_man(api)
-    turn_id = waiting(conversation)["turn_id"]
-    server = fresh_server()
-    with server.http() as http:
-        copy = imported(Api(http), exported(conversation))
-    server.kill9()
-    server.restart()
-    before = scripted.counts()["requests"]
-    with server.http() as http:
-        copy = Conversation(Api(http), copy.agent_id, copy.session_id)
-        assert shown(copy) == shown(conversation)
-        assert copy.outcome(turn_id)["status"] == "awaiting_input"
-    assert scripted.counts()["requests"] == before
-
-
 def test_an_import_is_done_once(api: Api, there: Api) -> None:
     conversation = api.conversation()
     conversation.turn()
@@ -267,47 +210,6 @@ def test_a_running_turn_is_imported_as_cancelled(api: Api, there: Api, scripted:
     assert copy.outcome(turn_id)["status"] == "cancelled"
     assert "turn_complete" in kinds(parse(copy.replay(turn_id).content))
     assert copy.show()["turns"][0]["completed_at"]
-
-
-def test_an_imported_approval_is_not_decided_by_its_deadline(fresh_server: FreshServer) -> None:
-    def asking(name: str, timeout_s: float) -> Replaystack:
-        groups = [{"id": GROUP, "approval": [{}], "approval_timeout_s": timeout_s}]
-        return fresh_server(name, {"REPLAYSTACK_TOOLGROUPS": json.dumps(groups)})
-
-    def pending(api: Api) -> list[str]:
-        answer = api.http.get("/v1alpha/approvals", params={"status": "pending"})
-        return [one["session_id"] for one in answer.json()["data"]]
-
-    def overdue(record: SessionRecord) -> SessionRecord:
-        [(turn_id, events)] = record.turns.items()
-        earlier = [
-            one._replace(event=replace(one.event, deadline=1))
-            if isinstance(one.event, TurnInputRequested)
-            else one
-            for one in events
-        ]
-        return replace(record, turns={turn_id: earlier})
-
-    with asking("source", 3_600).http() as http:
-        conversation = Api(http).conversation(ASKING, toolgroups=[GROUP])
-        turn_id = conversation.post("Compute.").json()["turn_id"]
-        file = changed(exported(conversation), overdue)
-    server = asking("target", 0.2)
-    with server.http() as http:
-        copy = imported(Api(http), file)
-    server.kill9()
-    server.restart()
-    with server.http() as http:
-        api = Api(http)
-        own = api.conversation(ASKING, toolgroups=[GROUP])
-        own.post("Compute.")
-        # The deadline of its own turn passes, which the server watches in the order of deadlines.
-        assert wait_until(lambda: own.session_id not in pending(api))
-        assert pending(api) == [copy.session_id]
-        copy = Conversation(api, copy.agent_id, copy.session_id)
-        assert copy.outcome(turn_id)["status"] == "awaiting_input"
-        assert copy.turn("Never mind.")["output_message"]
-        assert copy.outcome(turn_id)["status"] == "abandoned"
 
 
 def forked(conversation: Conversation, **body: Any) -> Conversation:

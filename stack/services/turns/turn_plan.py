@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from cachetools import LRUCache
 from msgspec import Struct
@@ -16,7 +17,6 @@ from stack.providers.inference.registry import Models
 from stack.providers.shields.port import Shield
 from stack.providers.tools.registry import ToolGroups
 from stack.services.safety.safety import Safety
-from stack.services.state import States
 from stack.services.tools.tool_set import ToolSet, tool_set
 from stack.services.turns.conversation import (
     Conversations,
@@ -29,6 +29,10 @@ from stack.services.turns.conversation import (
 from stack.services.turns.retrieval_step import long_documents_of
 from stack.services.turns.running_turn import RunningTurn
 from telemetry.own import conventions as names
+
+if TYPE_CHECKING:
+    # Their read models need DuckDB, which a plan without a server does not.
+    from stack.services.state import States
 
 KEPT_TOOLS = 10_000
 """The number of sessions of which it is kept in memory which turn recorded their tools."""
