@@ -34,6 +34,9 @@ def test_a_release_is_served_as_before(history: tuple[Path, dict[str, Any]]) -> 
     data, said = history
     with Replaystack(data, settings=SETTINGS) as server, server.http() as http:
         now = answers(http)
+        for path in [path for path in said if path.count("/") == 5 and "/session/" in path]:
+            checked = http.get(f"{path}/check")
+            assert checked.json()["verdict"] == "identical", (path, checked.text)
         differing = [
             path for path in said.keys() | now.keys() if not is_served_as(said.get(path), now.get(path))
         ]
