@@ -13,12 +13,15 @@ from benchmarks.api import AGENTS
 from benchmarks.client import Connection
 from benchmarks.report import standalone
 from benchmarks.result import Result, of_rounds
-from benchmarks.seeding import Seeded, seed
+from benchmarks.seeding import Seeded, seed, seed_conversations
 from benchmarks.servers import replaystack
 
 TURNS = 200
 FRAMES_OF_A_TURN = 24
 FRAMES = TURNS * FRAMES_OF_A_TURN
+EVENTS = 200_000
+EVENTS_QUICK = 50_000
+LOG = "/v1alpha/events"
 PAGE_BAR_MS = 70.0
 STREAM_BAR = 50_000.0
 
@@ -30,9 +33,12 @@ def run(quick: bool) -> list[Result]:
         data = Path(folder) / "data"
         seeded = seed(data, 1, TURNS)
         with replaystack(data) as server, Connection(server.port) as connection:
-            return [
-                *_frames(connection, seeded, rounds, reads),
-            ]
+            frames = _frames(connection, seeded, rounds, reads)
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "data"
+        seed_conversations(data, EVENTS_QUICK if quick else EVENTS)
+        with replaystack(data) as server, Connection(server.port) as connection:
+            return [*frames, *_events(connection, rounds)]
 
 
 def _frames(connection: Connection, seeded: Seeded, rounds: int, reads: int) -> list[Result]:
@@ -48,6 +54,24 @@ def _frames(connection: Connection, seeded: Seeded, rounds: int, reads: int) -> 
             STREAM_BAR,
             "higher",
         ),
+    ]
+
+
+def _events(connection: Connection, rounds: int) -> list[Result]:
+    """The whole log in pages of 1,000, and a search in it for what is not there."""
+    count = msgspec.json.decode(connection.get(f"{LOG}?after=end").body)["head"]
+    rates = []
+    for _ in range(rounds):
+        after, took_ms = 0, 0.0
+        while after < count:
+            answer = connection.get(f"{LOG}?after={after}")
+            took_ms += answer.took_ms
+            after = msgspec.json.decode(answer.body)["next"]
+        rates.append(count * 1000 / took_ms)
+    searched = [connection.get(f"{LOG}?name=dataset.registered").took_ms * 1e6 / count for _ in range(rounds)]
+    return [
+        of_rounds("the event log in pages of 1,000, over HTTP", rates, "events/s", better="higher"),
+        of_rounds("a name that no event has, searched in 1M events", searched, "ms"),
     ]
 
 

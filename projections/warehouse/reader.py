@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
@@ -52,8 +53,14 @@ class HydratingReader:
 
 def rfc3339(microseconds: int) -> str:
     """Formats microseconds since 1970 UTC as RFC 3339 with microseconds and `Z`."""
-    # A long response formats 1,000 of these; `strftime` takes five times as long.
-    return (_EPOCH + timedelta(microseconds=microseconds)).isoformat(timespec="microseconds") + "Z"
+    # A long response formats 1,000 of these; `strftime` takes ten times as long.
+    seconds, rest = divmod(microseconds, 1_000_000)
+    return f"{_second(seconds)}.{rest:06}Z"
+
+
+@functools.lru_cache(1024)
+def _second(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()
 
 
 def page_of(

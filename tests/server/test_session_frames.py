@@ -20,6 +20,7 @@ from tests.server.playback import (
 )
 from tests.server.process import Replaystack, wait_until
 from tests.server.test_damaged_events import again, damage
+from tests.server.test_fork import fork
 from tests.server.tool_calls import WEATHER, rain
 from tests.servers.processes import RunningServer
 
@@ -96,6 +97,26 @@ def test_turns_of_every_kind(api: Api, scripted: RunningServer) -> None:
         "turn_complete", "turn_complete", "turn_complete", "error", "error", "turn_complete", "turn_complete",
         "turn_complete", "turn_awaiting_input",
     ]  # fmt: skip
+
+
+def test_a_fork_plays_the_turns_that_it_shares(api: Api) -> None:
+    """Also those of a parent that was deleted, and the copy of a part of a turn."""
+    conversation = api.conversation()
+    live = [conversation.streamed("one"), conversation.streamed("two")]
+    rows = frames_page(conversation)["data"]
+    last = conversation.show()["turns"][-1]
+    whole = fork(conversation)
+    part = fork(conversation, turn_id=last["turn_id"], step_id=last["steps"][-1]["step_id"])
+    third = whole.streamed("three")
+    check_played(whole, [*live, third])
+    assert frames_page(whole)["data"][: len(rows)] == rows
+    for one in (part, fork(part)):
+        shown = streams_of(played(one).content)
+        assert shown[1] == without_keep_alive(live[0])
+        assert parse(shown[2])[0].kind == "turn_start"
+        check_played(one, list(shown.values()))
+    api.http.delete(conversation.path).raise_for_status()
+    check_played(whole, [*live, third])
 
 
 def test_times_are_those_of_the_chunks(api: Api) -> None:

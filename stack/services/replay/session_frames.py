@@ -17,6 +17,7 @@ from stack.runs.live import Frame
 from stack.services.turns.turn_frames import TurnFrames
 
 _position = attrgetter("position")
+_ENDS_OF_PAUSES = (TurnStarted, TurnResumed, TurnRestarted)
 
 SLICE_FRAMES = 1_024
 SLICE_BYTES = 512 * 1024
@@ -153,9 +154,6 @@ class SessionFrames:
 
 
 def _ends_pause(event: Event) -> bool:
-    name = event.name if isinstance(event, Damaged) else ""
-    return isinstance(event, TurnStarted | TurnResumed | TurnRestarted) or name in (
-        "turn.started",
-        "turn.resumed",
-        "turn.restarted",
-    )
+    if isinstance(event, Damaged):
+        return event.name in ("turn.started", "turn.resumed", "turn.restarted")
+    return isinstance(event, _ENDS_OF_PAUSES)

@@ -119,6 +119,25 @@ def outcome_wire(state: TurnState) -> TurnOutcome:
     )
 
 
+class _TextChunks:
+    """Renders the chunks of text of one step. Most frames are such chunks, and what is around their texts is the same: to
+    encode all of it for each takes three times as long."""
+
+    def __init__(self, step_id: str, version: int) -> None:
+        self.step_id = step_id
+        empty = AgentTurnResponseStepProgressPayload("inference", step_id, TextDelta(""))
+        whole = framed(
+            StreamPosition(version, 0), _encode(AgentTurnResponseStreamChunk(AgentTurnResponseEvent(empty)))
+        )
+        self._version = version
+        self._id = b"id: %d." % version
+        self._head, self._tail = whole.body.removeprefix(self._id + b"0").split(b'""')
+
+    def frame(self, number: int, text: str, delay_ms: int) -> Frame:
+        body = b"%b%d%b%b%b" % (self._id, number, self._head, _encode(text), self._tail)
+        return Frame(StreamPosition(self._version, number), delay_ms, body)
+
+
 class TurnFrames:
     """Folds a turn's events and renders the frames of each."""
 
@@ -126,9 +145,7 @@ class TurnFrames:
         self.turn_id = turn_id
         self.state = TurnState()
         self._begun: dict[str, int] = {}
-        self._around_text: dict[str, tuple[bytes, bytes]] = {}
-        """The JSON before and after the text of a chunk, by the id of the step that is streamed: most frames are chunks
-        of text, and encoding the whole takes three times as long."""
+        self._text_chunks: _TextChunks | None = None
         self._unknown_begun = 0
         """The version of the last start of a step that is damaged: it does not say of which step."""
 
@@ -177,13 +194,11 @@ class TurnFrames:
 
     def text(self, step_id: str, number: int, text: str, delay_ms: int) -> Frame:
         """Returns the frame of the `number`-th chunk (from 1) of a running step's answer."""
-        position = StreamPosition(self._begun.get(step_id, self._unknown_begun), number)
-        if step_id not in self._around_text:
-            empty = AgentTurnResponseStepProgressPayload("inference", step_id, TextDelta(""))
-            head, tail = _encode(AgentTurnResponseStreamChunk(AgentTurnResponseEvent(empty))).split(b'""')
-            self._around_text = {step_id: (head, tail)}
-        head, tail = self._around_text[step_id]
-        return framed(position, b"%b%b%b" % (head, _encode(text), tail), delay_ms)
+        chunks = self._text_chunks
+        if chunks is None or chunks.step_id != step_id:
+            version = self._begun.get(step_id, self._unknown_begun)
+            chunks = self._text_chunks = _TextChunks(step_id, version)
+        return chunks.frame(number, text, delay_ms)
 
     def call_fragment(self, step_id: str, number: int, arguments: str, delay_ms: int) -> Frame:
         """Returns the frame of a part of a tool call's arguments."""
