@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from msgspec import json
@@ -18,7 +18,7 @@ READ_MODEL = ReadModel(
     indexes=("call_changes_by_turn",),
     views=("tool_calls", "approvals"),
     apply=("call_changes", "session_deleted_call_changes"),
-    queries=("tool_calls_page", "approvals_page", "unknown_effects"),
+    queries=("tool_calls_page", "approvals_page", "approvals_taken", "unknown_effects"),
 )
 
 _ROW_BYTES = 512
@@ -68,6 +68,11 @@ def approval(reader: Reader, approval_id: str) -> Approval | None:
     fixed = {"status": "", "approval_id": approval_id}
     found, _ = _page(reader, "approvals_page", fixed, _approval, (0, 1, PAGE_BYTES))
     return found[0] if found else None
+
+
+def taken(reader: Reader, approval_ids: Sequence[str]) -> list[str]:
+    """Returns those of these ids that decisions have."""
+    return [id for (id,) in reader.read("approvals_taken", {"ids": list(approval_ids)})]
 
 
 def _page(

@@ -205,7 +205,7 @@ class Server(Services):
             max_bytes=settings.max_agent_bytes,
         )
         self.session_export = SessionExport(self.store, self.states, turn_settings(settings))
-        self.session_import = SessionImport(self.store, self.states, settings.max_agent_bytes)
+        self.session_import = SessionImport(self.store, self.states, self.views, settings.max_agent_bytes)
         self.row_reader = RowReader(
             fetcher,
             settings.dataset_roots,

@@ -10,6 +10,7 @@ import httpx
 from msgspec.structs import replace
 
 from stack.services.replay.session_file import read_session_file, written
+from stack.services.replay.session_lines import Lines
 from stack.services.replay.session_record import SessionRecord
 from tests.server.api import Api, Conversation
 
@@ -55,3 +56,9 @@ def changed(file: bytes, change: Callable[[SessionRecord], SessionRecord]) -> by
     record = change(read.record)
     header = replace(read.header, agent_id=record.agent_id, session_id=record.session_id)
     return b"".join(written(replace(read, header=header, record=record)))
+
+
+def resealed(file: bytes) -> bytes:
+    """Returns the file with the hash chain of its lines."""
+    lines = Lines()
+    return b"".join([*(lines.line(line) for line in file.splitlines()[:-1]), lines.closing()])

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Thread
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -14,7 +15,7 @@ from msgspec.structs import replace
 
 from schemas.events.turn import TurnInputRequested
 from stack.services.replay.session_record import SessionRecord
-from tests.server.api import Api, Conversation
+from tests.server.api import Api, Conversation, check_error
 from tests.server.conftest import FreshServer
 from tests.server.process import Replaystack, wait_until
 from tests.server.session_files import (
@@ -23,6 +24,7 @@ from tests.server.session_files import (
     exported,
     import_,
     imported,
+    resealed,
     shown,
 )
 from tests.server.tool_calls import waiting, weather_man
@@ -120,3 +122,20 @@ def test_an_imported_approval_is_not_decided_by_its_deadline(fresh_server: Fresh
         assert copy.outcome(turn_id)["status"] == "awaiting_input"
         assert copy.turn("Never mind.")["output_message"]
         assert copy.outcome(turn_id)["status"] == "abandoned"
+
+
+def test_an_approval_is_not_imported_twice(fresh_server: FreshServer) -> None:
+    groups = [{"id": GROUP, "approval": [{}]}]
+    server = fresh_server(environment={"REPLAYSTACK_TOOLGROUPS": json.dumps(groups)})
+    with server.http() as http:
+        api = Api(http)
+        conversation = api.conversation(ASKING, toolgroups=[GROUP])
+        conversation.post("Compute.").raise_for_status()
+        file = exported(conversation)
+        [approval] = http.get("/v1alpha/approvals").json()["data"]
+        check_error(import_(api, file), 409, conversation.session_id, "with the content of the file")
+        session, turn = str(uuid4()), str(uuid4())
+        other = file.replace(conversation.session_id.encode(), session.encode())
+        other = resealed(other.replace(conversation.only_turn_id().encode(), turn.encode()))
+        check_error(import_(api, other), 409, approval["approval_id"], "of another turn")
+        check_error(http.get(f"/v1alpha/sessions/{session}"), 404)

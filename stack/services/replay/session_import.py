@@ -10,10 +10,11 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from projections import tool_call as call_views
 from schemas.api.session_file import ImportedSession
 from schemas.events.base import Event
 from schemas.events.session import SessionCreated, SessionImported
-from schemas.events.turn import TurnCancelled
+from schemas.events.turn import TurnCancelled, TurnInputRequested
 from stack.domain import agent as agents
 from stack.domain import session as sessions
 from stack.domain import turn as turns
@@ -25,6 +26,7 @@ from stack.services.replay.session_forms import Parsed
 from stack.services.replay.session_record import SessionRecord, check_record, session_state, turn_state
 from stack.services.requests.caller import Caller
 from stack.services.state import States
+from stack.services.views import Views
 
 INTERRUPTED = "The turn was running when its session was exported; an imported turn is not run."
 _ATTEMPTS = 5
@@ -44,9 +46,10 @@ class Origin(Struct, frozen=True, kw_only=True):
 class SessionImport:
     """`max_agent_bytes` limits the configuration of an agent."""
 
-    def __init__(self, store: EventStore, states: States, max_agent_bytes: int) -> None:
+    def __init__(self, store: EventStore, states: States, views: Views, max_agent_bytes: int) -> None:
         self._store = store
         self._states = states
+        self._views = views
         self._max_agent_bytes = max_agent_bytes
 
     async def import_file(
@@ -108,6 +111,7 @@ class SessionImport:
             writes, closed = await asyncio.to_thread(_writes, record, origin, caller)
             sessions += writes
             done.append(ImportedSession(record.agent_id, record.session_id, len(record.turns), closed))
+        await self._check_approvals(records)
         for _ in range(_ATTEMPTS):
             known, expects = await self._agents([record for record, _ in records])
             try:
@@ -133,6 +137,28 @@ class SessionImport:
                     f"The configuration of agent {id!r} has {size} bytes; at most {self._max_agent_bytes} are accepted. "
                     "Raise max_agent_bytes."
                 )
+
+    async def _check_approvals(self, records: Sequence[tuple[SessionRecord, Origin]]) -> None:
+        """Raises Conflict if a decision here has an id of these records: it would be mistaken for theirs."""
+        asked = [
+            one.event.request_id
+            for record, _ in records
+            for events in record.turns.values()
+            for one in events
+            if isinstance(one.event, TurnInputRequested)
+        ]
+        if not asked:
+            return
+        found = await self._views.read(("session", "turn"), call_views.taken, asked)
+        if not found and len(set(asked)) == len(asked):
+            return
+        for record, origin in records:
+            if await self._store.read_stream(stream_name("session", record.session_id), takes_damaged=True):
+                raise Conflict(await self._existing(record, origin))
+        id = found[0] if found else next(one for one in asked if asked.count(one) > 1)
+        raise Conflict(
+            f"The approval {id!r} is already there, of a call of another turn. Nothing was imported."
+        )
 
     async def _agents(self, records: Sequence[SessionRecord]) -> tuple[list[StreamWrite], list[Expect]]:
         """Returns the writes of agents that do not exist here, and what must hold for the others. Raises Conflict."""
