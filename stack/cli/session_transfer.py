@@ -29,7 +29,7 @@ def export(server: Connection, session_id: str, out: Path, form: str, rules: Rul
     """Raises AnswerError if the server cannot export the session, or only a part of it, and Invalid if it cannot be
     redacted."""
     asked = SESSION if rules else form
-    pieces = _whole(server.pieces(f"{session_path(server, session_id)}/export?as={quote(asked, safe='')}"))
+    pieces = whole(server.pieces(f"{session_path(server, session_id)}/export?as={quote(asked, safe='')}"))
     size = 0
     with whole_file(out) as file:
         for piece in _redacted(b"".join(pieces), rules, form) if rules else pieces:
@@ -43,7 +43,7 @@ def export(server: Connection, session_id: str, out: Path, form: str, rules: Rul
 def exported(server: Connection, session_id: str, form: str) -> bytes:
     """Returns a session in this form. Raises AnswerError if the server cannot export it, or only a part of it."""
     path = f"{session_path(server, session_id)}/export?as={quote(form, safe='')}"
-    return b"".join(_whole(server.pieces(path)))
+    return b"".join(whole(server.pieces(path)))
 
 
 def _redacted(content: bytes, rules: Rules, form: str) -> Iterable[bytes]:
@@ -87,7 +87,7 @@ def _named(text: str, option: str) -> tuple[str, str]:
     return name, value
 
 
-def _whole(pieces: Iterator[bytes]) -> Iterator[bytes]:
+def whole(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Yields the pieces; raises AnswerError if their last line says that the export failed."""
     last = b""
     for piece in pieces:

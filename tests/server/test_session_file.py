@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from schemas.session_file import Redaction, Tolerance
+from stack.services.replay.session_file import read_session_file, written
 from stack.services.replay.session_record import SessionRecord
 from tests.server.api import TEXT, Api, Conversation, check_error, kinds, parse
 from tests.server.process import Replaystack
@@ -80,6 +82,23 @@ def test_a_file_has_a_header_events_blobs_and_a_closing_line(api: Api) -> None:
     assert header["environment"]["settings"] == {"max_context_document_characters": 200_000}
     assert blob["content"] == LONG and middle[-1] is blob
     assert (end["line"], end["events"], end["blobs"]) == ("end", len(events), 1)
+
+
+def test_what_a_header_says_is_kept(api: Api, there: Api) -> None:
+    conversation = api.conversation()
+    conversation.turn()
+    read = read_session_file(exported(conversation))
+    tolerance = Tolerance(ignore=["$.time"], text="exact")
+    header = replace(
+        read.header, tolerance=tolerance, redaction=Redaction({"email": 2}), forked_from="another"
+    )
+    copy = imported(there, b"".join(written(replace(read, header=header))))
+    again = read_session_file(exported(copy)).header
+    assert (again.tolerance, again.redaction, again.forked_from) == (
+        tolerance,
+        Redaction({"email": 2}),
+        "another",
+    )
 
 
 def test_a_session_is_imported_under_a_name_and_for_an_agent(api: Api, there: Api) -> None:

@@ -14,6 +14,8 @@ import pytest
 from msgspec.structs import replace
 
 from schemas.events.turn import TurnInputRequested
+from stack.cli.connection import AnswerError
+from stack.cli.session_transfer import whole
 from stack.services.replay.session_record import SessionRecord
 from tests.server.api import Api, Conversation, check_error
 from tests.server.conftest import FreshServer
@@ -27,6 +29,7 @@ from tests.server.session_files import (
     resealed,
     shown,
 )
+from tests.server.test_damaged_events import damage
 from tests.server.tool_calls import waiting, weather_man
 from tests.servers.processes import RunningServer
 
@@ -139,3 +142,22 @@ def test_an_approval_is_not_imported_twice(fresh_server: FreshServer) -> None:
         other = resealed(other.replace(conversation.only_turn_id().encode(), turn.encode()))
         check_error(import_(api, other), 409, approval["approval_id"], "of another turn")
         check_error(http.get(f"/v1alpha/sessions/{session}"), 404)
+
+
+def test_an_export_of_damaged_events_says_so(fresh_server: FreshServer) -> None:
+    server = fresh_server()
+    with server.http() as http:
+        conversation = Api(http).conversation()
+        conversation.turn(LONG)
+        turn_id = conversation.turn()["turn_id"]
+    server.kill9()
+    damage(server, "turn.step_completed", f"turn/{turn_id}")
+    server.restart()
+    with server.http() as http:
+        answer = http.get(f"{conversation.path}/export")
+        assert answer.status_code == 200
+        *_, last = answer.content.splitlines()
+        assert json.loads(last)["line"] == "error" and "is damaged" in json.loads(last)["detail"]
+        with pytest.raises(AnswerError, match="is damaged"):
+            list(whole(iter([answer.content[:1000], answer.content[1000:]])))
+        check_error(import_(Api(http), answer.content), 400, "truncated")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import platform
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -12,7 +13,8 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from projections.warehouse.feed import DAMAGED, Record
-from schemas.events.base import Damaged
+from schemas.events.base import Damaged, Unknown
+from schemas.events.session import SessionImported
 from schemas.session_file import (
     FORMAT_VERSION,
     Environment,
@@ -22,14 +24,15 @@ from schemas.session_file import (
 )
 from stack.domain import session as sessions
 from stack.domain.session import SessionState
-from stack.errors import ContentDamaged
+from stack.errors import ContentDamaged, NotFound
 from stack.eventstore import EventStore, split_stream, stream_name
 from stack.eventstore.blob_markers import digests_in
-from stack.eventstore.codec import Codec
+from stack.eventstore.codec import REDACTED_STATE, Codec
 from stack.eventstore.damage import NOT_RECORDED, event_damaged
 from stack.services.replay.independent import FORK_NAMES, independent
 from stack.services.replay.independent import until as until_position
-from stack.services.replay.session_file import SessionFile, written
+from stack.services.replay.session_file import Kept, SessionFile, written
+from stack.services.replay.session_forms import SESSION
 from stack.services.replay.session_lines import Lines
 from stack.services.replay.session_record import SessionRecord, read_record
 from stack.services.state import States
@@ -64,23 +67,23 @@ class SessionExport:
         await self._states.session(agent_id, session_id)
         until = self._store.head()
         own = _until(await self._store.stored_streams([stream_name("session", session_id)]), until)
-        state = self._folded(own)
+        state, kept = self._folded(own)
         if state.parent:
-            record = until_position(await self.record(agent_id, session_id), until)
-            return self._fork(record, state)
+            record = await read_record(self._store, self._states, agent_id, session_id)
+            return self._fork(until_position(record, until), state, kept)
         own = [one for one in own if not one.name.startswith(FORK_NAMES)]
         own = [one._replace(version=version) for version, one in enumerate(own, 1)]
         agents = [stream_name("agent", agent_id)]
         turns = [stream_name("turn", turn_id) for turn_id in state.turns]
         names = {one.name for one in own} | await self._store.names_in([*agents, *turns])
-        header = self._header(agent_id, session_id, state)
+        header = self._header(agent_id, session_id, state, kept)
         return self._pieces(replace(header, events=sorted(names)), agents, own, turns, until)
 
     async def record(self, agent_id: str, session_id: str) -> SessionRecord:
-        """Returns all of the session at once, for other forms of files. Raises NotFound."""
-        return await read_record(self._store, self._states, agent_id, session_id)
+        """Returns all of the session at once, as one without a parent, for other forms of files. Raises NotFound."""
+        return independent(await read_record(self._store, self._states, agent_id, session_id))
 
-    def _header(self, agent_id: str, session_id: str, state: SessionState) -> SessionFileHeader:
+    def _header(self, agent_id: str, session_id: str, state: SessionState, kept: Kept) -> SessionFileHeader:
         return SessionFileHeader(
             format_version=FORMAT_VERSION,
             agent_id=agent_id,
@@ -88,16 +91,23 @@ class SessionExport:
             events=[],
             environment=self._environment,
             open_turn=state.open_turn,
-            forked_from=state.parent,
+            forked_from=state.parent or kept.forked_from,
+            tolerance=kept.tolerance,
+            redaction=kept.redaction,
         )
 
-    async def _fork(self, record: SessionRecord, state: SessionState) -> AsyncIterator[bytes]:
+    async def _fork(self, record: SessionRecord, state: SessionState, kept: Kept) -> AsyncIterator[bytes]:
         """Yields the file of a fork, with the turns that it shares as its own. It is made at once. Raises ContentDamaged."""
         for events in (record.session, *record.agents.values(), *record.turns.values()):
             for one in events:
                 if isinstance(one.event, Damaged):
                     raise ContentDamaged(one.event.detail)
-        header = self._header(record.agent_id, record.session_id, state)
+                if isinstance(one.event, Unknown):
+                    raise ContentDamaged(
+                        "The fork holds events that this version of the server does not know. Export it with the version that "
+                        "recorded them."
+                    )
+        header = self._header(record.agent_id, record.session_id, state, kept)
         file = SessionFile(header=header, record=independent(record), digest="")
         yield await asyncio.to_thread(lambda: b"".join(written(file)))
 
@@ -125,12 +135,16 @@ class SessionExport:
             yield lines.line(SessionFileBlob(sha256=digest, content=content.decode()))
         yield lines.closing()
 
-    def _folded(self, records: Sequence[Record]) -> SessionState:
-        state = SessionState()
+    def _folded(self, records: Sequence[Record]) -> tuple[SessionState, Kept]:
+        """Returns the session, and what is kept of the header of the file from which it was imported."""
+        state, kept = SessionState(), Kept()
         for one in records:
             event = self._codec.decode(one.name, _intact(one).state, self._store.hydrate)
             state = sessions.evolve(state, event, one.recorded_at, one.version)
-        return state
+            if isinstance(event, SessionImported) and event.format == SESSION:
+                with suppress(msgspec.ValidationError):  # an event of a forged file
+                    kept = msgspec.convert(event.extra or {}, Kept)
+        return state, kept
 
 
 def _until(records: Sequence[Record], position: int) -> list[Record]:
@@ -138,6 +152,8 @@ def _until(records: Sequence[Record], position: int) -> list[Record]:
 
 
 def _intact(record: Record) -> Record:
+    if record.state == REDACTED_STATE:
+        raise NotFound("The session was deleted while it was exported.")
     if record.state == DAMAGED:
         raise event_damaged(record.position, record.stream, record.name, NOT_RECORDED)
     return record

@@ -10,7 +10,15 @@ import msgspec
 from msgspec import Raw, Struct
 
 from schemas.events.base import Event, Redacted, Unknown
-from schemas.session_file import FORMAT, FORMAT_VERSION, SessionFileBlob, SessionFileEvent, SessionFileHeader
+from schemas.session_file import (
+    FORMAT,
+    FORMAT_VERSION,
+    Redaction,
+    SessionFileBlob,
+    SessionFileEvent,
+    SessionFileHeader,
+    Tolerance,
+)
 from stack.errors import InternalError, Invalid, TooLarge
 from stack.eventstore import Recorded, split_stream
 from stack.eventstore.blob_markers import dehydrate, hydrate, may_need_markers
@@ -29,6 +37,18 @@ _codec = Codec()
 _header = msgspec.json.Decoder(SessionFileHeader)
 _line = msgspec.json.Decoder(SessionFileEvent | SessionFileBlob)
 _encode = msgspec.json.Encoder().encode
+
+
+class Kept(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The fields of a header that an import keeps for the next export."""
+
+    forked_from: str = ""
+    tolerance: Tolerance | None = None
+    redaction: Redaction | None = None
+
+    @classmethod
+    def of(cls, header: SessionFileHeader) -> Kept:
+        return cls(forked_from=header.forked_from, tolerance=header.tolerance, redaction=header.redaction)
 
 
 class SessionFile(Struct, frozen=True, kw_only=True):

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from stack.errors import Invalid
 from stack.services.replay.formats import atif, atif_import, claude_code, codex, otlp, otlp_import, sft
 from stack.services.replay.imported_session import Imported, record_of
-from stack.services.replay.session_file import read_session_file
+from stack.services.replay.session_file import Kept, read_session_file
 from stack.services.replay.session_record import SessionRecord
 
 T = TypeVar("T")
@@ -32,7 +33,8 @@ class Parsed(Struct, frozen=True, kw_only=True):
 
 def _session(content: bytes) -> list[Parsed]:
     file = read_session_file(content)
-    return [Parsed(record=file.record, digest=file.digest)]
+    kept = msgspec.to_builtins(Kept.of(file.header))
+    return [Parsed(record=file.record, digest=file.digest, extra=kept or None)]
 
 
 def _foreign(form: str, read: Callable[[bytes], Sequence[Imported]], content: bytes) -> list[Parsed]:
