@@ -182,3 +182,25 @@ def test_the_first_event_that_decides(server: Replaystack, api: Api) -> None:
     model = ("--model", "scripted/say;text=good", "--contains", "good")
     said = run(0, "bisect", *ours, "--good", "1.1", "--bad", "4.9", *model)
     assert "first bad: event 4.3 (after event 3.3)" in said
+
+
+def test_a_fork_at_any_event_is_identical(api: Api) -> None:
+    conversation = weather_man(api)
+    turn = waiting(conversation)
+    path = f"{conversation.path}/turn/{turn['turn_id']}/resume"
+    conversation.http.post(path, json={"tool_responses": [rain()]})
+    stream = f"turn/{turn['turn_id']}"
+    events = api.http.get("/v1alpha/events", params={"stream": stream}).json()["data"]
+    forked = 0
+    for event in events:
+        for continues in (False, True):
+            body = {"event": event["position"], "continue": continues}
+            answer = api.http.post(f"{conversation.path}/fork", json=body)
+            if answer.status_code == 400 and continues:
+                continue  # the turn has ended, or waits, at this event
+            fork = Conversation(api, conversation.agent_id, answer.json()["session_id"])
+            [last] = fork.show()["turns"]
+            wait_until(lambda fork=fork, last=last: fork.outcome(last["turn_id"])["status"] != "running")
+            assert checked(fork)["verdict"] == "identical", (event, checked(fork))
+            forked += 1
+    assert forked > len(events)

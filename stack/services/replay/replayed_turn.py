@@ -34,6 +34,7 @@ from stack.domain.turn import TurnState
 from stack.domain.turn_step import retrieval_in
 from stack.errors import of_status
 from stack.eventstore import Recorded
+from stack.services.replay.comparison import plain_event
 from stack.services.replay.recorded_effects import NotRecorded, RecordedEffects
 from stack.services.replay.recorded_parts import Unreplayable, config_of, parts_of, tools_of
 from stack.services.replay.recorded_streams import RecordedStreams
@@ -85,7 +86,9 @@ class ReplayedTurn:
             end = self._end_of_part(at)
             own = [index for index in range(at, end) if index not in self._of_operator]
             if self._state.status == "running":
-                self.events += await _Part(self, begin, at, end).run()
+                tail = self._tail_of_cancellation(own)
+                self.events += await _Part(self, begin, at, end - len(tail)).run()
+                self.events += tail
             elif own:
                 self.events += [*turns.broken_off(self._state), recorded[own[-1]].event]
             for one in recorded[at:end]:
@@ -103,14 +106,35 @@ class ReplayedTurn:
         ):
             # Responses of a client's tools are recorded as a step with their resume.
             count = 1
-            if isinstance(recorded[at].event, TurnResumed) and _is_client_step(recorded[at + 1 : at + 3]):
-                count = 3
+            if isinstance(recorded[at].event, TurnResumed):
+                count += _client_step(recorded[at + 1 : at + 3])
             for index, one in enumerate(recorded[at : at + count], at):
                 self._fold(one)
                 if index not in self._of_operator:
                     self.events.append(one.event)
             at += count
         return at
+
+    def _tail_of_cancellation(self, own: Sequence[int]) -> list[Event]:
+        """Returns the events with which a running turn was cancelled, as far as the runner did not decide them: they end
+        the calls of tools that were running, and the turn. Empty if it was not cancelled, or within another step, which
+        the runner ends."""
+        recorded = self._recorded
+        if not own or not isinstance(recorded[own[-1]].event, TurnCancelled):
+            return []
+        if len(own) > 1 and isinstance(recorded[own[-2]].event, TurnStepFailed):
+            return []
+        states = [self._state]
+        for index in own[:-1]:
+            one = recorded[index]
+            states.append(turns.evolve(states[-1], one.event, one.recorded_at, one.version))
+        for place in range(len(own) - 1, -1, -1):
+            ended = [recorded[index].event for index in own[place:-1]]
+            if not all(isinstance(event, TurnToolReturned | TurnStepCompleted) for event in ended):
+                return []
+            if list(map(plain_event, ended)) == turns.broken_off(states[place]):
+                return [recorded[index].event for index in own[place:]]
+        return []
 
     def _end_of_part(self, at: int) -> int:
         for index in range(at, len(self._recorded)):
@@ -269,16 +293,12 @@ def _had_not_begun(failed: TurnStepFailed) -> bool:
     return failed.error.status == CANCELLED and failed.output is None and failed.trace is None
 
 
-def _is_client_step(events: Sequence[Recorded]) -> bool:
-    if len(events) < 2:
-        return False
-    begun, done = events[0].event, events[1].event
-    return (
-        isinstance(begun, TurnStepStarted)
-        and begun.step_type == "tool_execution"
-        and not begun.tool_calls
-        and isinstance(done, TurnStepCompleted)
-    )
+def _client_step(events: Sequence[Recorded]) -> int:
+    """Returns how many of these events are the step in which a client ran the tools: two, or its beginning only."""
+    begun = events[0].event if events else None
+    if not isinstance(begun, TurnStepStarted) or begun.step_type != "tool_execution" or begun.tool_calls:
+        return 0
+    return len([one for one in events if getattr(one.event, "step_id", "") == begun.step_id])
 
 
 def _was_left(state: TurnState, rest: Sequence[Event]) -> bool:
