@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from atif import Trajectory
 from hypothesis import given, settings
+from msgspec.structs import replace
 
 from schemas.events.payload import (
     CompletionMessage,
@@ -21,7 +22,7 @@ from schemas.events.payload import (
 from schemas.events.turn import TurnCompleted, TurnStarted, TurnStepCompleted, TurnStepStarted
 from stack.errors import Invalid
 from stack.eventstore import Recorded
-from stack.services.replay.formats import atif, atif_import
+from stack.services.replay.formats import atif, atif_import, sft
 from stack.services.replay.imported_session import Inference, Results, record_of
 from stack.services.replay.session_record import SessionRecord
 from tests.services.recorded_sessions import (
@@ -113,14 +114,15 @@ def test_an_exported_import_keeps_what_was_kept() -> None:
     assert conversation(read(exported(first))) == conversation(first)
 
 
-def refused() -> SessionRecord:
-    """A turn whose answer a shield refused."""
-    record = record_with(turn("How?"))
-    ((turn_id, events),) = record.turns.items()
+def refused(touchpoint: str = "assistant-output") -> SessionRecord:
+    """A session whose first turn a shield has refused: the answer of the model, or the input."""
+    record = record_with(turn("How?"), turn("Hi", ANSWERED))
+    turn_id, *others = record.turns
+    events = record.turns[turn_id]
     started = events[0].event
     assert isinstance(started, TurnStarted)
     secret = CompletionMessage(content="SECRET", stop_reason="end_of_turn")
-    later = [
+    answer = [
         TurnStepStarted(step_id="i", step_type="inference", attempt=1),
         TurnStepCompleted(
             step_id="i",
@@ -128,30 +130,36 @@ def refused() -> SessionRecord:
             output=CompletionMessage(content="", stop_reason="end_of_turn"),
             withheld=secret,
         ),
-        TurnStepStarted(step_id="s", step_type="shield_call", attempt=1, touchpoint="assistant-output"),
+    ]
+    is_input = touchpoint == "user-input"
+    later = [
+        *([] if is_input else answer),
+        TurnStepStarted(step_id="s", step_type="shield_call", attempt=1, touchpoint=touchpoint),
         TurnStepCompleted(step_id="s", step_type="shield_call", violation=Violation("error", "I can't.")),
         TurnCompleted(output_message=CompletionMessage(content="I can't.", stop_reason="end_of_turn")),
     ]
-    found = [
-        events[0],
-        *(Recorded(0, number, STARTED + number, event) for number, event in enumerate(later, 2)),
-    ]
-    return SessionRecord(
-        agent_id=record.agent_id,
-        session_id=record.session_id,
-        agents=record.agents,
-        session=record.session,
-        turns={turn_id: found},
-    )
+    start = events[0]._replace(event=replace(started, input_shields=["guard"] if is_input else None))
+    found = [start, *(Recorded(0, number, STARTED + number, event) for number, event in enumerate(later, 2))]
+    return replace(record, turns={turn_id: found} | {one: record.turns[one] for one in others})
 
 
 def test_what_a_shield_refused_is_not_in_it() -> None:
     document = exported(refused())
     assert "SECRET" not in json.dumps(document)
-    assert document["steps"][-1]["message"] == "I can't."
-    assert document["steps"][-1]["llm_call_count"] == 0
-    (state,) = states_of(read(document))
+    assert document["steps"][2]["message"] == "I can't."
+    assert document["steps"][2]["llm_call_count"] == 0
+
+
+@pytest.mark.parametrize("touchpoint", ["user-input", "assistant-output"])
+def test_what_was_refused_there_is_refused_here(touchpoint: str) -> None:
+    """No model is sent refused input, neither in the session nor in its copy."""
+    again = read(exported(refused(touchpoint)))
+    state = states_of(again)[0]
     assert (state.status, state.output_message.content) == ("completed", "I can't.")
+    assert conversation(again) == conversation(refused(touchpoint))
+    assert ("How?" in json.dumps(conversation(again))) == (touchpoint != "user-input")
+    (row,) = sft.export(again)
+    assert b"How?" not in row and b"I can't" not in row
 
 
 def test_reads_versions_before_1_8_and_fields_that_the_format_does_not_have() -> None:

@@ -121,11 +121,14 @@ def test_imported_again_it_is_the_same_conversation(record: SessionRecord) -> No
         ]  # fmt: skip
 
 
-def test_what_a_shield_refused_is_not_in_it() -> None:
-    lines = b"".join(otlp.export(refused()))
+@pytest.mark.parametrize("touchpoint", ["user-input", "assistant-output"])
+def test_what_was_refused_there_is_refused_here(touchpoint: str) -> None:
+    lines = b"".join(otlp.export(refused(touchpoint)))
     assert b"SECRET" not in lines
-    (state,) = states_of(read(lines))
+    again = read(lines)
+    state = states_of(again)[0]
     assert (state.status, state.output_message.content) == ("completed", "I can't.")
+    assert conversation(again) == conversation(refused(touchpoint))
 
 
 class Recorder:

@@ -97,9 +97,13 @@ def test_turns_that_did_not_complete_are_left_out() -> None:
 
 
 def test_a_session_without_completed_turns_says_so() -> None:
-    for record in (record_with(turn("a", ASKED, status="abandoned")), refused()):
-        with pytest.raises(Invalid, match="has no completed turn"):
-            rows(record)
+    with pytest.raises(Invalid, match="has no completed turn"):
+        rows(record_with(turn("a", ASKED, status="abandoned")))
+
+
+def test_turns_that_a_shield_ended_are_left_out() -> None:
+    (row,) = rows(refused())
+    assert [message["content"] for message in row["messages"]] == ["Be brief.", "Hi", "4"]
 
 
 def test_a_row_ends_where_the_instructions_change() -> None:

@@ -13,7 +13,7 @@ from schemas.events.session import SessionCreated, SessionForked
 from schemas.events.turn import TurnStarted, TurnStepCompleted, TurnStepStarted, TurnToolsResolved
 from stack.domain import turn as turns
 from stack.domain.turn import TurnState
-from stack.domain.turn_shield import input_passed, judged_steps
+from stack.domain.turn_shield import input_passed, judged_steps, refusal
 from stack.domain.turn_step import StepState
 from stack.errors import ContentDamaged
 from stack.eventstore import Recorded
@@ -36,7 +36,8 @@ class ExportedStep(Struct, frozen=True, kw_only=True):
 class ExportedTurn(Struct, frozen=True, kw_only=True):
     """A turn with the agent's configuration of that time, and its tools in the chat format. `own_output` is the output of
     the turn if it is not that of an inference: the message of a shield, or what was produced before a failure.
-    `questions` are the input as chat messages; they are empty if shields have not let it pass."""
+    `questions` are the input as chat messages; they are empty if shields have not let it pass. `refused` is the touchpoint
+    of the text that a shield refused, "" if there is none."""
 
     turn_id: str
     state: TurnState
@@ -46,6 +47,7 @@ class ExportedTurn(Struct, frozen=True, kw_only=True):
     steps: Sequence[ExportedStep]
     own_output: CompletionMessage | None = None
     questions: Sequence[Raw] = ()
+    refused: str = ""
 
 
 def session_name(record: SessionRecord) -> str:
@@ -70,6 +72,7 @@ def exported_turns(record: SessionRecord) -> list[ExportedTurn]:
         if not configurations:
             raise ContentDamaged(f"The configuration of the agent of turn {turn_id!r} cannot be read.")
         version = min(max(version, 1), len(configurations))
+        objection = refusal(state)
         agent = configurations[version - 1]
         tools = next(
             (one.event for one in reversed(events) if isinstance(one.event, TurnToolsResolved)), None
@@ -86,6 +89,7 @@ def exported_turns(record: SessionRecord) -> list[ExportedTurn]:
                 steps=_steps(state, events),
                 own_output=_own_output(state),
                 questions=questions_of(state, pending) if input_passed(state) else (),
+                refused=objection.touchpoint if objection is not None else "",
             )
         )
         pending = history_of(state, pending).pending
@@ -128,5 +132,5 @@ def _own_output(state: TurnState) -> CompletionMessage | None:
     if not state.completed_at or not state.output_message.content:
         return None
     shown = [step.output for step in judged_steps(state) if step.output is not None]
-    is_shown = bool(shown) and shown[-1].content == state.output_message.content
+    is_shown = bool(shown) and shown[-1].content == state.output_message.content and refusal(state) is None
     return None if is_shown else state.output_message

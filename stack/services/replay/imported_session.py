@@ -29,6 +29,7 @@ from schemas.events.payload import (
     ToolResponse,
     TurnError,
     TurnUsage,
+    Violation,
 )
 from schemas.events.session import SessionCreated, SessionTurnClosed, SessionTurnOpened
 from schemas.events.turn import (
@@ -47,6 +48,7 @@ from schemas.events.turn import (
 from stack.domain import turn as turns
 from stack.domain.agent import MAX_INFER_ITERS
 from stack.domain.turn import TurnState
+from stack.domain.turn_shield import ASSISTANT_OUTPUT, RETRIEVED_TEXT, TOOL_RESULT, USER_INPUT
 from stack.eventstore import Recorded
 from stack.services.replay.session_record import SessionRecord
 
@@ -87,12 +89,16 @@ class Retrieved(Struct, frozen=True, kw_only=True):
     ended_at: int = 0
 
 
+TOUCHPOINTS = (USER_INPUT, RETRIEVED_TEXT, TOOL_RESULT, ASSISTANT_OUTPUT)
+SHIELD = "imported"
+"""The id of a shield that refused the input of a turn elsewhere: no model is sent such input here either."""
+
 ImportedStep = Inference | Results | Retrieved
 
 
 class ImportedTurn(Struct, frozen=True, kw_only=True):
     """`output` is the shown output if it is not that of the last inference. `status` is completed, failed (with
-    `error`), cancelled or abandoned."""
+    `error`), cancelled or abandoned. `refused` is the touchpoint at which a shield ended the turn, "" if none did."""
 
     input_messages: tuple[InputMessage, ...]
     steps: tuple[ImportedStep, ...]
@@ -102,6 +108,7 @@ class ImportedTurn(Struct, frozen=True, kw_only=True):
     ended_at: int = 0
     output: Content | None = None
     error: TurnError | None = None
+    refused: str = ""
 
 
 class Imported(Struct, frozen=True, kw_only=True):
@@ -163,6 +170,7 @@ def record_of(imported: Imported, format: str, digest: str, imported_at: int) ->
             stream=True,
             documents=list(turn.documents) or None,
             agent_version=1,
+            input_shields=[SHIELD] if turn.refused in (USER_INPUT, RETRIEVED_TEXT) else None,
         )
         events = _TurnEvents(clock, partial(ids.step, number))
         events.run(started, turn)
@@ -247,21 +255,34 @@ class _TurnEvents:
         )
         self._add(done, at=self._clock.next(step.ended_at))
 
-    def _begin(self, step_type: str, at: int, model: str = "") -> str:
+    def _refuse(self, touchpoint: str, message: Content) -> None:
+        step_id = self._begin("shield_call", 0, touchpoint=touchpoint)
+        objection = Violation(level="error", user_message=message if isinstance(message, str) else "")
+        self._add(TurnStepCompleted(step_id=step_id, step_type="shield_call", violation=objection))
+
+    def _begin(self, step_type: str, at: int, model: str = "", touchpoint: str = "") -> str:
         self._steps += 1
         step_id = self._step_id(self._steps)
-        started = TurnStepStarted(step_id=step_id, step_type=step_type, attempt=1, model=model)
+        started = TurnStepStarted(
+            step_id=step_id, step_type=step_type, attempt=1, model=model, touchpoint=touchpoint
+        )
         self._add(started, at=self._clock.next(at))
         return step_id
 
     def _end(self, turn: ImportedTurn) -> None:
         output = turns.produced(self._state)
-        if turn.output is not None:
-            output = replace(output, content=turn.output)
+        if turn.output is not None or turn.refused:
+            output = replace(output, content=turn.output or "")
+        if turn.refused:
+            self._refuse(turn.refused, output.content)
         pending = turns.pending_calls(self._state)
         last = self._state.steps[-1].output if self._state.steps else None
         if turn.status == "completed":
-            cut_off = turn.output is None and (last is None or last.stop_reason == "out_of_tokens" or pending)
+            cut_off = (
+                turn.output is None
+                and not turn.refused
+                and (last is None or last.stop_reason == "out_of_tokens" or pending)
+            )
             content = last.content if last is not None and turn.output is None else output.content
             reason = "out_of_tokens" if cut_off else "end_of_turn"
             ended = CompletionMessage(content=content, stop_reason=reason)

@@ -82,6 +82,8 @@ def _turn(turn: ExportedTurn) -> list[Step]:
     for step in steps:
         _own(step)["turn_id"] = turn.turn_id
     end: dict[str, Any] = {"status": state.status}
+    if turn.refused:
+        end["refused"] = turn.refused
     if state.error is not None:
         end["error"] = msgspec.to_builtins(state.error)
     if state.is_damaged:

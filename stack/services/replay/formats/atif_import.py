@@ -141,7 +141,7 @@ class _Steps:
         else:
             raise Invalid(f"{step.place}.source is {source!r}; it must be system, user or agent.")
         if (status := _text(own, "status")) in _STATUSES:
-            self.transcript.end(status, _as(own.get("error"), TurnError))
+            self.transcript.end(status, _as(own.get("error"), TurnError), _text(own, "refused"))
         step.keep_rest()
 
     def _system(self, step: Fields, content: Content, own: dict[str, Any], at: int) -> None:

@@ -202,12 +202,14 @@ class Messages:
         self._known.append(_key(message))
         self._turn = of_turn
 
-    def end(self, status: str, output: Sequence[Message], error: TurnError | None, at: int) -> None:
+    def end(
+        self, status: str, output: Sequence[Message], error: TurnError | None, at: int, refused: str = ""
+    ) -> None:
         """Ends a turn; `output` is said by the turn if the model has not said it."""
         text = content_of(_items(output[0]["parts"])) if output else ""
         if text and text != self.transcript.last_text():
             self.transcript.said(text, at)
-        self.transcript.end(status, error)
+        self.transcript.end(status, error, refused)
 
 
 def _call(part: Mapping[str, Any]) -> ToolCall:

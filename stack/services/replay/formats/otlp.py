@@ -25,6 +25,8 @@ from telemetry.own.message_content import message_parts
 SERVICE = "replaystack"
 STATUS = "replaystack.turn.status"
 """Not part of the conventions: completed, failed, cancelled, abandoned, or that of an open turn."""
+REFUSED = "replaystack.turn.refused"
+"""Not part of the conventions: the touchpoint of the text that a shield refused."""
 FINISH_REASONS = {"end_of_turn": "stop", "end_of_message": "tool_calls", "out_of_tokens": "length"}
 
 INTERNAL, CLIENT = 1, 3
@@ -103,6 +105,7 @@ class _Spans:
             names.GEN_AI_USAGE_INPUT_TOKENS: state.usage.input_tokens,
             names.GEN_AI_USAGE_OUTPUT_TOKENS: state.usage.output_tokens,
             STATUS: state.status,
+            REFUSED: self._turn.refused or None,
         }
         name = f"{names.INVOKE_AGENT} {self._turn.agent.name or state.agent_id}"
         span = self._span("turn", name, INTERNAL, state.started_at, state.completed_at, attributes)

@@ -17,7 +17,7 @@ from stack.errors import Invalid
 from stack.services.replay.formats.fields import Fields, Kept
 from stack.services.replay.formats.otel_messages import Messages, messages_in, parts_in
 from stack.services.replay.formats.otel_spans import ReadSpan, read_spans
-from stack.services.replay.formats.otlp import STATUS
+from stack.services.replay.formats.otlp import REFUSED, STATUS
 from stack.services.replay.formats.tool_definitions import tool_definitions
 from stack.services.replay.imported_session import Imported, Inference, Retrieved, agent_config
 from telemetry.own import conventions as names
@@ -157,15 +157,16 @@ class _Conversation:
             )
             self.messages.end("failed", output, error, invocation.ended_at)
         elif status in _STATUSES:
-            self.messages.end(status, output, None, invocation.ended_at)
+            refused = invocation.text(REFUSED)
+            self.messages.end(status, output, None, invocation.ended_at, refused)
 
     def _call(self, span: ReadSpan, invocation: str) -> None:
         given = messages_in(span.value(names.GEN_AI_INPUT_MESSAGES))
         answers = messages_in(span.value(names.GEN_AI_OUTPUT_MESSAGES))
         of_turn = self.messages.add_input(given, span.began_at, invocation)
         if span.operation in INVOCATIONS:
-            status = span.text(STATUS)
-            if status in ("", "completed") and span.error is None:
+            # In our own files each inference has a span: another output is that of a shield.
+            if not span.text(STATUS) and span.error is None:
                 for answer in answers[:1]:
                     self.messages.add_answer(answer, self._inference(span), of_turn)
             return

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from schemas.events.payload import Content, Document, InputMessage, ToolCall, ToolResponse, TurnError
 from stack.services.replay.imported_session import (
     NO_RESULT,
+    TOUCHPOINTS,
     ImportedStep,
     ImportedTurn,
     Inference,
@@ -32,6 +33,7 @@ class _Draft(Struct):
     output_at: int = 0
     status: str = ""
     error: TurnError | None = None
+    refused: str = ""
 
 
 class Transcript:
@@ -127,10 +129,10 @@ class Transcript:
         self._settle(draft)
         draft.output, draft.output_at = content, at
 
-    def end(self, status: str, error: TurnError | None = None) -> None:
-        """Sets the outcome of the present turn, if it is known."""
+    def end(self, status: str, error: TurnError | None = None, refused: str = "") -> None:
+        """Sets the outcome of the present turn, if it is known; `refused` is the touchpoint of a shield that ended it."""
         if self._draft is not None:
-            self._draft.status, self._draft.error = status, error
+            self._draft.status, self._draft.error, self._draft.refused = status, error, refused
 
     def turns(self) -> tuple[ImportedTurn, ...]:
         self._close()
@@ -174,6 +176,7 @@ class Transcript:
                 ended_at=draft.output_at,
                 output=draft.output,
                 error=draft.error,
+                refused=draft.refused if draft.refused in TOUCHPOINTS else "",
             )
         )
 
