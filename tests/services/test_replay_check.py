@@ -14,6 +14,7 @@ from schemas.events.agent import AgentCreated
 from schemas.events.base import Damaged, Event
 from schemas.events.payload import InputMessage, ToolCall, Violation
 from schemas.events.turn import (
+    TurnCancelled,
     TurnEffectSettled,
     TurnStarted,
     TurnStepCompleted,
@@ -251,3 +252,24 @@ def test_an_open_turn_is_checked_as_far_as_it_is() -> None:
     for length in range(1, len(whole) + 1):
         report = checked(replace(record, turns={"turn-1": whole[:length]}))
         assert report.verdict == "identical", (length, report.first)
+
+
+@pytest.mark.parametrize("script", [[[ANN, LOOK], [LOOK]], [[("code", "{}")]]], ids=["tools", "code"])
+def test_a_turn_that_was_cancelled_anywhere_is_identical(script: list[list[tuple[str, str]]]) -> None:
+    """By a process that does not run it: a fork, a deletion, an import."""
+    record = recorded(script)
+    whole = list(record.turns["turn-1"])
+    cancelled = 0
+    for length in range(1, len(whole)):
+        state = turns.TurnState()
+        for one in whole[:length]:
+            state = turns.evolve(state, one.event, one.recorded_at, one.version)
+        if state.status != "running":
+            continue
+        output = turns.produced(state)
+        ended = [*turns.broken_off(state), TurnCancelled(reason="Enough.", output_message=output)]
+        added = [Recorded(0, length + number, 1, event) for number, event in enumerate(ended, 1)]
+        report = checked(replace(record, turns={"turn-1": [*whole[:length], *added]}))
+        assert report.verdict == "identical", (length, report.first)
+        cancelled += 1
+    assert cancelled > 8

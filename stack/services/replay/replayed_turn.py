@@ -128,13 +128,14 @@ class ReplayedTurn:
         for index in own[:-1]:
             one = recorded[index]
             states.append(turns.evolve(states[-1], one.event, one.recorded_at, one.version))
+        found: list[Event] = []
         for place in range(len(own) - 1, -1, -1):
             ended = [recorded[index].event for index in own[place:-1]]
             if not all(isinstance(event, TurnToolReturned | TurnStepCompleted) for event in ended):
-                return []
+                break
             if list(map(plain_event, ended)) == turns.broken_off(states[place]):
-                return [recorded[index].event for index in own[place:]]
-        return []
+                found = [*ended, recorded[own[-1]].event]
+        return found
 
     def _end_of_part(self, at: int) -> int:
         for index in range(at, len(self._recorded)):
