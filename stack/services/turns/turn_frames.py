@@ -36,6 +36,7 @@ from schemas.api.turn import (
 from schemas.events.base import Damaged, Event
 from schemas.events.payload import CompletionMessage, ToolCall
 from schemas.events.turn import (
+    StreamTrace,
     TurnAbandoned,
     TurnAwaitingInput,
     TurnCancelled,
@@ -137,6 +138,14 @@ class _TextChunks:
         body = b"%b%d%b%b%b" % (self._id, number, self._head, _encode(text), self._tail)
         return Frame(StreamPosition(self._version, number), delay_ms, body)
 
+    def frames(self, trace: StreamTrace, text: str) -> Iterator[Frame]:
+        """Yields the frames of an answer of text alone."""
+        start = 0
+        for number, (length, delay_ms) in enumerate(zip(trace.lengths, trace.delays_ms, strict=True), 1):
+            end = start + length
+            yield self.frame(number, text[start:end], delay_ms)
+            start = end
+
 
 class TurnFrames:
     """Folds a turn's events and renders the frames of each."""
@@ -194,11 +203,7 @@ class TurnFrames:
 
     def text(self, step_id: str, number: int, text: str, delay_ms: int) -> Frame:
         """Returns the frame of the `number`-th chunk (from 1) of a running step's answer."""
-        chunks = self._text_chunks
-        if chunks is None or chunks.step_id != step_id:
-            version = self._begun.get(step_id, self._unknown_begun)
-            chunks = self._text_chunks = _TextChunks(step_id, version)
-        return chunks.frame(number, text, delay_ms)
+        return self._texts(step_id).frame(number, text, delay_ms)
 
     def call_fragment(self, step_id: str, number: int, arguments: str, delay_ms: int) -> Frame:
         """Returns the frame of a part of a tool call's arguments."""
@@ -212,10 +217,13 @@ class TurnFrames:
     def _chunks(self, event: TurnStepCompleted | TurnStepFailed) -> Iterator[Frame]:
         if event.trace is None or event.output is None:
             return
+        trace = event.trace
+        if trace.calls is None and min(trace.lengths, default=0) >= 0:
+            yield from self._texts(event.step_id).frames(trace, _text(event.output))
+            return
         calls = event.output.tool_calls or []
         texts = [_text(event.output), *(call.arguments for call in calls)]
         taken = [0] * len(texts)
-        trace = event.trace
         sources = trace.calls or [-1] * len(trace.lengths)
         for number, (length, delay_ms, index) in enumerate(
             zip(trace.lengths, trace.delays_ms, sources, strict=True), 1
@@ -228,6 +236,13 @@ class TurnFrames:
             piece = texts[index + 1][start : start + length]
             render = self.text if index < 0 else self.call_fragment
             yield render(event.step_id, number, piece, delay_ms)
+
+    def _texts(self, step_id: str) -> _TextChunks:
+        chunks = self._text_chunks
+        if chunks is None or chunks.step_id != step_id:
+            version = self._begun.get(step_id, self._unknown_begun)
+            chunks = self._text_chunks = _TextChunks(step_id, version)
+        return chunks
 
     def _progress(self, step_id: str, number: int, delta: ContentDelta, delay_ms: int) -> Frame:
         payload = AgentTurnResponseStepProgressPayload("inference", step_id, delta)
