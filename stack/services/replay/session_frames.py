@@ -10,7 +10,15 @@ from typing import NamedTuple
 
 from schemas.api.turn import TurnStatus
 from schemas.events.base import Damaged, Event
-from schemas.events.turn import TurnAwaitingInput, TurnRestarted, TurnResumed, TurnStarted
+from schemas.events.turn import (
+    TurnAwaitingInput,
+    TurnRestarted,
+    TurnResumed,
+    TurnStarted,
+    TurnStepCompleted,
+    TurnStepFailed,
+    TurnStepStarted,
+)
 from stack.domain.stream_position import BEGINNING, SessionPosition, StreamPosition
 from stack.eventstore import EventStore, Recorded, stream_name
 from stack.runs.live import Frame
@@ -36,14 +44,24 @@ class TurnTimes:
         self.status: TurnStatus = "running"
         self.damage: list[str] = []
         self._recorded_at: dict[int, int] = {}
+        self._begun_at: dict[str, int] = {}
         self._step = 0
         self._chunk_at = self._newest_at = 0
 
     def record(self, recorded: Recorded) -> None:
         self._recorded_at[recorded.version] = recorded.recorded_at
         self.started_at = self.started_at or recorded.recorded_at
-        if isinstance(recorded.event, Damaged):
-            self.damage.append(recorded.event.detail)
+        match recorded.event:
+            case TurnStepStarted(step_id=step_id):
+                self._begun_at[step_id] = recorded.recorded_at
+            case Damaged(detail=detail):
+                self.damage.append(detail)
+
+    def pass_over(self, event: Event) -> None:
+        """Takes the chunks of an answer as sent, without their frames."""
+        if isinstance(event, TurnStepCompleted | TurnStepFailed) and event.trace is not None:
+            begun_at = self._begun_at.get(event.step_id, 0)
+            self._newest_at = max(self._newest_at, begun_at + sum(event.trace.delays_ms) * 1000)
 
     def knows(self, frame: Frame) -> bool:
         """Returns whether the event to which the frame belongs was read from the log."""
@@ -132,6 +150,8 @@ class SessionFrames:
             follows_pause = follows_pause or _ends_pause(event)
             # The chunks of an answer belong to the start of its step, which is an earlier event.
             seen = recorded.version <= after.version
+            if seen:
+                turn.pass_over(event)
             made = fold.each(event, recorded.recorded_at, recorded.version, live=seen)
             while frames := list(islice(made, SLICE_FRAMES)):
                 part = Part(turn, follows_pause, frames, turn.times_of(frames))
