@@ -1,0 +1,104 @@
+"""The documented views for users' SQL: one file each, a SELECT with a header that describes the view and its columns.
+
+The views are stable; the tables of the read models that they read are not. They are created in a database of their own,
+to which the two files of a warehouse are attached, and use nothing but built-in functions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+from msgspec import Struct
+
+NAMES = (
+    "agents",
+    "agent_versions",
+    "session_turns",
+    "sessions",
+    "turns",
+    "token_usage",
+    "spans",
+    "logs",
+)
+"""The views in an order in which they can be created: a view reads only earlier ones."""
+
+_TABLE = re.compile(r"(?<![\w.$])(views|telemetry)\.([a-z_]+)")
+_COLUMN = re.compile(r"--   (\w+) \| ([A-Z]\S*) \| ([^|]*)\| (.+)")
+
+
+class Column(Struct, frozen=True):
+    """A column of a view. `type` is DuckDB's; `unit` is empty for a column without one."""
+
+    name: str
+    type: str
+    unit: str
+    description: str
+
+
+class UserView(Struct, frozen=True):
+    """`sql` is a SELECT without a header, for the placeholder schemas `views` and `telemetry`."""
+
+    name: str
+    description: str
+    columns: tuple[Column, ...]
+    sql: str
+
+
+@cache
+def user_views() -> Mapping[str, UserView]:
+    """Returns the views by name, in the order of `NAMES`. They are read from their files once."""
+    folder = files("projections") / "user_views"
+    return {name: parsed(name, (folder / f"{name}.sql").read_text(encoding="utf-8")) for name in NAMES}
+
+
+def statements(views_schema: str, telemetry_schema: str, as_of: int | None = None) -> list[str]:
+    """Returns the CREATE VIEW statements in order, for the default schema of a connection.
+
+    `views_schema` and `telemetry_schema` are the schemas of the builds that the two files serve, with the names under
+    which the files are attached, such as `views.build_3`: valid SQL. With `as_of`, a position of the event log, the views
+    show what was recorded up to it; those of telemetry, which has a log of its own, show everything.
+    """
+    schemas = {"views": views_schema, "telemetry": telemetry_schema}
+
+    def addressed(match: re.Match[str]) -> str:
+        table = f"{schemas[match[1]]}.{match[2]}"
+        if as_of is None or match[1] == "telemetry":
+            return table
+        return f"(SELECT * FROM {table} WHERE position <= {as_of:d})"
+
+    return [
+        f"CREATE VIEW {view.name} AS\n{_TABLE.sub(addressed, view.sql)}" for view in user_views().values()
+    ]
+
+
+def parsed(name: str, text: str) -> UserView:
+    """Returns the view of a file's text. Raises ValueError if a line of the header has a wrong form.
+
+    The header is a block of comments: lines that describe the view, then a line for each column in the form
+    `--   name | type | unit | description`; lines that continue a description are indented more.
+    """
+    head, separator, sql = text.partition("\n\n")
+    description: list[str] = []
+    columns: list[Column] = []
+    for line in head.splitlines():
+        if (found := _COLUMN.fullmatch(line)) is not None:
+            column, type, unit, said = found.groups()
+            columns.append(Column(column, type, unit.strip(), said))
+        elif columns and line.startswith("--      "):
+            last = columns[-1]
+            columns[-1] = Column(last.name, last.type, last.unit, f"{last.description} {line[2:].strip()}")
+        elif line.startswith("-- ") and not columns and line[3] != " ":
+            description.append(line[3:])
+        else:
+            raise ValueError(
+                f"{name}.sql: the line {line!r} of the header is neither a description of the view nor of a column;"
+                " write '--   name | TYPE | unit | description'."
+            )
+    if not (separator and description and columns):
+        raise ValueError(
+            f"{name}.sql needs a header (a description, then columns), an empty line, and a SELECT."
+        )
+    return UserView(name, " ".join(description), tuple(columns), sql.strip().removesuffix(";"))
