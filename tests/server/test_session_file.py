@@ -84,6 +84,26 @@ def test_a_file_has_a_header_events_blobs_and_a_closing_line(api: Api) -> None:
     assert (end["line"], end["events"], end["blobs"]) == ("end", len(events), 1)
 
 
+def test_events_keep_their_actor_and_their_trace(api: Api, there: Api) -> None:
+    conversation = api.conversation()
+    conversation.turn()
+
+    def by_someone(record: SessionRecord) -> SessionRecord:
+        turns = {
+            turn_id: [
+                one._replace(event=replace(one.event, actor="someone", trace_id="0" * 31 + "1"))
+                for one in events
+            ]
+            for turn_id, events in record.turns.items()
+        }
+        return replace(record, turns=turns)
+
+    copy = imported(there, changed(exported(conversation), by_someone))
+    events = [line for line in lines_of(exported(copy)) if line["line"] == "event"]
+    actors = {(line["name"].partition(".")[0], line["state"].get("actor", "")) for line in events}
+    assert actors == {("agent", ""), ("session", ""), ("turn", "someone")}
+
+
 def test_what_a_header_says_is_kept(api: Api, there: Api) -> None:
     conversation = api.conversation()
     conversation.turn()

@@ -102,12 +102,39 @@ def shields(api: Api) -> Conversation:
     return conversation
 
 
+def retrieval(api: Api) -> Conversation:
+    conversation = api.conversation(MODEL, **SHORT)
+    lines = [f"Berth {number} is {number} metres deep." for number in range(1, 40)]
+    notes = "\n\n".join([*lines, "The harbour opens at ten, as Ann (ann@example.com) says.", *lines])
+    documents = [{"content": notes, "mime_type": "text/plain", "document_id": "notes"}]
+    conversation.streamed("When does the harbour open?", documents=documents)
+    return conversation
+
+
+def failed(api: Api) -> Conversation:
+    conversation = api.conversation("scripted/cut;chunks=4")
+    conversation.streamed("Hello")
+    conversation.post("Hello again")
+    return conversation
+
+
+def cancelled(api: Api) -> Conversation:
+    conversation = api.conversation("scripted/stall;chunks=4")
+    with conversation.streaming() as stream:
+        stream.until("step_progress")
+        conversation.cancel(conversation.only_turn_id()).raise_for_status()
+    return conversation
+
+
 SESSIONS: dict[str, Callable[[Api], Conversation]] = {
     "answers": answers,
     "client_tool": client_tool,
     "code": code,
     "approval": approval,
     "shields": shields,
+    "retrieval": retrieval,
+    "failed": failed,
+    "cancelled": cancelled,
 }
 
 
@@ -132,7 +159,9 @@ def record(folder: Path) -> None:
             "REPLAYSTACK_SHIELDS": SHIELDS,
         }
         texts = {name: json.dumps(value) for name, value in environment.items()}
-        with Replaystack(Path(temporary) / "data", environment=texts) as server, server.http() as http:
+        settings = {"max_context_document_characters": 1_000, "max_retrieved_tokens": 120}
+        data = Path(temporary) / "data"
+        with Replaystack(data, settings=settings, environment=texts) as server, server.http() as http:
             for name, tell in SESSIONS.items():
                 conversation = tell(Api(http))
                 file = http.get(f"{conversation.path}/export").raise_for_status().content
