@@ -81,6 +81,23 @@ def test_an_export_is_redacted(places: tuple[Place, Place], tmp_path: Path) -> N
     assert "built-in redaction 'mail'" in here.refused("export", session_id, "--redact", "mail")
 
 
+@pytest.mark.parametrize("form", ["atif", "otlp"])
+def test_a_session_is_exported_and_imported_in_other_formats(
+    places: tuple[Place, Place], tmp_path: Path, form: str
+) -> None:
+    here, there = places
+    _, session_id = here.session()
+    file = tmp_path / f"harbour.{form}"
+    here.told("export", session_id, "--as", form, "--out", file)
+    said = there.told("import", file, "--from", form)
+    assert said.startswith("Imported session ") and said.endswith(": 1 turn\n")
+    assert there.told("export", said.split()[2], "--as", "sft") == here.told(
+        "export", session_id, "--as", "sft"
+    )
+    redacted = here.told("export", session_id, "--as", form, "--redact-pattern", "hour=ten")
+    assert "[hour:1]" in redacted and " ten" not in redacted
+
+
 def test_what_cannot_be_done_is_said(places: tuple[Place, Place], tmp_path: Path) -> None:
     here, _ = places
     file = tmp_path / "x.session.jsonl"

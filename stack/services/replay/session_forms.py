@@ -6,14 +6,13 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from importlib import import_module
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from stack.errors import Invalid
-from stack.services.replay.formats import atif, atif_import, claude_code, codex, otlp, otlp_import, sft
-from stack.services.replay.imported_session import Imported, record_of
 from stack.services.replay.session_file import Kept, read_session_file
 from stack.services.replay.session_record import SessionRecord
 
@@ -37,27 +36,39 @@ def _session(content: bytes) -> list[Parsed]:
     return [Parsed(record=file.record, digest=file.digest, extra=kept or None)]
 
 
-def _foreign(form: str, read: Callable[[bytes], Sequence[Imported]], content: bytes) -> list[Parsed]:
+def _format(module: str) -> Any:
+    """Imports a format when it is used: together they take 50 ms, which a server need not spend at its start."""
+    return import_module(f"stack.services.replay.formats.{module}")
+
+
+def _read(form: str, module: str, content: bytes) -> list[Parsed]:
+    from stack.services.replay.imported_session import record_of
+
     digest, now = hashlib.sha256(content).hexdigest(), time.time_ns() // 1000
     return [
         Parsed(record=record_of(one, form, digest, now), digest=digest, extra=dict(one.extra) or None)
-        for one in read(content)
+        for one in _format(module).read(content)
     ]
+
+
+def _write(module: str, record: SessionRecord) -> Iterable[bytes]:
+    pieces: Iterable[bytes] = _format(module).export(record)
+    return pieces
 
 
 READERS: Mapping[str, Callable[[bytes], Sequence[Parsed]]] = {
     SESSION: _session,
-    "atif": partial(_foreign, "atif", atif_import.read),
-    "claude-code": partial(_foreign, "claude-code", claude_code.read),
-    "codex": partial(_foreign, "codex", codex.read),
-    "otlp": partial(_foreign, "otlp", otlp_import.read),
+    "atif": partial(_read, "atif", "atif_import"),
+    "claude-code": partial(_read, "claude-code", "claude_code"),
+    "codex": partial(_read, "codex", "codex"),
+    "otlp": partial(_read, "otlp", "otlp_import"),
 }
 """Return the sessions of a file, at least one. Raise Invalid for a file that is not of their form, TooLarge."""
 
 WRITERS: Mapping[str, Callable[[SessionRecord], Iterable[bytes]]] = {
-    "atif": atif.export,
-    "otlp": otlp.export,
-    "sft": sft.export,
+    "atif": partial(_write, "atif"),
+    "otlp": partial(_write, "otlp"),
+    "sft": partial(_write, "sft"),
 }
 """Return the pieces of a file. Raise Invalid for a session that cannot be written in their form, ContentDamaged."""
 
