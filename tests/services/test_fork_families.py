@@ -45,7 +45,7 @@ class World:
         self.turns: dict[str, None] = {}
 
     async def begin(self) -> None:
-        agents = [await self._agent() for _ in range(2)]
+        agents = [await self._agent() for _ in range(3)]
         for agent_id in agents:
             session_id = await self.server.sessions.create(agent_id, "root", CALLER, "")
             self.sessions[session_id] = agent_id
@@ -78,9 +78,13 @@ class World:
     async def delete(self, session_id: str) -> None:
         await self.server.sessions.delete(self.sessions[session_id], session_id, CALLER)
 
+    async def drop_agent(self, session_id: str) -> None:
+        await self.server.agents.delete(self.sessions[session_id], CALLER)
+
     async def any(self) -> None:
         session_id = self.random.choice(list(self.sessions))
-        work = self.random.choice([self.fork, self.fork, self.fork, self.delete, self.delete, self.turn])
+        deletes = [self.delete, self.delete, self.delete, self.drop_agent]
+        work = self.random.choice([*[self.fork] * 6, *deletes, self.turn, self.turn])
         try:
             await work(session_id)
         except (NotFound, Conflict) as error:

@@ -44,6 +44,8 @@ class Families:
             if not left:
                 break
             session, _ = await self._states.session_or_rest(session_id)
+            if session.deleted:
+                continue
             if session.damage and not session.agent_id:
                 return set(turns)
             left.difference_update(session.turns)
