@@ -44,7 +44,7 @@ READ_MODEL = ReadModel(
     indexes=("turn_changes_by_turn", "turn_changes_by_session"),
     views=("turns", "steps"),
     apply=("turn_changes",),
-    queries=("turn_rows", "open_turns", "turns_of_step"),
+    queries=("turn_rows", "session_shares_turn", "open_turns", "turns_of_step"),
     resolver=TurnSessions,
 )
 
@@ -114,8 +114,15 @@ def get(
 ) -> TurnView | None:
     """Returns the turn, or None if it is unknown, was deleted with its session or agent, or the session neither
     recorded nor shares it."""
-    ids = {"agent_id": agent_id, "session_id": session_id, "turn_id": turn_id}
-    rows = reader.read("turn_rows", ids | {"as_of": NOW if as_of is None else as_of})
+    moment = NOW if as_of is None else as_of
+    rows = reader.read("turn_rows", {"agent_id": agent_id, "turn_id": turn_id, "as_of": moment})
+    if not rows:
+        return None
+    # Both ids are in the first row, that of the first event.
+    if (rows[0][5], rows[0][9]) != (session_id, agent_id):
+        ids = {"agent_id": agent_id, "session_id": session_id, "turn_id": turn_id}
+        if not reader.read("session_shares_turn", ids | {"as_of": moment}):
+            return None
     return next(fold_turns(reader, session_id, rows), None)
 
 

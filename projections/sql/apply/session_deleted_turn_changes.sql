@@ -12,3 +12,11 @@ DELETE FROM now.turn_changes
 WHERE turn_id IN (
     SELECT unnest(from_json(state -> '$.freed', '["VARCHAR"]')) FROM batch WHERE name = 'session.deleted'
 );
+
+UPDATE now.turn_changes
+SET is_kept = TRUE
+WHERE
+    change = 'started'
+    AND session_id IN (
+        SELECT id FROM batch WHERE name = 'session.deleted' AND json_exists(state, '$.kept')
+    );
