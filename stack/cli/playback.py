@@ -42,6 +42,7 @@ def play(server: Connection, session_id: str, options: Mapping[str, Any]) -> Non
     """Plays a session of a server. `options` are those of `playback_options`, and `as_json`. Raises AnswerError, OSError,
     and http.client.HTTPException."""
     from stack.cli.session_path import session_path
+    from stack.cli.terminal import one_line
 
     agent, session = options.get("agent"), quote(session_id, safe="")
     path = (
@@ -64,6 +65,8 @@ def play(server: Connection, session_id: str, options: Mapping[str, Any]) -> Non
         from stack.cli.conversation_text import show_conversation
 
         show_conversation(frames, lambda turn_id: server.fetch(f"{path}/turn/{turn_id}"))
+        for line in _damage(server, path):
+            click.echo(one_line(line), err=True)
 
 
 def _frames(server: Connection, path: str, query: Mapping[str, str]) -> Iterator[tuple[int, StreamFrame]]:
@@ -81,6 +84,16 @@ def _frames(server: Connection, path: str, query: Mapping[str, str]) -> Iterator
             turn, _, own = id.partition(b".")
             given["after"] = id.decode()
             yield int(turn), StreamFrame(_ID + own + body[len(_ID) + len(id) :], data)
+
+
+def _damage(server: Connection, path: str) -> Iterator[str]:
+    """Yields what cannot be read of the turns of a session: their streams cannot say it."""
+    after, more = "0.0.0", True
+    while more:
+        page = server.ask("GET", f"{path}/frames?after={after}")
+        for turn in page["turns"]:
+            yield from (f"Turn {turn['turn']} is not complete. {damage}" for damage in turn.get("damage", ()))
+        after, more = page["next"], page["has_more"]
 
 
 def _print_bytes(frames: Iterator[tuple[int, StreamFrame]], *, is_raw: bool) -> None:

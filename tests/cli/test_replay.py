@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +147,22 @@ def test_output_that_no_one_reads_ends_quietly(played: Played, options: list[str
     done = subprocess.run(command, env=clean_environment(), stdout=write, stderr=subprocess.PIPE, timeout=90)
     os.close(write)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_damage_is_said(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with served(data) as connection:
+        session_id = Played(data, connection).session_id
+    with closing(sqlite3.connect(data / "events.sqlite")) as log, log:
+        log.execute(
+            "UPDATE events SET state = CAST(replace(state, '{', '[') AS BLOB) WHERE position = "
+            "(SELECT min(position) FROM events WHERE name LIKE 'turn.step_completed.%')"
+        )
+    with served(data):
+        done = replaystack("replay", session_id, "--data", data, "--speed", "max")
+        assert "turn 2" in told(done) and "ten" in done.stdout
+        [line] = done.stderr.splitlines()
+        assert line.startswith("Turn 1 is not complete.") and "replaystack verify" in line
 
 
 def test_events_are_followed_over_a_restart(tmp_path: Path) -> None:
