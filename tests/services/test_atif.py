@@ -172,7 +172,7 @@ def test_reads_versions_before_1_8_and_fields_that_the_format_does_not_have() ->
             "extra": {"a": 1},
         },
         schema_version="ATIF-v1.4",
-        final_metrics={"total_steps": 2},
+        final_metrics={"total_steps": 2, "total_cost_usd": 0.1},
         weather="rain",
     )
     (imported,) = atif_import.read(json.dumps(document).encode())
@@ -182,6 +182,7 @@ def test_reads_versions_before_1_8_and_fields_that_the_format_does_not_have() ->
         "steps[1].metrics.cost_usd": 0.1,
         "steps[1].extra": {"a": 1},
         "weather": "rain",
+        "final_metrics.total_cost_usd": 0.1,
     }
     assert imported.extra["counts"]["steps[].mood"] == 1
     assert imported.extra["source"]["schema_version"] == "ATIF-v1.4"

@@ -106,7 +106,7 @@ def test_an_answer_in_several_lines_is_one_inference() -> None:
     assert [tool.name for tool in imported.agent.client_tools or ()] == ["Bash"]
     assert imported.session_name == "List the files."
     assert imported.extra["source"]["version"] == "2.1.12"
-    assert imported.extra["counts"] == {"line.toolUseResult": 1}
+    assert imported.extra["counts"] == {"line.toolUseResult": 1, "line.content[].signature": 1}
     inference = imported.turns[0].steps[0]
     assert getattr(inference, "reasoning", "") == "ls?"
 
@@ -171,7 +171,12 @@ def test_lines_and_fields_that_are_not_known_are_kept() -> None:
         {"type": "file-history-snapshot", "messageId": "m", "snapshot": {}},
         {"type": "system", "subtype": "compact_boundary", "uuid": "b", "content": "Compacted"},
         user("u1", "Hi", mood="good"),
-        assistant("a1", [text("Hello"), {"type": "redacted_thinking", "data": "x"}], "u1"),
+        assistant(
+            "a1",
+            [text("Hello"), {"type": "redacted_thinking", "data": "x"}],
+            "u1",
+            message={"container": "c"},
+        ),
     )
     assert imported.session_name == "A talk"
     assert imported.extra["counts"] == {
@@ -179,6 +184,7 @@ def test_lines_and_fields_that_are_not_known_are_kept() -> None:
         "line (file-history-snapshot)": 1,
         "line (system)": 1,
         "line.mood": 1,
+        "line.message.container": 1,
         "line.content[] (redacted_thinking)": 1,
     }
 

@@ -252,6 +252,19 @@ def test_an_agent_that_another_one_invoked_is_a_session_of_its_own() -> None:
     assert [one.agent.name for one in found] == ["outer", "inner"]
 
 
+def test_what_has_no_place_is_kept() -> None:
+    one = span(1, "chat", 1, gen_ai__input__messages=said("user", "Q"), other="x")
+    one["events"] = [{"name": "exception", "timeUnixNano": "1"}]
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "program"}}]}
+    request = {"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": [one]}]}]}
+    (imported,) = otlp_import.read(json.dumps(request).encode())
+    values = {one["place"]: one["value"] for one in imported.extra["values"]}
+    assert values == {
+        "line 1.spans.chat": {"name": "chat", "other": "x", "events": one["events"]},
+        "line 1.resource": {"service.name": "program"},
+    }
+
+
 def test_results_that_only_tool_spans_have_are_read() -> None:
     call = [{"role": "assistant", "parts": [{"type": "tool_call", "id": "c", "name": "f", "arguments": {}}]}]
     (imported,) = otlp_import.read(

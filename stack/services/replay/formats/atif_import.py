@@ -69,9 +69,13 @@ def _trajectory(value: dict[str, Any], place: str, depth: int) -> list[Imported]
     }
     tools = tool_definitions(agent, "tool_definitions")
     subagents = _subagents(fields, depth)
-    for one in (agent, fields):
-        one.skip("final_metrics", "steps")
-        one.keep_rest()
+    if (final := fields.object("final_metrics")) is not None:
+        # The others are sums of those of the steps.
+        final.skip("total_prompt_tokens", "total_completion_tokens", "total_steps")
+        final.keep_rest()
+    fields.skip("steps")
+    agent.keep_rest()
+    fields.keep_rest()
     turns = reader.transcript.turns()
     imported = Imported(
         source=f"{place}{source}",
@@ -127,7 +131,7 @@ class _Steps:
     def add(self, step: Fields) -> None:
         source, own = step.text("source"), _own(step)
         self._place = step.place
-        step.skip("step_id", "llm_call_count")
+        step.skip("step_id", *(("llm_call_count",) if step.any("llm_call_count") in (0, 1) else ()))
         if step.any("is_copied_context"):
             self._kept.count("steps[].is_copied_context")
         at, boundary = microseconds(step.any("timestamp")), _text(own, "turn_id")

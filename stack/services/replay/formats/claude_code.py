@@ -43,6 +43,9 @@ _KNOWN = (
 )
 
 
+_KNOWN_IN_MESSAGES = ("id", "type", "role", "model", "content", "usage", "stop_reason", "stop_sequence")
+
+
 class _Line(Struct):
     """A line with a message. `at` is microseconds since 1970."""
 
@@ -295,10 +298,10 @@ class _Reader:
                 kind = block.get("type")
                 if kind == "thinking":
                     reasoning.append(_text(block.get("thinking")))
+                    if block.get("signature"):
+                        self._kept.count("line.content[].signature")
                 elif kind == "tool_use":
-                    arguments = msgspec.json.encode(block.get("input") or {}).decode()
-                    name = _text(block.get("name")) or "unknown"
-                    calls.append(ToolCall(_text(block.get("id")), name, arguments))
+                    calls.append(_call(Fields(block, f"line {line.number}.content[{index}]", self._kept)))
                 elif kind in ("redacted_thinking", "server_tool_use"):
                     self._kept.keep(f"line {line.number}.content[{index}] ({kind})", block)
                 else:
@@ -328,6 +331,17 @@ class _Reader:
         fields = Fields(line.value, f"line {line.number}", self._kept)
         fields.skip(*_KNOWN, *read)
         fields.keep_rest()
+        message = Fields(line.message, f"line {line.number}.message", self._kept)
+        message.skip(*_KNOWN_IN_MESSAGES)
+        message.keep_rest()
+
+
+def _call(block: Fields) -> ToolCall:
+    block.skip("type")
+    arguments = msgspec.json.encode(block.any("input") or {}).decode()
+    call = ToolCall(block.text("id"), block.text("name") or "unknown", arguments)
+    block.keep_rest()
+    return call
 
 
 def _joined(items: Sequence[ContentItem]) -> Content:

@@ -205,7 +205,8 @@ class _Rollout:
             self._kept.keep(f"{event.place} (event_msg {kind})", event.value)
 
     def _tokens(self, event: Fields) -> None:
-        """The tokens of the last response end it."""
+        """The tokens of the last response end it. Sums, cached tokens and limits are not kept."""
+        self._kept.count("event_msg token_count")
         info = event.object("info")
         usage = info.object("last_token_usage") if info is not None else None
         answer = next((one for one in reversed(self.found) if isinstance(one, _Answer)), None)

@@ -20,9 +20,13 @@ MAX_VALUE_DEPTH = 32
 
 class ReadSpan:
     """A span with its attributes as JSON values. Times are microseconds since 1970; `error` is the message of a failed
-    one, None if it did not fail. `invocation` is the id of the nearest `invoke_agent` span, itself included."""
+    one, None if it did not fail. `invocation` is the id of the nearest `invoke_agent` span, itself included. `resource`
+    are the attributes of the program that recorded it, `events` those events that are not messages."""
 
-    def __init__(self, span: dict[str, Any], line: int) -> None:
+    def __init__(self, span: dict[str, Any], line: int, resource: dict[str, Any]) -> None:
+        self._read: set[str] = set()
+        self.resource = resource
+        self.events: list[Any] = []
         self.line = line
         self.name = _text(span.get("name"))
         self.trace_id = _text(span.get("traceId"))
@@ -34,9 +38,10 @@ class ReadSpan:
         for event in _objects(span.get("events")):
             if event.get("name") == DETAILS:
                 self.attributes = _attributes(event.get("attributes")) | self.attributes
+            else:
+                self.events.append(event)
         self.operation = self.text(names.GEN_AI_OPERATION_NAME)
         self.invocation = ""
-        self._read = {names.GEN_AI_OPERATION_NAME}
         status = span.get("status")
         code = status.get("code") if isinstance(status, dict) else None
         self.error: str | None = None
@@ -61,7 +66,7 @@ class ReadSpan:
         value = self.attributes.get(name)
         if not isinstance(value, str):
             return ""
-        self._read.add(name) if hasattr(self, "_read") else None
+        self._read.add(name)
         return value
 
     def count(self, name: str) -> int | None:
@@ -89,8 +94,8 @@ def read_spans(data: bytes) -> list[ReadSpan]:
                 )
             others += 1
             continue
-        for span in _spans(resources):
-            read = ReadSpan(span, number)
+        for resource, span in _spans(resources):
+            read = ReadSpan(span, number, resource)
             if not read.trace_id or not read.span_id:
                 raise Invalid(f"Line {number} has a span without traceId or spanId.")
             found.setdefault((read.trace_id, read.span_id), read)
@@ -103,10 +108,14 @@ def read_spans(data: bytes) -> list[ReadSpan]:
     return list(found.values())
 
 
-def _spans(resources: list[Any]) -> Iterator[dict[str, Any]]:
-    for resource in _objects(resources):
-        for scope in _objects(resource.get("scopeSpans", resource.get("scope_spans"))):
-            yield from _objects(scope.get("spans"))
+def _spans(resources: list[Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Yields spans, each with the attributes of its resource."""
+    for of_resource in _objects(resources):
+        resource = of_resource.get("resource")
+        attributes = _attributes(resource.get("attributes")) if isinstance(resource, dict) else {}
+        for scope in _objects(of_resource.get("scopeSpans", of_resource.get("scope_spans"))):
+            for span in _objects(scope.get("spans")):
+                yield attributes, span
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:

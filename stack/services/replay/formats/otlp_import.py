@@ -104,9 +104,14 @@ def _session(group: _Group) -> Imported | None:
         tool_definitions(Fields({"tools": reader.tools()}, "", kept), "tools"),
         turns,
     )
+    resources: list[Any] = []
     for span in group.spans:
-        if rest := span.unread():
+        rest = span.unread() | ({"events": span.events} if span.events else {})
+        if rest:
             kept.keep(f"line {span.line}.spans.{span.operation or 'other'}", {"name": span.name} | rest)
+        if span.resource and span.resource not in resources[-8:]:
+            resources.append(span.resource)
+            kept.keep(f"line {span.line}.resource", span.resource)
     name = f"{group.source} {group.agent}".strip()
     return Imported(source=name, session_name=name, agent=config, turns=turns, extra=kept.extra())
 
