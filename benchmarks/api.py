@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import msgspec
@@ -10,6 +11,8 @@ from msgspec import Struct
 from benchmarks.client import Answer, Connection, Streamed
 
 AGENTS = "/v1alpha/agents"
+BUILT_S = 600.0
+"""How long the first build of the read models of a million events may take, in seconds."""
 CHUNKS = 20
 MODEL = f"text;chunks={CHUNKS}"
 """The scripted model: twenty chunks of text, one write each, without a pause."""
@@ -112,3 +115,16 @@ def model_turn(connection: Connection) -> Streamed:
 
 def turn_request(stream: bool) -> dict[str, object]:
     return {"messages": [{"role": "user", "content": QUESTION}], "stream": stream}
+
+
+def wait_until_built(connection: Connection) -> None:
+    """Returns once the read models answer."""
+    deadline = time.monotonic() + BUILT_S
+    while True:
+        try:
+            connection.get(f"{AGENTS}?limit=10")
+            return
+        except RuntimeError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)

@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.api import AGENTS, new_agent
+from benchmarks.api import AGENTS, BUILT_S, new_agent, wait_until_built
 from benchmarks.client import Connection
 from benchmarks.report import standalone
 from benchmarks.result import Result, of_rounds, percentile
@@ -21,7 +21,6 @@ from benchmarks.servers import replaystack
 EVENTS = 1_000_000
 DONE_BAR_S = 60.0
 ROUNDS = 3
-BUILT_S = 600.0
 
 
 def run(quick: bool) -> list[Result]:
@@ -34,7 +33,7 @@ def run(quick: bool) -> list[Result]:
         data = Path(folder) / "data"
         sessions = seed_conversations(data, events)
         with replaystack(data) as server, Connection(server.port, BUILT_S) as connection:
-            _wait_until_built(connection)
+            wait_until_built(connection)
             for session, agent in sessions[:rounds]:
                 quiet_ms += [_create_and_read(connection) for _ in range(100)]
                 began = time.perf_counter()
@@ -50,19 +49,6 @@ def run(quick: bool) -> list[Result]:
         Result(f"{what}: create and read before, p99", percentile(quiet_ms, 0.99), "ms"),
         Result("size of the data folder", files_mb, "MB"),
     ]
-
-
-def _wait_until_built(connection: Connection) -> None:
-    """Returns once the read models answer."""
-    deadline = time.monotonic() + BUILT_S
-    while True:
-        try:
-            connection.get(f"{AGENTS}?limit=10")
-            return
-        except RuntimeError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
 
 
 def _until_done(connection: Connection, session: str) -> list[float]:
