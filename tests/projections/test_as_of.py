@@ -3,6 +3,7 @@ since."""
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,14 @@ from hypothesis import strategies as st
 from projections import agent, benchmark, dataset, evaljob, session, turn
 from projections.read_models import current_plan
 from projections.warehouse.build import Build
+from projections.warehouse.engine import Engine
 from projections.warehouse.instance import Warehouse
+from projections.warehouse.plan import in_schema
+from tests.projections import histories as h
 from tests.projections.feeds import ListFeed
 from tests.projections.test_rebuild_equals_incremental import MOVES, World, _catch_up
 
-pytestmark = pytest.mark.slow
+View = tuple[Warehouse, Engine]
 
 DELETIONS = ("agent.deleted.1", "session.deleted.1", "dataset.unregistered.1", "benchmark.unregistered.1")
 ORDER = "order of "
@@ -125,6 +129,7 @@ LAST = (
 moves = st.lists(st.tuples(st.sampled_from(MOVES), st.integers(0, 11)), min_size=10, max_size=30)
 
 
+@pytest.mark.slow
 @settings(max_examples=5, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(moves=moves)
 def test_reads_as_of_a_position_are_what_they_were(moves: list[tuple[str, int]]) -> None:
@@ -153,3 +158,39 @@ def test_reads_as_of_a_position_are_what_they_were(moves: list[tuple[str, int]])
             assert read_all(warehouse, ids, 0) == {}
         finally:
             warehouse.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "table"),
+    [
+        ("session_with_turns", "turn_changes"),
+        ("session_with_turns", "sessions"),
+        ("turn_rows", "turn_changes"),
+        ("agent_by_id", "agent_changes"),
+        ("agent_versions_page", "agent_changes"),
+        ("dataset_versions_page", "dataset_changes"),
+    ],
+)
+def test_indexes_are_used_as_of_a_position(view: View, feed: ListFeed, query: str, table: str) -> None:
+    feed.append(*[event for number in range(50) for event in _things(f"{number:03d}")])
+    view[1].reached_blocking(feed.head(), 60)
+    names = {"agent_id": "a020", "session_id": "s020", "turn_id": "t020", "dataset_id": "d020", "as_of": 150}
+    names |= {"turn_ids": None, "version": 0, "after": 0, "row_count": 10, "start_index": 0}
+    sql = in_schema(current_plan().queries[query], "views.build_1")
+    given = {name: value for name, value in names.items() if re.search(rf"\${name}\b", sql)}
+    for name in given:
+        sql = re.sub(rf"\${name}\b", f"${list(given).index(name) + 1}", sql)
+    with view[0].write() as transaction:
+        [(_, plan)] = transaction.rows(f"EXPLAIN ANALYZE {sql}", list(given.values()))
+    assert re.search(rf"build_1\.{table}\b[^╰]*Index Scan", plan), plan
+
+
+def _things(number: str) -> list[h.Happening]:
+    """An agent, its session with a turn, and a dataset."""
+    agent_id, session_id, turn_id = (f"{kind}{number}" for kind in "ast")
+    return [
+        h.agent_created(agent_id),
+        h.session_created(session_id, agent_id),
+        *h.whole_turn(turn_id, session_id, agent_id),
+        h.dataset_registered(f"d{number}", 3),
+    ]

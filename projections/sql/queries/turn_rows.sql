@@ -1,5 +1,6 @@
 -- All that happened to one turn, in order: change, turn_id, step_id, step_type, microseconds, session_id, event,
 -- tokens in and out, agent_id (NULL if its session was deleted), position.
+-- `OFFSET 0` keeps other conditions out of the scan: with more than one DuckDB reads the whole table, without its index.
 SELECT
     change,
     turn_id,
@@ -12,9 +13,8 @@ SELECT
     output_tokens,
     CASE WHEN is_kept THEN NULL ELSE agent_id END,
     position
-FROM now.turn_changes
+FROM (SELECT * FROM now.turn_changes WHERE turn_id = $turn_id OFFSET 0)
 WHERE
-    turn_id = $turn_id
-    AND position <= $as_of
+    position <= $as_of
     AND EXISTS (SELECT 1 FROM now.agent_changes AS a WHERE a.agent_id = $agent_id)
 ORDER BY position;
