@@ -31,7 +31,7 @@ Answers = dict[tuple[tuple[str, ...], str], Any]
 
 
 class Ids:
-    """What has existed in a history, and to what it belongs."""
+    """The ids of everything that has existed in a history."""
 
     def __init__(self) -> None:
         self.agents: set[str] = set()
