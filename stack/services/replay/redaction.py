@@ -61,6 +61,7 @@ STRUCTURE = frozenset(
         "step_id",
         "step_type",
         "stop_reason",
+        "title",
         "tool",
         "tool_choice",
         "tool_name",
