@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.cli.folders import replaystack
 from tests.server.api import ANSWER, Api, Conversation, Frame, check_error, kinds, parse, text_of
 from tests.server.conftest import FreshServer
 from tests.server.process import Replaystack, wait_until
@@ -145,7 +146,7 @@ def test_a_running_turn_is_cancelled_in_the_fork_and_runs_on(api: Api, scripted:
     assert answer[0] == "assistant"
 
 
-def test_a_turn_continues_in_the_fork(api: Api) -> None:
+def test_a_turn_continues_in_the_fork(api: Api, server: Replaystack) -> None:
     parent = weather_man(api, "scripted/tools")
     turn = waiting(parent)
     parent.resume(turn["turn_id"], rain()).raise_for_status()
@@ -158,6 +159,8 @@ def test_a_turn_continues_in_the_fork(api: Api) -> None:
     assert other.outcome(copy)["status"] == "completed"
     assert "turn.restarted" in [one["name"] for one in events_of(api.http, copy)]
     assert kinds(frames)[:2] == ["turn_start", "step_start"]
+    checked = replaystack("replay", other.session_id, "--check", "--url", server.url)
+    assert checked.returncode == 0 and "identical: 1 turn" in checked.stdout, checked
     # From its first event: the whole turn is run again.
     first = events_of(api.http, turn["turn_id"])[0]["position"]
     again = fork(parent, event=first, **{"continue": True})
