@@ -33,6 +33,9 @@ from tests.servers.processes import RunningServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
+# Lines are sent as text.
+schemathesis.serializer.alias("application/jsonl", "text/plain")
+
 DOCUMENT = json.loads(as_json())
 # With it an answer has more than the contract's description allows; `tests/server/test_telemetry_trace.py` asks for it.
 DOCUMENT["paths"]["/v1alpha/telemetry/traces"]["post"]["parameters"] = []
