@@ -21,6 +21,7 @@ from stack.providers.fetch.port import Fetcher
 from stack.providers.inference.registry import Models
 from stack.providers.rerank.registry import Rerankers
 from stack.providers.retrieval.collections import Collections
+from stack.providers.retrieval.extraction import TextExtraction
 from stack.providers.retrieval.ranking import DocumentRanking
 from stack.providers.rows.reader import RowReader
 from stack.providers.rows.settings import ReadLimits
@@ -168,7 +169,8 @@ class Server(Services):
         )
         driver = TurnDriver(turn_runs, self.states, plans, effects, self.signals, limits)
         fetcher = fetcher or GuardedFetcher()
-        content = ContentLoader(ResourceFetcher(fetcher, self.toolgroups))
+        self.extraction = TextExtraction()
+        content = ContentLoader(ResourceFetcher(fetcher, self.toolgroups), self.extraction)
         self.turns = TurnService(
             self.store,
             self.states,
@@ -316,11 +318,11 @@ class Server(Services):
 
     async def park_turns(self) -> None:
         """First step of a shutdown: turns and jobs finish or are left for the next start, so that streams
-        end; rows are read to their end or not at all."""
+        end; rows are read to their end or not at all; documents are no longer read."""
         self.long_streams.end()
         grace_s = self.settings.shutdown_grace_s
         parked = [runs.park(grace_s) for runs in self.runs]
-        await asyncio.gather(*parked, self.row_reader.aclose(grace_s))
+        await asyncio.gather(*parked, self.row_reader.aclose(grace_s), self.extraction.aclose())
 
     async def stop(self) -> None:
         """Ends everything in order: running work, then the stores that it uses, the log last."""

@@ -47,7 +47,9 @@ class StreamTrace(Struct, frozen=True, omit_defaults=True):
 
 class FetchedContent(Struct, frozen=True):
     """The content fetched from a URL of the input. For an image `data` is base64 and `media_type` is detected
-    from the content; for a document `data` is its text and `media_type` is what its server reported."""
+    from the content; for a document `data` is its text (that in a PDF or in HTML) and `media_type` is what its server
+    reported. The text in a PDF or in HTML that was posted as a `data:` URL has the `uri` `document:<number>`, with the
+    document's number from 1."""
 
     uri: str
     media_type: str

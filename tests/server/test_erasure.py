@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 import zlib
@@ -107,7 +108,9 @@ def talk(api: Api, canary: Canaries) -> Conversation:
     agent_id = api.create_agent(TOOLS, canary("instructions") + LONG, client_tools=[tool])
     conversation = Conversation(api, agent_id, api.create_session(agent_id, canary("session")))
     document = {"content": canary("document"), "mime_type": "text/plain"}
-    turn = waiting(conversation, canary("message") + LONG, documents=[document])
+    page = base64.b64encode(f"<p>{canary('page')}</p>".encode()).decode()
+    file = {"content": f"data:text/html;base64,{page}", "mime_type": "text/html"}
+    turn = waiting(conversation, canary("message") + LONG, documents=[document, file])
     conversation.resume(turn["turn_id"], rain(content=canary("result"))).raise_for_status()
     return conversation
 

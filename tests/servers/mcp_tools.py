@@ -33,6 +33,8 @@ from mcp.types import (
 )
 from pydantic import BaseModel
 
+from tests.services.pdfs import pdf
+
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(8)).decode()
 
 # A key of its own, so that a state is accepted by a process that is started later.
@@ -136,6 +138,24 @@ def large(size: int) -> str:
 def note() -> str:
     """A note."""
     return "remember"
+
+
+@app.resource("memo://ferry.pdf", mime_type="application/pdf")
+def ferry() -> bytes:
+    """A PDF."""
+    return pdf("The ferry leaves at noon.")
+
+
+@app.resource("memo://scan.pdf", mime_type="application/pdf")
+def scan() -> bytes:
+    """A PDF without text."""
+    return pdf("")
+
+
+@app.resource("memo://tides.html", mime_type="text/html")
+def tides() -> str:
+    """A page."""
+    return "<title>No</title><p>High tide<br>is at <b>six</b>.</p>"
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from stack.providers.inference.demo_extractive import DemoExtractive
 from stack.providers.inference.openai_compatible import OpenAICompatible
 from stack.providers.inference.port import InferenceProvider
 from stack.providers.inference.settings import InferenceSettings
+from stack.providers.retrieval.extraction import TextExtraction
 from stack.services.turns.content import MAX_IMAGES, MAX_URLS, ContentLoader
 from stack.services.turns.document import MAX_DOCUMENT_BYTES
 from stack.services.turns.image import MAX_IMAGE_BYTES
@@ -42,8 +43,15 @@ async def sighted() -> AsyncIterator[InferenceProvider]:
 
 
 @pytest.fixture
-def loader(server: HttpsServer) -> ContentLoader:
-    return ContentLoader(server.fetcher(inside_example="10.1.2.3"), fetch_timeout_s=3.0)
+async def extraction() -> AsyncIterator[TextExtraction]:
+    extraction = TextExtraction()
+    yield extraction
+    await extraction.aclose()
+
+
+@pytest.fixture
+def loader(server: HttpsServer, extraction: TextExtraction) -> ContentLoader:
+    return ContentLoader(server.fetcher(inside_example="10.1.2.3"), extraction, fetch_timeout_s=3.0)
 
 
 async def refused(
@@ -221,11 +229,13 @@ async def test_the_first_failure_ends_all_and_is_told_by_name(
         await loader.load(messages, None, sighted)
 
 
-async def test_all_urls_together_have_a_time(server: HttpsServer, sighted: InferenceProvider) -> None:
-    loader = ContentLoader(server.fetcher(), fetch_timeout_s=30.0, load_timeout_s=0.3)
+async def test_all_urls_together_have_a_time(
+    server: HttpsServer, sighted: InferenceProvider, extraction: TextExtraction
+) -> None:
+    loader = ContentLoader(server.fetcher(), extraction, fetch_timeout_s=30.0, load_timeout_s=0.3)
     with pytest.raises(UpstreamTimeout, match=r"within 0\.3 s"):
         await loader.load(said([image_at(server.base + "/silent")]), None, sighted)
-    loader = ContentLoader(server.fetcher(), fetch_timeout_s=0.3)
+    loader = ContentLoader(server.fetcher(), extraction, fetch_timeout_s=0.3)
     with pytest.raises(UpstreamTimeout, match=r"messages\[0\]\.content\.image\.url"):
         await loader.load(said(image_at(server.base + "/silent")), None, sighted)
 
@@ -240,12 +250,12 @@ def encoded(value: str, charset: str) -> bytes:
         ("text/plain", "naïve".encode(), "naïve"),
         ("text/plain; charset=us-ascii", "naïve".encode(), "naïve"),
         ("text/plain; charset=windows-1252", "naïve – “so”".encode("cp1252"), "naïve – “so”"),
-        ('text/html; charset="Shift_JIS"', "日本".encode("shift_jis"), "日本"),
+        ('text/x-rst; charset="Shift_JIS"', "日本".encode("shift_jis"), "日本"),
         ("text/plain; CHARSET=utf-16", "naïve".encode("utf-16"), "naïve"),
         ("text/plain; charset=latin-1", b"\xef\xbb\xbfna\xc3\xafve", "naïve"),
         ("application/json", b'{"a": 1}', '{"a": 1}'),
         ("application/problem+json", b"{}", "{}"),
-        ("application/xhtml+xml", b"<p/>", "<p/>"),
+        ("application/atom+xml", b"<p/>", "<p/>"),
         ("text/csv", b"a,b\n1,2\n", "a,b\n1,2\n"),
         ("application/octet-stream", b"declared", "declared"),
         ("text/plain", b"", ""),
@@ -265,8 +275,7 @@ async def test_documents_are_read_in_their_charset(
 @pytest.mark.parametrize(
     ("media_type", "body", "problem"),
     [
-        ("application/pdf", b"%PDF-1.7", "is application/pdf; documents are text"),
-        ("image/png", png(), "is image/png; documents are text"),
+        ("image/png", png(), "is image/png; documents are text, HTML or PDF"),
         ("text/plain", b"caf\xe9", "is not utf-8 at byte 3"),
         ("text/plain; charset=utf-8", b"\xff\xfe\x00", "is not utf-16"),
         ("text/plain; charset=klingon", b"x", "'klingon', which is unknown"),
@@ -293,14 +302,14 @@ async def test_a_type_that_a_client_did_not_know_is_the_documents_own(loader: Co
     """llama-stack-client writes `data:None;base64,...` for a file whose type it does not know."""
     url = f"data:None;base64,{base64.b64encode(b'a text').decode()}"
     assert await loader.load(said("x"), [document({"uri": url}, "text/markdown")], DemoExtractive()) == []
-    refusal = await refused(loader, DemoExtractive(), said("x"), [document({"uri": url}, "application/pdf")])
-    assert "is application/pdf; documents are text" in refusal
+    refusal = await refused(loader, DemoExtractive(), said("x"), [document({"uri": url}, "image/png")])
+    assert "is image/png; documents are text" in refusal
 
 
 async def test_an_unsaid_type_is_the_documents_own(server: HttpsServer, loader: ContentLoader) -> None:
-    server.files = {"a": ("application/octet-stream", b"%PDF-1.7")}
-    documents = [document({"uri": f"{server.base}/file?name=a"}, "application/pdf")]
-    assert "is application/pdf" in await refused(loader, DemoExtractive(), said("x"), documents)
+    server.files = {"a": ("application/octet-stream", b"a text")}
+    documents = [document({"uri": f"{server.base}/file?name=a"}, "image/png")]
+    assert "is image/png" in await refused(loader, DemoExtractive(), said("x"), documents)
 
 
 @pytest.mark.parametrize(
@@ -353,9 +362,9 @@ async def test_a_url_cannot_be_an_image_and_a_document(
 
 
 async def test_production_fetches_nothing_from_loopback(
-    server: HttpsServer, sighted: InferenceProvider
+    server: HttpsServer, sighted: InferenceProvider, extraction: TextExtraction
 ) -> None:
-    loader = ContentLoader(GuardedFetcher())
+    loader = ContentLoader(GuardedFetcher(), extraction)
     for host in ("127.0.0.1", "localhost", "[::1]", f"127.0.0.1:{server.port}"):
         await refused(
             loader, sighted, [InputMessage(role="user", content=image_at(f"https://{host}/file?name=a"))]

@@ -15,8 +15,6 @@ from schemas.api.session_check import Report
 from schemas.events.agent import AgentCreated
 from schemas.events.payload import CompletionMessage, Document, ToolCall, Violation
 from schemas.events.turn import (
-    FetchedContent,
-    RetrievedChunk,
     StreamTrace,
     TurnInputRequested,
     TurnStarted,
@@ -239,34 +237,6 @@ def test_the_trace_cuts_redacted_arguments() -> None:
     assert trace.calls is not None
     assert sum(length for length in trace.lengths[1:] if length > 0) == len('{"to":"[email:1]"}')
     assert trace.lengths[:2] == [2, 0] and trace.lengths[-1] == -1 and len(trace.calls) == len(trace.lengths)
-
-
-def test_passages_move_with_their_document() -> None:
-    body = f"From {EMAIL} to all. The harbour opens at ten."
-    start = body.index("The harbour")
-    record = record_with(turn("x", Inference(content="y", model="demo/a")))
-    [turn_id] = record.turns
-    first, *rest = record.turns[turn_id]
-    documents = [
-        Document({"uri": "https://a.example/x"}, "text/plain"),
-        Document(body, "text/plain", "notes"),
-    ]
-    fetched = [FetchedContent("https://a.example/x", "text/plain", body)]
-    started = replace(first.event, documents=documents, fetched=fetched)
-    sources = [
-        RetrievedChunk("1", start, len(body), 1.0),
-        RetrievedChunk("notes", start, len(body), 1.0),
-        RetrievedChunk("1", 0, 4, 1.0, "kb"),
-    ]
-    retrieval = TurnStepCompleted(
-        step_id="r", step_type="memory_retrieval", inserted_context=body[start:], sources=sources
-    )
-    events = [first._replace(event=started), *rest, rest[-1]._replace(version=len(rest) + 2, event=retrieval)]
-    event = made(replace(record, turns={turn_id: events})).record.turns[turn_id][-1].event
-    assert isinstance(event, TurnStepCompleted) and event.sources is not None
-    new = body.replace(EMAIL, "[email:1]")
-    assert [new[one.start : one.end] for one in event.sources[:2]] == [body[start:]] * 2
-    assert (event.sources[2].start, event.sources[2].end) == (0, 4)
 
 
 @given(session_records())

@@ -15,7 +15,6 @@ from stack.providers.retrieval.chunks import chunks_of
 from stack.providers.retrieval.files import FileState, NotText, bytes_of, files_of, kind_of, text_of
 from stack.providers.retrieval.fusion import fused
 from stack.providers.retrieval.index import WordIndex
-from stack.providers.retrieval.parse_worker import Parsed
 from stack.providers.retrieval.passages import Chunk
 from stack.providers.retrieval.port import Passage
 from stack.providers.retrieval.settings import CollectionSettings
@@ -29,8 +28,6 @@ MAX_CHUNKS = 500_000
 """Files beyond one of these are left out."""
 MAX_SKIPPED = 20
 """So many files that were left out are named."""
-PARSE_BYTES = 2**30
-PARSE_S = 30.0
 
 
 class Build(Struct, frozen=True, tag=True):
@@ -99,7 +96,10 @@ class Index:
         self._chunks: list[Chunk] = []
         self._words = WordIndex()
         self._parser = OneWorker(
-            Spec(module=parse_worker.__name__, limits=Limits(memory_bytes=PARSE_BYTES, wait_s=PARSE_S))
+            Spec(
+                module=parse_worker.__name__,
+                limits=Limits(memory_bytes=parse_worker.MEMORY_BYTES, wait_s=parse_worker.WAIT_S),
+            )
         )
         left = MAX_CHARACTERS
         for file, text in self._read():
@@ -186,11 +186,10 @@ class Index:
         if kind_of(file) == "text":
             return text_of(bytes_of(file, max_bytes))
         try:
-            parsed = msgspec.json.decode(
-                self._parser.ask(msgspec.json.encode(parse_worker.Task(file, max_bytes))), type=Parsed
-            )
+            task = parse_worker.encode(parse_worker.FileTask(file, max_bytes))
+            parsed = parse_worker.decode(self._parser.ask(task))
         except (ConnectionError, TimeoutError):
-            raise NotText(f"it needs more than {PARSE_S:g} s or {PARSE_BYTES >> 20} MiB of memory") from None
+            raise NotText(parse_worker.EXHAUSTED) from None
         if parsed.problem:
             raise NotText(parsed.problem)
         return parsed.text

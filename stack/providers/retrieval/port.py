@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
@@ -48,4 +48,14 @@ class Embedder(Protocol):
     async def embed(self, model: str, texts: Sequence[str]) -> bytes:
         """Returns the vectors of the texts, in their order, as float32 of the same dimension. Raises Invalid,
         TooManyRequests, Unavailable, UpstreamFailed, UpstreamTimeout."""
+        ...
+
+
+FileKind = Literal["pdf", "html"]
+
+
+class Extraction(Protocol):
+    async def text_of(self, kind: FileKind, content: bytes, max_characters: int) -> str:
+        """Returns the readable text of a PDF, or of HTML in UTF-8. Raises Invalid for content without text, and for
+        content that cannot be read within the limits; Unavailable; InternalError."""
         ...

@@ -42,7 +42,7 @@ from stack.providers.tools.mcp_question import (
     read_state,
     suspended,
 )
-from stack.providers.tools.mcp_result import Returned, failed, result_of
+from stack.providers.tools.mcp_result import Part, Returned, failed, result_of
 from stack.providers.tools.mcp_session import Connect, Session, reason_of
 from stack.providers.tools.port import NotCalled, Suspended, ToolRequest, ToolResult
 from stack.providers.tools.settings import ToolGroupSettings
@@ -141,8 +141,8 @@ class McpClient:
         except BadState as error:
             return failed(str(error))
 
-    async def read_resource(self, uri: str) -> ToolResult:
-        """Returns a resource as content. Raises UpstreamFailed and UpstreamTimeout."""
+    async def read_resource(self, uri: str) -> list[Part]:
+        """Returns the contents of a resource. Raises UpstreamFailed and UpstreamTimeout."""
         timeout_s = self._settings.timeout_s
         try:
             async with asyncio.timeout(timeout_s):
@@ -154,10 +154,7 @@ class McpClient:
             raise UpstreamTimeout(f"{self._where} did not send {uri[:200]} within {timeout_s:g} s.") from None
         except (MCPError, ValidationError, RuntimeError) as error:
             raise UpstreamFailed(f"{self._where} did not send {uri[:200]}: {reason_of(error)}.") from None
-        parts = [resource_part(one) for one in read.contents]
-        return result_of(
-            Returned(parts=parts), tool=uri, max_bytes=self._settings.max_result_bytes, output_schema=None
-        )
+        return [resource_part(one) for one in read.contents]
 
     @property
     def busy(self) -> bool:

@@ -19,6 +19,7 @@ from stack.errors import Invalid
 from stack.gc_tuning import freeze_imported
 from stack.providers.fetch.target import parse
 from stack.providers.tools.mcp_loop import McpLoop
+from stack.providers.tools.mcp_result import Part
 from stack.providers.tools.port import Suspended, ToolDefinition, ToolRequest, ToolResult
 from stack.providers.tools.settings import ToolGroupSettings
 
@@ -62,8 +63,8 @@ class McpToolGroup:
     async def call(self, request: ToolRequest) -> ToolResult | Suspended:
         return await self._run(request.args, lambda client: client.call(request))
 
-    async def read_resource(self, uri: str, args: Mapping[str, Any]) -> ToolResult:
-        """Returns a resource of the server as content. Raises UpstreamFailed and UpstreamTimeout."""
+    async def read_resource(self, uri: str, args: Mapping[str, Any]) -> list[Part]:
+        """Returns the contents of a resource of the server. Raises UpstreamFailed and UpstreamTimeout."""
         return await self._run(args, lambda client: client.read_resource(uri))
 
     def problems(self) -> list[str]:

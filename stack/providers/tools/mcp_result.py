@@ -67,10 +67,11 @@ def result_of(
 def _item(part: Part) -> ContentItem:
     if part.data is not None and part.mime_type in _IMAGES and _is_base64(part.data):
         return ContentItem(type="image", image=ImageSource(data=part.data))
-    return ContentItem(type="text", text=_text(part))
+    return ContentItem(type="text", text=text_of(part))
 
 
-def _text(part: Part) -> str:
+def text_of(part: Part) -> str:
+    """Returns the text of a part; of binary data, a remark that names it."""
     if part.data is not None:
         size = len(part.data) * 3 // 4
         where = f" at {part.uri}" if part.uri else ""

@@ -27,6 +27,7 @@ from stack.services.replay.redacted_text import PLACEHOLDER, Edits, Placeholders
 from stack.services.replay.redaction_rules import Rules
 from stack.services.replay.redigest import redigested
 from stack.services.replay.session_file import SessionFile, written
+from stack.services.turns.document import DOCUMENT
 
 T = TypeVar("T", bound=Struct)
 
@@ -124,6 +125,7 @@ class _Events:
 
     def _event(self, event: Event) -> Event:
         if isinstance(event, TurnStarted):
+            event = _without_files(event)
             self._note_documents(event)
         changed: Any = self._value(event, (), free=False, plain=False)
         if isinstance(event, TurnToolSuspended) and event.state:
@@ -195,9 +197,10 @@ class _Events:
 
     def _document(self, document: Document, number: int, fetched: Mapping[str, str]) -> Edits:
         content, keys = document.content, ("documents", number - 1, "content")
-        if isinstance(content, dict) and isinstance(uri := content.get("uri"), str) and uri in fetched:
-            index = list(fetched).index(uri)
-            return self._texts.edits(fetched[uri], (("fetched", index, "data"),), counts=False)
+        own = content.get("uri") if isinstance(content, dict) else content
+        for index, (uri, text) in enumerate(fetched.items()):
+            if uri == f"{DOCUMENT}{number}" or (isinstance(own, str) and uri == own.strip()):
+                return self._texts.edits(text, (("fetched", index, "data"),), counts=False)
         return self._texts.edits(content if isinstance(content, str) else "", (keys,), counts=False)
 
     def _source(self, old: RetrievedChunk, new: RetrievedChunk) -> RetrievedChunk:
@@ -242,10 +245,23 @@ class _Events:
         return StreamTrace(lengths, delays, calls if trace.calls is not None else None)
 
 
+def _without_files(started: TurnStarted) -> TurnStarted:
+    """Returns the event without the PDF and HTML that was posted in documents, which no pattern can look into: the text
+    that was extracted from it is what the turn uses."""
+    extracted = {one.uri for one in started.fetched or ()}
+    documents = [
+        replace(document, content="") if f"{DOCUMENT}{number}" in extracted else document
+        for number, document in enumerate(started.documents or (), 1)
+    ]
+    return replace(started, documents=documents or None)
+
+
 def _is_structure(value: Any, name: str) -> bool:
     """Returns whether a field of a stored type is never redacted."""
     if name in STRUCTURE:
         return True
+    if name == "uri":
+        return isinstance(value, FetchedContent) and value.uri.startswith(DOCUMENT)
     if name == "name":
         return not isinstance(value, AgentConfig)
     if name == "data":

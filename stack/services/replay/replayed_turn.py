@@ -39,7 +39,8 @@ from stack.services.replay.recorded_effects import NotRecorded, RecordedEffects
 from stack.services.replay.recorded_parts import Unreplayable, config_of, parts_of, tools_of
 from stack.services.replay.recorded_streams import RecordedStreams
 from stack.services.replay.session_record import SessionRecord
-from stack.services.turns.conversation import DOCUMENT, Conversations
+from stack.services.turns.conversation import Conversations
+from stack.services.turns.document import DOCUMENT
 from stack.services.turns.running_turn import RunningTurn
 from stack.services.turns.turn_plan import TurnParts, TurnPlan, plan_of
 from stack.services.turns.turn_runner import Closes, TurnRunner

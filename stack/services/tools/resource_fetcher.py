@@ -4,21 +4,22 @@
 from __future__ import annotations
 
 import asyncio
-import base64
+import binascii
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from schemas.events.payload import Content
-from stack.errors import Invalid, UpstreamTimeout
+from stack.errors import Invalid, UpstreamFailed, UpstreamTimeout
 from stack.providers.fetch.port import Fetched, Fetcher
-from stack.providers.tools.port import ToolResult
+from stack.providers.tools.mcp_result import Part, text_of
 from stack.providers.tools.registry import ToolGroups
 
 SCHEME = "mcp://"
+_HTML = ("text/html", "application/xhtml+xml")
 
 
 @runtime_checkable
 class _HasResources(Protocol):
-    async def read_resource(self, uri: str, args: dict[str, object]) -> ToolResult: ...
+    async def read_resource(self, uri: str, args: dict[str, object]) -> list[Part]: ...
 
 
 class ResourceFetcher:
@@ -40,22 +41,27 @@ class ResourceFetcher:
             )
         try:
             async with asyncio.timeout(timeout_s):
-                result = await configured.group.read_resource(uri, {})
+                parts = await configured.group.read_resource(uri, {})
         except TimeoutError:
             raise UpstreamTimeout(f"{url[:200]} did not come within {timeout_s:g} s.") from None
-        body, media_type = _body(result.content)
+        try:
+            body, media_type = await asyncio.to_thread(_body, parts)
+        except binascii.Error:
+            raise UpstreamFailed(f"{url[:200]} is not base64.") from None
         if len(body) > max_bytes:
             raise Invalid(f"{url[:200]} has more than {max_bytes} bytes.")
         return Fetched(body, media_type, url)
 
 
-def _body(content: Content) -> tuple[bytes, str]:
-    """Returns the text of a resource, or its image if it has no text."""
-    if isinstance(content, str):
-        return content.encode(), "text/plain"
-    items = content if isinstance(content, list) else [content]
-    text = "\n".join(item.text for item in items if item.text)
-    image = next((item.image.data for item in items if item.image is not None and item.image.data), None)
-    if text or image is None:
-        return text.encode(), "text/plain"
-    return base64.b64decode(image), "application/octet-stream"
+def _body(parts: Sequence[Part]) -> tuple[bytes, str]:
+    """Returns the content of a resource and its media type: HTML and binary data if it has one part, otherwise the text of
+    its parts."""
+    if len(parts) == 1:
+        [part] = parts
+        media_type = part.mime_type or ""
+        if part.data is not None:
+            return binascii.a2b_base64(part.data), media_type
+        kind = media_type.partition(";")[0].strip().lower()
+        if part.text is not None and kind in _HTML:
+            return part.text.encode(), f"{kind}; charset=utf-8"
+    return "\n".join(map(text_of, parts)).encode(), "text/plain"

@@ -14,16 +14,21 @@ from typing import NamedTuple
 
 from schemas.events.payload import Content, Document, ImageSource, InputMessage, ToolResponse
 from schemas.events.turn import FetchedContent
-from stack.errors import Invalid, ReplaystackError, UpstreamTimeout
+from stack.errors import Invalid, ReplaystackError, Unavailable, UpstreamTimeout
 from stack.off_loop import off_loop_if
 from stack.providers.fetch import data_url
 from stack.providers.fetch.port import Fetcher
 from stack.providers.inference.port import InferenceProvider
+from stack.providers.retrieval.port import Extraction
 from stack.services.turns.document import (
+    DOCUMENT,
     MAX_DOCUMENT_BYTES,
+    MAX_FILE_BYTES,
+    DocumentFile,
     checked_content,
-    inline_text,
-    text_of,
+    content_in,
+    inline_content,
+    posted_characters,
     url_of,
 )
 from stack.services.turns.image import MAX_IMAGE_BYTES, check_inline, check_type
@@ -34,12 +39,16 @@ MAX_FETCHED_BYTES = 32 * 2**20
 FETCH_TIMEOUT_S = 20.0
 # Limit in seconds for all URLs of a turn together: clients give up after 60 s.
 LOAD_TIMEOUT_S = 40.0
+# The same for extracting the text of the documents that are PDF or HTML.
+EXTRACT_TIMEOUT_S = 60.0
 CONCURRENT_FETCHES = 4
 # Checking this many bytes takes 0.1 ms; longer content is checked in a thread.
 _INLINE_CHARACTERS = 64 * 1024
 _BASE64_SLICE_BYTES = 3 * 2**17
 _ACCEPT_IMAGE = "image/png,image/jpeg,image/webp,image/gif;q=0.9,*/*;q=0.1"
-_ACCEPT_TEXT = "text/markdown,text/plain,text/*;q=0.9,application/json,application/xml,*/*;q=0.1"
+_ACCEPT_TEXT = (
+    "text/markdown,text/plain,text/*;q=0.9,application/json,application/xml,application/pdf;q=0.5,*/*;q=0.1"
+)
 
 
 class _Image(NamedTuple):
@@ -57,19 +66,32 @@ class _Remote(NamedTuple):
     document: Document | None = None
 
 
+class _Loaded(NamedTuple):
+    """Content that was loaded: an image as base64, a text, or a file whose text is to be extracted."""
+
+    where: str
+    uri: str
+    media_type: str
+    content: str | DocumentFile
+
+
 class ContentLoader:
     """Safe to share. Errors name the field of the request."""
 
     def __init__(
         self,
         fetcher: Fetcher,
+        extraction: Extraction,
         *,
         fetch_timeout_s: float = FETCH_TIMEOUT_S,
         load_timeout_s: float = LOAD_TIMEOUT_S,
+        extract_timeout_s: float = EXTRACT_TIMEOUT_S,
     ) -> None:
         self._fetcher = fetcher
+        self._extraction = extraction
         self._fetch_timeout_s = fetch_timeout_s
         self._load_timeout_s = load_timeout_s
+        self._extract_timeout_s = extract_timeout_s
 
     async def load(
         self,
@@ -77,9 +99,11 @@ class ContentLoader:
         documents: Sequence[Document] | None,
         provider: InferenceProvider,
     ) -> list[FetchedContent]:
-        """Checks the input of a turn and returns the content of its `https:` URLs, each once.
+        """Checks the input of a turn and returns the content of its URLs, each once, and the text of the PDF and HTML
+        that was posted in its documents.
 
-        Raises Invalid (also for images to a provider without image support), UpstreamFailed, UpstreamTimeout.
+        Raises Invalid (also for images to a provider without image support), UpstreamFailed, UpstreamTimeout,
+        Unavailable.
         """
         return await self._load([*_message_images(messages)], documents or (), provider)
 
@@ -105,12 +129,37 @@ class ContentLoader:
         inline = [image for image in found if not _is_remote(image.source)]
         size = sum(_length(image.source) for image in inline)
         await off_loop_if(size > _INLINE_CHARACTERS, _check_inline, inline)
-        fetched = await self._fetch([*_image_urls(found), *_document_urls(documents)])
-        size = sum(len(document.content) for document in documents if isinstance(document.content, str))
-        await off_loop_if(size > _INLINE_CHARACTERS, _check_documents, documents)
-        return fetched
+        loaded = await self._fetch([*_image_urls(found), *_document_urls(documents)])
+        size = sum(map(posted_characters, documents))
+        loaded += await off_loop_if(size > _INLINE_CHARACTERS, _posted_files, documents)
+        return await self._extracted(loaded)
 
-    async def _fetch(self, remotes: list[_Remote]) -> list[FetchedContent]:
+    async def _extracted(self, loaded: Sequence[_Loaded]) -> list[FetchedContent]:
+        """Extracts the texts of files one after the other: one turn does not occupy all readers."""
+        budget = _Budget(
+            MAX_FETCHED_BYTES, "The PDF and HTML documents of the turn have more than {} characters."
+        )
+        contents: list[FetchedContent] = []
+        where = ""
+        try:
+            async with asyncio.timeout(self._extract_timeout_s):
+                for where, uri, media_type, content in loaded:
+                    if isinstance(content, DocumentFile):
+                        with _named(where):
+                            content = await self._extraction.text_of(
+                                content.kind, content.content, MAX_DOCUMENT_BYTES
+                            )
+                            budget.spend(len(content))
+                    contents.append(FetchedContent(uri, media_type, content))
+        except TimeoutError:
+            raise Unavailable(
+                f"{where}: The PDF and HTML documents were not read within {self._extract_timeout_s:g} s: the server is "
+                "busy, or they take too long. Try again, or send fewer, or their text.",
+                retry_after=10,
+            ) from None
+        return contents
+
+    async def _fetch(self, remotes: list[_Remote]) -> list[_Loaded]:
         """Fetches each URL once, a few at a time; the first failure cancels the others."""
         wanted: dict[str, _Remote] = {}
         for remote in remotes:
@@ -121,7 +170,8 @@ class ContentLoader:
             raise Invalid(f"The turn refers to {len(wanted)} URLs; at most {MAX_URLS} are fetched.")
         if not wanted:
             return []
-        places, budget = asyncio.Semaphore(CONCURRENT_FETCHES), _Budget(MAX_FETCHED_BYTES)
+        places = asyncio.Semaphore(CONCURRENT_FETCHES)
+        budget = _Budget(MAX_FETCHED_BYTES, "The URLs of the turn hold more than {} bytes together.")
         try:
             async with asyncio.timeout(self._load_timeout_s), asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._get(one, places, budget)) for one in wanted.values()]
@@ -133,33 +183,37 @@ class ContentLoader:
             raise failures.exceptions[0] from None
         return [task.result() for task in tasks]
 
-    async def _get(self, remote: _Remote, places: asyncio.Semaphore, budget: _Budget) -> FetchedContent:
+    async def _get(self, remote: _Remote, places: asyncio.Semaphore, budget: _Budget) -> _Loaded:
         document = remote.document
         async with places:
             with _named(remote.where):
                 fetched = await self._fetcher.fetch(
                     remote.url,
-                    max_bytes=MAX_DOCUMENT_BYTES if document else MAX_IMAGE_BYTES,
+                    max_bytes=MAX_FILE_BYTES if document else MAX_IMAGE_BYTES,
                     timeout_s=self._fetch_timeout_s,
                     accept=_ACCEPT_TEXT if document else _ACCEPT_IMAGE,
                 )
                 budget.spend(len(fetched.body))
                 if document is not None:
-                    text = await asyncio.to_thread(text_of, fetched, document.mime_type)
-                    return FetchedContent(remote.url, fetched.media_type, text)
+                    content = await asyncio.to_thread(content_in, fetched, document.mime_type)
+                    return _Loaded(remote.where, remote.url, fetched.media_type, content)
                 media_type = check_type(fetched.body)
-                return FetchedContent(remote.url, media_type, await asyncio.to_thread(_base64, fetched.body))
+                image = await asyncio.to_thread(_base64, fetched.body)
+                return _Loaded(remote.where, remote.url, media_type, image)
 
 
 class _Budget:
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes
-        self._left_bytes = limit_bytes
+    """`problem` is the message of the error, with a place for the limit."""
+
+    def __init__(self, limit: int, problem: str) -> None:
+        self._limit = limit
+        self._left = limit
+        self._problem = problem
 
     def spend(self, count: int) -> None:
-        self._left_bytes -= count
-        if self._left_bytes < 0:
-            raise Invalid(f"The URLs of the turn hold more than {self._limit_bytes} bytes together.")
+        self._left -= count
+        if self._left < 0:
+            raise Invalid(self._problem.format(self._limit))
 
 
 def _message_images(messages: Sequence[InputMessage]) -> Iterator[_Image]:
@@ -217,12 +271,17 @@ def _check_inline(found: Sequence[_Image]) -> None:
             check_inline(source)
 
 
-def _check_documents(documents: Sequence[Document]) -> None:
-    for index, document in enumerate(documents):
-        with _named(f"documents[{index}].content"):
+def _posted_files(documents: Sequence[Document]) -> list[_Loaded]:
+    """Returns the files in `data:` URLs of documents, and checks those that are text."""
+    files: list[_Loaded] = []
+    for number, document in enumerate(documents, 1):
+        where = f"documents[{number - 1}].content"
+        with _named(where):
             url = url_of(document)
-            if data_url.is_data_url(url):
-                inline_text(url, document.mime_type)
+            content = inline_content(url, document.mime_type) if data_url.is_data_url(url) else ""
+        if isinstance(content, DocumentFile):
+            files.append(_Loaded(where, f"{DOCUMENT}{number}", content.media_type, content))
+    return files
 
 
 def _is_remote(source: ImageSource) -> bool:

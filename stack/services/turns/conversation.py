@@ -36,7 +36,13 @@ from stack.services.turns.chat_message import (
     tool_message,
     user_message,
 )
-from stack.services.turns.document import context_items, long_documents, text_in_documents
+from stack.services.turns.document import (
+    DOCUMENT,
+    context_items,
+    long_documents,
+    posted_characters,
+    text_in_documents,
+)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -292,8 +298,6 @@ def step_messages(step: StepState, fetched: Mapping[str, FetchedContent]) -> Ite
 
 DAMAGED_DOCUMENTS_CHARACTERS = 200_000
 """So much of the documents of a damaged turn is sent to the model."""
-DOCUMENT = "document:"
-"""The beginning of the name by which a step says that it searched a document of its turn; its number follows."""
 
 
 def retrieved_documents(step: StepState) -> tuple[int, ...]:
@@ -318,7 +322,7 @@ def _fetched(state: TurnState) -> dict[str, FetchedContent]:
 def _is_large(state: TurnState) -> bool:
     """Returns whether encoding a turn takes more than a millisecond or two."""
     size = sum(len(one.data) for one in state.fetched)
-    size += sum(len(one.content) for one in state.documents if isinstance(one.content, str))
+    size += sum(map(posted_characters, state.documents))
     contents = [message.content for message in state.input_messages]
     contents += [one.content for step in state.steps for one in step.tool_responses]
     return size + sum(map(_length, contents)) > LARGE_INPUT_CHARACTERS

@@ -17,9 +17,13 @@ from stack.domain import payload
 from stack.errors import Invalid
 from stack.providers.fetch import data_url
 from stack.providers.fetch.port import Fetched
-from stack.providers.retrieval.port import Passage
+from stack.providers.retrieval.port import FileKind, Passage
 
 MAX_DOCUMENT_BYTES = 4 * 2**20
+MAX_FILE_BYTES = 20 * 2**20
+"""The largest PDF or HTML; the text in it may have MAX_DOCUMENT_BYTES characters."""
+DOCUMENT = "document:"
+"""The beginning of the name of a document of a turn; its number follows, from 1."""
 
 CLOSING = "</document>"
 
@@ -54,6 +58,13 @@ _TEXT_TYPES = frozenset(
         "markdown",
     )
 )
+_FILES: Mapping[str, FileKind] = {
+    "application/pdf": "pdf",
+    "application/x-pdf": "pdf",
+    "text/html": "html",
+    "application/xhtml+xml": "html",
+}
+_PDF_MARK = b"%PDF-"
 _UNSAID_TYPES = ("", "application/octet-stream", "binary/octet-stream", "application/x-download")
 # Python has codecs that are not charsets of texts; two of them take quadratic time.
 _CHARSET = re.compile(
@@ -109,19 +120,50 @@ def url_of(document: Document, form: type[_Reference] = _Reference) -> str:
     return ""
 
 
-def inline_text(url: str, declared: str) -> str:
-    """Returns the text of a `data:` URL. Raises Invalid."""
-    return text_of(data_url.decode(url, MAX_DOCUMENT_BYTES), declared)
+class DocumentFile(Struct, frozen=True):
+    """A document whose text is to be extracted: a PDF, or HTML in UTF-8, with the media type as reported."""
+
+    kind: FileKind
+    media_type: str
+    content: bytes
+
+
+def inline_content(url: str, declared: str) -> str | DocumentFile:
+    """Like `content_in`, of a `data:` URL."""
+    return content_in(data_url.decode(url, MAX_FILE_BYTES), declared)
+
+
+def content_in(fetched: Fetched, declared: str) -> str | DocumentFile:
+    """Returns the text of content, or the file from which it is to be extracted. The reported type takes precedence;
+    `declared` is the document's type, for servers that do not know it. Raises Invalid for text that is too large, and for
+    content of other types."""
+    file_kind = _FILES.get(_type_of(fetched, declared))
+    if (
+        file_kind is None
+        and _kind(fetched.media_type) in _UNSAID_TYPES
+        and fetched.body.startswith(_PDF_MARK)
+    ):
+        file_kind = "pdf"
+    if file_kind == "pdf":
+        return DocumentFile("pdf", fetched.media_type, fetched.body)
+    if file_kind is None and len(fetched.body) > MAX_DOCUMENT_BYTES:
+        raise Invalid(f"The text is larger than {MAX_DOCUMENT_BYTES} bytes.")
+    text = text_of(fetched, declared)
+    return DocumentFile("html", fetched.media_type, text.encode()) if file_kind == "html" else text
+
+
+def _type_of(fetched: Fetched, declared: str) -> str:
+    kind = _kind(fetched.media_type)
+    return _kind(declared) if kind in _UNSAID_TYPES else kind
 
 
 def text_of(fetched: Fetched, declared: str) -> str:
-    """Returns the text of fetched content. The server's type takes precedence; `declared` is the document's
-    type, for servers that do not know it. Raises Invalid for content that is not text."""
-    kind = _kind(fetched.media_type)
-    if kind in _UNSAID_TYPES:
-        kind = _kind(declared)
+    """Returns the text of content as it is, also of HTML. Raises Invalid for content that is not text."""
+    kind = _type_of(fetched, declared)
     if not is_text_type(kind):
-        raise Invalid(f"The content is {kind or 'of an unknown type'}; documents are text. Send its text.")
+        raise Invalid(
+            f"The content is {kind or 'of an unknown type'}; documents are text, HTML or PDF. Send its text."
+        )
     parameter = _CHARSET_PARAMETER.search(fetched.media_type)
     charset = _charset(fetched.body, parameter[1] if parameter else "")
     try:
@@ -161,7 +203,7 @@ def context_items(
     """Yields the documents of a turn, each between tags and numbered from 1, as the model receives them; those with the
     numbers `retrieved` without their text. Never raises: content that is no longer available is left out."""
     for number, document in enumerate(documents, 1):
-        items = _items(document, fetched)
+        items = _items(number, document, fetched)
         if number in retrieved:
             items = [item for item in items if not _text_in(item)]
             if not items:
@@ -173,7 +215,18 @@ def context_items(
 
 def text_in_documents(documents: Sequence[Document], fetched: Mapping[str, FetchedContent]) -> list[str]:
     """Returns the text of each document."""
-    return ["\n".join(map(_text_in, _items(document, fetched))) for document in documents]
+    return [
+        "\n".join(map(_text_in, _items(number, document, fetched)))
+        for number, document in enumerate(documents, 1)
+    ]
+
+
+def posted_characters(document: Document) -> int:
+    """Returns how long the text or the URL of a document is, as it was posted."""
+    content = document.content
+    if isinstance(content, dict):
+        content = content.get("uri")
+    return len(content) if isinstance(content, str) else 0
 
 
 def long_documents(lengths: Sequence[int], max_characters: int) -> tuple[int, ...]:
@@ -206,14 +259,16 @@ def _text_in(item: Item) -> str:
     return item if isinstance(item, str) else item.text or ""
 
 
-def _items(document: Document, fetched: Mapping[str, FetchedContent]) -> Iterable[Item]:
+def _items(number: int, document: Document, fetched: Mapping[str, FetchedContent]) -> Iterable[Item]:
+    if (extracted := fetched.get(f"{DOCUMENT}{number}")) is not None:
+        return [extracted.data]
     try:
         url = url_of(document)
         if not url:
             content = msgspec.convert(document.content, Content)
             return content if isinstance(content, list) else [content]
         if data_url.is_data_url(url):
-            return [inline_text(url, document.mime_type)]
+            return [text_of(data_url.decode(url, MAX_DOCUMENT_BYTES), document.mime_type)]
     except (Invalid, msgspec.ValidationError):
         return []
     return [fetched[url].data] if url in fetched else []

@@ -13,10 +13,11 @@ from stack.domain.turn_step import retrieval_in
 from stack.off_loop import off_loop_if
 from stack.providers.retrieval.port import Passage, Text
 from stack.services.effects import Effects
-from stack.services.turns.conversation import DOCUMENT
 from stack.services.turns.document import (
+    DOCUMENT,
     long_documents,
     passages_text,
+    posted_characters,
     text_in_documents,
 )
 from stack.services.turns.running_turn import RunningTurn
@@ -77,7 +78,7 @@ async def long_documents_of(state: TurnState, max_characters: int) -> tuple[int,
 
 async def _texts(state: TurnState) -> list[str]:
     fetched = {one.uri: one for one in state.fetched}
-    size = sum(len(one.content) for one in state.documents if isinstance(one.content, str))
+    size = sum(map(posted_characters, state.documents))
     return await off_loop_if(size > SMALL_CHARACTERS, text_in_documents, state.documents, fetched)
 
 

@@ -2,50 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import pypdf
 import pytest
-from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 from stack.providers.retrieval import index_worker
 from stack.providers.retrieval.bm25 import scores_of
 from stack.providers.retrieval.index import WordIndex
 from stack.providers.retrieval.index_worker import Index
 from stack.providers.retrieval.settings import CollectionSettings, check
-
-
-def pdf(*pages: str, password: str = "") -> bytes:
-    """A PDF whose pages show these texts."""
-    writer = pypdf.PdfWriter()
-    for text in pages:
-        page = writer.add_blank_page(300, 300)
-        font = DictionaryObject(
-            {
-                NameObject("/Type"): NameObject("/Font"),
-                NameObject("/Subtype"): NameObject("/Type1"),
-                NameObject("/BaseFont"): NameObject("/Helvetica"),
-            }
-        )
-        fonts = DictionaryObject({NameObject("/F1"): font})
-        page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
-        content = DecodedStreamObject()
-        content.set_data(b"BT /F1 12 Tf 20 200 Td (%b) Tj ET" % text.encode("ascii"))
-        page[NameObject("/Contents")] = writer._add_object(content)
-    if password:
-        writer.encrypt(password, algorithm="RC4-128")
-    written = io.BytesIO()
-    writer.write(written)
-    return written.getvalue()
-
+from tests.services.pdfs import PAGE_LOOP, pdf
 
 HTML = """<html><head><title>No</title></head><body><h1>Tides</h1><p>High tide<br>is at <b>six</b>.</p>
 <script>hidden()</script><ul><li>low</li><li>slack</li></ul></body></html>"""
-
-BOMB = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[2 0 R 2 0 R]/Count 2>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF"
 
 
 def written(root: Path) -> Path:
@@ -59,7 +30,7 @@ def written(root: Path) -> Path:
     (root / "empty.txt").touch()
     (root / "binary.txt").write_bytes(b"\0\1\2")
     (root / "broken.pdf").write_bytes(b"%PDF-1.7\nbroken")
-    (root / "loop.pdf").write_bytes(BOMB)
+    (root / "loop.pdf").write_bytes(PAGE_LOOP)
     (root / "locked.pdf").write_bytes(pdf("secret", password="pass"))
     (root / "blank.pdf").write_bytes(pdf(""))
     (root / "large.txt").write_bytes(b"a " * 6000)

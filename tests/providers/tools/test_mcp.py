@@ -157,7 +157,7 @@ def test_calls_run_concurrently_and_a_cancelled_one_ends(group: Group) -> None:
 
 def test_a_resource_is_read(group: Group) -> None:
     read = group.run(group.port.read_resource("memo://note", {}))
-    assert read == ToolResult(content="memo://note:\nremember")
+    assert [(one.text, one.uri, one.data) for one in read] == [("remember", "memo://note", None)]
 
 
 def test_args_are_refused_unless_the_settings_allow_them(group: Group) -> None:
