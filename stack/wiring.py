@@ -50,6 +50,7 @@ from stack.services.inference.pass_through import PassThrough
 from stack.services.inference.rerank import Reranking
 from stack.services.log_events import LogEvents
 from stack.services.positions import Positions
+from stack.services.replay.session_check import SessionChecks
 from stack.services.replay.session_export import SessionExport
 from stack.services.replay.session_import import SessionImport
 from stack.services.replay.session_playback import SessionPlayback
@@ -207,6 +208,7 @@ class Server(Services):
             max_bytes=settings.max_agent_bytes,
         )
         self.session_export = SessionExport(self.store, self.states, turn_settings(settings))
+        self.session_checks = SessionChecks(self.session_export)
         self.session_import = SessionImport(self.store, self.states, self.views, settings.max_agent_bytes)
         self.row_reader = RowReader(
             fetcher,

@@ -18,7 +18,6 @@ from stack.http.body import body_of, caller_of, post_of
 from stack.http.endpoint import serves
 from stack.http.line_stream import LINES, LineStream
 from stack.http.services import Services
-from stack.services.replay.check import check
 from stack.services.replay.session_forms import READERS, SESSION, WRITERS, form_of
 from stack.services.requests.once import Prior
 
@@ -45,9 +44,7 @@ class SessionFileController(Controller):
 
     @serves("check_session")
     async def check(self, agent_id: str, session_id: str, services: Services) -> ASGIResponse:
-        record = await services.session_export.record(agent_id, session_id)
-        # In a thread with an event loop of its own: a long session takes a second.
-        return json_answer(await asyncio.to_thread(lambda: asyncio.run(check(record)).report))
+        return json_answer(await services.session_checks.check(agent_id, session_id))
 
     @serves("import_session")
     async def import_(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:

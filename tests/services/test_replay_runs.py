@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from schemas.api.session_check import Report
 from schemas.events.payload import ToolCall, TurnUsage
-from schemas.session_file import Tolerance
+from schemas.session_file import Passes, Tolerance
 from stack.errors import Invalid
 from stack.providers.inference.port import (
     Finished,
@@ -33,6 +33,7 @@ from stack.services.replay.run_again import Run, run_again
 from stack.services.replay.run_comparison import Rules
 from stack.services.replay.scenario_file import ScenarioFile, read_scenario
 from stack.services.replay.session_record import SessionRecord
+from stack.services.replay.tolerance import check_tolerance, without
 from tests.services.test_replay_check import recorded
 from tests.services.tool_turns import Turning
 
@@ -194,6 +195,36 @@ def test_what_is_tolerated() -> None:
     assert kind_of(against(record, timed, words="done", tolerance=exact).report) == "answer"
     assert against(record, timed, words="done", tolerance=normal).report.verdict == "equivalent"
     assert kind_of(against(record, timed, words="Finished.", tolerance=normal).report) == "answer"
+
+
+@pytest.mark.parametrize(
+    ("path", "left"),
+    [
+        ("$.at", {"rows": [{"id": 1, "n": 1}, {"id": 2, "n": 2}]}),
+        ("$.rows[*].id", {"at": 1, "rows": [{"n": 1}, {"n": 2}]}),
+        ("$.rows[1]", {"at": 1, "rows": [{"id": 1, "n": 1}]}),
+        ("$..id", {"at": 1, "rows": [{"n": 1}, {"n": 2}]}),
+        ("$.none", {"at": 1, "rows": [{"id": 1, "n": 1}, {"id": 2, "n": 2}]}),
+    ],
+)
+def test_paths_that_are_ignored(path: str, left: Any) -> None:
+    value = {"at": 1, "rows": [{"id": 1, "n": 1}, {"id": 2, "n": 2}]}
+    assert without(value, Tolerance(ignore=[path])) == left
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "says"),
+    [
+        (Tolerance(ignore=["at"]), "not a JSON path"),
+        (Tolerance(text="roughly"), "must be one of"),
+        (Tolerance(epsilon=-1.0), "0 or more"),
+        (Tolerance(passes=Passes(3, 2)), "3 of 2"),
+        (Tolerance(passes=Passes(0, 2)), "0 of 2"),
+    ],
+)
+def test_a_tolerance_that_is_wrong(tolerance: Tolerance, says: str) -> None:
+    with pytest.raises(Invalid, match=says):
+        check_tolerance(tolerance)
 
 
 def test_a_judge_compares_answers() -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from schemas.session_file import Tolerance
+from stack.domain.json_path import JsonPath
 from stack.domain.tool_call import canonical
 from stack.errors import Invalid
 
@@ -36,6 +39,8 @@ def check_tolerance(tolerance: Tolerance) -> None:
         raise Invalid(f"tolerance.text is {tolerance.text[:40]!r}; it must be one of: {modes}.")
     if tolerance.epsilon < 0:
         raise Invalid(f"tolerance.epsilon is {tolerance.epsilon}; it must be 0 or more.")
+    for path in tolerance.ignore:
+        _path(path)
     passes = tolerance.passes
     if passes is not None and not 1 <= passes.needed <= passes.of <= MAX_RUNS:
         raise Invalid(
@@ -50,10 +55,10 @@ def alike(one: Any, other: Any, tolerance: Tolerance) -> bool:
 
 
 def without(value: Any, tolerance: Tolerance) -> Any:
-    """Returns a JSON value without what the paths name: `$.a.b`, `$.rows[0].id`, and `*` for each key or index."""
-    for path in tolerance.ignore:
-        value = _removed(value, _parts(path))
-    return value
+    """Returns a JSON value without the values that the paths select."""
+    if not tolerance.ignore:
+        return value
+    return _kept(value, [_path(path) for path in tolerance.ignore], ())
 
 
 def same_text(one: str, other: str, mode: str) -> bool:
@@ -82,22 +87,17 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _parts(path: str) -> list[str]:
-    """Splits `$.rows[*].id` into its keys and indexes."""
-    return [part for part in re.split(r"\.|\[|\]", path.removeprefix("$")) if part]
+@lru_cache(maxsize=256)
+def _path(text: str) -> JsonPath:
+    return JsonPath(text, "tolerance.ignore")
 
 
-def _removed(value: Any, parts: list[str]) -> Any:
-    if not parts:
-        return value
-    part, rest = parts[0], parts[1:]
+def _kept(value: Any, paths: Sequence[JsonPath], keys: tuple[str | int, ...]) -> Any:
+    def is_kept(key: str | int) -> bool:
+        return not any(path.matches((*keys, key)) for path in paths)
+
     if isinstance(value, dict):
-        if not rest:
-            return {} if part == "*" else {key: one for key, one in value.items() if key != part}
-        return {key: _removed(one, rest) if part in (key, "*") else one for key, one in value.items()}
-    if isinstance(value, list) and (part == "*" or part.isdecimal()):
-        chosen = range(len(value)) if part == "*" else (int(part),)
-        if not rest:
-            return [one for index, one in enumerate(value) if index not in chosen]
-        return [_removed(one, rest) if index in chosen else one for index, one in enumerate(value)]
+        return {key: _kept(one, paths, (*keys, key)) for key, one in value.items() if is_kept(key)}
+    if isinstance(value, list):
+        return [_kept(one, paths, (*keys, key)) for key, one in enumerate(value) if is_kept(key)]
     return value
