@@ -13,14 +13,29 @@ from importlib.resources import files
 
 from msgspec import Struct
 
+PARTS = ("_started_turns", "_verdicts", "_passed_inputs", "_passed_results")
+"""Undocumented views that others read, created before them, in this order."""
+
 NAMES = (
     "agents",
     "agent_versions",
     "session_turns",
     "sessions",
     "turns",
+    "steps",
+    "tool_calls",
+    "approvals",
+    "messages",
     "token_usage",
+    "datasets",
+    "dataset_rows",
+    "benchmarks",
+    "eval_jobs",
+    "eval_results",
+    "traces",
     "spans",
+    "span_events",
+    "metrics",
     "logs",
 )
 """The views in an order in which they can be created: a view reads only earlier ones."""
@@ -50,8 +65,7 @@ class UserView(Struct, frozen=True):
 @cache
 def user_views() -> Mapping[str, UserView]:
     """Returns the views by name, in the order of `NAMES`. They are read from their files once."""
-    folder = files("projections") / "user_views"
-    return {name: parsed(name, (folder / f"{name}.sql").read_text(encoding="utf-8")) for name in NAMES}
+    return {name: parsed(name, _text(name)) for name in NAMES}
 
 
 def statements(views_schema: str, telemetry_schema: str, as_of: int | None = None) -> list[str]:
@@ -69,9 +83,9 @@ def statements(views_schema: str, telemetry_schema: str, as_of: int | None = Non
             return table
         return f"(SELECT * FROM {table} WHERE position <= {as_of:d})"
 
-    return [
-        f"CREATE VIEW {view.name} AS\n{_TABLE.sub(addressed, view.sql)}" for view in user_views().values()
-    ]
+    selects = {name: _select(_text(name)) for name in PARTS}
+    selects |= {view.name: view.sql for view in user_views().values()}
+    return [f"CREATE VIEW {name} AS\n{_TABLE.sub(addressed, select)}" for name, select in selects.items()]
 
 
 def parsed(name: str, text: str) -> UserView:
@@ -80,7 +94,7 @@ def parsed(name: str, text: str) -> UserView:
     The header is a block of comments: lines that describe the view, then a line for each column in the form
     `--   name | type | unit | description`; lines that continue a description are indented more.
     """
-    head, separator, sql = text.partition("\n\n")
+    head, separator, _ = text.partition("\n\n")
     description: list[str] = []
     columns: list[Column] = []
     for line in head.splitlines():
@@ -101,4 +115,12 @@ def parsed(name: str, text: str) -> UserView:
         raise ValueError(
             f"{name}.sql needs a header (a description, then columns), an empty line, and a SELECT."
         )
-    return UserView(name, " ".join(description), tuple(columns), sql.strip().removesuffix(";"))
+    return UserView(name, " ".join(description), tuple(columns), _select(text))
+
+
+def _select(text: str) -> str:
+    return text.partition("\n\n")[2].strip().removesuffix(";")
+
+
+def _text(name: str) -> str:
+    return (files("projections") / "user_views" / f"{name}.sql").read_text(encoding="utf-8")

@@ -1,0 +1,29 @@
+-- The turns that an existing session of an existing agent recorded or shares.
+
+SELECT
+    t.turn_id,
+    t.session_id,
+    t.agent_id,
+    t.position,
+    t.recorded_at AS started_at,
+    t.event,
+    coalesce((t.event ->> '$.agent_version')::INTEGER, 1) AS agent_version,
+    coalesce(json_array_length(t.event, '$.input_shields'), 0) > 0 AS has_input_shields,
+    contains(t.event, '"occurred_at":') AND json_exists(t.event, '$.occurred_at') AS is_copy,
+    nullif(t.actor, '') AS created_by,
+    nullif(t.trace_id, '') AS trace_id
+FROM views.turn_changes AS t
+WHERE
+    t.change = 'started'
+    AND (
+        (
+            t.agent_id IN (SELECT a.agent_id FROM views.agent_changes AS a)
+            AND t.session_id IN (SELECT s.session_id FROM views.sessions AS s)
+        )
+        OR t.turn_id IN (
+            SELECT h.turn_id
+            FROM views.shared_turns AS h
+            INNER JOIN views.sessions AS s ON h.session_id = s.session_id
+            WHERE s.agent_id IN (SELECT a.agent_id FROM views.agent_changes AS a)
+        )
+    );
