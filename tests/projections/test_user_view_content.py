@@ -1,4 +1,4 @@
-"""What the views for users' SQL show of conversations, and what of it is withheld."""
+"""The views for users' SQL: the conversations that they show, and what of them is withheld."""
 
 from __future__ import annotations
 

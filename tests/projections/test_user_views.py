@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from projections.user_views import NAMES, parsed, user_views
-from tests.projections import user_view_history
+from tests.projections import user_view_history, user_view_page
 from tests.projections.user_view_files import UserSql, user_sql
 
 
@@ -130,3 +130,8 @@ def test_ids_of_spans_are_hex_texts(sql: UserSql) -> None:
         7,
         "error",
     )
+
+
+def test_the_page_of_the_views_is_up_to_date() -> None:
+    """If it fails: `.venv/bin/python -m tests.projections.user_view_page` writes the page."""
+    assert user_view_page.PATH.read_text() == user_view_page.text()

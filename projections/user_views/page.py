@@ -1,0 +1,48 @@
+"""The page of the documentation that describes the views: `docs/sql_views.md`, made of their headers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from projections.user_views import Column, UserView
+
+_HEAD = """# Views for SQL
+
+Every view below can be read in SQL of DuckDB. Join them by `session_id`, `turn_id`, `step_id` and `trace_id`.
+This page is made of the headers of `projections/user_views/*.sql`.
+
+- Times are `TIMESTAMP` in UTC, ids are text, JSON is `JSON`: `config ->> '$.model'` reads a text in it.
+- `position` is the place in the event log. Times of events that were recorded together are equal; positions are not.
+- A text above 256 KiB is stored apart. Where it would be, the views show a marker: `{"$blob": "<SHA-256>", "bytes": n}`.
+  A key `$blob` of your own data is shown as `$$blob`.
+- A fork shares turns with the sessions before it: each is one row of `turns`, and one row of `session_turns` for each session.
+  `token_usage` counts each inference once.
+- Text that a shield refused is not shown. With input shields, text that they have not judged is not shown either.
+- What was deleted is not in the views. The event log itself is not a view: read it with `GET /v1alpha/events`.
+"""
+
+
+def page(views: Iterable[UserView]) -> str:
+    """Returns the page as Markdown: a table for each view."""
+    return "\n".join([_HEAD, *map(_section, views)])
+
+
+def _section(view: UserView) -> str:
+    rows = [_row(column) for column in view.columns]
+    return "\n".join(
+        [
+            f"## {view.name}",
+            "",
+            view.description,
+            "",
+            "| column | type | unit | description |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _row(column: Column) -> str:
+    cells = (f"`{column.name}`", f"`{column.type}`", column.unit, column.description)
+    return f"| {' | '.join(cells)} |".replace("|  |", "| |")

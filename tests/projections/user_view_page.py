@@ -1,0 +1,18 @@
+"""Writes docs/sql_views.md: `python -m tests.projections.user_view_page`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from projections.user_views import user_views
+from projections.user_views.page import page
+
+PATH = Path(__file__).parents[2] / "docs/sql_views.md"
+
+
+def text() -> str:
+    return page(user_views().values())
+
+
+if __name__ == "__main__":
+    PATH.write_text(text())
