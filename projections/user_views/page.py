@@ -1,10 +1,11 @@
-"""The page of the documentation that describes the views: `docs/sql_views.md`, made of their headers."""
+"""The page of the documentation that describes the views and the queries: `docs/sql_views.md`, made of their headers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from projections.user_views import Column, UserView
+from projections.user_views.queries import Parameter, UserQuery
 
 _HEAD = """# Views for SQL
 
@@ -22,9 +23,28 @@ This page is made of the headers of `projections/user_views/*.sql`.
 """
 
 
-def page(views: Iterable[UserView]) -> str:
-    """Returns the page as Markdown: a table for each view."""
-    return "\n".join([_HEAD, *map(_section, views)])
+_QUERIES = """# Named queries
+
+Queries over these views that answer common questions, in `projections/user_views/queries`. Parameters without a default
+must be given.
+
+| query | answers | parameters |
+|---|---|---|"""
+
+
+def page(views: Iterable[UserView], queries: Iterable[UserQuery]) -> str:
+    """Returns the page as Markdown: a table for each view, and one of the queries."""
+    return "\n".join([_HEAD, *map(_section, views), _QUERIES, *map(_query, queries), ""])
+
+
+def _query(query: UserQuery) -> str:
+    said = "; ".join(map(_parameter, query.parameters))
+    return f"| `{query.name}` | {query.description} | {said} |".replace("|  |", "| |")
+
+
+def _parameter(one: Parameter) -> str:
+    default = "" if one.default is None else f" (`{one.default}`)"
+    return f"`{one.name}`{default}: {one.description.removesuffix('.')}"
 
 
 def _section(view: UserView) -> str:
