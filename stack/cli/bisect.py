@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from stack.cli.options import loaded
-from stack.cli.target import target, target_options
+from stack.cli.target import target_options
 
 
 @click.command(name="bisect")
@@ -39,12 +39,9 @@ def command(source: str, **options: Any) -> None:
     """
     from stack.cli.bisect_runs import Question, bisect
     from stack.cli.replay_models import LiveModels
-    from stack.cli.session_transfer import SESSION, exported
+    from stack.cli.session_transfer import session_source
 
-    file = Path(source)
-    is_file = file.is_file()
-    server = None if is_file and not options["url"] else target(options)
-    content = exported(server, source, SESSION) if not is_file and server is not None else file.read_bytes()
+    content, server = session_source(source, options)
     question = Question(
         good=options["good"],
         bad=options["bad"],

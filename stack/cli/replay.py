@@ -65,12 +65,11 @@ def command(source: str, **options: Any) -> None:
         return
     from stack.cli.replay_check import Wanted, replay_again
     from stack.cli.replay_models import LiveModels
-    from stack.cli.session_transfer import SESSION, exported
+    from stack.cli.session_transfer import session_source
 
     if options["update"] and not is_file:
         raise click.UsageError("--update needs a session file.")
-    server = None if is_file and not options["url"] else target(options)
-    content = exported(server, source, SESSION) if not is_file and server is not None else file.read_bytes()
+    content, server = session_source(source, options)
     wanted = Wanted(
         scenario=options["scenario"],
         against=options["against"],

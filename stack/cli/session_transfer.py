@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 import click
@@ -14,6 +14,7 @@ import msgspec
 from schemas.session_file import ENDING
 from stack.cli.connection import AnswerError, Connection
 from stack.cli.session_path import session_path
+from stack.cli.target import target
 from stack.cli.terminal import one_line
 from stack.cli.whole_file import whole_file
 
@@ -38,6 +39,16 @@ def export(server: Connection, session_id: str, out: Path, form: str, rules: Rul
         click.echo(f"Exported session {one_line(session_id)} to {out} ({size:,} bytes)")
         if form == SESSION and not out.name.endswith(ENDING):
             click.echo(f"Name the file {out.stem}{ENDING} if it shall be run as a test.", err=True)
+
+
+def session_source(source: str, options: Mapping[str, Any]) -> tuple[bytes, Connection | None]:
+    """Returns the content of a session file, `source` or that of a session with this id, and the server that the options
+    of a command name; for a file only if they give its address. Raises AnswerError, NotFound."""
+    file = Path(source)
+    if not file.is_file():
+        server: Connection = target(dict(options))
+        return exported(server, source, SESSION), server
+    return file.read_bytes(), target(dict(options)) if options.get("url") else None
 
 
 def exported(server: Connection, session_id: str, form: str) -> bytes:
