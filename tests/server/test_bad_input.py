@@ -284,7 +284,7 @@ def _allowed(answer: httpx.Response) -> set[str]:
 
 def test_methods_of_other_paths(api: Api) -> None:
     agent_id = api.create_agent()
-    check_error(api.http.post(f"{AGENTS}/{agent_id}"), 405)
+    check_error(api.http.put(f"{AGENTS}/{agent_id}"), 405)
     check_error(api.http.delete(f"{AGENTS}/{agent_id}/sessions"), 405)
     check_error(api.http.get(f"{AGENTS}/{agent_id}/session"), 405)
 

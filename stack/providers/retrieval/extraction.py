@@ -48,7 +48,7 @@ class TextExtraction:
             ) from None
         except NoAnswer as error:
             logger.warning("the reader of a document (%s) failed: %s", kind, error)
-            raise _unreadable(name, "its reader failed") from None
+            raise _unreadable(name, "its reader failed; it may be too large, or damaged") from None
         except OSError as error:
             logger.error("the process that reads documents could not be started: %s", error)
             raise InternalError("The document could not be read. The server's log has the details.") from None
