@@ -1,6 +1,6 @@
 -- One row per message of a session's turns, in their order: of users, of assistants, and results of tools. Turns that a fork
--- shares are listed with each session. The system prompt is in agent_versions. Text that shields refused, or have not judged,
--- is not shown.
+-- shares are listed with each session. The system prompt is in agent_versions. Answers that broke off are in
+-- steps. Text that shields refused, or have not judged, is not shown.
 --   session_id | VARCHAR | | Session whose message it is.
 --   turn_id | VARCHAR | | Turn of the message.
 --   ordinal | BIGINT | | Place in the session, from 1.
@@ -17,34 +17,51 @@
 --   is_withheld | BOOLEAN | | Whether the content is not shown, because input shields refused or have not judged it.
 --   sent_at | TIMESTAMP | UTC | When the message was recorded.
 
-WITH started AS (
+WITH inputs AS (
     SELECT
-        t.turn_id,
+        s.session_id,
+        s.turn_id,
+        s.ordinal AS turn_number,
         t.position,
         t.started_at,
         p.turn_id IS NULL AND t.has_input_shields AS is_withheld,
         from_json(t.event -> '$.input_messages', '["JSON"]') AS messages
-    FROM _started_turns AS t
-    LEFT JOIN _passed_inputs AS p ON t.turn_id = p.turn_id AND p.touchpoint = 'user-input'
+    FROM session_turns AS s
+    INNER JOIN _started_turns AS t ON s.turn_id = t.turn_id
+    LEFT JOIN _passed_inputs AS p ON s.turn_id = p.turn_id AND p.touchpoint = 'user-input'
 ),
 
 results AS (
     SELECT
-        e.turn_id,
+        s.session_id,
+        s.turn_id,
+        s.ordinal AS turn_number,
         e.position,
         e.recorded_at,
         e.step_id,
         r.step_id IS NULL AND t.has_input_shields AS is_withheld,
         from_json(e.event -> '$.tool_responses', '["JSON"]') AS messages
-    FROM views.turn_changes AS e
-    INNER JOIN _started_turns AS t ON e.turn_id = t.turn_id
+    FROM session_turns AS s
+    INNER JOIN views.turn_changes AS e ON s.turn_id = e.turn_id
+    INNER JOIN _started_turns AS t ON s.turn_id = t.turn_id
     LEFT JOIN _passed_results AS r ON e.turn_id = r.turn_id AND e.step_id = r.step_id
     WHERE e.change = 'step_completed' AND e.step_type = 'tool_execution'
 ),
 
-said AS (
+refused AS (
     SELECT
         turn_id,
+        bool_or(touchpoint = 'assistant-output') AS is_output
+    FROM _verdicts
+    WHERE is_refused
+    GROUP BY turn_id
+),
+
+said AS (
+    SELECT
+        session_id,
+        turn_id,
+        turn_number,
         position,
         generate_subscripts(messages, 1) AS place,
         unnest(messages) AS message,
@@ -52,10 +69,12 @@ said AS (
         NULL AS step_id,
         is_withheld,
         started_at AS sent_at
-    FROM started
+    FROM inputs
     UNION ALL
     SELECT
+        session_id,
         turn_id,
+        turn_number,
         position,
         generate_subscripts(messages, 1),
         unnest(messages),
@@ -66,7 +85,9 @@ said AS (
     FROM results
     UNION ALL
     SELECT
-        e.turn_id,
+        s.session_id,
+        s.turn_id,
+        s.ordinal,
         e.position,
         1,
         e.event -> '$.output',
@@ -74,23 +95,22 @@ said AS (
         e.step_id,
         false,
         e.recorded_at
-    FROM views.turn_changes AS e
+    FROM session_turns AS s
+    INNER JOIN views.turn_changes AS e ON s.turn_id = e.turn_id
+    LEFT JOIN refused AS r ON s.turn_id = r.turn_id
     WHERE
         e.change = 'step_completed'
         AND e.step_type = 'inference'
-        AND NOT EXISTS (
-            SELECT 1
-            FROM _verdicts AS v
-            WHERE
-                v.turn_id = e.turn_id
-                AND v.touchpoint = 'assistant-output'
-                AND v.is_refused
-                AND (e.event ->> '$.output.content') = ''
-                AND NOT json_exists(e.event, '$.output.tool_calls')
+        AND NOT (
+            coalesce(r.is_output, false)
+            AND (e.event ->> '$.output.content') = ''
+            AND NOT json_exists(e.event, '$.output.tool_calls')
         )
     UNION ALL
     SELECT
-        e.turn_id,
+        s.session_id,
+        s.turn_id,
+        s.ordinal,
         e.position,
         1,
         e.event -> '$.output_message',
@@ -98,17 +118,17 @@ said AS (
         NULL,
         false,
         e.recorded_at
-    FROM views.turn_changes AS e
-    WHERE
-        e.change = 'completed'
-        AND e.turn_id IN (SELECT v.turn_id FROM _verdicts AS v WHERE v.is_refused)
+    FROM session_turns AS s
+    INNER JOIN views.turn_changes AS e ON s.turn_id = e.turn_id
+    INNER JOIN refused AS r ON s.turn_id = r.turn_id
+    WHERE e.change = 'completed'
 )
 
 SELECT
-    s.session_id AS session_id,
-    s.turn_id AS turn_id,
-    row_number() OVER (PARTITION BY s.session_id ORDER BY s.ordinal, m.position, m.place) AS ordinal,
-    row_number() OVER (PARTITION BY s.session_id, s.turn_id ORDER BY m.position, m.place) AS turn_ordinal,
+    m.session_id AS session_id,
+    m.turn_id AS turn_id,
+    row_number() OVER (PARTITION BY m.session_id ORDER BY m.turn_number, m.position, m.place) AS ordinal,
+    row_number() OVER (PARTITION BY m.session_id, m.turn_id ORDER BY m.position, m.place) AS turn_ordinal,
     coalesce(m.role, m.message ->> '$.role') AS role,
     CASE
         WHEN m.is_withheld THEN NULL
@@ -124,5 +144,4 @@ SELECT
     m.step_id AS step_id,
     m.is_withheld AS is_withheld,
     m.sent_at AS sent_at
-FROM said AS m
-INNER JOIN session_turns AS s ON m.turn_id = s.turn_id;
+FROM said AS m;

@@ -13,15 +13,29 @@
 --   output_tokens | BIGINT | tokens | NULL if the model did not report it.
 --   trace_id | VARCHAR | | Trace of the request in which it was completed, 32 hex digits; NULL without one.
 
-WITH copied AS (
+WITH copied AS MATERIALIZED (
+    SELECT
+        e.turn_id,
+        e.step_id,
+        e.position
+    FROM views.turn_changes AS e
+    WHERE e.change = 'step_completed' AND e.turn_id IN (SELECT t.turn_id FROM _started_turns AS t WHERE t.is_copy)
+),
+
+repeated AS (
     SELECT
         c.turn_id,
         c.step_id
-    FROM _started_turns AS t
-    INNER JOIN views.turn_changes AS c ON t.turn_id = c.turn_id AND c.change = 'step_completed'
-    INNER JOIN views.turn_changes AS o
-        ON c.step_id = o.step_id AND o.change = 'step_completed' AND c.position > o.position
-    WHERE t.is_copy
+    FROM copied AS c
+    INNER JOIN (
+        SELECT
+            o.step_id,
+            min(o.position) AS position
+        FROM views.turn_changes AS o
+        WHERE o.change = 'step_completed' AND o.step_id IN (SELECT d.step_id FROM copied AS d)
+        GROUP BY o.step_id
+    ) AS f
+        ON c.step_id = f.step_id AND c.position > f.position
 )
 
 SELECT
@@ -40,5 +54,5 @@ SELECT
 FROM views.turn_changes AS e
 INNER JOIN views.turn_changes AS s ON e.turn_id = s.turn_id AND e.step_id = s.step_id AND s.change = 'step_started'
 INNER JOIN _started_turns AS t ON e.turn_id = t.turn_id
-LEFT JOIN copied AS c ON e.turn_id = c.turn_id AND e.step_id = c.step_id
+LEFT JOIN repeated AS c ON e.turn_id = c.turn_id AND e.step_id = c.step_id
 WHERE e.change = 'step_completed' AND e.step_type = 'inference' AND c.step_id IS NULL;
