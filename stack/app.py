@@ -57,6 +57,7 @@ from stack.http.session import SessionController
 from stack.http.session_file import SessionFileController
 from stack.http.session_frames import SessionFramesController
 from stack.http.shield import ShieldController
+from stack.http.sql import SqlController
 from stack.http.telemetry import TelemetryController
 from stack.http.tool import ToolController
 from stack.http.turn import TurnController
@@ -95,6 +96,7 @@ CONTROLLERS = [
     SessionFileController,
     SessionFramesController,
     ShieldController,
+    SqlController,
     TelemetryController,
     ToolController,
     TurnController,

@@ -137,6 +137,26 @@ class Settings(Struct, frozen=True, kw_only=True):
         list[Path],
         _field("Folders from which `lsfs://` and `file://` datasets may be read; none by default."),
     ] = []
+    sql_timeout_s: Annotated[
+        float,
+        Meta(gt=0, le=3600),
+        _field("Maximum time of an SQL query, and again of a client to read its result; then it is ended."),
+    ] = 30.0
+    sql_max_rows: Annotated[
+        int, Meta(ge=1), _field("Maximum number of rows of an SQL result; more are cut off.")
+    ] = 100_000
+    sql_max_bytes: Annotated[
+        int, Meta(ge=1024, le=2**30), _field("Maximum size of an SQL result; more is cut off.")
+    ] = 32 * 2**20
+    sql_memory_bytes: Annotated[
+        int,
+        Meta(ge=2**30),
+        _field("Address space of a process that runs SQL; DuckDB uses a quarter of it for its buffers."),
+    ] = 3 * 2**29
+    sql_queries: Annotated[int, Meta(ge=1, le=64), _field("Maximum number of SQL queries at once.")] = 2
+    sql_waiting: Annotated[
+        int, Meta(ge=0), _field("Maximum number of SQL queries that wait for running ones; then 503.")
+    ] = 16
     max_dataset_bytes: Annotated[
         int, Meta(ge=1024), _field("Maximum size behind a dataset URI, decompressed and as JSON.")
     ] = 2**30

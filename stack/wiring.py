@@ -62,6 +62,8 @@ from stack.services.scoring.judge import Judge
 from stack.services.scoring.row_scoring import RowScoring
 from stack.services.scoring.scoring import Scoring
 from stack.services.server_state import ServerState
+from stack.services.sql.sql import SqlLimits, SqlService
+from stack.services.sql.sql_workers import SqlWorkers
 from stack.services.state import States
 from stack.services.telemetry.span_export import SpanExport
 from stack.services.telemetry.telemetry import TelemetryService
@@ -226,6 +228,13 @@ class Server(Services):
         self.telemetry = TelemetryService(
             self.warehouse, self._telemetry_up_to_date, settings.telemetry_max_spans
         )
+        self.sql = SqlService(
+            SqlWorkers(folder.path, self.warehouse, settings.sql_memory_bytes, settings.sql_timeout_s),
+            self.store,
+            self.engine,
+            self._telemetry_head,
+            sql_limits(settings),
+        )
         self.telemetry_export = SpanExport(self.telemetry, self.datasets)
         self.row_scoring = RowScoring(self.scoring, self.datasets)
         eval_driver = EvalJobDriver(
@@ -271,6 +280,7 @@ class Server(Services):
             self.signals,
             settings.telemetry_retention_days,
         )
+        self.erasures.on_rewritten = self.sql.forget
         self.server_state = ServerState(
             str(folder.path),
             self.store,
@@ -311,6 +321,12 @@ class Server(Services):
         await self.signals.flushed(metrics=scope is not None and scope.metrics)
         await self.telemetry_store.reached(scope)
 
+    async def _telemetry_head(self) -> int:
+        await self.signals.flushed()
+        head = self.telemetry_store.head()
+        await self.telemetry_store.reached()
+        return head
+
     async def _recover(self) -> None:
         await self.turns.recover()
         await self.evaljobs.recover()
@@ -320,11 +336,14 @@ class Server(Services):
 
     async def park_turns(self) -> None:
         """First step of a shutdown: turns and jobs finish or are left for the next start, so that streams
-        end; rows are read to their end or not at all; documents are no longer read."""
+        end; rows are read to their end or not at all; documents are no longer read;
+        SQL queries are ended."""
         self.long_streams.end()
         grace_s = self.settings.shutdown_grace_s
         parked = [runs.park(grace_s) for runs in self.runs]
-        await asyncio.gather(*parked, self.row_reader.aclose(grace_s), self.extraction.aclose())
+        await asyncio.gather(
+            *parked, self.row_reader.aclose(grace_s), self.extraction.aclose(), self.sql.aclose()
+        )
 
     async def stop(self) -> None:
         """Ends everything in order: running work, then the stores that it uses, the log last."""
@@ -350,6 +369,17 @@ class Server(Services):
 def turn_settings(settings: Settings) -> dict[str, Any]:
     """Returns the settings that influence a turn and that its events do not have."""
     return {"max_context_document_characters": settings.max_context_document_characters}
+
+
+def sql_limits(settings: Settings) -> SqlLimits:
+    return SqlLimits(
+        timeout_s=settings.sql_timeout_s,
+        memory_bytes=settings.sql_memory_bytes,
+        max_rows=settings.sql_max_rows,
+        max_bytes=settings.sql_max_bytes,
+        queries=settings.sql_queries,
+        waiting=settings.sql_waiting,
+    )
 
 
 def decoding_process(wait_s: float = decoding_worker.ANSWER_S) -> OneWorker:

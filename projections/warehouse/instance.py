@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import duckdb
+from msgspec import Struct
 
 from projections.warehouse import files
 from projections.warehouse.attachment import FULL_BYTES, OPTIONS, attach, attachment, quoted
-from projections.warehouse.errors import StorageFailed
+from projections.warehouse.errors import StorageFailed, ViewBehind
 from projections.warehouse.fresh_file import FreshFile
 from projections.warehouse.reader import Row
 from projections.warehouse.readers import Readers, Served
@@ -41,6 +42,15 @@ ROOM_BYTES = 12 << 20
 # The file name endings that a database may open.
 _ENDINGS = ("", ".wal", ".wal.checkpoint", ".wal.recovery")
 _ATTACHED_LATER = (files.database_path, files.next_path)
+
+
+class Copyable(Struct, frozen=True):
+    """A file of the warehouse that can be copied, with its `.wal`: the schema that it serves, such as `views.build_3`,
+    and the position that is committed in it."""
+
+    path: Path
+    schema: str
+    position: int
 
 
 class Warehouse:
@@ -101,6 +111,23 @@ class Warehouse:
         them."""
         return self._readers.failures.get(file)
 
+    @contextmanager
+    def copying(self) -> Iterator[dict[File, Copyable]]:
+        """Within the block another process can copy the files: they are not replaced, and not checkpointed by
+        this process. (DuckDB checkpoints by itself after 256 MB: then the copy cannot be opened, or is older, and has to
+        be repeated.) This process must not open the files: closing them would release DuckDB's locks. Blocks.
+        Raises ViewBehind while one of the files cannot be read."""
+        with ExitStack() as held:
+            found: dict[File, Copyable] = {}
+            for file in FILES:
+                held.enter_context(self._readers.entered(file))
+                held.enter_context(self._writers[file].without_checkpoints())
+                if file in self._in_memory:
+                    raise ViewBehind(f"The {file} are kept in memory: the disk is full.")
+                schema, position = self._readers.progress(file)
+                found[file] = Copyable(files.database_path(self._folder, file), schema, position)
+            yield found
+
     def hydrate(self, content: bytes) -> bytes:
         """Returns the content unchanged: a warehouse that is read directly shows blob markers."""
         return content
@@ -123,7 +150,10 @@ class Warehouse:
         return self._concurrent[file].transaction()
 
     def checkpoint(self, file: File, *, due_bytes: int = 0) -> None:
-        """Writes the log of the file back to it, if it has at least `due_bytes`."""
+        """Writes the log of the file back to it, if it has at least `due_bytes`. One that is due for its size is
+        left to a later call while the file is being copied."""
+        if due_bytes and not self._writers[file].can_checkpoint:
+            return
         if files.wal_bytes(files.database_path(self._folder, file)) >= due_bytes:
             self._writers[file].checkpoint()
 

@@ -74,6 +74,13 @@ class Readers:
                     if self._served.get(file) is served:
                         raise
 
+    def progress(self, file: File) -> tuple[str, int]:
+        """Returns the served schema and its committed position. Raises ViewBehind."""
+        with self._cursor_of(file) as cursor:
+            schema = self._tables_of(file).schema
+            [(position,)] = _rows(cursor, f"SELECT position FROM {schema}.progress", {})
+            return schema, position
+
     @contextmanager
     def snapshot(self, file: File) -> Iterator[Snapshot]:
         """Like `Warehouse.snapshot`."""

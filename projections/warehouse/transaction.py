@@ -88,6 +88,7 @@ class Writer:
         self.cursor = cursor
         self._file = file
         self._lock = threading.Lock()
+        self._checkpointing = threading.Lock()
         self._batch: tuple[str, ...] = ()
         self._appender: Any = None
 
@@ -140,11 +141,21 @@ class Writer:
         with self._lock:
             yield
 
+    @contextmanager
+    def without_checkpoints(self) -> Iterator[None]:
+        """Prevents calls of `checkpoint` within the block; transactions continue."""
+        with self._checkpointing:
+            yield
+
+    @property
+    def can_checkpoint(self) -> bool:
+        return not self._checkpointing.locked()
+
     def checkpoint(self) -> None:
         """Writes the file's log back. DuckDB refuses that while another transaction is writing; this is
         temporary, so it is retried for up to 5 s."""
         give_up_at = time.monotonic() + _CHECKPOINT_TRIES_S
-        with self._lock, translated():
+        with self._checkpointing, self._lock, translated():
             while True:
                 try:
                     self.cursor.execute(f"CHECKPOINT {self._file}")

@@ -32,6 +32,7 @@ from stack.providers.inference.registry import Models
 from stack.providers.tools.code.sandbox_engine import sandbox_problem
 from stack.settings import Settings
 from stack.version import VERSION
+from stack.workers.confinement import has_filters, landlock_version
 
 LEAST_FREE_BYTES = 512 * 2**20
 # Maximum size of a served log that is verified; reading more would take too long for a quick check.
@@ -79,6 +80,7 @@ def examine(settings: Settings) -> list[Check]:
         *_providers(state["providers"] if state else asyncio.run(_ask_providers(settings))),
         *(_tools(state) if state else ()),
         *_sandbox(settings),
+        _sql(),
         *(_telemetry(state["telemetry"]) if state else _offline_telemetry(settings.data)),
         *(_ports(state) if state else ()),
         *(_tasks(state) if state else ()),
@@ -288,6 +290,20 @@ def _sandbox(settings: Settings) -> Iterator[Check]:
                 yield Check(group.id, "problem", reason, remedy)
             else:
                 yield Check(group.id, "ok", f"the sandbox works, with {group.python}")
+
+
+def _sql() -> Check:
+    """Reports what of the confinement of SQL this kernel has."""
+    version = landlock_version()
+    files = f"Landlock {version}" if version else "no Landlock"
+    calls = "a filter of system calls" if has_filters() else "no filter of system calls"
+    detail = f"processes that run SQL of users have limits of memory and time, {files}, and {calls}"
+    if has_filters():
+        return Check("sql", "ok", detail)
+    remedy = (
+        "Without the filter only DuckDB's own lock keeps SQL from files. Give keys to trusted callers only."
+    )
+    return Check("sql", "warning", detail, remedy)
 
 
 def _tools(state: dict[str, Any]) -> Iterator[Check]:

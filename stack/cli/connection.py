@@ -69,6 +69,25 @@ class Connection:
         finally:
             connection.close()
 
+    def answer(self, method: str, path: str, body: Any = None) -> tuple[dict[str, str], Iterator[bytes]]:
+        """Returns the headers (with names in lower case) of an answer, and its body in pieces as it arrives. Raises
+        AnswerError, OSError."""
+        connection = self._open()
+        try:
+            answer = self._send(connection, method, path, body)
+        except BaseException:
+            connection.close()
+            raise
+
+        def pieces() -> Iterator[bytes]:
+            try:
+                while piece := answer.read1(2**16):
+                    yield piece
+            finally:
+                connection.close()
+
+        return {name.lower(): value for name, value in answer.getheaders()}, pieces()
+
     def stream(self, method: str, path: str, body: Any = None) -> Iterator[StreamFrame]:
         """Yields the frames of a streamed response as they arrive; none if the stream has ended before. Raises
         AnswerError, OSError; if the server dies during the stream, OSError or http.client.HTTPException."""

@@ -30,6 +30,7 @@ from stack.services.safety.safety import Safety
 from stack.services.scoring.row_scoring import RowScoring
 from stack.services.scoring.scoring import Scoring
 from stack.services.server_state import ServerState
+from stack.services.sql.sql import SqlService
 from stack.services.state import States
 from stack.services.telemetry.span_export import SpanExport
 from stack.services.telemetry.telemetry import TelemetryService
@@ -74,6 +75,7 @@ class Services:
     pass_through: PassThrough
     reranking: Reranking
     collections: Collections
+    sql: SqlService
     telemetry: TelemetryService
     telemetry_store: TelemetryStore
     telemetry_export: SpanExport

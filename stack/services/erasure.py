@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 from projections import erasure as erasure_views
@@ -67,6 +67,8 @@ class Erasures:
         self._retention_days = telemetry_retention_days
         self._requested = asyncio.Event()
         self._failure = ""
+        self.on_rewritten: Callable[[], Awaitable[None]] | None = None
+        """Awaited when the files of the read models are rewritten: ends the copies of the old ones."""
         store.on_redaction = self._requested.set
 
     async def receipt(self, id: str) -> Erasure:
@@ -106,6 +108,8 @@ class Erasures:
         kept = await self._views.read(CATEGORIES, erasure_views.kept_turns)
         erased = await self._telemetry.erase(_erasable(pending), kept)
         await self._engine.rewritten()
+        if self.on_rewritten is not None:
+            await self.on_rewritten()
         await self._log_is_tidy()
         copies = await asyncio.to_thread(remove_copies_set_aside, self._folder)
         if copies:

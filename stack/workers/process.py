@@ -140,7 +140,7 @@ class Worker:
 
     def _ended(self, wait_s: float) -> tuple[int, str]:
         until = time.monotonic() + wait_s
-        while not self._has_exited() and time.monotonic() < until:
+        while not self.has_exited() and time.monotonic() < until:
             time.sleep(_EXIT_POLL_S)
         self.kill()
         code = self.process.wait()
@@ -151,7 +151,7 @@ class Worker:
         self._err.close()
         return code, self._said.decode("utf-8", "replace").strip()
 
-    def _has_exited(self) -> bool:
+    def has_exited(self) -> bool:
         if not hasattr(os, "waitid"):
             return self.process.poll() is not None
         # Without taking its number from it.

@@ -118,6 +118,10 @@ class TelemetryStore:
         until durable."""
         self.intake.take_from_thread(Content(signal), request)
 
+    def head(self) -> int:
+        """Returns the position of the last durable request."""
+        return self._log.head()
+
     async def reached(self, scope: ReadScope | None = None) -> None:
         """Returns once everything that is durable now, or everything in `scope`, can be read. Raises
         ViewBehind."""

@@ -65,6 +65,10 @@ ALSO = {
         "projections.warehouse.readers",
         "projections.warehouse.transaction",
         "stack.providers.rows.parquet_file",
+        # Only in the worker process, over copies.
+        "stack.providers.sql.database",
+        "stack.providers.sql.gate",
+        "stack.providers.sql.results",
     },
 }
 

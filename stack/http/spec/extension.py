@@ -21,6 +21,7 @@ from stack.http.spec import (
     scoring,
     session_file,
     session_frames,
+    sql,
     tool,
 )
 from stack.http.spec.operation import Operation, Parameter
@@ -125,6 +126,7 @@ OPERATIONS = (
     *session_file.operations(TAG),
     *session_frames.operations(TAG),
     *fork.operations(TAG),
+    *sql.operations(TAG),
     *_noun("/v1/providers", "/{provider_id}", "provider", "provider", ListProvidersResponse, ProviderInfo),
     *_noun("/v1/shields", "/{identifier}", "shield", "shield", ListShieldsResponse, Shield),
     *_registered("/v1/shields", "/{identifier}", "shield", "shield"),

@@ -1,0 +1,54 @@
+"""SQL over the documented views: not part of the Llama Stack specification."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+
+class SqlRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One SELECT, or EXPLAIN of one, in DuckDB's dialect. `parameters` are the values of `$1` or `?` as an array, or of
+    `$name` as an object."""
+
+    query: Annotated[str, Meta(min_length=1)]
+    parameters: list[Any] | dict[str, Any] = []
+    format: Literal["json", "ndjson", "csv", "arrow"] = "json"
+
+
+class SqlResultColumn(Struct, frozen=True):
+    """`type` is DuckDB's."""
+
+    name: str
+    type: str
+
+
+class SqlResult(Struct, frozen=True):
+    """Each row has a value for each column. `truncated` names the limit that cut the rows."""
+
+    columns: list[SqlResultColumn]
+    rows: list[list[Any]]
+    row_count: int
+    truncated: Literal["rows", "bytes"] | None
+
+
+class SqlColumn(Struct, frozen=True):
+    """A column of a view. `unit` is empty for a column without one."""
+
+    name: str
+    type: str
+    unit: str
+    description: str
+
+
+class SqlView(Struct, frozen=True):
+    name: str
+    description: str
+    columns: list[SqlColumn]
+
+
+class SqlSchema(Struct, frozen=True):
+    """All views that a query may read."""
+
+    dialect: str
+    views: list[SqlView]

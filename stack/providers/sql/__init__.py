@@ -1,0 +1,1 @@
+"""SQL of users: run in a confined worker process over copies of the read models' files."""

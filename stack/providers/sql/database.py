@@ -1,0 +1,75 @@
+"""A snapshot in a DuckDB instance of its own: read-only, without files, its configuration locked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import msgspec
+
+from stack.providers.sql import results
+from stack.providers.sql.gate import Gate
+from stack.providers.sql.refusal import QueryRefused
+from stack.providers.sql.tasks import BODY, HEAD, Attach, Attached, Run
+
+__all__ = ["Database", "QueryRefused"]
+
+# After these the instance can no longer be used.
+_FATAL = (duckdb.InternalException, duckdb.FatalException)
+_ERROR_CHARS = 2000
+WARM_UP = """SELECT 1, 1.5::DOUBLE, 'text', true, [1, 2], {'a': 1}, map([1], [2]), NULL, '{"a": 1}'::JSON,
+    TIMESTAMP '2026-01-01 00:00:00', now(), uuid(), 'blob'::BLOB, 1::HUGEINT, 1.5::DECIMAL(9, 2)"""
+"""Run in every format before the process is confined, so that all is imported."""
+
+
+class Database:
+    """Opens the copies in a folder, whose names may be removed from then on. Raises duckdb.Error."""
+
+    def __init__(self, folder: Path, task: Attach) -> None:
+        settings: dict[str, str | bool | int | float | list[str]] = {
+            "threads": 1,
+            "memory_limit": f"{task.memory_bytes >> 20}MiB",
+            "temp_directory": "",
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "python_enable_replacements": False,
+        }
+        self._root = duckdb.connect(":memory:", config=settings)
+        for name in ("views", "telemetry"):
+            path = str(folder / f"{name}.duckdb").replace("'", "''")
+            self._root.execute(f"ATTACH '{path}' AS {name} (READ_ONLY)")
+        self.attached = Attached(self._position(task.views_schema), self._position(task.telemetry_schema))
+        self._root.execute("SET TimeZone = 'UTC'")
+        for statement in task.statements:
+            self._root.execute(statement)
+        # Everything is imported that results need: later on no file can be opened.
+        self._gate = Gate(self._root, task.views)
+        for format in results.FORMATS:
+            list(self.run(Run(WARM_UP, [], format, 10, 1 << 20)))
+        self._root.execute("SET enable_external_access = false")
+        self._root.execute("SET disabled_filesystems = 'LocalFileSystem'")
+        self._root.execute("SET lock_configuration = true")
+
+    def _position(self, schema: str) -> int:
+        row = self._root.execute(f"SELECT position FROM {schema}.progress").fetchone()
+        return int(row[0]) if row is not None else 0
+
+    def run(self, task: Run) -> Iterator[tuple[int, int, bytes]]:
+        """Yields the frames of the answer. Raises QueryRefused, MemoryError, and other errors after which the
+        instance cannot be used."""
+        cursor = self._root.cursor()
+        try:
+            statement = self._gate.checked(task.query, task.parameters)
+            found = results.of(cursor, statement, task)
+        except duckdb.OutOfMemoryException:
+            raise MemoryError from None
+        except _FATAL:
+            raise
+        except duckdb.Error as error:
+            raise QueryRefused(f"query: {str(error)[:_ERROR_CHARS]}") from None
+        finally:
+            cursor.close()
+        yield HEAD, 0, msgspec.json.encode(found.head)
+        for piece in found.pieces:
+            yield BODY, 0, piece

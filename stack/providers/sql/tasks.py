@@ -1,0 +1,78 @@
+"""The tasks of an SQL worker, and the frames of its answers."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from stack.workers import framing
+
+MODULE = "stack.providers.sql.worker"
+
+HEAD, BODY, REFUSED = framing.OWN, framing.OWN + 1, framing.OWN + 2
+"""Frames: `Head` in JSON, a part of the body, and `Refusal` in JSON, after which nothing follows."""
+
+Format = Literal["json", "ndjson", "csv", "arrow"]
+Parameters = list[Any] | dict[str, Any]
+
+
+class Load(Struct, frozen=True, tag="load"):
+    """Import what queries need: the first task of a worker that waits for a snapshot."""
+
+
+class Copy(Struct, frozen=True, tag="copy"):
+    """Copy these database files, by name, with their write-ahead logs, to a folder. At least `reserve_bytes`
+    of the disk stay free."""
+
+    files: dict[str, str]
+    folder: str
+    reserve_bytes: int
+
+
+class Attach(Struct, frozen=True, tag="attach"):
+    """Open the copies, which serve these schemas, create the views, and give up everything but computing.
+    `statements` create the views, and others that they need, which queries cannot name. `memory_bytes` limits DuckDB's
+    buffers."""
+
+    folder: str
+    views_schema: str
+    telemetry_schema: str
+    views: list[str]
+    statements: list[str]
+    memory_bytes: int
+
+
+class Attached(Struct, frozen=True):
+    """The answer to `Attach`: the positions of the copies."""
+
+    views: int
+    telemetry: int
+
+
+class Run(Struct, frozen=True, tag="run"):
+    """Answer a query, with at most so many rows and bytes of body."""
+
+    query: str
+    parameters: Parameters
+    format: Format
+    max_rows: int
+    max_bytes: int
+
+
+Task = Load | Copy | Attach | Run
+
+
+class Head(Struct, frozen=True):
+    """`truncated` is the limit that cut the result: `rows`, `bytes`, or empty."""
+
+    rows: int
+    truncated: str
+
+
+class Refusal(Struct, frozen=True):
+    """`status` is that of HTTP: 400 for a query that cannot be answered, 503 for files that cannot be
+    copied."""
+
+    status: int
+    detail: str

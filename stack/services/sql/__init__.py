@@ -1,0 +1,1 @@
+"""SQL of users over a snapshot of the read models and telemetry."""

@@ -1,0 +1,385 @@
+"""SQL over the documented views, through a real server: results in every form, limits, and what ends a query."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import resource
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import nanoarrow
+import psutil
+import pytest
+
+from tests.cli.folders import replaystack
+from tests.server.api import Api
+from tests.server.conftest import FreshServer
+from tests.server.process import Replaystack, wait_until
+from tests.servers.processes import RunningServer
+
+pytestmark = pytest.mark.slow
+
+SQL = "/v1alpha/sql"
+ENDLESS = "SELECT count(*) FROM range(1000000000000)"
+LIMITS = {"sql_max_rows": 1000, "sql_max_bytes": 100_000, "sql_timeout_s": 20.0, "sql_waiting": 1}
+
+
+@pytest.fixture(scope="module")
+def sql_server(
+    tmp_path_factory: pytest.TempPathFactory, scripted_server: RunningServer
+) -> Iterator[Replaystack]:
+    data = tmp_path_factory.mktemp("sql") / "data"
+    with Replaystack(data, model_url=scripted_server.base_url, settings=LIMITS) as server:
+        yield server
+        server.check_healthy()
+    assert server.wait() == 0
+    assert '"level":"error"' not in server.log, server.log
+
+
+@pytest.fixture(scope="module")
+def http(sql_server: Replaystack) -> Iterator[httpx.Client]:
+    with sql_server.http() as client:
+        yield client
+
+
+def asked(http: httpx.Client, query: str, parameters: Any = None, **more: Any) -> httpx.Response:
+    body = {"query": query, **({} if parameters is None else {"parameters": parameters}), **more}
+    return http.post(SQL, json=body, timeout=60)
+
+
+def rows(http: httpx.Client, query: str, parameters: Any = None) -> list[list[Any]]:
+    answer = asked(http, query, parameters)
+    assert answer.status_code == 200, answer.text
+    found: list[list[Any]] = answer.json()["rows"]
+    return found
+
+
+def refusal(answer: httpx.Response, status: int = 400) -> str:
+    assert answer.status_code == status, answer.text
+    detail: str = answer.json()["detail"]
+    return detail
+
+
+def workers(server: Replaystack) -> list[psutil.Process]:
+    """The processes that run SQL."""
+    found = []
+    for one in psutil.Process(server.pid).children(recursive=True):
+        try:
+            if "stack.providers.sql.worker" in one.cmdline():
+                found.append(one)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def test_a_query_sees_what_was_acknowledged(http: httpx.Client, scripted: RunningServer) -> None:
+    for _ in range(3):
+        conversation = Api(http).conversation()
+        turn = conversation.turn()
+        query = "SELECT turn_id, status FROM turns WHERE session_id = $1"
+        assert rows(http, query, [conversation.session_id]) == [[turn["turn_id"], "completed"]]
+
+
+def test_spans_join_turns(http: httpx.Client, scripted: RunningServer) -> None:
+    turn = Api(http).conversation().turn()
+    query = "SELECT count(*) > 0 FROM turns JOIN spans USING (trace_id) WHERE turns.turn_id = $id"
+    assert rows(http, query, {"id": turn["turn_id"]}) == [[True]]
+
+
+TYPES = {
+    "NULL": None,
+    "true": True,
+    "1::TINYINT": 1,
+    "9223372036854775807": 9223372036854775807,
+    "18446744073709551615::UBIGINT": 18446744073709551615,
+    "170141183460469231731687303715884105727::HUGEINT": "170141183460469231731687303715884105727",
+    "1.50::DECIMAL(9, 2)": "1.50",
+    "0.5::DOUBLE": 0.5,
+    "'nan'::DOUBLE": "NaN",
+    "'inf'::FLOAT": "Infinity",
+    "'-inf'::DOUBLE": "-Infinity",
+    "'text with \"quotes\", and a line\n'": 'text with "quotes", and a line\n',
+    "''": "",
+    "'名前 🙂'": "名前 🙂",
+    "'\\xFFa'::BLOB": "\\xFFa",
+    "DATE '2026-01-31'": "2026-01-31",
+    "TIMESTAMP '2026-01-31 10:00:00.5'": "2026-01-31 10:00:00.5",
+    "TIMESTAMP 'infinity'": "infinity",
+    "TIMESTAMP '290000-01-01'": "290000-01-01 00:00:00",
+    "TIMESTAMPTZ '2026-01-31 10:00:00+02'": "2026-01-31 08:00:00+00",
+    "TIME '10:00:00'": "10:00:00",
+    "INTERVAL 90 MINUTE": "01:30:00",
+    "'11111111-1111-1111-1111-111111111111'::UUID": "11111111-1111-1111-1111-111111111111",
+    "'a'::ENUM('a', 'b, c')": "a",
+    "'101'::BIT": "101",
+    "[1, NULL]": [1, None],
+    "[['nan'::DOUBLE]]": [["NaN"]],
+    "{'a': 1, 'b c': {'d': [1::HUGEINT]}}": {"a": 1, "b c": {"d": ["1"]}},
+    "{'TIMESTAMP': 1, 'at': TIMESTAMP '2026-01-31'}": {"TIMESTAMP": 1, "at": "2026-01-31 00:00:00"},
+    "MAP {1: 'a', 2: 'b'}": {"1": "a", "2": "b"},
+    "'{\"a\":[1,null]}'::JSON": {"a": [1, None]},
+    "['{\"a\": 1}'::JSON]": [{"a": 1}],
+    "to_json({'a': 'nan'::DOUBLE})": {"a": "NaN"},
+    "{'a': 1}::VARIANT": {"a": 1},
+    "[1::BIGNUM]": ["1"],
+}
+
+
+@pytest.mark.parametrize("expression", TYPES)
+def test_values_in_json(http: httpx.Client, expression: str) -> None:
+    assert rows(http, f"SELECT {expression} AS value") == [[TYPES[expression]]]
+    lines = asked(http, f"SELECT {expression} AS value", format="ndjson")
+    assert json.loads(lines.text) == {"value": TYPES[expression]}
+
+
+def test_all_values_in_csv_and_arrow(http: httpx.Client) -> None:
+    selected = ", ".join(TYPES)
+    table = list(csv.reader(io.StringIO(asked(http, f"SELECT {selected}", format="csv").text)))
+    texts = [
+        value if isinstance(value, str) else "" if value is None else json.dumps(value, separators=(",", ":"))
+        for value in TYPES.values()
+    ]
+    assert table[1] == texts
+    plain = [one for one in TYPES if not any(name in one for name in ("VARIANT", "BIGNUM", "BIT", "ENUM"))]
+    answer = asked(http, f"SELECT {', '.join(plain)}", format="arrow")
+    assert answer.headers["content-type"] == "application/vnd.apache.arrow.stream"
+    batch = nanoarrow.ArrayStream.from_readable(io.BytesIO(answer.content)).read_all()
+    assert len(batch) == 1
+    assert batch.n_children == len(plain)
+    assert "ENUM" in refusal(asked(http, "SELECT 'a'::ENUM('a')", format="arrow"))
+
+
+def test_columns_have_names_and_types(http: httpx.Client) -> None:
+    answer = asked(http, 'SELECT 1 AS a, 2 AS a, 3 AS "列 "",x"').json()
+    assert answer["columns"] == [
+        {"name": "a", "type": "INTEGER"},
+        {"name": "a", "type": "INTEGER"},
+        {"name": '列 ",x', "type": "INTEGER"},
+    ]
+    assert asked(http, "SELECT 1 AS a, 2 AS a", format="ndjson").json() == {"a": 1, "a_1": 2}
+
+
+def test_the_order_of_a_query_is_kept(http: httpx.Client) -> None:
+    assert rows(http, "SELECT range FROM range(500) ORDER BY range DESC") == [[n] for n in range(499, -1, -1)]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "query", "value"),
+    [
+        (["x' OR 1=1 --"], "SELECT $1", "x' OR 1=1 --"),
+        ([1, 2.5], "SELECT ? + ?", 3.5),
+        ({"a": [1, 2]}, "SELECT list_sum($a)", "3"),
+        ({"a": {"b": None}}, "SELECT $a", {"b": None}),
+        ([2**70], "SELECT $1", str(2**70)),
+        ([None, True], "SELECT coalesce($1, $2)", True),
+    ],
+)
+def test_parameters_are_values(http: httpx.Client, parameters: Any, query: str, value: Any) -> None:
+    assert rows(http, query, parameters) == [[value]]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "query", "named"),
+    [
+        ([], "SELECT $1", "$1"),
+        ([1], "SELECT 1", "not in the query: 1"),
+        ({"b": 1}, "SELECT $a", "$a"),
+        (["\0"], "SELECT $1", "null character"),
+    ],
+)
+def test_wrong_parameters_are_named(http: httpx.Client, parameters: Any, query: str, named: str) -> None:
+    detail = refusal(asked(http, query, parameters))
+    assert detail.startswith("parameters")
+    assert named in detail
+
+
+@pytest.mark.parametrize("form", ["json", "ndjson", "csv", "arrow"])
+def test_a_cut_result_names_the_setting(http: httpx.Client, form: str) -> None:
+    by_rows = asked(http, "SELECT range FROM range(1001)", format=form)
+    assert by_rows.headers["x-truncated"] == "sql_max_rows"
+    by_bytes = asked(http, "SELECT repeat('x', 1000) FROM range(1000)", format=form)
+    assert by_bytes.headers["x-truncated"] == "sql_max_bytes"
+    assert len(by_bytes.content) < 101_000
+    assert "x-truncated" not in asked(http, "SELECT range FROM range(1000)", format=form).headers
+    if form == "json":
+        assert (by_rows.json()["row_count"], by_rows.json()["truncated"]) == (1000, "rows")
+
+
+def test_explain_is_text(http: httpx.Client) -> None:
+    [[kind, text]] = rows(http, "EXPLAIN SELECT range FROM range(3) WHERE range > ?", [1])
+    assert kind == "physical_plan"
+    assert "RANGE" in text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"query": ""}, {"query": "SELECT 1", "format": "xml"}, {"query": 1}, {"query": "SELECT 1", "x": 1}],
+)
+def test_wrong_requests(http: httpx.Client, body: Any) -> None:
+    refusal(http.post(SQL, json=body))
+
+
+def test_a_wrong_query_is_explained_and_the_worker_is_kept(
+    http: httpx.Client, sql_server: Replaystack
+) -> None:
+    rows(http, "SELECT 1")
+    before = {one.pid for one in workers(sql_server)}
+    assert "Did you mean" in refusal(asked(http, "SELECT sum_(1)"))
+    assert "syntax error" in refusal(asked(http, "SELEC 1"))
+    assert "Conversion Error" in refusal(asked(http, "SELECT 'x'::INT"))
+    rows(http, "SELECT 1")
+    assert {one.pid for one in workers(sql_server)} == before
+
+
+def test_the_schema_describes_what_can_be_read(http: httpx.Client) -> None:
+    schema = http.get(f"{SQL}/schema").json()
+    for view in schema["views"]:
+        described = rows(http, f"SELECT column_name, column_type FROM (DESCRIBE {view['name']})")
+        assert described == [[column["name"], column["type"]] for column in view["columns"]]
+        rows(http, f"SELECT * FROM {view['name']} LIMIT 1")
+    prompt = http.get(f"{SQL}/schema", params={"format": "prompt"})
+    assert all(view["name"] in prompt.text for view in schema["views"])
+    refusal(http.get(f"{SQL}/schema", params={"format": "x"}))
+
+
+def test_a_killed_worker_is_named_and_replaced(http: httpx.Client, sql_server: Replaystack) -> None:
+    answers: list[httpx.Response] = []
+    asking = threading.Thread(target=lambda: answers.append(asked(http, ENDLESS)))
+    asking.start()
+    busy = busy_worker(sql_server)
+    os.kill(busy.pid, signal.SIGKILL)
+    asking.join()
+    assert "SIGKILL" in refusal(answers[0])
+    assert rows(http, "SELECT 1") == [[1]]
+
+
+def busy_worker(server: Replaystack) -> psutil.Process:
+    """A worker that has computed for a while: it runs an endless query."""
+    found: list[psutil.Process] = []
+
+    def computes() -> bool:
+        used = [(sum(one.cpu_times()[:2]), one) for one in workers(server)]
+        found[:] = [one for seconds, one in used if seconds > 2]
+        return bool(found)
+
+    wait_until(computes)
+    return found[0]
+
+
+def test_a_client_that_leaves_ends_its_query(http: httpx.Client, sql_server: Replaystack) -> None:
+    with sql_server.http() as leaving:
+
+        def leave() -> None:
+            with pytest.raises(httpx.ReadTimeout):
+                leaving.post(SQL, json={"query": ENDLESS}, timeout=5)
+
+        thread = threading.Thread(target=leave)
+        thread.start()
+        busy = busy_worker(sql_server)
+        thread.join()
+    wait_until(lambda: not busy.is_running())
+
+
+def test_more_than_may_wait_are_refused(http: httpx.Client, sql_server: Replaystack) -> None:
+    """Two run, one waits, one is refused at once. The clients of the others leave after a while."""
+    refused: list[httpx.Response] = []
+
+    def ask() -> None:
+        with sql_server.http() as client, suppress(httpx.ReadTimeout):
+            refused.append(client.post(SQL, json={"query": ENDLESS}, timeout=8))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    [answer] = refused
+    assert "sql_waiting" in refusal(answer, 503)
+    assert int(answer.headers["retry-after"]) >= 1
+    assert rows(http, "SELECT 1") == [[1]]
+
+
+def test_the_command_prints_a_table(http: httpx.Client, sql_server: Replaystack) -> None:
+    shown = replaystack(
+        "sql", "SELECT $n AS number, 'x' AS text", "--param", "n=5", "--data", str(sql_server.data)
+    )
+    assert shown.stdout.split() == ["number", "text", "5", "x", "1", "row"]
+    cut = replaystack("sql", "FROM range(1001)", "--format", "csv", "--data", str(sql_server.data))
+    assert len(cut.stdout.splitlines()) == 1001
+    assert "sql_max_rows" in cut.stderr
+    schema = replaystack("sql", "--schema", "--data", str(sql_server.data))
+    assert "turns: " in schema.stdout
+
+
+def test_no_process_before_the_first_query_and_none_after_the_server(fresh_server: FreshServer) -> None:
+    server = fresh_server()
+    assert workers(server) == []
+    with server.http() as http:
+        rows(http, "SELECT 1")
+        wait_until(lambda: len(workers(server)) == 2)
+    assert list((server.data / "sql").iterdir()) == []
+    left = workers(server)
+    server.kill9()
+    wait_until(lambda: not any(one.is_running() for one in left))
+
+
+def test_a_query_does_not_outlive_the_server(fresh_server: FreshServer) -> None:
+    server = fresh_server()
+    with server.http() as http:
+        answers: list[Any] = []
+
+        def ask() -> None:
+            try:
+                answers.append(asked(http, ENDLESS).status_code)
+            except httpx.HTTPError as error:
+                answers.append(error)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        busy = busy_worker(server)
+        assert server.stop() == 0
+        thread.join()
+    assert answers
+    wait_until(lambda: not busy.is_running())
+
+
+def test_erased_content_is_in_no_snapshot(fresh_server: FreshServer) -> None:
+    server = fresh_server()
+    with server.http() as http:
+        conversation = Api(http).conversation()
+        conversation.turn()
+        query = "SELECT count(*) FROM turns"
+        assert rows(http, query) == [[1]]
+        old = workers(server)
+        path = f"/v1alpha/agents/{conversation.agent_id}/session/{conversation.session_id}"
+        assert http.delete(path).status_code == 200
+        receipt = f"/v1alpha/erasures/{conversation.session_id}"
+        wait_until(lambda: http.get(receipt).json().get("state") == "done")
+        assert sum(one.is_running() for one in old) <= 1  # The spare one has no snapshot.
+        assert rows(http, query) == [[0]]
+
+
+def file_limit(pid: int, *limits: tuple[int, int]) -> tuple[int, int]:
+    """Sets or returns the largest size of a file that the process may write."""
+    return resource.prlimit(pid, resource.RLIMIT_FSIZE, *limits)
+
+
+def test_a_full_disk_is_told_and_loses_nothing(fresh_server: FreshServer) -> None:
+    server = fresh_server()
+    with server.http() as http:
+        rows(http, "SELECT 1")
+        wait_until(lambda: len(workers(server)) == 2)
+        [spare] = [one.pid for one in workers(server) if file_limit(one.pid) != (0, 0)]
+        file_limit(spare, (1000, resource.RLIM_INFINITY))
+        conversation = Api(http).conversation()
+        assert "copied" in refusal(asked(http, "SELECT 1"), 503)
+        assert list((server.data / "sql").iterdir()) == []
+        assert rows(http, "SELECT count(*) FROM sessions") == [[1]]
+        conversation.turn()
