@@ -152,10 +152,17 @@ class Worker:
         return code, self._said.decode("utf-8", "replace").strip()
 
     def has_exited(self) -> bool:
+        """Returns whether the process has ended, by itself or by `end`."""
+        if self.process.returncode is not None:
+            return True
         if not hasattr(os, "waitid"):
             return self.process.poll() is not None
-        # Without taking its number from it.
-        return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+        try:
+            # Without taking its number from it.
+            return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+        except ChildProcessError:
+            # `end` waits for it in another thread.
+            return True
 
     def _send(self, task: bytes) -> None:
         with suppress(BrokenPipeError):

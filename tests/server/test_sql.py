@@ -6,8 +6,9 @@ import csv
 import io
 import json
 import os
-import resource
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,19 +16,16 @@ from typing import Any
 
 import httpx
 import nanoarrow
-import psutil
 import pytest
 
 from tests.cli.folders import replaystack
 from tests.server.api import Api
-from tests.server.conftest import FreshServer
 from tests.server.process import Replaystack, wait_until
+from tests.server.sql_queries import ENDLESS, SQL, asked, busy_worker, refusal, rows, workers
 from tests.servers.processes import RunningServer
 
 pytestmark = pytest.mark.slow
 
-SQL = "/v1alpha/sql"
-ENDLESS = "SELECT count(*) FROM range(1000000000000)"
 LIMITS = {"sql_max_rows": 1000, "sql_max_bytes": 100_000, "sql_timeout_s": 20.0, "sql_waiting": 1}
 
 
@@ -47,36 +45,6 @@ def sql_server(
 def http(sql_server: Replaystack) -> Iterator[httpx.Client]:
     with sql_server.http() as client:
         yield client
-
-
-def asked(http: httpx.Client, query: str, parameters: Any = None, **more: Any) -> httpx.Response:
-    body = {"query": query, **({} if parameters is None else {"parameters": parameters}), **more}
-    return http.post(SQL, json=body, timeout=60)
-
-
-def rows(http: httpx.Client, query: str, parameters: Any = None) -> list[list[Any]]:
-    answer = asked(http, query, parameters)
-    assert answer.status_code == 200, answer.text
-    found: list[list[Any]] = answer.json()["rows"]
-    return found
-
-
-def refusal(answer: httpx.Response, status: int = 400) -> str:
-    assert answer.status_code == status, answer.text
-    detail: str = answer.json()["detail"]
-    return detail
-
-
-def workers(server: Replaystack) -> list[psutil.Process]:
-    """The processes that run SQL."""
-    found = []
-    for one in psutil.Process(server.pid).children(recursive=True):
-        try:
-            if "stack.providers.sql.worker" in one.cmdline():
-                found.append(one)
-        except psutil.NoSuchProcess:
-            continue
-    return found
 
 
 def test_a_query_sees_what_was_acknowledged(http: httpx.Client, scripted: RunningServer) -> None:
@@ -260,19 +228,6 @@ def test_a_killed_worker_is_named_and_replaced(http: httpx.Client, sql_server: R
     assert rows(http, "SELECT 1") == [[1]]
 
 
-def busy_worker(server: Replaystack) -> psutil.Process:
-    """A worker that has computed for a while: it runs an endless query."""
-    found: list[psutil.Process] = []
-
-    def computes() -> bool:
-        used = [(sum(one.cpu_times()[:2]), one) for one in workers(server)]
-        found[:] = [one for seconds, one in used if seconds > 2]
-        return bool(found)
-
-    wait_until(computes)
-    return found[0]
-
-
 def test_a_client_that_leaves_ends_its_query(http: httpx.Client, sql_server: Replaystack) -> None:
     with sql_server.http() as leaving:
 
@@ -306,6 +261,16 @@ def test_more_than_may_wait_are_refused(http: httpx.Client, sql_server: Replayst
     assert rows(http, "SELECT 1") == [[1]]
 
 
+def test_the_files_of_the_server_stay_locked(http: httpx.Client, sql_server: Replaystack) -> None:
+    """Closing a file that a process has open releases its locks: the server must never open them for a copy."""
+    Api(http).conversation()
+    rows(http, "SELECT 1")
+    for name in ("views", "telemetry"):
+        opening = f"import duckdb; duckdb.connect({str(sql_server.data / name)!r} + '.duckdb')"
+        tried = subprocess.run([sys.executable, "-c", opening], capture_output=True, text=True, timeout=60)
+        assert "lock" in tried.stderr
+
+
 def test_the_command_prints_a_table(http: httpx.Client, sql_server: Replaystack) -> None:
     shown = replaystack(
         "sql", "SELECT $n AS number, 'x' AS text", "--param", "n=5", "--data", str(sql_server.data)
@@ -316,70 +281,3 @@ def test_the_command_prints_a_table(http: httpx.Client, sql_server: Replaystack)
     assert "sql_max_rows" in cut.stderr
     schema = replaystack("sql", "--schema", "--data", str(sql_server.data))
     assert "turns: " in schema.stdout
-
-
-def test_no_process_before_the_first_query_and_none_after_the_server(fresh_server: FreshServer) -> None:
-    server = fresh_server()
-    assert workers(server) == []
-    with server.http() as http:
-        rows(http, "SELECT 1")
-        wait_until(lambda: len(workers(server)) == 2)
-    assert list((server.data / "sql").iterdir()) == []
-    left = workers(server)
-    server.kill9()
-    wait_until(lambda: not any(one.is_running() for one in left))
-
-
-def test_a_query_does_not_outlive_the_server(fresh_server: FreshServer) -> None:
-    server = fresh_server()
-    with server.http() as http:
-        answers: list[Any] = []
-
-        def ask() -> None:
-            try:
-                answers.append(asked(http, ENDLESS).status_code)
-            except httpx.HTTPError as error:
-                answers.append(error)
-
-        thread = threading.Thread(target=ask)
-        thread.start()
-        busy = busy_worker(server)
-        assert server.stop() == 0
-        thread.join()
-    assert answers
-    wait_until(lambda: not busy.is_running())
-
-
-def test_erased_content_is_in_no_snapshot(fresh_server: FreshServer) -> None:
-    server = fresh_server()
-    with server.http() as http:
-        conversation = Api(http).conversation()
-        conversation.turn()
-        query = "SELECT count(*) FROM turns"
-        assert rows(http, query) == [[1]]
-        old = workers(server)
-        path = f"/v1alpha/agents/{conversation.agent_id}/session/{conversation.session_id}"
-        assert http.delete(path).status_code == 200
-        receipt = f"/v1alpha/erasures/{conversation.session_id}"
-        wait_until(lambda: http.get(receipt).json().get("state") == "done")
-        assert sum(one.is_running() for one in old) <= 1  # The spare one has no snapshot.
-        assert rows(http, query) == [[0]]
-
-
-def file_limit(pid: int, *limits: tuple[int, int]) -> tuple[int, int]:
-    """Sets or returns the largest size of a file that the process may write."""
-    return resource.prlimit(pid, resource.RLIMIT_FSIZE, *limits)
-
-
-def test_a_full_disk_is_told_and_loses_nothing(fresh_server: FreshServer) -> None:
-    server = fresh_server()
-    with server.http() as http:
-        rows(http, "SELECT 1")
-        wait_until(lambda: len(workers(server)) == 2)
-        [spare] = [one.pid for one in workers(server) if file_limit(one.pid) != (0, 0)]
-        file_limit(spare, (1000, resource.RLIM_INFINITY))
-        conversation = Api(http).conversation()
-        assert "copied" in refusal(asked(http, "SELECT 1"), 503)
-        assert list((server.data / "sql").iterdir()) == []
-        assert rows(http, "SELECT count(*) FROM sessions") == [[1]]
-        conversation.turn()
