@@ -35,11 +35,50 @@ def print_schema(options: Mapping[str, Any]) -> None:
     write_out(text)
 
 
+def print_queries() -> None:
+    """Prints the named queries with their parameters."""
+    from projections.user_views.queries import user_queries
+
+    for query in user_queries().values():
+        click.echo(f"{query.name}\n  {query.description}")
+        for one in query.parameters:
+            default = "required" if one.default is None else f"default {one.default}"
+            click.echo(f"  --param {one.name}={one.type} ({default}): {one.description}")
+
+
+def print_named(options: Mapping[str, Any], name: str, form: str, parameters: Sequence[str]) -> None:
+    """Prints the result of a named query. Raises NotFound for an unknown name, Invalid for its parameters, and the
+    errors of `print_result`."""
+    from projections.user_views.queries import user_queries
+    from stack.domain.near import nearest
+    from stack.errors import Invalid, NotFound
+
+    query = user_queries().get(name)
+    if query is None:
+        near = nearest(name, user_queries())
+        hint = f" Did you mean {near!r}?" if near else ""
+        raise NotFound(f"There is no query {name!r}.{hint} List them with --list.")
+    given = dict(map(_parameter, parameters))
+    known = {one.name: one.default for one in query.parameters}
+    if unknown := sorted(given.keys() - known.keys()):
+        raise Invalid(
+            f"The query {name!r} has no parameter {unknown[0]!r}; it has: {', '.join(known) or 'none'}."
+        )
+    values = {**known, **given}
+    if missing := [one for one, value in values.items() if value is None]:
+        raise Invalid(f"The query {name!r} needs --param {missing[0]}=VALUE.")
+    _print(options, query.sql, form, values)
+
+
 def print_result(options: Mapping[str, Any], query: str, form: str, parameters: Sequence[str]) -> None:
     """Prints the result. Raises AnswerError, NotFound if no server runs, OSError."""
+    _print(options, query, form, dict(map(_parameter, parameters)))
+
+
+def _print(options: Mapping[str, Any], query: str, form: str, parameters: Mapping[str, Any]) -> None:
     body: dict[str, Any] = {"query": query, "format": "json" if form == "table" else form}
     if parameters:
-        body["parameters"] = dict(map(_parameter, parameters))
+        body["parameters"] = parameters
     server = target(dict(options), TIMEOUT_S)
     headers, pieces = server.answer("POST", "/v1alpha/sql", body)
     if form == "table":

@@ -1,7 +1,7 @@
 """Statements of callers who want more than the views: files, processes, settings, writes, memory, time.
 
 `{secret}` is a file that only the test may read, `{out}` a folder that must stay empty. Each has the part of the
-gate's answer that names why it is refused; None: the gate lets it pass, because it is harmless.
+gate's answer that names why it is refused; None: it is refused for any reason, or is harmless.
 """
 
 from __future__ import annotations

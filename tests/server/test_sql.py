@@ -279,5 +279,12 @@ def test_the_command_prints_a_table(http: httpx.Client, sql_server: Replaystack)
     cut = replaystack("sql", "FROM range(1001)", "--format", "csv", "--data", str(sql_server.data))
     assert len(cut.stdout.splitlines()) == 1001
     assert "sql_max_rows" in cut.stderr
+    listed = replaystack("sql", "--list")
+    assert "loops" in listed.stdout and "--param least=BIGINT (default 3)" in listed.stdout
+    named = ("sql", "--named", "loops", "--format", "ndjson", "--data", str(sql_server.data))
+    assert replaystack(*named, "--param", "least=1").returncode == 0
+    assert "no parameter 'most'" in replaystack(*named, "--param", "most=1").stderr
+    wrong = replaystack("sql", "--named", "loop", "--data", str(sql_server.data))
+    assert wrong.returncode == 1 and "Did you mean 'loops'?" in wrong.stderr
     schema = replaystack("sql", "--schema", "--data", str(sql_server.data))
     assert "turns: " in schema.stdout
