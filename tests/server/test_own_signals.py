@@ -93,6 +93,7 @@ def test_a_turn(watched: Watched) -> None:
         "gen_ai.request.model": TEXT,
         "gen_ai.agent.id": conversation.agent_id,
         "gen_ai.agent.name": "Ada",
+        "gen_ai.agent.version": "1",
     }
     said = plain(chat.attributes)
     assert 0 < said.pop("gen_ai.response.time_to_first_chunk") < 10
