@@ -12,6 +12,9 @@ from stack.domain.turn import TurnState, listed, pending_calls, produced, waitin
 from stack.domain.turn_shield import USER_INPUT, refusal, unjudged
 from stack.domain.turn_step import retrieval_in
 
+NO_SUCH_TOOL = "Error: there is no tool"
+"""The beginning of the response to a call of an unknown tool."""
+
 
 class Shield(Struct, frozen=True):
     """Let the input shields judge the text that the model would read next."""
@@ -112,7 +115,7 @@ def next_action(
 def problem_of(call: ToolCall, tools: Collection[str]) -> str:
     """Returns why a call cannot be run, for the model; empty if it can."""
     if call.tool_name not in tools:
-        return f"Error: there is no tool {call.tool_name!r}. Tools: {listed(tools)}."
+        return f"{NO_SUCH_TOOL} {call.tool_name!r}. Tools: {listed(tools)}."
     if not arguments_are_json(call):
         return f"Error: the arguments are not a JSON object: {call.arguments[:200]}. Call the tool again."
     return ""

@@ -34,10 +34,10 @@ from schemas.events.turn import (
     TurnToolSuspended,
 )
 from stack.domain.tool_call import canonical
+from stack.domain.turn_action import NO_SUCH_TOOL
 
 NO_OWNER = Owner("", "")
 _CALL_EVENTS = (TurnToolCalled, TurnToolReturned, TurnToolSuspended)
-NO_SUCH_TOOL = "Error: there is no tool"
 
 
 class Said(Struct, frozen=True):
@@ -48,9 +48,9 @@ class Said(Struct, frozen=True):
 
 
 def first_difference(recorded: Sequence[tuple[int, Event]], replayed: Sequence[Event]) -> Difference | None:
-    """`recorded` are pairs of an index and an event. Returns the first divergence, or the first detail that differs if there is none; None if the turns are identical:
+    """Returns the first divergence, or the first detail that differs if there is none; None if the turns are identical:
     then each event has the same content, apart from its caller, owner and deadline, in the same order, apart from calls
-    that ran at the same time."""
+    that ran at the same time. `recorded` are pairs of an index and an event."""
     plain = [(index, plain_event(event)) for index, event in recorded]
     ours = [plain[place] for place in in_order([event for _, event in plain])]
     others = list(map(plain_event, replayed))

@@ -30,6 +30,8 @@ from stack.services.replay.session_record import SessionRecord
 from stack.services.tools.tool_set import ServerTool, ToolSet
 from stack.services.turns.turn_plan import TurnParts
 
+NEVER_ASKED = "The effects port answers from the record: a recorded part is never asked."
+
 
 class Unreplayable(Exception):
     """A turn cannot be run again. The message says why."""
@@ -48,12 +50,12 @@ class RecordedProvider(Struct, frozen=True):
     def infer(
         self, request: InferenceRequest, *, headers: Mapping[str, str]
     ) -> AsyncGenerator[InferenceEvent, None]:
-        raise NotImplementedError
+        raise AssertionError(NEVER_ASKED)
 
     def relay(
         self, request: RelayedRequest, *, headers: Mapping[str, str]
     ) -> AbstractAsyncContextManager[RelayedAnswer]:
-        raise NotImplementedError
+        raise AssertionError(NEVER_ASKED)
 
     async def aclose(self) -> None:
         pass
@@ -66,7 +68,7 @@ class RecordedShield(Struct, frozen=True):
     timeout_s: float = 3600.0
 
     async def check(self, request: ShieldRequest) -> Violation | None:
-        raise NotImplementedError
+        raise AssertionError(NEVER_ASKED)
 
 
 class RecordedGroup(Struct):
@@ -77,7 +79,7 @@ class RecordedGroup(Struct):
         return ()
 
     async def call(self, request: ToolRequest) -> ToolResult | Suspended:
-        raise NotImplementedError
+        raise AssertionError(NEVER_ASKED)
 
     async def aclose(self) -> None:
         pass
