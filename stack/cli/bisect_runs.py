@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from schemas.events.payload import AgentConfig
-from schemas.events.turn import TurnCompleted, TurnStarted
+from schemas.events.turn import TurnStarted
 from stack.cli.replay_check import stored_config
 from stack.cli.replay_models import LiveModels
 from stack.cli.terminal import one_line
@@ -20,7 +20,7 @@ from stack.errors import Invalid
 from stack.services.replay.bisection import AnswerPlace, answers_in, answers_until, first_bad
 from stack.services.replay.recorded_parts import Unreplayable, config_of
 from stack.services.replay.rerun import Outside, Scenario
-from stack.services.replay.run_again import Run, run_again
+from stack.services.replay.run_again import answer_in, run_again
 from stack.services.replay.run_comparison import Rules
 from stack.services.replay.session_file import read_session_file
 from stack.services.replay.session_record import SessionRecord
@@ -140,10 +140,11 @@ async def _is_good(
         unrecorded="error" if question.contains or question.score else "recorded",
     )
     run = await run_again(record, Scenario(agent=candidate.change), outside, Rules(actions_only=True))
+    answer = answer_in(event for events in run.turns.values() for event in events)
     if question.contains is not None:
-        return question.contains in _last_answer(run)
+        return question.contains in answer
     if question.score is not None:
-        return await models.score(question.score, _last_answer(run), question.expected or "") >= 0.5
+        return await models.score(question.score, answer, question.expected or "") >= 0.5
     return run.report.exit_code <= 1
 
 
@@ -156,12 +157,3 @@ def _last_config(record: SessionRecord) -> AgentConfig:
             except Unreplayable as problem:
                 raise Invalid(f"The last turn cannot be run again: {one_line(str(problem))}.") from None
     raise Invalid("The session has no turn.")
-
-
-def _last_answer(run: Run) -> str:
-    for events in reversed(list(run.turns.values())):
-        for event in reversed(events):
-            if isinstance(event, TurnCompleted):
-                content = event.output_message.content
-                return content if isinstance(content, str) else ""
-    return ""

@@ -25,8 +25,9 @@ from stack.errors import Invalid
 from stack.eventstore import Recorded
 from stack.services.replay.check import check
 from stack.services.replay.live import says_the_same, simulated
+from stack.services.replay.report import Run
 from stack.services.replay.rerun import Outside, Scenario, Unrecorded
-from stack.services.replay.run_again import Judge, Run, run_again
+from stack.services.replay.run_again import Judge, run_again
 from stack.services.replay.run_comparison import Rules
 from stack.services.replay.scenario_file import ScenarioFile, read_scenario
 from stack.services.replay.session_file import SessionFile, read_session_file, written
@@ -76,8 +77,7 @@ def replay_again(content: bytes, wanted: Wanted, models: LiveModels) -> int:
 async def _runs(file: SessionFile, wanted: Wanted, models: LiveModels) -> tuple[list[Run], Scenario]:
     """Returns the runs, and what was changed for them."""
     if wanted.scenario is None and wanted.against is None:
-        report = await check(file.record)
-        return [Run(report=report.report, turns=report.turns)], Scenario()
+        return [await check(file.record)], Scenario()
     scenario = read_scenario(wanted.scenario) if wanted.scenario is not None else ScenarioFile()
     tolerance = scenario.tolerance or file.header.tolerance or Tolerance()
     check_tolerance(tolerance)

@@ -28,8 +28,9 @@ from stack.providers.inference.port import (
 from stack.providers.tools.port import ToolResult
 from stack.providers.tools.settings import ApprovalRule
 from stack.services.replay.recorded_parts import RecordedProvider
+from stack.services.replay.report import Run
 from stack.services.replay.rerun import Outside, Scenario
-from stack.services.replay.run_again import Run, run_again
+from stack.services.replay.run_again import run_again
 from stack.services.replay.run_comparison import Rules
 from stack.services.replay.scenario_file import ScenarioFile, read_scenario
 from stack.services.replay.session_record import SessionRecord

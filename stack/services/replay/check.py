@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
-from schemas.api.session_check import Report, TurnReport
-from schemas.events.base import Event
+from schemas.api.session_check import TurnReport
 from schemas.events.turn import TurnEffectSettled
 from stack.eventstore import stream_name
 from stack.services.replay.comparison import first_difference
 from stack.services.replay.recorded_parts import Unreplayable
 from stack.services.replay.recorded_streams import RecordedStreams
-from stack.services.replay.replayed_turn import ReplayedTurn
-from stack.services.replay.report import report_of, verdict_of
+from stack.services.replay.replayed_turn import ReplayedTurn, own_events
+from stack.services.replay.report import Run, report_of, turn_report, verdict_of
 from stack.services.replay.session_record import SessionRecord
 from stack.services.turns.conversation import Conversations
 
 
-class Checked(Struct, frozen=True, kw_only=True):
-    """A report, and the events of the turns when they are run again, by id."""
-
-    report: Report
-    turns: dict[str, list[Event]]
-
-
-async def check(record: SessionRecord) -> Checked:
+async def check(record: SessionRecord) -> Run:
     """Runs each turn of a session again, with today's runner and the recorded results, without any model, tool or socket,
     and compares the events."""
     streams = RecordedStreams({stream_name("turn", id): turn for id, turn in record.turns.items()})
@@ -37,7 +27,7 @@ async def check(record: SessionRecord) -> Checked:
         turn = ReplayedTurn(record, turn_id, streams, conversations)
         reports.append(await _checked(record, turn_id, number, turn))
         events[turn_id] = turn.events
-    return Checked(report=report_of(record.session_id, reports), turns=events)
+    return Run(report=report_of(record.session_id, reports), turns=events)
 
 
 async def _checked(record: SessionRecord, turn_id: str, number: int, turn: ReplayedTurn) -> TurnReport:
@@ -47,14 +37,5 @@ async def _checked(record: SessionRecord, turn_id: str, number: int, turn: Repla
     except Unreplayable as problem:
         reason = f"Turn {number} cannot be run again: {problem}."
         return TurnReport(turn_id=turn_id, number=number, verdict="unreplayable", reason=reason)
-    difference = first_difference(turn.recorded, turn.events)
-    at = recorded[difference.index] if difference and difference.index < len(recorded) else None
-    return TurnReport(
-        turn_id=turn_id,
-        number=number,
-        verdict=verdict_of(difference),
-        events=len(recorded),
-        difference=difference,
-        version=at.version if at else 0,
-        position=at.position if at else 0,
-    )
+    difference = first_difference(own_events(recorded), turn.events)
+    return turn_report((number, turn_id), verdict_of(difference), len(recorded), difference, recorded)

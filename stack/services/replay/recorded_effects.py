@@ -129,11 +129,7 @@ class RecordedEffects:
         step = self._step(request.labels, "shield_call")
         if isinstance(step, TurnStepFailed):
             raise NotRecorded
-        violation = step.violation
-        if violation is None:
-            return None
-        objecting = (violation.metadata or {}).get("shield_id", shield.id)
-        return violation if objecting == shield.id else None
+        return objection_of(shield, step.violation)
 
     async def call_tool(
         self,
@@ -184,6 +180,14 @@ def _is_lost(event: TurnToolReturned | TurnToolSuspended) -> bool:
     return (
         isinstance(event, TurnToolReturned) and event.status == "unknown" and event.content == UNKNOWN_OUTCOME
     )
+
+
+def objection_of(shield: Shield, violation: Violation | None) -> Violation | None:
+    """Returns the recorded objection to a text if it was that of this shield."""
+    if violation is None:
+        return None
+    objecting = (violation.metadata or {}).get("shield_id", shield.id)
+    return violation if objecting == shield.id else None
 
 
 def outcome_of(event: TurnToolReturned | TurnToolSuspended) -> ToolResult | Suspended:

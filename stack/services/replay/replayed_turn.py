@@ -40,7 +40,7 @@ from stack.services.replay.recorded_parts import Unreplayable, config_of, parts_
 from stack.services.replay.recorded_streams import RecordedStreams
 from stack.services.replay.session_record import SessionRecord
 from stack.services.turns.conversation import Conversations
-from stack.services.turns.document import DOCUMENT
+from stack.services.turns.document import document_numbers
 from stack.services.turns.running_turn import RunningTurn
 from stack.services.turns.turn_plan import TurnParts, TurnPlan, plan_of
 from stack.services.turns.turn_runner import Closes, TurnRunner
@@ -52,8 +52,7 @@ CANCELLED = 499
 
 class ReplayedTurn:
     """`events` are those of the turn when it is run again, in order; those from outside are the recorded ones. They are
-    to be compared with `recorded`, which are without those of an operator: pairs of an index in the record and an event.
-    """
+    to be compared with `own_events` of the record."""
 
     def __init__(
         self, record: SessionRecord, turn_id: str, streams: RecordedStreams, conversations: Conversations
@@ -62,16 +61,10 @@ class ReplayedTurn:
         self._record = record
         self._turn_id = turn_id
         self._recorded = record.turns[turn_id]
-        self._of_operator = of_operator([one.event for one in self._recorded])
+        self._of_operator = _of_operator(self._recorded)
         self._streams = streams
         self._conversations = conversations
         self._state = TurnState()
-
-    @property
-    def recorded(self) -> list[tuple[int, Event]]:
-        return [
-            (index, one.event) for index, one in enumerate(self._recorded) if index not in self._of_operator
-        ]
 
     async def run(self) -> None:
         """Raises Unreplayable."""
@@ -266,21 +259,26 @@ def documents_to_retrieve(state: TurnState, events: Sequence[Event]) -> tuple[in
         return ()
     for event in events:
         if isinstance(event, TurnStepCompleted) and event.step_type == "memory_retrieval":
-            names = [name.removeprefix(DOCUMENT) for name in event.vector_db_ids or ()]
-            return tuple(int(name) for name in names if name.isdigit())
+            return document_numbers(event.vector_db_ids or ())
     begun = [event for event in events if isinstance(event, TurnStepStarted)]
     if any(event.step_type == "memory_retrieval" for event in begun):
         return tuple(range(1, len(state.documents) + 1))
     return ()
 
 
-def of_operator(events: Sequence[Event]) -> set[int]:
+def own_events(recorded: Sequence[Recorded]) -> list[tuple[int, Event]]:
+    """Returns the events of a turn without those of an operator, each with its index in the record."""
+    left_out = _of_operator(recorded)
+    return [(index, one.event) for index, one in enumerate(recorded) if index not in left_out]
+
+
+def _of_operator(recorded: Sequence[Recorded]) -> set[int]:
     """Returns the places of the events that an operator caused: the settlements of unknown effects, and the calls that
     were made again for them. They do not belong to the run of the turn."""
     found: set[int] = set()
     returned: set[str] = set()
-    for index, event in enumerate(events):
-        match event:
+    for index, one in enumerate(recorded):
+        match event := one.event:
             case TurnToolReturned():
                 returned.add(event.call_id)
             case TurnToolCalled() if event.call_id in returned:

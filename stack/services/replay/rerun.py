@@ -45,13 +45,14 @@ from stack.services.replay.recorded_effects import (
     FINISH_REASONS,
     NotRecorded,
     chunks_of,
+    objection_of,
     outcome_of,
     passages_of,
 )
 from stack.services.replay.recorded_parts import Unreplayable, config_of, parts_of, tools_of
 from stack.services.replay.recorded_results import Outcome, RecordedResults
 from stack.services.replay.recorded_streams import RecordedStreams
-from stack.services.replay.replayed_turn import documents_to_retrieve, of_operator
+from stack.services.replay.replayed_turn import documents_to_retrieve, own_events
 from stack.services.replay.session_record import SessionRecord
 from stack.services.replay.tolerance import NONE
 from stack.services.tools.tool_set import ServerTool
@@ -121,7 +122,7 @@ class Rerun:
         self._record = record
         self._scenario = scenario or Scenario()
         self.outside = outside or Outside()
-        recorded = [own_events(turn) for turn in record.turns.values()]
+        recorded = [[event for _, event in own_events(turn)] for turn in record.turns.values()]
         self.results = RecordedResults(recorded, tolerance)
         self.answers = 0
         """The number of answers so far, in the whole session."""
@@ -144,7 +145,7 @@ class Rerun:
             raise Unreplayable("its first event is missing or damaged")
         if any(isinstance(one.event, Damaged | Redacted) for one in recorded):
             raise Unreplayable("events of the turn cannot be read")
-        events = own_events(recorded)
+        events = [event for _, event in own_events(recorded)]
         parts = self._parts(started, events)
         turn = RunningTurn(self._streams, self._record.session_id, turn_id)
         log: list[Recorded] = self._turns.setdefault(stream_name("turn", turn_id), [])
@@ -279,9 +280,7 @@ class _Effects:
         step_id = request.labels.get("step_id", "")
         if self._judging[0] != step_id:
             self._judging = (step_id, self._verdicts.popleft().violation if self._verdicts else None)
-        violation = self._judging[1]
-        objecting = (violation.metadata or {}).get("shield_id", shield.id) if violation else ""
-        return violation if objecting == shield.id else None
+        return objection_of(shield, self._judging[1])
 
     async def call_tool(
         self,
@@ -305,10 +304,3 @@ class _Effects:
         if not outcomes:
             raise Missing(ToolCall(call_id, tool.name, arguments))
         return outcome_of(outcomes.popleft())
-
-
-def own_events(recorded: Sequence[Recorded]) -> list[Event]:
-    """Returns the events of a turn without those of an operator."""
-    events = [one.event for one in recorded]
-    left_out = of_operator(events)
-    return [event for index, event in enumerate(events) if index not in left_out]

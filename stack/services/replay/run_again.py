@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 
-from msgspec import Struct
+from msgspec.structs import replace
 
-from schemas.api.session_check import Report, TurnReport
+from schemas.api.session_check import TurnReport, Verdict
 from schemas.events.base import Event
 from schemas.events.turn import TurnCompleted
 from stack.services.replay.recorded_parts import Unreplayable
-from stack.services.replay.replayed_turn import of_operator
-from stack.services.replay.report import report_of
+from stack.services.replay.replayed_turn import own_events
+from stack.services.replay.report import Run, report_of, turn_report
 from stack.services.replay.rerun import Outside, Rerun, RerunTurn, Scenario
-from stack.services.replay.run_comparison import Compared, Rules, compare_runs
+from stack.services.replay.run_comparison import Rules, compare_runs
 from stack.services.replay.session_record import SessionRecord
 
 Judge = Callable[[str, str], Awaitable[bool]]
 """Returns whether two answers say the same. Raises ReplaystackError."""
 
 
-class Run(Struct, frozen=True, kw_only=True):
-    """A report, and the events of the turns that were run, by id."""
-
-    report: Report
-    turns: dict[str, list[Event]]
-
-
 async def run_again(
     record: SessionRecord, scenario: Scenario, outside: Outside, rules: Rules, judge: Judge | None = None
 ) -> Run:
     """Runs each turn with its recorded input. Differences of an accepted class leave the verdict equivalent; a turn
-    after one that ended because a result is missing is not run. `judge` compares the answers if the tolerance says so.
-    Raises ReplaystackError of a live model."""
+    after one that ended because a result is missing is not run. `judge` compares the answers if the tolerance says so,
+    and raises its errors; a failure of a live model fails its turn."""
     rerun = Rerun(record, scenario, outside, rules.tolerance)
     try:
         run = await rerun.run()
@@ -53,47 +46,32 @@ async def run_again(
 
 def _report(record: SessionRecord, turn_id: str, number: int, turn: RerunTurn, rules: Rules) -> TurnReport:
     recorded = record.turns[turn_id]
-    events = [one.event for one in recorded]
-    left_out = of_operator(events)
-    own = [(index, event) for index, event in enumerate(events) if index not in left_out]
-    compared: Compared = compare_runs(own, turn.events, rules)
+    compared = compare_runs(own_events(recorded), turn.events, rules)
     difference = compared.divergence or compared.accepted
-    at = recorded[difference.index] if difference and difference.index < len(recorded) else None
-    verdict = "diverged" if compared.divergence else "equivalent" if compared.accepted else "identical"
-    if rules.actions_only and verdict == "identical":
+    verdict: Verdict = "identical"
+    if compared.divergence:
+        verdict = "diverged"
+    elif compared.accepted or rules.actions_only:
         verdict = "equivalent"
     reason = ""
     if turn.missing is not None:
         reason = f"No result is recorded for {turn.missing.tool_name}({turn.missing.arguments[:500]})."
-    return TurnReport(
-        turn_id=turn_id,
-        number=number,
-        verdict=verdict,  # type: ignore[arg-type]
-        events=len(turn.events),
-        difference=difference,
-        version=at.version if at else 0,
-        position=at.position if at else 0,
-        reason=reason,
-    )
+    return turn_report((number, turn_id), verdict, len(turn.events), difference, recorded, reason)
 
 
 async def _judged(record: SessionRecord, report: TurnReport, turn: RerunTurn, judge: Judge) -> TurnReport:
-    before, now = _answer([one.event for one in record.turns[report.turn_id]]), _answer(turn.events)
+    before = answer_in(one.event for one in record.turns[report.turn_id])
+    now = answer_in(turn.events)
     if before == now or await judge(before, now):
         return report
-    return TurnReport(
-        turn_id=report.turn_id,
-        number=report.number,
+    return replace(
+        report,
         verdict="diverged",
-        events=report.events,
-        difference=report.difference,
         reason="The answer does not say the same, in the judgement of the model.",
     )
 
 
-def _answer(events: Sequence[Event]) -> str:
-    for event in reversed(events):
-        if isinstance(event, TurnCompleted):
-            content = event.output_message.content
-            return content if isinstance(content, str) else ""
-    return ""
+def answer_in(events: Iterable[Event]) -> str:
+    """Returns the text of the last answer of completed turns with these events, "" if there is none."""
+    outputs = [event.output_message.content for event in events if isinstance(event, TurnCompleted)]
+    return outputs[-1] if outputs and isinstance(outputs[-1], str) else ""

@@ -37,8 +37,8 @@ from stack.services.turns.chat_message import (
     user_message,
 )
 from stack.services.turns.document import (
-    DOCUMENT,
     context_items,
+    document_numbers,
     long_documents,
     posted_characters,
     text_in_documents,
@@ -245,7 +245,7 @@ def questions_of(state: TurnState, pending: Pending | None = None) -> list[Raw]:
     retrieval = retrieval_in(state.steps)
     retrieved: tuple[int, ...] = ()
     if retrieval is not None:
-        retrieved = retrieved_documents(retrieval)
+        retrieved = document_numbers(retrieval.vector_db_ids)
     elif state.is_damaged:
         # The retrieval may be what is damaged: the documents would fill the context of all later turns.
         lengths = list(map(len, text_in_documents(state.documents, fetched)))
@@ -298,12 +298,6 @@ def step_messages(step: StepState, fetched: Mapping[str, FetchedContent]) -> Ite
 
 DAMAGED_DOCUMENTS_CHARACTERS = 200_000
 """So much of the documents of a damaged turn is sent to the model."""
-
-
-def retrieved_documents(step: StepState) -> tuple[int, ...]:
-    """Returns the numbers of the documents that a memory retrieval searched."""
-    names = [name.removeprefix(DOCUMENT) for name in step.vector_db_ids if name.startswith(DOCUMENT)]
-    return tuple(int(name) for name in names if name.isdigit())
 
 
 def _given(state: TurnState, fetched: Mapping[str, FetchedContent]) -> dict[str, list[Part]]:

@@ -241,6 +241,12 @@ def long_documents(lengths: Sequence[int], max_characters: int) -> tuple[int, ..
     return tuple(sorted(found))
 
 
+def document_numbers(names: Iterable[str]) -> tuple[int, ...]:
+    """Returns the numbers in the names of documents of a turn, without names of anything else."""
+    numbers = [name.removeprefix(DOCUMENT) for name in names if name.startswith(DOCUMENT)]
+    return tuple(int(number) for number in numbers if number.isdigit())
+
+
 def passages_text(passages: Sequence[Passage], documents: Sequence[Document]) -> str:
     """Returns the passages of documents as the model receives them: like documents, with `[...]` for what was left out.
     The `document_id` of a passage is its document's number."""
