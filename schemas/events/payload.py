@@ -225,3 +225,60 @@ class BenchmarkConfig(Struct, frozen=True, omit_defaults=True, kw_only=True):
     eval_candidate: EvalCandidate
     scoring_params: dict[str, ScoringParams] | None = None
     num_examples: int | None = None
+
+
+class TrainingData(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """`batch_size` is the number of samples per batch. `data_format` is instruct or dialog (ignored by
+    preference optimisation). `packed` puts several samples into one sequence."""
+
+    dataset_id: str
+    batch_size: int
+    shuffle: bool
+    data_format: str
+    validation_dataset_id: str = ""
+    packed: bool = False
+    train_on_input: bool = False
+
+
+class Optimizer(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """`optimizer_type` is adam, adamw or sgd."""
+
+    optimizer_type: str
+    lr: float
+    weight_decay: float
+    num_warmup_steps: int
+
+
+class TrainingConfig(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The normalised configuration of a job. A step consists of `gradient_accumulation_steps` batches; an
+    epoch ends after `max_steps_per_epoch` steps or at the end of the data. `max_validation_steps` limits the
+    batches of one validation. `dtype` is bf16 or fp32, on an accelerator also fp16."""
+
+    n_epochs: int
+    max_steps_per_epoch: int
+    gradient_accumulation_steps: int
+    max_validation_steps: int
+    data: TrainingData
+    optimizer: Optimizer
+    dtype: str
+    activation_checkpointing: bool = False
+    activation_offloading: bool = False
+
+
+class TrainingAlgorithm(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """`type` is full, LoRA (with the fields from `lora_attn_modules` to `quantize_base`), QAT (with
+    `quantizer_name` and `group_size`) or DPO (with `beta` and `loss_type`: sigmoid, hinge, ipo or
+    kto_pair)."""
+
+    type: str
+    lora_attn_modules: list[str] = []
+    apply_lora_to_mlp: bool = False
+    apply_lora_to_output: bool = False
+    rank: int = 0
+    alpha: int = 0
+    use_dora: bool = False
+    quantize_base: bool = False
+    quantizer_name: str = ""
+    group_size: int = 0
+    beta: float = 0.0
+    loss_type: str = ""

@@ -31,13 +31,9 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 def apply(limits: Limits, server: int) -> None:
     """Limits this process and ties it to the server with this process id."""
-    _end_with(server)
+    end_with(server, signal.SIGTERM)
     if limits.nice:
         os.nice(limits.nice)
-    with suppress(OSError):
-        # When the machine runs out of memory, the kernel should end this process and not the server.
-        Path("/proc/self/oom_score_adj").write_text("1000")
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if limits.file_bytes is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limits.file_bytes, limits.file_bytes))
     if limits.cpu_s is not None:
@@ -58,13 +54,17 @@ def grant_cpu(cpu_s: int) -> None:
     )
 
 
-def _end_with(server: int) -> None:
-    """On systems other than Linux the worker ends at the end of its input, or when its CPU time is used
-    up."""
+def end_with(server: int, by: signal.Signals) -> None:
+    """Ends this process with the server, by this signal, and before it when the machine runs out of memory.
+    It leaves no core file. On systems other than Linux the worker ends at the end of its input, or when
+    its CPU time is used up."""
     import ctypes
 
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, by)
     if os.getppid() != server:
         # The server ended before it was monitored.
         os._exit(1)
