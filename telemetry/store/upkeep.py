@@ -26,10 +26,12 @@ TRIM_EVERY_S = 60.0
 OPENING_S = 0.1
 """Interval in seconds at which it is checked whether the tables are open."""
 CHECKPOINT_BYTES = 16 << 20
-"""While nothing arrives, the log of the file is written back from this size on, in bytes: its rows occupy
-memory."""
-QUIET_S = 2.0
-"""After this time without arrivals, in seconds, the tables' file is maintained."""
+"""The log of the file is written back from this size on, in bytes: its rows occupy memory, and opening
+a copy of the file reads them again, at 5 ms for each megabyte."""
+CHECKPOINT_EVERY_S = 1.0
+"""Interval in seconds at which the size is checked while spans arrive."""
+_CHECKPOINT_SHARE = 10
+"""The writer waits for a checkpoint (130 ms of CPU time for 16 MB): they take at most this part of the time."""
 _DAY_US = 86_400_000_000
 
 
@@ -55,7 +57,8 @@ class Upkeep:
         self._check: Iterator[None] | None = log.check()
         self._forgotten: tuple[TelemetryBuild | None, int] = (None, 0)
         self._since_move = CHUNK
-        self._arrived_at: float | None = None
+        self._has_arrived = False
+        self._checkpoint_at = 0.0
         self._stopping = threading.Event()
         self._work = threading.Event()
         self._thread = threading.Thread(target=self._run, name="telemetry upkeep", daemon=True)
@@ -66,8 +69,8 @@ class Upkeep:
     def arrived(self, spans: int) -> None:
         """Must be called with the number of spans added to the tables."""
         self._since_move += spans
-        self._arrived_at = time.monotonic()
-        if self._since_move >= CHUNK // 4:
+        if not self._has_arrived or self._since_move >= CHUNK // 4:
+            self._has_arrived = True
             self._work.set()
 
     def stop(self) -> None:
@@ -87,9 +90,8 @@ class Upkeep:
                 if self._since_move >= CHUNK // 4:
                     self._since_move = 0
                     self._move()
-                if self._arrived_at is not None and time.monotonic() >= self._arrived_at + QUIET_S:
-                    self._arrived_at = None
-                    self._warehouse.checkpoint("telemetry", due_bytes=CHECKPOINT_BYTES)
+                if self._has_arrived and time.monotonic() >= self._checkpoint_at:
+                    self._checkpoint()
                 if time.monotonic() >= trim_at:
                     trim_at = time.monotonic() + TRIM_EVERY_S
                     self.trim()
@@ -102,11 +104,19 @@ class Upkeep:
                 return
             except Exception:
                 logger.exception("upkeep of telemetry failed")
-            due = trim_at if self._arrived_at is None else min(trim_at, self._arrived_at + QUIET_S)
+            due = min(trim_at, self._checkpoint_at) if self._has_arrived else trim_at
             if self._check is not None:
                 due = min(due, check_at)
             self._work.wait(max(0.01, due - time.monotonic()))
             self._work.clear()
+
+    def _checkpoint(self) -> None:
+        self._has_arrived = False
+        began = time.monotonic()
+        self._checkpoint_at = began + CHECKPOINT_EVERY_S
+        self._warehouse.checkpoint("telemetry", due_bytes=CHECKPOINT_BYTES)
+        ended = time.monotonic()
+        self._checkpoint_at = max(self._checkpoint_at, ended + _CHECKPOINT_SHARE * (ended - began))
 
     def _checked(self) -> float:
         """Checks one more file; returns when to check the next one, so that this takes a fifth of one
