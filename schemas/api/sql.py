@@ -9,11 +9,12 @@ from msgspec import Meta, Struct
 
 class SqlRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One SELECT, or EXPLAIN of one, in DuckDB's dialect. `parameters` are the values of `$1` or `?` as an array, or of
-    `$name` as an object."""
+    `$name` as an object. `limit` is the most rows to return, if that is less than the server's setting sql_max_rows."""
 
     query: Annotated[str, Meta(min_length=1)]
     parameters: list[Any] | dict[str, Any] = []
     format: Literal["json", "ndjson", "csv", "arrow"] = "json"
+    limit: Annotated[int, Meta(ge=1)] | None = None
 
 
 class SqlResultColumn(Struct, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from contextlib import suppress
 from typing import Any
 
@@ -18,6 +19,7 @@ from stack.http.body import read_json
 from stack.http.endpoint import serves
 from stack.http.leaving import ClientLeft, until_disconnected
 from stack.http.services import Services
+from stack.providers.sql.tasks import Head
 from stack.services.sql.prompt import prompt
 from stack.services.sql.sql import SqlService
 
@@ -64,12 +66,17 @@ class _Result:
             if await until_disconnected(self._sent(send), receive):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
+    def _limit(self, head: Head) -> str:
+        """Returns the setting that cut the result, or `limit` for that of the request."""
+        is_own = head.truncated == "rows" and (self._request.limit or math.inf) <= head.rows
+        return "limit" if is_own else _LIMITS[head.truncated]
+
     async def _sent(self, send: Send) -> bool:
         """Returns whether the whole result was sent."""
         async with self._service.answered(self._request) as answer:
             headers = [(b"content-type", MEDIA_TYPES[self._request.format].encode())]
             if answer.head.truncated:
-                headers.append((TRUNCATED_HEADER.encode(), _LIMITS[answer.head.truncated].encode()))
+                headers.append((TRUNCATED_HEADER.encode(), self._limit(answer.head).encode()))
             try:
                 async with asyncio.timeout(self._service.limits.timeout_s):
                     await send({"type": "http.response.start", "status": 200, "headers": headers})

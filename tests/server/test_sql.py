@@ -288,3 +288,11 @@ def test_the_command_prints_a_table(http: httpx.Client, sql_server: Replaystack)
     assert wrong.returncode == 1 and "Did you mean 'loops'?" in wrong.stderr
     schema = replaystack("sql", "--schema", "--data", str(sql_server.data))
     assert "turns: " in schema.stdout
+
+
+def test_a_request_may_limit_its_rows(http: httpx.Client) -> None:
+    cut = asked(http, "FROM range(9)", limit=3)
+    assert (cut.headers["x-truncated"], cut.json()["rows"]) == ("limit", [[0], [1], [2]])
+    assert "x-truncated" not in asked(http, "FROM range(3)", limit=3).headers
+    assert asked(http, "FROM range(1001)", limit=5000).headers["x-truncated"] == "sql_max_rows"
+    refusal(asked(http, "SELECT 1", limit=0))

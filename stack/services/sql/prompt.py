@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from schemas.api.sql import SqlSchema
 
+DIALECT = "DuckDB 2.0. One SELECT, or EXPLAIN of one. Times are in UTC."
+
 
 def prompt(schema: SqlSchema) -> str:
     """Returns a line for each view and each of its columns."""

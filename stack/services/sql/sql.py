@@ -18,14 +18,13 @@ from schemas.api.sql import SqlColumn, SqlRequest, SqlSchema, SqlView
 from stack.errors import Invalid, Unavailable, of_status
 from stack.eventstore import EventStore
 from stack.providers.sql.tasks import BODY, HEAD, REFUSED, Head, Refusal, Run
+from stack.services.sql.prompt import DIALECT
 from stack.services.sql.sql_workers import Reached, SqlWorkers
 from stack.workers.failure import Closed, Exhausted, NoAnswer
 from stack.workers.framing import Frame
 from stack.workers.process import Worker
 
 logger = logging.getLogger("replaystack.sql")
-
-DIALECT = "DuckDB 2.0. One SELECT, or EXPLAIN of one. Times are in UTC."
 
 
 class SqlLimits(Struct, frozen=True):
@@ -87,7 +86,8 @@ class SqlService:
         """Yields the answer to a query; it is ended with the block. Raises Invalid, with the name of a limit that the
         query exceeds, and Unavailable."""
         limits = self.limits
-        run = Run(request.query, request.parameters, request.format, limits.max_rows, limits.max_bytes)
+        max_rows = limits.max_rows if request.limit is None else min(request.limit, limits.max_rows)
+        run = Run(request.query, request.parameters, request.format, max_rows, limits.max_bytes)
         async with self._place():
             reached = await self._reached()
             try:
