@@ -41,6 +41,7 @@ from stack.http.error import exception_handlers
 from stack.http.evaljob import EvalJobController
 from stack.http.event import EventController
 from stack.http.health import HealthController
+from stack.http.mcp import McpController
 from stack.http.model import ModelController
 from stack.http.openapi import OpenAPIController
 from stack.http.otlp import OtlpController
@@ -83,6 +84,7 @@ CONTROLLERS = [
     EvalJobController,
     EventController,
     HealthController,
+    McpController,
     ModelController,
     OpenAPIController,
     OtlpController,

@@ -28,6 +28,7 @@ COMMANDS = {
     "import": "Import a recorded session from a file.",
     "eval": "Run a benchmark, show its jobs, compare two of them.",
     "sql": "Query agents, sessions, turns and telemetry in SQL.",
+    "mcp": "Serve tools for assistants over MCP (standard input and output).",
     "traces": "List the newest traces, optionally filtered.",
     "trace": "Show a trace as a tree with times, tokens and errors.",
     "authorize": "Let a person authorize the server at an MCP server.",

@@ -323,7 +323,15 @@ def is_recorded(path: str) -> bool:
 
 
 _UNRECORDED = OTLP_PATHS | {"/v1/health"}
-_UNRECORDED_BELOW = ("/admin/", "/schema", "/v1alpha/telemetry/", "/v1/telemetry/", "/v1alpha/sql", "/v1/sql")
+_UNRECORDED_BELOW = (
+    "/admin/",
+    "/mcp",
+    "/schema",
+    "/v1alpha/telemetry/",
+    "/v1/telemetry/",
+    "/v1alpha/sql",
+    "/v1/sql",
+)
 _LABELS = frozenset(("agent_id", "session_id", "turn_id", "step_id"))
 """Path parameters by which existing users filter spans."""
 _SINGLE = frozenset((b"host", b"origin", b"authorization", b"content-length"))

@@ -51,6 +51,7 @@ ALSO = {
     "litestar": {"stack.app"},
     "uvicorn": {"stack.http.protocol"},
     "httpx2": {
+        "stack.cli.mcp_stdio",
         "stack.providers.tools.mcp_connect",
         "stack.providers.tools.mcp_group",
         "stack.providers.tools.mcp_http",

@@ -1,0 +1,1 @@
+"""Tools with which assistants read what was recorded, over MCP."""
