@@ -145,7 +145,7 @@ def open_turns(reader: Reader) -> list[OpenTurn]:
             owner_boot=boot,
             position=position,
         )
-        for turn_id, session_id, agent_id, started_us, attempt, node, boot, position in reader.read(
+        for turn_id, session_id, agent_id, started_us, attempt, node, boot, position, *_ in reader.read(
             "open_turns", {}
         )
     ]

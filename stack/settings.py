@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from projections.user_views.prices import Price
 from stack.providers.inference.settings import InferenceSettings
 from stack.providers.rerank.settings import RerankSettings
 from stack.providers.retrieval.settings import CollectionSettings
@@ -136,6 +137,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     dataset_roots: Annotated[
         list[Path],
         _field("Folders from which `lsfs://` and `file://` datasets may be read; none by default."),
+    ] = []
+    prices: Annotated[
+        list[Price],
+        _field(
+            "Prices of models for the costs in SQL: one `[[prices]]` table each in TOML, a JSON array in the environment.",
+            flag=False,
+        ),
     ] = []
     sql_timeout_s: Annotated[
         float,

@@ -229,7 +229,13 @@ class Server(Services):
             self.warehouse, self._telemetry_up_to_date, settings.telemetry_max_spans
         )
         self.sql = SqlService(
-            SqlWorkers(folder.path, self.warehouse, settings.sql_memory_bytes, settings.sql_timeout_s),
+            SqlWorkers(
+                folder.path,
+                self.warehouse,
+                settings.sql_memory_bytes,
+                settings.sql_timeout_s,
+                settings.prices,
+            ),
             self.store,
             self.engine,
             self._telemetry_head,

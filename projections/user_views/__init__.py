@@ -7,14 +7,25 @@ to which the two files of a warehouse are attached, and use nothing but built-in
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
 from msgspec import Struct
 
-PARTS = ("_started_turns", "_verdicts", "_passed_inputs", "_passed_results")
-"""Undocumented views that others read, created before them, in this order."""
+from projections.user_views import prices
+from projections.user_views.prices import Price
+
+PARTS = (
+    "_started_turns",
+    "_verdicts",
+    "_passed_inputs",
+    "_passed_results",
+    "_model_prices",
+    "_priced",
+    "_usage",
+)
+"""Undocumented views that others read, created before them, in this order, after `_prices`."""
 
 NAMES = (
     "agents",
@@ -68,12 +79,14 @@ def user_views() -> Mapping[str, UserView]:
     return {name: parsed(name, _text(name)) for name in NAMES}
 
 
-def statements(views_schema: str, telemetry_schema: str, as_of: int | None = None) -> list[str]:
+def statements(
+    views_schema: str, telemetry_schema: str, as_of: int | None = None, priced: Sequence[Price] = ()
+) -> list[str]:
     """Returns the CREATE VIEW statements in order, for the default schema of a connection.
 
     `views_schema` and `telemetry_schema` are the schemas of the builds that the two files serve, with the names under
     which the files are attached, such as `views.build_3`: valid SQL. With `as_of`, a position of the event log, the views
-    show what was recorded up to it; those of telemetry, which has a log of its own, show everything.
+    show what was recorded up to it; those of telemetry, which has a log of its own, show everything. Of the prices `priced` the first one whose pattern matches a model is its price.
     """
     schemas = {"views": views_schema, "telemetry": telemetry_schema}
 
@@ -85,7 +98,9 @@ def statements(views_schema: str, telemetry_schema: str, as_of: int | None = Non
 
     selects = {name: _select(_text(name)) for name in PARTS}
     selects |= {view.name: view.sql for view in user_views().values()}
-    return [f"CREATE VIEW {name} AS\n{_TABLE.sub(addressed, select)}" for name, select in selects.items()]
+    return [prices.statement(priced)] + [
+        f"CREATE VIEW {name} AS\n{_TABLE.sub(addressed, select)}" for name, select in selects.items()
+    ]
 
 
 def parsed(name: str, text: str) -> UserView:

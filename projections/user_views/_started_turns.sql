@@ -7,9 +7,9 @@ SELECT
     t.position,
     t.recorded_at AS started_at,
     t.event,
-    coalesce((t.event ->> '$.agent_version')::INTEGER, 1) AS agent_version,
-    coalesce(json_array_length(t.event, '$.input_shields'), 0) > 0 AS has_input_shields,
-    contains(t.event, '"occurred_at":') AND json_exists(t.event, '$.occurred_at') AS is_copy,
+    t.agent_version,
+    t.has_input_shields,
+    t.is_copy,
     nullif(t.actor, '') AS created_by,
     nullif(t.trace_id, '') AS trace_id
 FROM views.turn_changes AS t

@@ -19,6 +19,8 @@ This page is made of the headers of `projections/user_views/*.sql`.
 - A fork shares turns with the sessions before it: each is one row of `turns`, and one row of `session_turns` for each session.
   `token_usage` counts each inference once.
 - Text that a shield refused is not shown. With input shields, text that they have not judged is not shown either.
+- `cost_usd` is by the prices of the settings (`[[prices]]`) as they are now. Where a price or a number of tokens is not known it
+  is NULL, and a sum leaves it out: `unpriced_inferences` says how many it leaves out.
 - What was deleted is not in the views. The event log itself is not a view: read it with `GET /v1alpha/events`.
 """
 
@@ -43,8 +45,9 @@ def _query(query: UserQuery) -> str:
 
 
 def _parameter(one: Parameter) -> str:
-    default = "" if one.default is None else f" (`{one.default}`)"
-    return f"`{one.name}`{default}: {one.description.removesuffix('.')}"
+    default = "" if one.default is None else f"`{one.default}`"
+    said = " ".join(filter(None, (default, one.unit)))
+    return f"`{one.name}`{f' ({said})' if said else ''}: {one.description.removesuffix('.')}"
 
 
 def _section(view: UserView) -> str:

@@ -20,6 +20,9 @@
 --   parameters | JSON | | Sampling parameters of the inference.
 --   input_tokens | BIGINT | tokens | NULL if the model did not report it.
 --   output_tokens | BIGINT | tokens | NULL if the model did not report it.
+--   cached_tokens | BIGINT | tokens | Those of input_tokens that the model's server read from a cache; NULL if it did not say.
+--   cost_usd | DOUBLE | US dollars | By the prices in the settings as they are now; NULL without a price for the model, or
+--      without a number of tokens.
 --   output | JSON | | Answer of an inference; of a failed one what there was of it. Empty if output shields refused it.
 --      Texts above 256 KiB are markers.
 --   stop_reason | VARCHAR | | end_of_turn, end_of_message or out_of_tokens.
@@ -60,6 +63,8 @@ SELECT
     s.event -> '$.parameters' AS parameters,
     e.input_tokens AS input_tokens,
     e.output_tokens AS output_tokens,
+    e.cached_tokens AS cached_tokens,
+    e.cost_usd AS cost_usd,
     e.event -> '$.output' AS output,
     e.event ->> '$.output.stop_reason' AS stop_reason,
     nullif(e.event ->> '$.reasoning', '') AS reasoning,
@@ -79,7 +84,7 @@ SELECT
     nullif(s.trace_id, '') AS trace_id
 FROM views.turn_changes AS s
 INNER JOIN _started_turns AS t ON s.turn_id = t.turn_id
-LEFT JOIN views.turn_changes AS e
+LEFT JOIN _priced AS e
     ON s.turn_id = e.turn_id AND s.step_id = e.step_id AND e.change IN ('step_completed', 'step_failed')
 LEFT JOIN _passed_results AS r ON s.turn_id = r.turn_id AND s.step_id = r.step_id
 LEFT JOIN _passed_inputs AS p ON s.turn_id = p.turn_id AND p.touchpoint = 'retrieved-text'

@@ -16,6 +16,9 @@
 --   input_tokens | BIGINT | tokens | Sum over its inferences; NULL if no model reported any. Do not add them up over
 --      session_turns: shared turns would count several times.
 --   output_tokens | BIGINT | tokens | As input_tokens.
+--   cached_tokens | BIGINT | tokens | Those of input_tokens that were read from a cache; NULL if no model's server said so.
+--   cost_usd | DOUBLE | US dollars | Sum over the inferences whose cost is known; NULL if there are none. As input_tokens.
+--   unpriced_inferences | BIGINT | inferences | Completed inferences whose cost is not known, which cost_usd lacks.
 --   input_messages | JSON | | The messages as they were posted; NULL if input shields refused or have not judged them.
 --      Texts above 256 KiB are markers.
 --   output_message | JSON | | The answer, or what there was of it; NULL before the end. Texts above 256 KiB are markers.
@@ -47,6 +50,9 @@ SELECT
     c.failed_steps AS failed_steps,
     c.input_tokens AS input_tokens,
     c.output_tokens AS output_tokens,
+    c.cached_tokens AS cached_tokens,
+    c.cost_usd AS cost_usd,
+    c.unpriced_inferences AS unpriced_inferences,
     CASE WHEN p.turn_id IS NOT NULL OR NOT t.has_input_shields THEN t.event -> '$.input_messages' END AS input_messages,
     c.end_event -> '$.output_message' AS output_message,
     CASE WHEN t.has_input_shields THEN t.event -> '$.input_shields' END AS input_shields,
@@ -69,9 +75,14 @@ INNER JOIN (
         count(*) FILTER (WHERE change = 'step_failed') AS failed_steps,
         sum(input_tokens)::BIGINT AS input_tokens,
         sum(output_tokens)::BIGINT AS output_tokens,
+        sum(cached_tokens)::BIGINT AS cached_tokens,
+        sum(cost_usd) AS cost_usd,
+        count(*)
+            FILTER (WHERE change = 'step_completed' AND step_type = 'inference' AND cost_usd IS NULL)
+            AS unpriced_inferences,
         any_value(event) FILTER (WHERE change IN ('completed', 'failed', 'cancelled', 'abandoned')) AS end_event,
         any_value(error_status) FILTER (WHERE change = 'failed') AS error_status
-    FROM views.turn_changes
+    FROM _priced
     GROUP BY turn_id
 ) AS c
     ON t.turn_id = c.turn_id

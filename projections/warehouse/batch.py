@@ -37,7 +37,7 @@ class Batches:
         self._known = plan.events
         self._resolver = resolver
         self._names: dict[str, tuple[str, str] | None] = {}
-        self._columns = _COLUMNS if resolver is None else (*_COLUMNS, resolver.column)
+        self._columns = _COLUMNS if resolver is None else (*_COLUMNS, *resolver.columns)
 
     def of(self, records: Sequence[Record]) -> Batch:
         """Returns the records that any statement reads, without the redacted ones and those that the resolver
@@ -64,9 +64,9 @@ class Batches:
             if resolve is None:
                 rows.append((position, stream, id, version, name, recorded_at, text))
                 continue
-            is_applied, value = resolve(plain, id, state)
+            is_applied, values = resolve(plain, id, state)
             if is_applied:
-                rows.append((position, stream, id, version, name, recorded_at, text, value))
+                rows.append((position, stream, id, version, name, recorded_at, text, *values))
         if not rows:
             return Batch(records[-1].position, {})
         return Batch(

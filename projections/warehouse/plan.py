@@ -96,7 +96,7 @@ def compile_plan(models: Sequence[ReadModel]) -> Plan:
     views = [_sql("views", name) for model in models for name in model.views]
     resolvers = [model.resolver for model in models if model.resolver is not None]
     if len(resolvers) > 1:
-        raise ValueError("More than one read model of a plan has a resolver; a batch has one column for it.")
+        raise ValueError("More than one read model of a plan has a resolver; a batch has the columns of one.")
     return Plan(
         versions={model.name: model.version for model in models},
         ddl=(*tables, *indexes, *views),

@@ -84,15 +84,19 @@ class Document(Struct, frozen=True):
 
 
 class TurnUsage(Struct, frozen=True, omit_defaults=True):
-    """Tokens as the models reported them. A count that no model reported is None."""
+    """Tokens as the models reported them. A count that no model reported is None. `cached_tokens` are those of
+    `input_tokens` that the model's server read from a cache."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cached_tokens: int | None = None
 
     def plus(self, more: TurnUsage) -> TurnUsage:
         """Returns the sums of the counts that are known."""
         return TurnUsage(
-            _sum(self.input_tokens, more.input_tokens), _sum(self.output_tokens, more.output_tokens)
+            _sum(self.input_tokens, more.input_tokens),
+            _sum(self.output_tokens, more.output_tokens),
+            _sum(self.cached_tokens, more.cached_tokens),
         )
 
 

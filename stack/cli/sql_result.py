@@ -43,7 +43,8 @@ def print_queries() -> None:
         click.echo(f"{query.name}\n  {query.description}")
         for one in query.parameters:
             default = "required" if one.default is None else f"default {one.default}"
-            click.echo(f"  --param {one.name}={one.type} ({default}): {one.description}")
+            unit = f", {one.unit}" if one.unit else ""
+            click.echo(f"  --param {one.name}={one.type} ({default}{unit}): {one.description}")
 
 
 def print_named(options: Mapping[str, Any], name: str, form: str, parameters: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from projections.user_views.prices import Price
 from projections.user_views.queries import NAMES, parsed, user_queries
 from tests.projections import histories as h
 from tests.projections import user_view_history as made
@@ -19,8 +20,13 @@ GIVEN: dict[str, dict[str, Any]] = {
     "rows_that_flip": {"benchmark_id": "bench", "job_a": "1", "job_b": "2"},
 }
 ANSWERS: dict[str, list[tuple[Any, ...]]] = {
-    # session, name, agent, inferences, tokens in, tokens out
-    "dearest_sessions": [("s2", "About s2", "a1", 4, 1000, 16), ("s1", "About s1", "a1", 2, 300, 3)],
+    # agent, name, model, inferences, tokens in, out, cached, dollars, unpriced
+    "costs": [("a1", "a1", "demo/extractive", 6, 1300, 19, 0, 14.9, 0)],
+    # session, name, agent, inferences, tokens in, out, dollars, unpriced
+    "dearest_sessions": [
+        ("s2", "About s2", "a1", 4, 1000, 16, 11.6, 0),
+        ("s1", "About s1", "a1", 2, 300, 3, 3.3, 0),
+    ],
     "loops": [("t3", "s2", "a1", "search", '{"q": "x"}', 3)],
     # tool, group, calls, median, 95 %, longest
     "slowest_tools": [("search", "web", 4, 0.001, 0.001, 0.001)],
@@ -52,7 +58,7 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
         ("a1", "assistant-output", "error", True, 1, 1),
     ],
 }
-TIMES = {"first_called_at", "requested_at", "expires_at", "started_at", "last_hit_at", "duration_ms"}
+TIMES = {"day", "first_called_at", "requested_at", "expires_at", "started_at", "last_hit_at", "duration_ms"}
 
 
 def inference(
@@ -129,6 +135,7 @@ def history() -> list[Happening]:
 @pytest.fixture(scope="module")
 def sql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserSql]:
     with user_sql(tmp_path_factory.mktemp("queries"), history()) as opened:
+        opened.create(None, [Price("demo/*", 1e4, 1e5)])
         yield opened
 
 
@@ -158,7 +165,7 @@ def test_the_header_names_the_parameters(name: str) -> None:
         "SELECT 1;",
         "-- A query.\nSELECT 1",
         "-- A query.\n--   $n | BIGINT | The number.\n\nSELECT $n",
-        "-- A query.\n--   $n | DOUBLE | | The number.\n\nSELECT $n",
+        "-- A query.\n--   $n | DATE | | | The day.\n\nSELECT $n",
     ],
 )
 def test_a_header_in_another_form_is_refused(text: str) -> None:

@@ -43,6 +43,9 @@ def test_columns_have_the_types_of_their_names(name: str) -> None:
             ("DOUBLE", "ms"),
             ("BIGINT", "ms"),
         ), column
+        assert not column.name.endswith("_usd") or (column.type, column.unit) == ("DOUBLE", "US dollars"), (
+            column
+        )
         assert not column.name.startswith(("is_", "has_")) or column.type == "BOOLEAN", column
         assert column.description.endswith("."), column
 

@@ -13,6 +13,7 @@ import duckdb
 from projections.read_models import current_plan
 from projections.telemetry_build import Arrival, TelemetryBuild
 from projections.user_views import statements
+from projections.user_views.prices import Price
 from projections.warehouse.engine import Engine
 from projections.warehouse.instance import Warehouse
 from telemetry.log.port import Content, Signal
@@ -33,12 +34,12 @@ class UserSql:
         self.schemas = [self._attached(folder, "views", "v"), self._attached(folder, "telemetry", "t")]
         self.create(None)
 
-    def create(self, as_of: int | None) -> None:
+    def create(self, as_of: int | None, prices: Sequence[Price] = ()) -> None:
         """Creates the views again in a schema of their own."""
         self.database.execute("DROP SCHEMA IF EXISTS users CASCADE")
         self.database.execute("CREATE SCHEMA users")
         self.database.execute("SET schema = 'users'")
-        for statement in statements(*self.schemas, as_of=as_of):
+        for statement in statements(*self.schemas, as_of=as_of, priced=prices):
             self.database.execute(statement)
 
     def rows(self, sql: str, **params: Any) -> list[tuple[Any, ...]]:

@@ -7,15 +7,19 @@ SELECT
     id AS turn_id,
     substr(name, 6) AS change,
     session_id,
-    e[1] AS agent_id,
+    coalesce(e[1], turn_agent_id) AS agent_id,
     e[2] AS step_id,
     e[3] AS step_type,
-    e[4] AS model,
+    coalesce(e[4], step_model) AS model,
     e[5]::BIGINT AS input_tokens,
     e[6]::BIGINT AS output_tokens,
     e[7]::INTEGER AS error_status,
     e[8] AS actor,
     e[9] AS trace_id,
+    CASE WHEN name = 'turn.started' THEN coalesce(e[11], '1') ELSE turn_agent_version END::INTEGER AS agent_version,
+    e[12]::BIGINT AS cached_tokens,
+    CASE WHEN name = 'turn.started' THEN coalesce(e[13], '[]') <> '[]' END AS has_input_shields,
+    CASE WHEN name = 'turn.started' THEN e[14] IS NOT NULL END AS is_copy,
     -- The answer that a shield refused stays in the log.
     CASE WHEN e[10] IS NULL THEN state ELSE json_merge_patch(state, '{"withheld": null}') END AS event
 FROM (
@@ -26,9 +30,13 @@ FROM (
         name,
         state,
         session_id,
+        turn_agent_id,
+        turn_agent_version,
+        step_model,
         state ->> [
             '$.agent_id', '$.step_id', '$.step_type', '$.model',
-            '$.usage.input_tokens', '$.usage.output_tokens', '$.error.status', '$.actor', '$.trace_id', '$.withheld'
+            '$.usage.input_tokens', '$.usage.output_tokens', '$.error.status', '$.actor', '$.trace_id', '$.withheld',
+            '$.agent_version', '$.usage.cached_tokens', '$.input_shields', '$.occurred_at'
         ] AS e
     FROM batch
     WHERE name IN (

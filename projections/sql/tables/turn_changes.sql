@@ -1,7 +1,10 @@
 -- All that happened to turns, one row per event, in the order of the log. Times are UTC.
 --   change      started, restarted, awaiting_input, resumed, completed, failed, cancelled, abandoned,
 --               step_started, step_completed, step_failed
---   agent_id    of started only; the views `turns` and `steps` have it for all
+--   agent_id    of started, and of steps that ended; as agent_version
+--   model       of steps that started or ended
+--   cached_tokens  those of input_tokens that were read from a cache
+--   has_input_shields, is_copy  of started only; a copy was made by a fork in the middle of a turn, or by an import
 --   is_kept     TRUE in the first row of a turn whose session was deleted, and which other sessions share
 --   event       the recorded event itself: messages, outputs, parameters, errors, traces. Not with zstd, which
 --               is half the size and makes a session of 200 turns take 160 ms instead of 14 ms
@@ -21,5 +24,9 @@ CREATE TABLE now.turn_changes (
     actor VARCHAR,
     trace_id VARCHAR,
     is_kept BOOLEAN,
+    agent_version INTEGER,
+    cached_tokens BIGINT,
+    has_input_shields BOOLEAN,
+    is_copy BOOLEAN,
     event JSON NOT NULL
 );

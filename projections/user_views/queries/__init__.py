@@ -10,6 +10,7 @@ from importlib.resources import files
 from msgspec import Struct
 
 NAMES = (
+    "costs",
     "dearest_sessions",
     "loops",
     "slowest_tools",
@@ -24,15 +25,18 @@ NAMES = (
     "shield_hits",
 )
 
-_PARAMETER = re.compile(r"--   \$(\w+) \| (VARCHAR|BIGINT) \| ([^|]*)\| (.+)")
+_PARAMETER = re.compile(r"--   \$(\w+) \| (VARCHAR|BIGINT|DOUBLE|TIMESTAMP) \| ([^|]*)\| ([^|]*)\| (.+)")
+_NUMBERS: Mapping[str, type[int | float]] = {"BIGINT": int, "DOUBLE": float}
 
 
 class Parameter(Struct, frozen=True):
-    """A parameter of a query. `default` is None for one that must be given; `type` is VARCHAR or BIGINT."""
+    """A parameter of a query. `default` is None for one that must be given; `type` is VARCHAR, BIGINT, DOUBLE or TIMESTAMP
+    (a text); `unit` is empty for one without."""
 
     name: str
     type: str
-    default: str | int | None
+    default: str | float | None
+    unit: str
     description: str
 
 
@@ -56,22 +60,28 @@ def parsed(name: str, text: str) -> UserQuery:
     """Returns the query of a file's text. Raises ValueError if a line of the header has a wrong form.
 
     The header is a block of comments: lines that describe the query, then a line for each parameter in the form
-    `--   $name | TYPE | default | description`. A parameter without a default must be given.
+    `--   $name | TYPE | default | unit | description`. A parameter without a default must be given.
     """
     head, separator, sql = text.partition("\n\n")
     description: list[str] = []
     parameters: list[Parameter] = []
     for line in head.splitlines():
         if (found := _PARAMETER.fullmatch(line)) is not None:
-            parameter, type, default, said = found[1], found[2], found[3].strip(), found[4]
-            value = None if not default else int(default) if type == "BIGINT" else default
-            parameters.append(Parameter(parameter, type, value, said))
+            parameter, type, default, unit, said = (
+                found[1],
+                found[2],
+                found[3].strip(),
+                found[4].strip(),
+                found[5],
+            )
+            value = _NUMBERS.get(type, str)(default) if default else None
+            parameters.append(Parameter(parameter, type, value, unit, said))
         elif line.startswith("-- ") and not parameters and line[3] != " ":
             description.append(line[3:])
         else:
             raise ValueError(
                 f"{name}.sql: the line {line!r} of the header is neither a description of the query nor of a parameter;"
-                " write '--   $name | TYPE | default | description'."
+                " write '--   $name | TYPE | default | unit | description'."
             )
     if not (separator and description):
         raise ValueError(f"{name}.sql needs a header with a description, an empty line, and a SELECT.")

@@ -1,5 +1,5 @@
 -- How the input of the model grows in a session: tokens of its first, its largest and its last inference.
---   $row_count | BIGINT | 20 | Most rows to return.
+--   $row_count | BIGINT | 20 | rows | Most rows to return.
 
 SELECT
     t.session_id,

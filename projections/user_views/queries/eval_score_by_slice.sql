@@ -1,7 +1,7 @@
 -- Mean score of a job for each value of a field of the dataset's rows. Rows that the views do not hold are in no slice (NULL).
---   $benchmark_id | VARCHAR | | Benchmark of the job.
---   $job_id | VARCHAR | | The job.
---   $slice | VARCHAR | $.category | JSON path of the field in a row.
+--   $benchmark_id | VARCHAR | | | Benchmark of the job.
+--   $job_id | VARCHAR | | | The job.
+--   $slice | VARCHAR | $.category | | JSON path of the field in a row.
 
 SELECT
     d.row ->> $slice AS slice,

@@ -1,5 +1,5 @@
 -- Turns in which the model called one tool with the same arguments again and again.
---   $least | BIGINT | 3 | How often at least.
+--   $least | BIGINT | 3 | calls | How often at least.
 
 SELECT
     turn_id,

@@ -1,7 +1,7 @@
 -- Rows whose score differs between two jobs of a benchmark, those that became worse first. Only rows with the same input.
---   $benchmark_id | VARCHAR | | Benchmark of the jobs.
---   $job_a | VARCHAR | | The first job.
---   $job_b | VARCHAR | | The second job.
+--   $benchmark_id | VARCHAR | | | Benchmark of the jobs.
+--   $job_a | VARCHAR | | | The first job.
+--   $job_b | VARCHAR | | | The second job.
 
 SELECT
     a.row_number,

@@ -1,5 +1,5 @@
 -- How long calls of each tool took, with the time of waiting for decisions: the slowest tools first, by their slowest calls.
---   $least | BIGINT | 1 | Tools with fewer calls that returned are left out.
+--   $least | BIGINT | 1 | calls | Tools with fewer calls that returned are left out.
 
 SELECT
     tool_name,

@@ -1,6 +1,6 @@
 -- The share of results of tools in the text of each session, by characters: about their share of its tokens. Text that is
 -- withheld does not count.
---   $row_count | BIGINT | 20 | Most rows to return.
+--   $row_count | BIGINT | 20 | rows | Most rows to return.
 
 SELECT
     session_id,

@@ -80,6 +80,13 @@ _INPUT = ("prompt_tokens", "input_tokens", "prompt_eval_count", "promptTokenCoun
 _OUTPUT = (
     "completion_tokens", "output_tokens", "eval_count", "candidatesTokenCount", "candidates_token_count",
 )  # fmt: skip
+_CACHED = (
+    "cached_tokens",
+    "prompt_cache_hit_tokens",
+    "cachedContentTokenCount",
+    "cached_content_token_count",
+)
+_DETAILS = ("prompt_tokens_details", "input_tokens_details")
 _USAGES = ("usage", "usageMetadata", "usage_metadata")
 _SUCCESSES = (None, 0, "0", 200, "200", "")
 
@@ -93,11 +100,12 @@ class Tokens:
     """The token counts of an answer. Repeated counts are cumulative: the highest is kept, so that a later
     null, part or zero has no effect."""
 
-    __slots__ = ("input", "output")
+    __slots__ = ("cached", "input", "output")
 
     def __init__(self) -> None:
         self.input: int | None = None
         self.output: int | None = None
+        self.cached: int | None = None
 
     def note(self, chunk: dict[str, Any]) -> bool:
         """Reads the usage of a chunk, wherever it is. Returns whether there was any."""
@@ -106,6 +114,9 @@ class Tokens:
             noted = True
             self.input = _more(self.input, _count(usage, _INPUT))
             self.output = _more(self.output, _count(usage, _OUTPUT))
+            for place in (usage, *[usage.get(name) for name in _DETAILS]):
+                if isinstance(place, dict):
+                    self.cached = _more(self.cached, _count(place, _CACHED))
         return noted
 
 

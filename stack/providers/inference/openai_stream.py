@@ -163,7 +163,7 @@ class AnswerStream:
                 reason = "tool_calls"
             elif reason == "tool_calls" and not self._said:
                 raise self._failed("the answer says that it calls tools and names none")
-        usage = TurnUsage(self._tokens.input, self._tokens.output)
+        usage = TurnUsage(self._tokens.input, self._tokens.output, self._tokens.cached)
         return Finished(reason, usage, self._response_id, self._response_model)
 
     def _taken(self, lines: list[bytes], at_end: bool = False) -> tuple[int, list[InferenceEvent]]:

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import logging
 import shutil
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from projections.user_views import statements, user_views
+from projections.user_views.prices import Price
 from projections.warehouse.errors import ViewBehind
 from projections.warehouse.instance import Copyable, Warehouse
 from projections.warehouse.transaction import File
@@ -56,9 +57,12 @@ class SqlWorkers:
     """Used by one event loop. The caller limits the number of snapshots in use. Nothing is started before the first
     query."""
 
-    def __init__(self, folder: Path, warehouse: Warehouse, memory_bytes: int, timeout_s: float) -> None:
+    def __init__(
+        self, folder: Path, warehouse: Warehouse, memory_bytes: int, timeout_s: float, prices: Sequence[Price]
+    ) -> None:
         self._folder = folder / "sql"
         self._warehouse = warehouse
+        self._prices = prices
         self._spec = Spec(
             module=MODULE, limits=Limits(memory_bytes=memory_bytes, wait_s=timeout_s, nice=NICE)
         )
@@ -150,7 +154,7 @@ class SqlWorkers:
             await self._asked(worker, Copy(files=files, folder=str(folder), reserve_bytes=RESERVE_BYTES))
         views, telemetry = sources["views"], sources["telemetry"]
         memory_bytes = self._spec.limits.memory_bytes // BUFFER_SHARE
-        creating = await asyncio.to_thread(statements, views.schema, telemetry.schema)
+        creating = await asyncio.to_thread(statements, views.schema, telemetry.schema, priced=self._prices)
         attach = Attach(
             str(folder), views.schema, telemetry.schema, list(user_views()), creating, memory_bytes
         )

@@ -164,6 +164,10 @@ USAGES: dict[str, tuple[list[Any], TurnUsage]] = {
     "nonsense": ([{"prompt_tokens": -1, "completion_tokens": 5.5}, {"prompt_tokens": True, "completion_tokens": [5]}, "x", 7, []], TurnUsage()),
     "too many": ([{"prompt_tokens": 2**60, "completion_tokens": 1e300}], TurnUsage()),
     "other names": ([{"input_tokens": 12, "output_tokens": 5}], TurnUsage(12, 5)),
+    "from a cache": ([{"prompt_tokens": 12, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 8}}], TurnUsage(12, 5, 8)),
+    "from no cache": ([{"prompt_tokens": 12, "completion_tokens": 5, "input_tokens_details": {"cached_tokens": 0}}], TurnUsage(12, 5, 0)),
+    "cached as DeepSeek says": ([{"prompt_tokens": 12, "completion_tokens": 5, "prompt_cache_hit_tokens": 8}], TurnUsage(12, 5, 8)),
+    "nonsense about a cache": ([{"prompt_tokens": 12, "prompt_tokens_details": {"cached_tokens": "many"}}, {"prompt_tokens_details": [8]}], TurnUsage(12)),
     "names of Ollama": ([{"prompt_eval_count": 12, "eval_count": 5}], TurnUsage(12, 5)),
 }  # fmt: skip
 

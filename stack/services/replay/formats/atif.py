@@ -188,7 +188,11 @@ def _content(content: Content) -> str | list[dict[str, Any]]:
 def _metrics(usage: TurnUsage | None) -> dict[str, int] | None:
     if usage is None:
         return None
-    counts = {"prompt_tokens": usage.input_tokens, "completion_tokens": usage.output_tokens}
+    counts = {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "cached_tokens": usage.cached_tokens,
+    }
     return {name: count for name, count in counts.items() if count is not None} or None
 
 
@@ -200,6 +204,7 @@ def _final_metrics(turns: Sequence[ExportedTurn], steps: int) -> dict[str, Any]:
         {
             "total_prompt_tokens": usage.input_tokens,
             "total_completion_tokens": usage.output_tokens,
+            "total_cached_tokens": usage.cached_tokens,
             "total_steps": steps,
         }
     )

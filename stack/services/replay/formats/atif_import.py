@@ -71,7 +71,7 @@ def _trajectory(value: dict[str, Any], place: str, depth: int) -> list[Imported]
     subagents = _subagents(fields, depth)
     if (final := fields.object("final_metrics")) is not None:
         # The others are sums of those of the steps.
-        final.skip("total_prompt_tokens", "total_completion_tokens", "total_steps")
+        final.skip("total_prompt_tokens", "total_completion_tokens", "total_cached_tokens", "total_steps")
         final.keep_rest()
     fields.skip("steps")
     agent.keep_rest()
@@ -253,7 +253,9 @@ def _results(step: Fields) -> Sequence[Fields]:
 def _usage(metrics: Fields | None) -> TurnUsage | None:
     if metrics is None:
         return None
-    usage = TurnUsage(metrics.count("prompt_tokens"), metrics.count("completion_tokens"))
+    usage = TurnUsage(
+        metrics.count("prompt_tokens"), metrics.count("completion_tokens"), metrics.count("cached_tokens")
+    )
     metrics.keep_rest()
     return None if usage == TurnUsage() else usage
 

@@ -361,7 +361,7 @@ def _usage(value: Any) -> TurnUsage | None:
         for name in ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
     ]
     known = [one for one in parts if one is not None]
-    usage = TurnUsage(sum(known) if known else None, fields.count("output_tokens"))
+    usage = TurnUsage(sum(known) if known else None, fields.count("output_tokens"), parts[-1])
     return None if usage == TurnUsage() else usage
 
 

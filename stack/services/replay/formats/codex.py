@@ -205,14 +205,16 @@ class _Rollout:
             self._kept.keep(f"{event.place} (event_msg {kind})", event.value)
 
     def _tokens(self, event: Fields) -> None:
-        """The tokens of the last response end it. Sums, cached tokens and limits are not kept."""
+        """The tokens of the last response end it. Sums and limits are not kept."""
         self._kept.count("event_msg token_count")
         info = event.object("info")
         usage = info.object("last_token_usage") if info is not None else None
         answer = next((one for one in reversed(self.found) if isinstance(one, _Answer)), None)
         if answer is None or answer.is_closed or usage is None:
             return
-        answer.usage = TurnUsage(usage.count("input_tokens"), usage.count("output_tokens"))
+        answer.usage = TurnUsage(
+            usage.count("input_tokens"), usage.count("output_tokens"), usage.count("cached_input_tokens")
+        )
         answer.is_closed = True
 
     def _output(self, item: Fields) -> tuple[Content, dict[str, Any] | None]:
