@@ -27,6 +27,7 @@ from tests.servers.processes import RunningServer
 pytestmark = pytest.mark.slow
 
 LIMITS = {"sql_max_rows": 1000, "sql_max_bytes": 100_000, "sql_timeout_s": 20.0, "sql_waiting": 1}
+PRICES = [{"model": "*", "input_per_million": 1e6, "output_per_million": 0}]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,12 @@ def sql_server(
     tmp_path_factory: pytest.TempPathFactory, scripted_server: RunningServer
 ) -> Iterator[Replaystack]:
     data = tmp_path_factory.mktemp("sql") / "data"
-    with Replaystack(data, model_url=scripted_server.base_url, settings=LIMITS) as server:
+    with Replaystack(
+        data,
+        model_url=scripted_server.base_url,
+        settings=LIMITS,
+        environment={"REPLAYSTACK_PRICES": json.dumps(PRICES)},
+    ) as server:
         yield server
         server.check_healthy()
     assert server.wait() == 0
@@ -53,6 +59,12 @@ def test_a_query_sees_what_was_acknowledged(http: httpx.Client, scripted: Runnin
         turn = conversation.turn()
         query = "SELECT turn_id, status FROM turns WHERE session_id = $1"
         assert rows(http, query, [conversation.session_id]) == [[turn["turn_id"], "completed"]]
+
+
+def test_costs_are_by_the_prices_of_the_settings(http: httpx.Client, scripted: RunningServer) -> None:
+    turn = Api(http).conversation().turn()
+    query = "SELECT cost_usd = input_tokens, unpriced_inferences FROM turns WHERE turn_id = $1"
+    assert rows(http, query, [turn["turn_id"]]) == [[True, 0]]
 
 
 def test_spans_join_turns(http: httpx.Client, scripted: RunningServer) -> None:
@@ -280,7 +292,7 @@ def test_the_command_prints_a_table(http: httpx.Client, sql_server: Replaystack)
     assert len(cut.stdout.splitlines()) == 1001
     assert "sql_max_rows" in cut.stderr
     listed = replaystack("sql", "--list")
-    assert "loops" in listed.stdout and "--param least=BIGINT (default 3)" in listed.stdout
+    assert "loops" in listed.stdout and "--param least=BIGINT (default 3, calls)" in listed.stdout
     named = ("sql", "--named", "loops", "--format", "ndjson", "--data", str(sql_server.data))
     assert replaystack(*named, "--param", "least=1").returncode == 0
     assert "no parameter 'most'" in replaystack(*named, "--param", "most=1").stderr
