@@ -75,13 +75,13 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except Exception as error:
-            text = _text_of(error)
+            text = text_of(error)
             if text is None:
                 raise
             raise click.ClickException(one_line(text)) from error
 
 
-def _text_of(error: Exception) -> str | None:
+def text_of(error: Exception) -> str | None:
     """Returns the text of an expected error; None for a programming error."""
     from projections.warehouse.errors import ProjectionError
     from stack.cli.connection import AnswerError

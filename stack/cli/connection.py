@@ -18,6 +18,7 @@ class AnswerError(Exception):
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(f"The server answered {status}: {detail}")
         self.status = status
+        self.detail = detail
 
 
 class StreamFrame(NamedTuple):

@@ -1,7 +1,8 @@
-"""`replaystack sql`: a query over the documented views of a running server."""
+"""`replaystack sql`: a query over the documented views, or a prompt for many."""
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -37,18 +38,32 @@ FORMATS = ("table", "json", "ndjson", "csv", "arrow")
 def command(query: str | None, form: str, parameters: tuple[str, ...], **options: Any) -> None:
     """Run an SQL query (DuckDB's dialect) over the documented views: agents, sessions, turns, spans and more.
 
-    A result that was cut off is reported on the standard error.
+    Without a query: on a terminal a prompt with completion and history, otherwise the query is read from the standard
+    input. A result that was cut off is reported on the standard error.
     """
-    from stack.cli.sql_result import print_named, print_queries, print_result, print_schema
+    from stack.cli.sql_named import named_query, print_queries
+    from stack.cli.sql_result import given, print_result, print_schema
+    from stack.cli.sql_source import source
 
     schema, lists, named = options.pop("schema"), options.pop("lists"), options.pop("named")
-    if sum(map(bool, (query, schema, lists, named))) != 1:
+    if sum(map(bool, (query, schema, lists, named))) > 1:
         raise click.UsageError("Give one of these: a query, --named, --list, or --schema.")
+    values = dict(map(given, parameters))
     if schema:
-        print_schema(options)
+        print_schema(source(options))
     elif lists:
         print_queries()
     elif named:
-        print_named(options, named, form, parameters)
+        text, values = named_query(named, values)
+        print_result(source(options), text, values, form)
+    elif query is None and sys.stdin.isatty() and sys.stdout.isatty():
+        from stack.cli.sql_prompt import run_prompt
+
+        if values:
+            raise click.UsageError("--param is for a query.")
+        run_prompt(options, form)
     else:
-        print_result(options, query or "", form, parameters)
+        text = sys.stdin.read() if query is None else query
+        if not text.strip():
+            raise click.UsageError("There is no query: give one, or pass it by the standard input.")
+        print_result(source(options), text, values, form)

@@ -13,7 +13,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -119,10 +119,14 @@ def console(*, stderr: bool = False, wide: int | None = None) -> Console:
                     lines = text.split("\n")
                     yield Segment("\n".join(map(one_line, lines)), style)
 
-    stream = sys.stderr if stderr else sys.stdout
-    file = cast("Any", stream.terminal if isinstance(stream, EscapedTerminal) else stream)
+    file = unescaped(sys.stderr if stderr else sys.stdout)
     is_terminal = file.isatty()
     return Escaping(file=file, highlight=False, width=None if is_terminal else wide)
+
+
+def unescaped(stream: TextIO) -> TextIO:
+    """Returns the stream without the protection: only for a caller that escapes text itself."""
+    return stream.terminal if isinstance(stream, EscapedTerminal) else stream
 
 
 def _escape(character: str) -> str:

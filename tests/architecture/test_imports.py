@@ -45,6 +45,8 @@ ONE_USER = {
     "uvicorn": "stack.app",
     "click": "stack.cli",
     "rich": "stack.cli",
+    "prompt_toolkit": "stack.cli",
+    "pygments": "stack.cli",
     "opentelemetry.sdk": "telemetry",
 }
 ALSO = {

@@ -11,13 +11,12 @@ import json
 import math
 import re
 from collections.abc import Collection, Iterator
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import duckdb
 from msgspec import Struct
 
+from stack.providers.sql.functions import functions
 from stack.providers.sql.refusal import QueryRefused
 from stack.providers.sql.tasks import Parameters
 
@@ -159,13 +158,6 @@ def _check_plan(plan: Any) -> None:
         offered = (*_TABLE_FUNCTIONS, _SCAN) if kind == "LOGICAL_GET" else functions()
         if function not in offered:
             raise QueryRefused(f"query: the function {function[:100]!r} is not offered.")
-
-
-@cache
-def functions() -> frozenset[str]:
-    """Returns the names of the functions that a query may use. They are read from their file once."""
-    text = (files("stack.providers.sql") / "functions.txt").read_text(encoding="utf-8")
-    return frozenset(line for line in text.splitlines() if line and not line.startswith("# "))
 
 
 def _answer(cursor: duckdb.DuckDBPyConnection, function: str, sql: str) -> Any:

@@ -8,11 +8,13 @@ import resource
 import shutil
 import sysconfig
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from stack.providers.sql.functions import functions
 from stack.providers.sql.tasks import REFUSED, Attach, Copy, Load, Refusal, Run, Task
 from stack.workers.confinement import allow_computing_only, restrict_files
 
@@ -40,8 +42,7 @@ def answer(task: bytes) -> bytes | Frames:
 
 def _imported() -> None:
     """Everything that is read from files, because none can be opened later."""
-    from stack.providers.sql.gate import functions
-
+    import_module("stack.providers.sql.database")
     functions()
 
 
