@@ -60,7 +60,7 @@ class TerminalSession:
 
     @property
     def text(self) -> str:
-        """What is on the screen."""
+        """Returns the content of the screen."""
         return "\n".join(line.rstrip() for line in self._screen.display)
 
     def line(self, text: str) -> None:
