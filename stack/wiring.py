@@ -62,9 +62,9 @@ from stack.services.scoring.judge import Judge
 from stack.services.scoring.row_scoring import RowScoring
 from stack.services.scoring.scoring import Scoring
 from stack.services.server_state import ServerState
-from stack.services.sql.sql import SqlLimits, SqlService
-from stack.services.sql.sql_workers import SqlWorkers
+from stack.services.sql.setup import sql_service
 from stack.services.state import States
+from stack.services.telemetry.decoding_process import decoding_process
 from stack.services.telemetry.span_export import SpanExport
 from stack.services.telemetry.telemetry import TelemetryService
 from stack.services.tools.directory import ToolDirectory
@@ -81,11 +81,7 @@ from stack.services.turns.turn_plan import TurnPlans
 from stack.services.views import Views
 from stack.settings import Settings
 from stack.version import VERSION
-from stack.workers.limits import Limits
-from stack.workers.pool import OneWorker
-from stack.workers.process import Spec
 from telemetry.own.signals import Signals
-from telemetry.store import decoding_worker
 from telemetry.store.store import OnDamage, Retention, TelemetryStore
 from telemetry.wire.decoded import ReadScope
 
@@ -228,18 +224,8 @@ class Server(Services):
         self.telemetry = TelemetryService(
             self.warehouse, self._telemetry_up_to_date, settings.telemetry_max_spans
         )
-        self.sql = SqlService(
-            SqlWorkers(
-                folder.path,
-                self.warehouse,
-                settings.sql_memory_bytes,
-                settings.sql_timeout_s,
-                settings.prices,
-            ),
-            self.store,
-            self.engine,
-            self._telemetry_head,
-            sql_limits(settings),
+        self.sql = sql_service(
+            settings, folder.path, self.warehouse, self.store, self.engine, self._telemetry_head
         )
         self.telemetry_export = SpanExport(self.telemetry, self.datasets)
         self.row_scoring = RowScoring(self.scoring, self.datasets)
@@ -375,20 +361,3 @@ class Server(Services):
 def turn_settings(settings: Settings) -> dict[str, Any]:
     """Returns the settings that influence a turn and that its events do not have."""
     return {"max_context_document_characters": settings.max_context_document_characters}
-
-
-def sql_limits(settings: Settings) -> SqlLimits:
-    return SqlLimits(
-        timeout_s=settings.sql_timeout_s,
-        memory_bytes=settings.sql_memory_bytes,
-        max_rows=settings.sql_max_rows,
-        max_bytes=settings.sql_max_bytes,
-        queries=settings.sql_queries,
-        waiting=settings.sql_waiting,
-    )
-
-
-def decoding_process(wait_s: float = decoding_worker.ANSWER_S) -> OneWorker:
-    """Returns the process that decodes larger requests of telemetry."""
-    limits = Limits(memory_bytes=decoding_worker.MEMORY_BYTES, wait_s=wait_s)
-    return OneWorker(Spec(module=decoding_worker.__name__, limits=limits))

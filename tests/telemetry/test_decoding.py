@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from stack.wiring import decoding_process
+from stack.services.telemetry.decoding_process import decoding_process
 from telemetry.log.port import Content
 from telemetry.store import decoding_worker
 from telemetry.store.decoding import SMALL_BYTES, Decoder

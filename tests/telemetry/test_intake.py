@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from projections.warehouse.instance import Warehouse
-from stack.wiring import decoding_process
+from stack.services.telemetry.decoding_process import decoding_process
 from telemetry.log.port import Content
 from telemetry.log.segment_log import SegmentLog
 from telemetry.store import intake as intake_module

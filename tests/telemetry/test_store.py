@@ -19,7 +19,7 @@ from projections import span_store
 from projections.telemetry_build import TelemetryBuild
 from projections.warehouse.errors import StorageFailed
 from projections.warehouse.instance import Warehouse
-from stack.wiring import decoding_process
+from stack.services.telemetry.decoding_process import decoding_process
 from telemetry.log import segment_log
 from telemetry.log.port import Content, LogFailed
 from telemetry.store import arrivals, upkeep
