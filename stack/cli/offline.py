@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from projections.read_models import current_plan
 from projections.warehouse.engine import Engine
+from projections.warehouse.instance import Warehouse
 from projections.warehouse.reader import HydratingReader, Reader
 from stack.data_folder import DataFolder
 from stack.errors import NotFound
@@ -22,7 +23,9 @@ from stack.log_loss import find_loss, open_log_and_views
 class Offline(Struct, frozen=True):
     """The parts of an opened folder. The engine follows the log."""
 
+    folder: Path
     store: EventStore
+    warehouse: Warehouse
     engine: Engine
     reader: Reader
 
@@ -31,21 +34,26 @@ class Offline(Struct, frozen=True):
 def opened(path: Path) -> Iterator[Offline]:
     """Raises NotFound without a log, LogIncomplete if the log has lost events, FolderInUse if a server uses
     the folder."""
-    if not has_log(path) and find_loss(path) is None:
-        raise NotFound(f"There is no event log in {path}. Name the folder with --data.")
+    require_log(path)
     folder = DataFolder(path)
     try:
         store, warehouse = open_log_and_views(folder.path)
         engine = Engine(warehouse, store.feed, current_plan())
         try:
             engine.start()
-            yield Offline(store, engine, HydratingReader(warehouse, store.hydrate))
+            yield Offline(folder.path, store, warehouse, engine, HydratingReader(warehouse, store.hydrate))
         finally:
             engine.stop()
             warehouse.close()
             store.close()
     finally:
         folder.close()
+
+
+def require_log(path: Path) -> None:
+    """Raises NotFound without a log, unless there was one."""
+    if not has_log(path) and find_loss(path) is None:
+        raise NotFound(f"There is no event log in {path}. Name the folder with --data.")
 
 
 def has_log(path: Path) -> bool:

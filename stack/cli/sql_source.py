@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 3600.0
 """The server's own limit applies first."""
+HELD_S = 10.0
+"""The time, in seconds, in which another process that has the files open is waited for."""
+_POLL_S = 0.05
 
 
 class Answered(NamedTuple):
@@ -55,7 +59,48 @@ class Served:
         return msgspec.convert(self._server.ask("GET", "/v1alpha/sql/schema"), SqlSchema)
 
 
+class Folder:
+    """The server of a data folder, or else the files in it. Another process that has the folder open, such as another
+    query, or a server that starts or ends, is waited for."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = options
+
+    @property
+    def name(self) -> str:
+        return self._now().name
+
+    def answer(self, request: Mapping[str, Any]) -> Answered:
+        from stack.data_folder import FolderInUse
+
+        until = time.monotonic() + HELD_S
+        while True:
+            try:
+                return self._now().answer(request)
+            except FolderInUse:
+                if time.monotonic() > until:
+                    raise
+            time.sleep(_POLL_S)
+
+    def schema(self) -> SqlSchema:
+        return self._now().schema()
+
+    def _now(self) -> Source:
+        """Raises NotFound without a folder, Unavailable if another process has it open for too long."""
+        from stack.cli.options import loaded
+        from stack.data_folder import is_held, running_server
+
+        settings = loaded(dict(self._options)).settings
+        until = time.monotonic() + HELD_S
+        while is_held(settings.data) and not running_server(settings.data) and time.monotonic() < until:
+            time.sleep(_POLL_S)
+        if is_held(settings.data):
+            return Served(target(dict(self._options), TIMEOUT_S))
+        from stack.cli.sql_files import Files
+
+        return Files(settings)
+
+
 def source(options: Mapping[str, Any]) -> Source:
-    """Returns what answers queries now, from the options of a command with `target_options`. Raises NotFound if no server
-    uses the data folder."""
-    return Served(target(dict(options), TIMEOUT_S))
+    """Returns what answers queries, from the options of a command with `target_options`."""
+    return Served(target(dict(options), TIMEOUT_S)) if options.get("url") else Folder(options)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from contextlib import suppress
 from typing import Any
 
@@ -19,9 +18,9 @@ from stack.http.body import read_json
 from stack.http.endpoint import serves
 from stack.http.leaving import ClientLeft, until_disconnected
 from stack.http.services import Services
-from stack.providers.sql.tasks import Head
 from stack.services.sql.prompt import prompt
 from stack.services.sql.sql import SqlService
+from stack.services.sql.views import schema
 
 logger = logging.getLogger("replaystack.http")
 
@@ -31,7 +30,6 @@ MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8",
     "arrow": "application/vnd.apache.arrow.stream",
 }
-_LIMITS = {"bytes": "sql_max_bytes", "rows": "sql_max_rows"}
 
 
 class SqlController(Controller):
@@ -41,14 +39,14 @@ class SqlController(Controller):
         return _Result(services.sql, wanted)
 
     @serves("get_sql_schema")
-    async def schema(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
+    async def get_schema(self, request: Request[Any, Any, Any], services: Services) -> ASGIResponse:
         form = request.query_params.get("format", "json")
         # Read from files at first.
-        schema = await asyncio.to_thread(services.sql.schema)
+        described = await asyncio.to_thread(schema)
         if form == "json":
-            return json_answer(schema)
+            return json_answer(described)
         if form == "prompt":
-            text = prompt(schema)
+            text = prompt(described)
             return ASGIResponse(body=text.encode(), media_type="text/plain; charset=utf-8")
         raise Invalid(f"format is {form[:40]!r}; it must be json or prompt.")
 
@@ -66,17 +64,12 @@ class _Result:
             if await until_disconnected(self._sent(send), receive):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _limit(self, head: Head) -> str:
-        """Returns the setting that cut the result, or `limit` for that of the request."""
-        is_own = head.truncated == "rows" and (self._request.limit or math.inf) <= head.rows
-        return "limit" if is_own else _LIMITS[head.truncated]
-
     async def _sent(self, send: Send) -> bool:
         """Returns whether the whole result was sent."""
         async with self._service.answered(self._request) as answer:
             headers = [(b"content-type", MEDIA_TYPES[self._request.format].encode())]
-            if answer.head.truncated:
-                headers.append((TRUNCATED_HEADER.encode(), self._limit(answer.head).encode()))
+            if answer.limit:
+                headers.append((TRUNCATED_HEADER.encode(), answer.limit.encode()))
             try:
                 async with asyncio.timeout(self._service.limits.timeout_s):
                     await send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -109,9 +109,11 @@ class TelemetryStore:
         )
         self.intake = Intake(self._log, self._decoder, self._projector)
 
-    def start(self) -> None:
+    def start(self, *, maintains: bool = True) -> None:
+        """Without `maintains` nothing is removed for its age or the size of the log, for a process that only reads."""
         self._projector.start(self._upkeep.arrived)
-        self._upkeep.start()
+        if maintains:
+            self._upkeep.start()
 
     def submit(self, signal: Literal["traces", "metrics"], request: bytes) -> None:
         """Stores a request in protobuf of the server itself, called in another thread than the loop's. Blocks

@@ -11,20 +11,20 @@ from contextlib import aclosing, asynccontextmanager
 import msgspec
 from msgspec import Struct
 
-from projections.user_views import user_views
 from projections.warehouse.engine import Engine
 from projections.warehouse.errors import ViewBehind
-from schemas.api.sql import SqlColumn, SqlRequest, SqlSchema, SqlView
+from schemas.api.sql import SqlRequest
 from stack.errors import Invalid, Unavailable, of_status
 from stack.eventstore import EventStore
 from stack.providers.sql.tasks import BODY, HEAD, REFUSED, Head, Refusal, Run
-from stack.services.sql.prompt import DIALECT
 from stack.services.sql.sql_workers import Reached, SqlWorkers
 from stack.workers.failure import Closed, Exhausted, NoAnswer
 from stack.workers.framing import Frame
 from stack.workers.process import Worker
 
 logger = logging.getLogger("replaystack.sql")
+
+_LIMITS = {"": "", "bytes": "sql_max_bytes", "rows": "sql_max_rows"}
 
 
 class SqlLimits(Struct, frozen=True):
@@ -39,9 +39,10 @@ class SqlLimits(Struct, frozen=True):
 
 
 class SqlAnswer(Struct, frozen=True):
-    """`pieces` must be read within the service's block."""
+    """`pieces` must be read within the service's block. `limit` is the setting that cut the result, `limit` for that of
+    the request, or empty."""
 
-    head: Head
+    limit: str
     pieces: AsyncIterator[bytes]
 
 
@@ -69,18 +70,6 @@ class SqlService:
         self._running = asyncio.Semaphore(limits.queries)
         self._waiting = 0
 
-    def schema(self) -> SqlSchema:
-        """Returns the views that a query may read."""
-        shown = [
-            SqlView(
-                view.name,
-                view.description,
-                [SqlColumn(one.name, one.type, one.unit, one.description) for one in view.columns],
-            )
-            for view in user_views().values()
-        ]
-        return SqlSchema(DIALECT, shown)
-
     @asynccontextmanager
     async def answered(self, request: SqlRequest) -> AsyncIterator[SqlAnswer]:
         """Yields the answer to a query; it is ended with the block. Raises Invalid, with the name of a limit that the
@@ -98,7 +87,8 @@ class SqlService:
                     first = await anext(frames)
                     pieces = _payloads(frames)
                     if first.kind == HEAD:
-                        yield SqlAnswer(msgspec.json.decode(first.payload, type=Head), pieces)
+                        head = msgspec.json.decode(first.payload, type=Head)
+                        yield SqlAnswer(_limit(head, request), pieces)
                     else:
                         # The worker is asked again after a refusal.
                         async for _ in pieces:
@@ -189,6 +179,11 @@ class SqlService:
             f"The query needs more memory than the {self.limits.memory_bytes} bytes of the setting sql_memory_bytes allow. "
             "Ask for less, or aggregate more."
         )
+
+
+def _limit(head: Head, request: SqlRequest) -> str:
+    is_own = head.truncated == "rows" and request.limit is not None and request.limit <= head.rows
+    return "limit" if is_own else _LIMITS[head.truncated]
 
 
 async def _payloads(frames: AsyncIterator[Frame]) -> AsyncIterator[bytes]:
