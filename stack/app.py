@@ -40,12 +40,12 @@ from stack.http.erasure import ErasureController
 from stack.http.error import exception_handlers
 from stack.http.evaljob import EvalJobController
 from stack.http.event import EventController
+from stack.http.extra_ports import ExtraPorts, receiving_only
 from stack.http.health import HealthController
 from stack.http.mcp import McpController
 from stack.http.model import ModelController
 from stack.http.openapi import OpenAPIController
 from stack.http.otlp import OtlpController
-from stack.http.otlp_ports import OtlpPorts, receiving_only
 from stack.http.protocol import protocol_factory
 from stack.http.provider import ProviderController
 from stack.http.query import check_query
@@ -157,8 +157,8 @@ class _Process(uvicorn.Server):
         self._connections = connections
         self._server = server
         self._announce = announce
-        self._ports = OtlpPorts(
-            server.settings, server.telemetry_store.intake, server.folder.token, server.rates
+        self._ports = ExtraPorts(
+            server.settings, server.telemetry_store.intake, server.sql, server.folder.token, server.rates
         )
         server.server_state.ports = self._ports.state
 

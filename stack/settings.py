@@ -320,6 +320,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     otlp_grpc_port: Annotated[
         int, Meta(ge=0, le=65535), _field("Port for OTLP over gRPC; 0 disables it.")
     ] = 4317
+    flight_port: Annotated[
+        int, Meta(ge=0, le=65535), _field("Port for SQL over Arrow Flight SQL; 0 disables it.")
+    ] = 0
     telemetry_retention_days: Annotated[
         float, Meta(gt=0), _field("Retention time of telemetry, from when it was received.")
     ] = 30.0

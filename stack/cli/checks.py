@@ -352,7 +352,7 @@ def _offline_telemetry(data: Path) -> Iterator[Check]:
 def _ports(state: dict[str, Any]) -> Iterator[Check]:
     for port in state["ports"]:
         if not port["is_open"] and port["problem"]:
-            detail = f"port {port['number']} does not take telemetry: {port['problem']}"
+            detail = f"port {port['number']} is not open for {port['serves']}: {port['problem']}"
             remedy = f"Free it or choose another with {port['setting']} (0 for none); raise `ulimit -n` if files ran out."
             yield Check(port["setting"], "warning", detail, remedy)
 

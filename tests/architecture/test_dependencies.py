@@ -13,10 +13,12 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 # What no import statement shows, and who needs it.
 NEEDED_BY = {
+    "adbc-driver-flightsql": "clients of Arrow Flight SQL",
     "fire": "llama-stack-client 0.2.12 imports it and does not declare it",
     "mypy": "a command",
     "opentelemetry-util-genai": "opentelemetry-instrumentation-openai-v2 needs an earlier version",
     "openinference-instrumentation-openai": "loaded by name",
+    "pyarrow": "clients of Arrow Flight SQL",
     "pycryptodome": "the ciphers of eventsourcing's test cases",
     "pydantic-monty": "brings pydantic-monty-client and the interpreter in the same version",
     "pytest-xdist": "a plugin",

@@ -20,7 +20,7 @@ import pytest
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from tests.server.process import Replaystack, wait_until
+from tests.server.process import Replaystack, free_port, wait_until
 from tests.server.telemetry import PROTOBUF, Telemetry
 from tests.server.telemetry_samples import new_id
 from tests.telemetry.otlp_requests import PlainSpan, trace_request
@@ -30,12 +30,6 @@ pytestmark = pytest.mark.slow
 JSON = {"content-type": "application/json"}
 MIB = 2**20
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 class Ports:

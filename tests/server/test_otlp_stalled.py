@@ -13,9 +13,9 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.server.process import Replaystack
+from tests.server.process import Replaystack, free_port
 from tests.server.raw_http import answers
-from tests.server.test_otlp import EXPORT, Ports, free_port, one
+from tests.server.test_otlp import EXPORT, Ports, one
 from tests.telemetry.otlp_requests import trace_request
 
 pytestmark = pytest.mark.slow

@@ -14,8 +14,8 @@ from google.rpc.status_pb2 import Status
 
 from tests.server.api import Api
 from tests.server.conftest import FreshServer
-from tests.server.process import Replaystack, wait_until
-from tests.server.test_otlp import Ports, free_port
+from tests.server.process import Replaystack, free_port, wait_until
+from tests.server.test_otlp import Ports
 
 pytestmark = pytest.mark.slow
 

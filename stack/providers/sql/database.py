@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import duckdb
@@ -11,7 +11,7 @@ import msgspec
 from stack.providers.sql import results
 from stack.providers.sql.gate import Gate
 from stack.providers.sql.refusal import QueryRefused
-from stack.providers.sql.tasks import BODY, HEAD, Attach, Attached, Run
+from stack.providers.sql.tasks import BODY, HEAD, Attach, Attached, Parameters, Run
 
 __all__ = ["Database", "QueryRefused"]
 
@@ -61,6 +61,8 @@ class Database:
         cursor = self._root.cursor()
         try:
             statement = self._gate.checked(task.query, task.parameters)
+            if task.parameters is None:
+                task = msgspec.structs.replace(task, parameters=_nulls(statement.parameters))
             found = results.of(cursor, statement, task)
         except duckdb.OutOfMemoryException:
             raise MemoryError from None
@@ -70,6 +72,11 @@ class Database:
             raise QueryRefused(f"query: {str(error)[:_ERROR_CHARS]}") from None
         finally:
             cursor.close()
-        yield HEAD, 0, msgspec.json.encode(found.head)
+        head = msgspec.structs.replace(found.head, parameters=list(statement.parameters))
+        yield HEAD, 0, msgspec.json.encode(head)
         for piece in found.pieces:
             yield BODY, 0, piece
+
+
+def _nulls(names: Sequence[str]) -> Parameters:
+    return [None] * len(names) if all(name.isdecimal() for name in names) else dict.fromkeys(names)

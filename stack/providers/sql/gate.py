@@ -32,6 +32,8 @@ _TABLE_FUNCTIONS = frozenset(
     ("generate_series", "json_each", "json_tree", "range", "repeat", "repeat_row", "unnest")
 )
 _SCAN = "seq_scan"
+_QUALIFIERS = ((), ("main",), ("memory", "main"))
+"""Catalog and schema before the name of a view: tools write both."""
 _OPERATORS = frozenset(
     f"LOGICAL_{name}"
     for name in (
@@ -71,10 +73,12 @@ _OPERATORS = frozenset(
 
 
 class Statement(Struct, frozen=True):
-    """A statement without its final semicolon. `is_explained` is true for EXPLAIN, whose result is text."""
+    """A statement without its final semicolon. `is_explained` is true for EXPLAIN, whose result is text. `parameters` has
+    the names of the parameters, in order."""
 
     sql: str
     is_explained: bool
+    parameters: tuple[str, ...]
 
 
 class Gate:
@@ -84,9 +88,9 @@ class Gate:
         self._database = database
         self._views = frozenset(views)
 
-    def checked(self, query: str, parameters: Parameters) -> Statement:
-        """Returns the one statement of the query. Raises QueryRefused, and duckdb.Error for other faults of
-        the query."""
+    def checked(self, query: str, parameters: Parameters | None) -> Statement:
+        """Returns the one statement of the query. Without `parameters`, all of them are NULL. Raises QueryRefused, and
+        duckdb.Error for other faults of the query."""
         if len(query) > MAX_QUERY_CHARS:
             raise QueryRefused(
                 f"query: it has {len(query)} characters; at most {MAX_QUERY_CHARS} are allowed."
@@ -99,7 +103,9 @@ class Gate:
         finally:
             cursor.close()
 
-    def _checked(self, cursor: duckdb.DuckDBPyConnection, query: str, parameters: Parameters) -> Statement:
+    def _checked(
+        self, cursor: duckdb.DuckDBPyConnection, query: str, parameters: Parameters | None
+    ) -> Statement:
         found = cursor.extract_statements(query)
         if len(found) != 1:
             raise QueryRefused(f"query: it has {len(found)} statements; send exactly one SELECT or EXPLAIN.")
@@ -116,16 +122,16 @@ class Gate:
             if beginning is None:
                 raise QueryRefused("query: write EXPLAIN or EXPLAIN ANALYZE directly before the SELECT.")
             inner = text[beginning.end() :]
-        given = _named(parameters)
-        wanted = set(one.named_parameters)
-        if wanted != set(given):
-            raise QueryRefused(_difference(wanted, set(given)))
+        names = sorted(one.named_parameters, key=_in_order)
+        given = dict.fromkeys(names) if parameters is None else _named(parameters)
+        if set(names) != set(given):
+            raise QueryRefused(_difference(set(names), set(given)))
         tree = _answer(cursor, "json_serialize_sql", inner)
         self._check_tables(tree)
         if given:
             inner = _substituted(cursor, tree, given)
         _check_plan(_answer(cursor, "json_serialize_plan", inner))
-        return Statement(text, kind == "EXPLAIN")
+        return Statement(text, kind == "EXPLAIN", tuple(names))
 
     def _check_tables(self, tree: Any) -> None:
         known = self._views | {name for node in _nodes(tree) for name in _common_tables(node)}
@@ -133,7 +139,8 @@ class Gate:
             kind = node.get("type")
             if kind == "BASE_TABLE" or (kind == "SHOW_REF" and not node.get("query")):
                 path = [part for part in _path(node) if part]
-                if len(path) != 1 or path[0] not in known:
+                views = known if len(path) == 1 else self._views
+                if not path or tuple(path[:-1]) not in _QUALIFIERS or path[-1] not in views:
                     shown = ".".join(path)[:100] or "SHOW"
                     raise QueryRefused(
                         f"query: {shown!r} is not a view that is offered; {_SCHEMA_HINT}, and there are: "
@@ -234,6 +241,10 @@ def _named(parameters: Parameters) -> dict[str, Any]:
     if isinstance(parameters, dict):
         return parameters
     return {str(number): value for number, value in enumerate(parameters, 1)}
+
+
+def _in_order(name: str) -> tuple[int, str]:
+    return (int(name), "") if name.isdecimal() else (0, name)
 
 
 def _difference(wanted: set[str], given: set[str]) -> str:

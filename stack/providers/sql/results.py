@@ -65,7 +65,7 @@ def of(cursor: duckdb.DuckDBPyConnection, statement: Statement, task: Run) -> Re
         names = ", ".join([f"c{number}" for number in range(len(columns))])
         selected = ", ".join([column.selected for column in columns])
         cursor.execute(
-            f"SELECT {selected} FROM (\n{statement.sql}\n) AS result({names}) LIMIT {task.max_rows + 1}",
+            f"SELECT {selected} FROM (\n{statement.sql}\n) AS result({names}) LIMIT {_fetched(task)}",
             parameters,
         )
     writer = {"json": _json, "ndjson": _lines, "csv": _csv}[task.format]
@@ -173,12 +173,14 @@ def _arrow(cursor: duckdb.DuckDBPyConnection, statement: Statement, task: Run) -
     from nanoarrow.ipc import StreamWriter
 
     sql = statement.sql
-    if statement.is_explained:
+    if statement.is_explained and not task.max_rows:
+        stream = nanoarrow.c_array_stream(cursor.sql("SELECT '' AS explain_key, '' AS explain_value LIMIT 0"))
+    elif statement.is_explained:
         rows = cursor.execute(sql, task.parameters).fetchall()
         names = [str(one[0]) for one in cursor.description or ()]
         stream = nanoarrow.c_array_stream(cursor.sql(_values(names, rows)))
     else:
-        limited = f"FROM (\n{sql}\n) LIMIT {task.max_rows + 1}"
+        limited = f"FROM (\n{sql}\n) LIMIT {_fetched(task)}"
         stream = nanoarrow.c_array_stream(cursor.sql(limited, params=task.parameters or None))
     out = BytesIO()
     count, truncated = 0, ""
@@ -206,6 +208,11 @@ def _arrow(cursor: duckdb.DuckDBPyConnection, statement: Statement, task: Run) -
     return Result(
         Head(count, truncated), [content[at : at + (1 << 18)] for at in range(0, len(content), 1 << 18)]
     )
+
+
+def _fetched(task: Run) -> int:
+    """One more than are wanted shows whether there are more; for none nothing is computed."""
+    return task.max_rows + 1 if task.max_rows else 0
 
 
 def _values(names: list[str], rows: list[Any]) -> str:

@@ -51,10 +51,11 @@ class Attached(Struct, frozen=True):
 
 
 class Run(Struct, frozen=True, tag="run"):
-    """Answer a query, with at most so many rows and bytes of body."""
+    """Answer a query, with at most so many rows and bytes of body. With 0 rows the body has the columns, and nothing is
+    computed. Parameters that are not known yet are None: each of them is NULL."""
 
     query: str
-    parameters: Parameters
+    parameters: Parameters | None
     format: Format
     max_rows: int
     max_bytes: int
@@ -64,10 +65,12 @@ Task = Load | Copy | Attach | Run
 
 
 class Head(Struct, frozen=True):
-    """`truncated` is the limit that cut the result: `rows`, `bytes`, or empty."""
+    """`truncated` is the limit that cut the result: `rows`, `bytes`, or empty. `parameters` has the names of those of the
+    query, such as `1` for `?`."""
 
     rows: int
     truncated: str
+    parameters: list[str] = []
 
 
 class Refusal(Struct, frozen=True):

@@ -16,7 +16,7 @@ from projections.warehouse.errors import ViewBehind
 from schemas.api.sql import SqlRequest
 from stack.errors import Invalid, Unavailable, of_status
 from stack.eventstore import EventStore
-from stack.providers.sql.tasks import BODY, HEAD, REFUSED, Head, Refusal, Run
+from stack.providers.sql.tasks import BODY, HEAD, REFUSED, Head, Parameters, Refusal, Run
 from stack.services.sql.sql_workers import Reached, SqlWorkers
 from stack.workers.failure import Closed, Exhausted, NoAnswer
 from stack.workers.framing import Frame
@@ -40,9 +40,10 @@ class SqlLimits(Struct, frozen=True):
 
 class SqlAnswer(Struct, frozen=True):
     """`pieces` must be read within the service's block. `limit` is the setting that cut the result, `limit` for that of
-    the request, or empty."""
+    the request, or empty; `rows` are those before it."""
 
     limit: str
+    rows: int
     pieces: AsyncIterator[bytes]
 
 
@@ -77,6 +78,18 @@ class SqlService:
         limits = self.limits
         max_rows = limits.max_rows if request.limit is None else min(request.limit, limits.max_rows)
         run = Run(request.query, request.parameters, request.format, max_rows, limits.max_bytes)
+        async with self._ran(run) as (head, pieces):
+            yield SqlAnswer(_limit(head, request), head.rows, pieces)
+
+    async def described(self, query: str, parameters: Parameters | None) -> tuple[list[str], bytes]:
+        """Returns the names of a query's parameters, and an Arrow stream without rows: the columns of its result. Without
+        `parameters` each of them is NULL. Raises the errors of `answered`."""
+        async with self._ran(Run(query, parameters, "arrow", 0, self.limits.max_bytes)) as (head, pieces):
+            return head.parameters, b"".join([piece async for piece in pieces])
+
+    @asynccontextmanager
+    async def _ran(self, run: Run) -> AsyncIterator[tuple[Head, AsyncIterator[bytes]]]:
+        limits = self.limits
         async with self._place():
             reached = await self._reached()
             try:
@@ -87,8 +100,7 @@ class SqlService:
                     first = await anext(frames)
                     pieces = _payloads(frames)
                     if first.kind == HEAD:
-                        head = msgspec.json.decode(first.payload, type=Head)
-                        yield SqlAnswer(_limit(head, request), pieces)
+                        yield msgspec.json.decode(first.payload, type=Head), pieces
                     else:
                         # The worker is asked again after a refusal.
                         async for _ in pieces:

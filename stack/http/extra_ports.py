@@ -1,6 +1,7 @@
-"""The default ports of a telemetry collector: 4318 for HTTP, 4317 for gRPC.
+"""Ports in addition to that of the API: the default ports of a telemetry collector, 4318 for HTTP and 4317 for gRPC, and that of
+Arrow Flight SQL.
 
-A collector often occupies them already, so an occupied port only causes a warning: the API's own port accepts
+A collector often occupies the first two already, so an occupied port only causes a warning: the API's own port accepts
 the same requests.
 """
 
@@ -19,9 +20,12 @@ from msgspec import Struct
 from stack.errors import NotFound
 from stack.http.access import Access
 from stack.http.error import error_response_parts
+from stack.http.flight.port import FlightPort
+from stack.http.grpc_server import GrpcLoop
 from stack.http.otlp import PATHS
 from stack.http.otlp_grpc import OtlpGrpc
 from stack.services.requests.rates import RateLimits
+from stack.services.sql.sql import SqlService
 from stack.settings import Settings
 from telemetry.store.intake import Intake
 
@@ -52,8 +56,9 @@ def receiving_only(app: ASGIApp) -> ASGIApp:
 
 
 class Port(Struct):
-    """A port on which telemetry is received, over HTTP or gRPC. `problem` is the reason if it is not open."""
+    """`serves` is what it offers over the protocol `over`. `problem` is the reason if it is not open."""
 
+    serves: str
     over: str
     setting: str
     number: int
@@ -61,17 +66,29 @@ class Port(Struct):
     problem: str = ""
 
 
-class OtlpPorts:
+class ExtraPorts:
     """The ports, opened once the server serves; call `close` once."""
 
-    def __init__(self, settings: Settings, intake: Intake, admin_token: str, rates: RateLimits) -> None:
+    def __init__(
+        self, settings: Settings, intake: Intake, sql: SqlService, admin_token: str, rates: RateLimits
+    ) -> None:
         self._host = settings.host
-        self._http_port = Port("HTTP", "otlp_http_port", settings.otlp_http_port)
-        self._grpc_port = Port("gRPC", "otlp_grpc_port", settings.otlp_grpc_port)
+        self._http_port = Port("OTLP", "HTTP", "otlp_http_port", settings.otlp_http_port)
+        self._grpc_port = Port("OTLP", "gRPC", "otlp_grpc_port", settings.otlp_grpc_port)
+        self._flight_port = Port("Arrow Flight SQL", "gRPC", "flight_port", settings.flight_port)
         access = Access(settings, admin_token, rates)
+        loop = GrpcLoop()
         self._grpc = OtlpGrpc(
+            loop,
             intake,
             lambda authorization, address: access.actor(authorization, "/v1/traces", address),
+            rates,
+            settings.body_timeout_s,
+        )
+        self._flight = FlightPort(
+            loop,
+            sql,
+            lambda authorization, address: access.actor(authorization, "/v1alpha/sql", address),
             rates,
             settings.body_timeout_s,
         )
@@ -81,7 +98,7 @@ class OtlpPorts:
 
     def state(self) -> list[Port]:
         """The ports that are configured."""
-        return [port for port in (self._http_port, self._grpc_port) if port.number]
+        return [port for port in (self._http_port, self._grpc_port, self._flight_port) if port.number]
 
     async def open(self, protocol: Callable[[], asyncio.Protocol]) -> None:
         """Listens on the configured ports; gRPC a moment later, because its library takes time to load.
@@ -89,15 +106,19 @@ class OtlpPorts:
         retried."""
         if self._http_port.number and not await self._opened(self._http_port, self._open_http, protocol):
             self._opening.append(asyncio.create_task(self._retry(self._http_port, self._open_http, protocol)))
-        if self._grpc_port.number:
-            self._opening.append(asyncio.create_task(self._retry(self._grpc_port, self._open_grpc)))
+        for port, start in (
+            (self._grpc_port, self._grpc.start),
+            (self._flight_port, self._flight.start),
+        ):
+            if port.number:
+                self._opening.append(asyncio.create_task(self._retry(port, self._open_grpc, start, port)))
 
     async def _open_http(self, protocol: Callable[[], asyncio.Protocol]) -> None:
         loop = asyncio.get_running_loop()
         self._http = await loop.create_server(protocol, self._host, self._http_port.number)
 
-    async def _open_grpc(self) -> None:
-        await asyncio.to_thread(self._grpc.start, self._host, self._grpc_port.number)
+    async def _open_grpc(self, start: Callable[[str, int], int], port: Port) -> None:
+        await asyncio.to_thread(start, self._host, port.number)
 
     async def _opened(self, port: Port, start: Callable[..., Awaitable[None]], *args: Any) -> bool:
         """Tries once. Returns True if no retry is needed: the port is open, or in use by another process."""
@@ -107,16 +128,19 @@ class OtlpPorts:
             port.problem = str(error)
             if error.errno in _FOR_GOOD:
                 logger.warning(
-                    "port %d is not opened for OTLP: %s. Choose another with %s, or 0 for none.",
+                    "port %d is not opened for %s: %s. Choose another with %s, or 0 for none.",
                     port.number,
+                    port.serves,
                     error,
                     port.setting,
                 )
                 return True
-            logger.warning("port %d cannot be opened for OTLP yet: %s. Trying again.", port.number, error)
+            logger.warning(
+                "port %d cannot be opened for %s yet: %s. Trying again.", port.number, port.serves, error
+            )
             return False
         port.is_open, port.problem = True, ""
-        logger.info("taking OTLP over %s on %s port %d", port.over, self._host, port.number)
+        logger.info("taking %s over %s on %s port %d", port.serves, port.over, self._host, port.number)
         return True
 
     async def _retry(self, port: Port, start: Callable[..., Awaitable[None]], *args: Any) -> None:
@@ -135,4 +159,4 @@ class OtlpPorts:
         if self._http is not None:
             self._http.close()
         await asyncio.gather(*self._opening, return_exceptions=True)
-        await asyncio.to_thread(self._grpc.stop)
+        await asyncio.gather(*(asyncio.to_thread(one.stop) for one in (self._grpc, self._flight)))
