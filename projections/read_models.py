@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from functools import cache
 
-from projections import agent, benchmark, comparison, dataset, erasure, evaljob, session, tool_call, turn
+from projections import (
+    agent,
+    benchmark,
+    comparison,
+    dataset,
+    erasure,
+    evaljob,
+    session,
+    session_list,
+    tool_call,
+    turn,
+)
 from projections.warehouse.plan import Plan, ReadModel, compile_plan
 
 # Tables of the engine itself, which every build contains.
@@ -20,6 +31,7 @@ READ_MODELS: tuple[ReadModel, ...] = (
     turn.READ_MODEL,
     tool_call.READ_MODEL,
     session.READ_MODEL,
+    session_list.READ_MODEL,
     dataset.READ_MODEL,
     evaljob.READ_MODEL,
     benchmark.READ_MODEL,

@@ -57,6 +57,7 @@ from stack.http.scoring_function import ScoringFunctionController
 from stack.http.session import SessionController
 from stack.http.session_file import SessionFileController
 from stack.http.session_frames import SessionFramesController
+from stack.http.session_list import SessionListController
 from stack.http.shield import ShieldController
 from stack.http.sql import SqlController
 from stack.http.telemetry import TelemetryController
@@ -97,6 +98,7 @@ CONTROLLERS = [
     SessionController,
     SessionFileController,
     SessionFramesController,
+    SessionListController,
     ShieldController,
     SqlController,
     TelemetryController,

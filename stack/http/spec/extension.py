@@ -21,6 +21,7 @@ from stack.http.spec import (
     scoring,
     session_file,
     session_frames,
+    session_list,
     sql,
     tool,
 )
@@ -125,6 +126,7 @@ OPERATIONS = (
     *event.operations(TAG),
     *session_file.operations(TAG),
     *session_frames.operations(TAG),
+    *session_list.operations(TAG),
     *fork.operations(TAG),
     *sql.operations(TAG),
     *_noun("/v1/providers", "/{provider_id}", "provider", "provider", ListProvidersResponse, ProviderInfo),
