@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 from msgspec import Struct
 
@@ -45,7 +45,7 @@ def page(reader: Reader, wanted: Wanted) -> SessionList:
     return SessionList(data, shown[-1][-1] if len(rows) > wanted.limit else None)
 
 
-def _summary(row: Row, turns: list[object] | None) -> SessionSummary:
+def _summary(row: Row, turns: list[Any] | None) -> SessionSummary:
     session_id, agent_id, name, parent, started_us, _ = row
     count, change, input_tokens, output_tokens, last_us, words = turns or (0, None, None, None, None, None)
     return SessionSummary(

@@ -46,6 +46,7 @@ from stack.http.mcp import McpController
 from stack.http.model import ModelController
 from stack.http.openapi import OpenAPIController
 from stack.http.otlp import OtlpController
+from stack.http.page import PageController
 from stack.http.protocol import protocol_factory
 from stack.http.provider import ProviderController
 from stack.http.query import check_query
@@ -88,6 +89,7 @@ CONTROLLERS = [
     McpController,
     ModelController,
     OpenAPIController,
+    PageController,
     OtlpController,
     ProviderController,
     RerankController,

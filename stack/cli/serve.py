@@ -61,6 +61,7 @@ def _announce(url: str, settings: Settings) -> None:
     providers.append("demo (lexical, no language model)")
     found = ", and what answers on the usual loopback ports" if settings.discover_models else ""
     click.echo(f"Replaystack serves {url}")
+    click.echo(f"  page       {url}/ui/")
     click.echo(f"  data       {settings.data}")
     click.echo(f"  models     {', '.join(providers)}{found}")
     ports = {"HTTP": settings.otlp_http_port, "gRPC": settings.otlp_grpc_port}

@@ -16,7 +16,8 @@ from stack.http.error import Headers
 from stack.services.requests.rates import RateLimits
 from stack.settings import Settings, is_loopback
 
-OPEN_PATHS = frozenset(("/v1/health",))
+_OPEN_PATHS = frozenset(("/", "/v1/health", "/ui"))
+_OPEN_BELOW = "/ui/"
 ADMIN_PATHS = "/admin/"
 
 _EXPOSED = b"x-trace-id, x-turn-id, x-turn-status, x-should-retry, retry-after"
@@ -75,15 +76,20 @@ class Access:
                 found = name
         if found and not path.startswith(ADMIN_PATHS):
             return found
-        if given and self._keys and not found and path not in OPEN_PATHS:
+        if given and self._keys and not found and not is_open(path):
             self._rates.key_was_wrong(address)
-        if path in OPEN_PATHS or not (self._keys or path.startswith(ADMIN_PATHS)):
+        if is_open(path) or not (self._keys or path.startswith(ADMIN_PATHS)):
             return ""
         if not given:
             raise Unauthenticated("This request needs an API key: send it as `Authorization: Bearer <key>`.")
         if path.startswith(ADMIN_PATHS):
             raise Forbidden("This is for the commands on the server's own machine (`replaystack doctor`).")
         raise Forbidden("The API key is unknown.")
+
+
+def is_open(path: str) -> bool:
+    """Returns whether a path needs no key and is not limited: whether the server is well, and the files of the page."""
+    return path in _OPEN_PATHS or path.startswith(_OPEN_BELOW)
 
 
 def cors_headers(origin: str) -> Headers:

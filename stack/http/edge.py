@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from stack.config import ADMIN
 from stack.errors import Invalid, ReplaystackError, TooManyRequests, Unavailable
-from stack.http.access import OPEN_PATHS, Access, cors_headers, preflight_headers
+from stack.http.access import Access, cors_headers, is_open, preflight_headers
 from stack.http.as_of import POSITION, POSITION_HEADER
 from stack.http.body_limit import BodyLimits, BodyRefused, BytesInFlight, IncomingBody, drain
 from stack.http.error import LEFT, Headers, error_response_parts
@@ -194,7 +194,7 @@ class _Exchange:
         """Raises TooManyRequests; for senders of telemetry Unavailable, after which all of them retry
         later."""
         path = self.scope["path"]
-        if path in OPEN_PATHS or actor == ADMIN:
+        if is_open(path) or actor == ADMIN:
             return
         try:
             self._payers = self._gate.rates.admit(actor, self._address(), self.scope["method"] == "POST")
@@ -322,11 +322,12 @@ def is_recorded(path: str) -> bool:
     return path not in _UNRECORDED and not path.startswith(_UNRECORDED_BELOW)
 
 
-_UNRECORDED = OTLP_PATHS | {"/v1/health"}
+_UNRECORDED = OTLP_PATHS | {"/", "/ui", "/v1/health"}
 _UNRECORDED_BELOW = (
     "/admin/",
     "/mcp",
     "/schema",
+    "/ui/",
     "/v1alpha/telemetry/",
     "/v1/telemetry/",
     "/v1alpha/sql",

@@ -14,6 +14,7 @@ from stack.domain.near import nearest
 from stack.errors import Invalid
 from stack.http.otlp import PATHS as OTLP_PATHS
 from stack.http.otlp import unknown_query
+from stack.http.page import is_of_page
 from stack.http.spec.document import OPERATIONS
 
 # One route serves a dataset and, after its id, its versions.
@@ -23,7 +24,7 @@ _SHOWN = 5
 
 async def check_query(request: Request[Any, Any, Any]) -> Any:
     """Called before every handler. Raises Invalid; the receiver of telemetry responds in its own format."""
-    if not request.scope["query_string"]:
+    if not request.scope["query_string"] or is_of_page(request.scope["path"]):
         return None
     known = _known(request.method.lower(), _template(request))
     problem = _problem(request.query_params, known)

@@ -20,7 +20,7 @@ def listed(http: httpx.Client, **query: Any) -> dict[str, Any]:
 
 
 def ids(http: httpx.Client, **query: Any) -> list[str]:
-    """Of all pages."""
+    """Returns those of all pages."""
     found: list[str] = []
     while True:
         page = listed(http, **query)
