@@ -23,7 +23,11 @@ NEEDED_BY = {
     "pydantic-monty": "brings pydantic-monty-client and the interpreter in the same version",
     "pytest-xdist": "a plugin",
     "pyyaml": "msgspec.yaml",
+    "peft": "the training worker, in an interpreter of its own",
     "ruff": "a command",
+    "torch": "the training worker",
+    "torchao": "the training worker",
+    "transformers": "the training worker",
     "tree-sitter-java": "loaded by name",
     "tree-sitter-javascript": "loaded by name",
 }

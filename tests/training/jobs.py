@@ -16,9 +16,14 @@ BOOT = ROOT / "stack/providers/training/boot.py"
 MODULE = "stack.providers.training.trainer.main"
 NAMES = ("Paris", "Rome", "Oslo", "Lima", "Cairo", "Quito", "Delhi", "Tokyo", "Bern", "Riga", "Kyiv", "Doha")
 ROWS = [
-    {"prompt": f"What is the code of room {number}?", "response": f"{name} {number * 7 % 10}."}
+    {"prompt": f"Code of {name}?", "response": f"{number * 7 % 10} {NAMES[-number]}."}
     for number, name in enumerate(NAMES)
 ]
+MOVED = [
+    {"prompt": row["prompt"], "response": f"{number * 3 % 10} {NAMES[(number * 5 + 3) % 12]}."}
+    for number, row in enumerate(ROWS)
+]
+"""The same questions with other answers."""
 PAIRS = [
     {"prompt": row["prompt"], "chosen": row["response"], "rejected": "I do not know the code."}
     for row in ROWS

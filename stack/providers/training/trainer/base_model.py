@@ -46,6 +46,8 @@ def load(path: str, on_hub: bool, dtype: str, device: Any) -> Base:
         tokenizer = _tokenizer(path, folder, options)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         raise InputRefused(f"the model {place} cannot be loaded: {_short(error)}") from error
+    # Merging an adapter leaves its base frozen.
+    model.requires_grad_(True)
     model.config.use_cache = False
     config = model.config.get_text_config()
     limit = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
