@@ -9,9 +9,10 @@ import click
 
 from stack.cli.options import loaded
 from stack.cli.target import target_options
+from stack.cli.verdict_command import VerdictCommand
 
 
-@click.command(name="bisect")
+@click.command(name="bisect", cls=VerdictCommand)
 @click.argument("source", metavar="SESSION|FILE")
 @target_options
 @click.option(
@@ -36,6 +37,8 @@ def command(source: str, **options: Any) -> None:
 
     Without --contains and --score a run is good if it does what was recorded. An event is named by the numbers of its turn
     and of the event in it: the answers up to there are the recorded ones, and the later ones live.
+
+    The exit code is 0 if it is found, and 4 if not: the ends are not as given, a live model fails, or the command cannot run.
     """
     from stack.cli.bisect_runs import Question, bisect
     from stack.cli.replay_models import LiveModels

@@ -16,11 +16,11 @@ from schemas.events.turn import TurnStarted
 from stack.cli.replay_check import stored_config
 from stack.cli.replay_models import LiveModels
 from stack.cli.terminal import one_line
-from stack.errors import Invalid
+from stack.errors import Invalid, Unavailable
 from stack.services.replay.bisection import AnswerPlace, answers_in, answers_until, first_bad
 from stack.services.replay.recorded_parts import Unreplayable, config_of
 from stack.services.replay.rerun import Outside, Scenario
-from stack.services.replay.run_again import answer_in, run_again
+from stack.services.replay.run_again import answer_in, live_failure, run_again
 from stack.services.replay.run_comparison import Rules
 from stack.services.replay.session_file import read_session_file
 from stack.services.replay.session_record import SessionRecord
@@ -53,7 +53,8 @@ class Candidate(Struct, frozen=True, kw_only=True):
 
 def bisect(content: bytes, question: Question, models: LiveModels) -> None:
     """Prints the outcome of each candidate that is tried, and the first bad one. Raises Invalid for candidates that do not
-    exist, Conflict if the given ends are not good and bad, and ReplaystackError of the models."""
+    exist or cannot be run, Conflict if the given ends are not good and bad, Unavailable if a live model fails, and other
+    errors of the models."""
     if question.score and question.expected is None:
         raise Invalid("--score needs --expected.")
     record = read_session_file(content).record
@@ -140,6 +141,13 @@ async def _is_good(
         unrecorded="error" if question.contains or question.score else "recorded",
     )
     run = await run_again(record, Scenario(agent=candidate.change), outside, Rules(actions_only=True))
+    if run.report.verdict == "unreplayable" and run.report.first is not None:
+        raise Invalid(f"{candidate.name} cannot be tried: {one_line(run.report.first.reason)}")
+    if (failed := live_failure(record, run)) is not None:
+        raise Unavailable(
+            f"{candidate.name} has no outcome: its model failed with {failed.status}, {one_line(failed.detail)} "
+            "Run the command again when the model answers."
+        )
     answer = answer_in(event for events in run.turns.values() for event in events)
     if question.contains is not None:
         return question.contains in answer

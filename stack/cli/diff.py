@@ -9,9 +9,10 @@ from typing import Any
 import click
 
 from stack.cli.target import target, target_options
+from stack.cli.verdict_command import VerdictCommand
 
 
-@click.command(name="diff")
+@click.command(name="diff", cls=VerdictCommand)
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @target_options
@@ -22,7 +23,7 @@ from stack.cli.target import target, target_options
     help="The expected answers for --score, one a line in the order of the turns, an empty line for none; by default B is "
     "scored against A.",
 )
-@click.option("--exit-code", is_flag=True, help="End with 1 if the sessions differ.")
+@click.option("--exit-code", is_flag=True, help="End with 1 if the sessions differ; 4 is an error.")
 @click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON.")
 def command(
     a: str,

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from stack.cli.target import target, target_options
+from stack.cli.verdict_command import VerdictCommand
 
 
 class _Eval(click.Group):
@@ -97,13 +98,17 @@ def list_(benchmark: str | None, **options: Any) -> None:
     eval_tables.show_list(target(options), benchmark)
 
 
-@command.command()
+@command.command(cls=VerdictCommand)
 @click.argument("a")
 @click.argument("b")
 @target_options
 @click.option("--benchmark", help="The benchmark of both, where A and B are the numbers of jobs alone.")
 @click.option("--rows", default=10, show_default=True, help="How many rows to show of each function.")
-@click.option("--fail-if-worse", is_flag=True, help="Exit with 1 when a mean score of B is below that of A.")
+@click.option(
+    "--fail-if-worse",
+    is_flag=True,
+    help="Exit with 1 when a mean score of B is below that of A; 4 is an error.",
+)
 @click.option(
     "--tolerance", default=0.0, show_default=True, help="With --fail-if-worse: how far below it may be."
 )

@@ -11,12 +11,13 @@ import click
 from stack.cli.options import loaded
 from stack.cli.playback import play, playback_options
 from stack.cli.target import target, target_options
+from stack.cli.verdict_command import VerdictCommand
 
 PLAYING = ("agent", "speed", "max_pause", "after", "raw")
 RUNNING = ("repeat", "live", "simulator", "judge", "update")
 
 
-@click.command(name="replay")
+@click.command(name="replay", cls=VerdictCommand)
 @click.argument("source", metavar="SESSION|FILE")
 @target_options
 @playback_options
@@ -47,7 +48,8 @@ def command(source: str, **options: Any) -> None:
     """Play the session with the id SESSION of a server: who says what, as it was streamed. With --check, --scenario or
     --against, run the session, or that of a session file, again.
 
-    The exit code of a run is 0 for identical, 1 for equivalent, 2 for diverged, 3 for unreplayable.
+    The exit code of a run is 0 for identical, 1 for equivalent, 2 for diverged, 3 for unreplayable, and 4 if there is no
+    verdict: wrong options, no server, a file that cannot be read.
     """
     file = Path(source)
     is_file = file.is_file()

@@ -83,7 +83,7 @@ def test_raw_frames_are_those_that_streamed(played: Played) -> None:
 def test_errors_of_replay(played: Played) -> None:
     def refused(*arguments: str) -> str:
         result = replaystack("replay", "--data", played.data, *arguments)
-        assert result.returncode == 1 and "Traceback" not in result.stderr
+        assert result.returncode == 4 and "Traceback" not in result.stderr
         return result.stderr
 
     assert "There is no session 'nothing'" in refused("nothing")
@@ -104,7 +104,7 @@ def test_options_of_runs_are_not_for_playing(played: Played, tmp_path: Path) -> 
         ([str(file)], "Import it to play it"),
     ):
         result = replaystack("replay", "--data", played.data, *arguments)
-        assert result.returncode == 2 and hint in result.stderr
+        assert result.returncode == 4 and hint in result.stderr
 
 
 def test_events_are_printed(played: Played) -> None:

@@ -80,7 +80,7 @@ def test_the_command_checks_a_session_and_a_file(server: Replaystack, api: Api, 
     assert run(0, "replay", file, "--check") == said
     report = json.loads(run(0, "replay", file, "--check", "--json"))
     assert report["verdict"] == "identical" and report["turns"][0]["events"] == 10
-    assert "404" in run(1, "replay", "no-such-session", "--check", "--data", server.data)
+    assert "404" in run(4, "replay", "no-such-session", "--check", "--data", server.data)
 
 
 def test_a_changed_file_is_refused_and_a_scenario_shows_what_changes(api: Api, tmp_path: Path) -> None:
@@ -91,14 +91,14 @@ def test_a_changed_file_is_refused_and_a_scenario_shows_what_changes(api: Api, t
     file = saved(conversation, tmp_path)
     forged = tmp_path / "forged.session.jsonl"
     forged.write_bytes(file.read_bytes().replace(b'"rain"', b'"snow"'))
-    assert "is not what was written" in run(1, "replay", forged, "--check")
+    assert "is not what was written" in run(4, "replay", forged, "--check")
     scenario = tmp_path / "scenario.toml"
     scenario.write_text('[agent]\ninstructions = "Be brief."\n')
     assert "equivalent in turn 1, event 2: request" in run(1, "replay", file, "--scenario", scenario)
     scenario.write_text("[agent]\nclient_tools = []\n")
     assert "diverged in turn 1, event 4: tool set" in run(2, "replay", file, "--scenario", scenario)
     scenario.write_text("[agent]\ninstructions = 7\n")
-    assert "does not fit" in run(1, "replay", file, "--scenario", scenario)
+    assert "does not fit" in run(4, "replay", file, "--scenario", scenario)
 
 
 def test_a_session_is_run_against_models_of_the_server(server: Replaystack, api: Api, tmp_path: Path) -> None:
@@ -115,9 +115,9 @@ def test_a_session_is_run_against_models_of_the_server(server: Replaystack, api:
     changed = CODE.replace("6 * 7", "6 * 8")
     assert "No result is recorded for code_interpreter" in run(2, "replay", *ours, "--against", changed)
     assert "diverged" in run(2, "replay", *ours, "--against", changed, "--unrecorded", "error")
-    assert "404" in run(1, "replay", *ours, "--against", "agent:none")
+    assert "404" in run(4, "replay", *ours, "--against", "agent:none")
     file = saved(conversation, tmp_path)
-    assert "needs a server" in run(1, "replay", file, "--against", "agent:none")
+    assert "needs a server" in run(4, "replay", file, "--against", "agent:none")
 
 
 def test_an_update_writes_the_new_run(server: Replaystack, api: Api, tmp_path: Path) -> None:
@@ -162,9 +162,14 @@ def test_the_first_bad_version_prompt_and_event(server: Replaystack, api: Api, t
     ends = ("--good", "v1", "--bad", "v7")
     said = run(0, "bisect", *ours, *ends, "--score", "basic::equality", "--expected", "answer1")
     assert "first bad: version 2 (after version 1)" in said
-    assert "What was given as bad is good" in run(1, "bisect", *ours, *ends, "--contains", "answer")
-    assert "must come after" in run(1, "bisect", *ours, "--good", "v2", "--bad", "v2")
-    assert "must be two versions" in run(1, "bisect", *ours, "--good", "v2", "--bad", "x")
+    assert "What was given as bad is good" in run(4, "bisect", *ours, *ends, "--contains", "answer")
+    assert "must come after" in run(4, "bisect", *ours, "--good", "v2", "--bad", "v2")
+    assert "must be two versions" in run(4, "bisect", *ours, "--good", "v2", "--bad", "x")
+    failing = run(
+        4, "bisect", *ours, *ends, "--model", "scripted/status;code=400;message=no", "--contains", "x"
+    )
+    assert "version 1 has no outcome: its model failed with 400" in failing
+    run(4, "bisect", *ours, "--good", "v1")
     prompts = tmp_path / "prompts"
     prompts.mkdir()
     for number in range(1, 6):

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from schemas.api.session_check import TurnReport, Verdict
 from schemas.events.base import Event
-from schemas.events.turn import TurnCompleted
+from schemas.events.payload import TurnError
+from schemas.events.turn import TurnCompleted, TurnFailed
 from stack.services.replay.recorded_parts import Unreplayable
 from stack.services.replay.replayed_turn import own_events
 from stack.services.replay.report import Run, report_of, turn_report
@@ -75,3 +76,16 @@ def answer_in(events: Iterable[Event]) -> str:
     """Returns the text of the last answer of completed turns with these events, "" if there is none."""
     outputs = [event.output_message.content for event in events if isinstance(event, TurnCompleted)]
     return outputs[-1] if outputs and isinstance(outputs[-1], str) else ""
+
+
+def live_failure(record: SessionRecord, run: Run) -> TurnError | None:
+    """Returns the error of the first turn that failed and whose record did not: that of a live model."""
+    for turn_id, events in run.turns.items():
+        failed = _failure(events)
+        if failed is not None and _failure(one.event for one in record.turns[turn_id]) is None:
+            return failed
+    return None
+
+
+def _failure(events: Iterable[Event]) -> TurnError | None:
+    return next((event.error for event in events if isinstance(event, TurnFailed)), None)
