@@ -18,6 +18,7 @@ from projections import (
     session,
     session_list,
     tool_call,
+    trainjob,
     turn,
 )
 from projections.warehouse.plan import Plan, ReadModel, compile_plan
@@ -34,6 +35,7 @@ READ_MODELS: tuple[ReadModel, ...] = (
     session_list.READ_MODEL,
     dataset.READ_MODEL,
     evaljob.READ_MODEL,
+    trainjob.READ_MODEL,
     benchmark.READ_MODEL,
     comparison.READ_MODEL,
     erasure.READ_MODEL,

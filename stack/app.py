@@ -63,6 +63,7 @@ from stack.http.shield import ShieldController
 from stack.http.sql import SqlController
 from stack.http.telemetry import TelemetryController
 from stack.http.tool import ToolController
+from stack.http.trainjob import TrainJobController
 from stack.http.turn import TurnController
 from stack.http.vector_db import VectorDBController
 from stack.settings import Settings
@@ -105,6 +106,7 @@ CONTROLLERS = [
     SqlController,
     TelemetryController,
     ToolController,
+    TrainJobController,
     TurnController,
     VectorDBController,
 ]

@@ -19,6 +19,7 @@ _OTHERS = 0o077
 _OURS = (
     "backup",
     "blobs",
+    "checkpoints",
     "collections",
     "events.",
     "lock",
@@ -30,6 +31,7 @@ _OURS = (
     "server.",
     "spill",
     "telemetry",
+    "training",
     "views.",
 )
 

@@ -234,6 +234,33 @@ class Settings(Struct, frozen=True, kw_only=True):
     eval_max_rows: Annotated[
         int, Meta(ge=1), _field("Maximum number of rows in a request to `evaluations`.")
     ] = 1000
+    train_python: Annotated[
+        str,
+        _field(
+            "Python interpreter with the packages of `replaystack[train]`, in which training runs; none by default."
+        ),
+    ] = ""
+    train_roots: Annotated[
+        list[Path],
+        _field(
+            "Folders in which base models are found and into which `checkpoint_dir` may point; none by default."
+        ),
+    ] = []
+    train_running_jobs: Annotated[
+        int,
+        Meta(ge=1, le=64),
+        _field("Maximum number of concurrently running training jobs; further jobs stay scheduled."),
+    ] = 1
+    train_silence_s: Annotated[
+        float,
+        Meta(gt=0),
+        _field("Time without a sign of life after which a training worker is ended and its job fails."),
+    ] = 60.0
+    train_cancel_grace_s: Annotated[
+        float,
+        Meta(ge=0),
+        _field("Time that a cancelled training job gets to finish its step; then its worker is killed."),
+    ] = 30.0
     node: Annotated[
         str,
         _field(

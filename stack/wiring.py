@@ -69,6 +69,8 @@ from stack.services.telemetry.span_export import SpanExport
 from stack.services.telemetry.telemetry import TelemetryService
 from stack.services.tools.directory import ToolDirectory
 from stack.services.tools.resource_fetcher import ResourceFetcher
+from stack.services.training.running_trainjob import RunningTrainJob
+from stack.services.training.trainjob import TrainJobService
 from stack.services.turns.approval_webhook import ApprovalWebhook
 from stack.services.turns.approvals import ApprovalService
 from stack.services.turns.content import ContentLoader
@@ -157,7 +159,8 @@ class Server(Services):
         ownership = Ownership(Owner(node, boot))
         turn_runs = Runs[RunningTurn](self.store, self.supervisor, ownership)
         job_runs = Runs[RunningJob](self.store, self.supervisor, ownership)
-        self.runs = (turn_runs, job_runs)
+        train_runs = Runs[RunningTrainJob](self.store, self.supervisor, ownership)
+        self.runs = (turn_runs, job_runs, train_runs)
         plans = TurnPlans(
             self.states,
             self.models,
@@ -221,6 +224,9 @@ class Server(Services):
             ),
         )
         self.datasets = DatasetService(self.store, self.states, self.views, self.row_reader)
+        self.trainjobs = TrainJobService(
+            self.store, self.views, self.datasets, train_runs, self.tracing, settings, folder.path
+        )
         self.telemetry = TelemetryService(
             self.warehouse, self._telemetry_up_to_date, settings.telemetry_max_spans
         )
@@ -322,6 +328,7 @@ class Server(Services):
     async def _recover(self) -> None:
         await self.turns.recover()
         await self.evaljobs.recover()
+        await self.trainjobs.recover()
         await self.agents.finish_deletes()
         self.supervisor.spawn("erasure", self.erasures.run())
         self.supervisor.spawn("approval deadlines", self.approvals.expire())
@@ -341,6 +348,7 @@ class Server(Services):
         """Ends everything in order: running work, then the stores that it uses, the log last."""
         await self.park_turns()
         await self.supervisor.stop()
+        await self.trainjobs.aclose()
         await self.scoring.aclose()
         await self.toolgroups.aclose()
         await self.shields.aclose()

@@ -7,12 +7,12 @@ the stream and the time at which it was recorded are columns of the log, not fie
 
 from __future__ import annotations
 
-from schemas.events import agent, benchmark, dataset, erasure, evaljob, session, turn
+from schemas.events import agent, benchmark, dataset, erasure, evaljob, session, trainjob, turn
 from schemas.events.base import Event, Redacted
 
 REGISTRY: dict[str, type[Event]] = {
     event.__struct_config__.tag: event
-    for category in (agent, session, turn, dataset, benchmark, evaljob, erasure)
+    for category in (agent, session, turn, dataset, benchmark, evaljob, trainjob, erasure)
     for event in category.EVENTS
 }
 

@@ -35,6 +35,7 @@ from stack.services.state import States
 from stack.services.telemetry.span_export import SpanExport
 from stack.services.telemetry.telemetry import TelemetryService
 from stack.services.tools.directory import ToolDirectory
+from stack.services.training.trainjob import TrainJobService
 from stack.services.turns.approvals import ApprovalService
 from stack.services.turns.effect_settling import EffectService
 from stack.services.turns.turn import TurnService
@@ -66,6 +67,7 @@ class Services:
     benchmarks: BenchmarkService
     evaljobs: EvalJobService
     comparisons: ComparisonService
+    trainjobs: TrainJobService
     erasures: Erasures
     states: States
     views: Views

@@ -171,6 +171,10 @@ class Runs(Generic[R]):
                 logger.info("%s is not taken up: %s", run.stream, error)
         self._settled.set()
 
+    async def settled(self) -> None:
+        """Returns once all runs that the last process left were taken over."""
+        await self._settled.wait()
+
     async def park(self, grace_s: float) -> None:
         """Lets runs finish for `grace_s`, then leaves the rest open for the next start. It no longer waits
         for a log that cannot accept events."""

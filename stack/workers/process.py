@@ -6,19 +6,18 @@ import asyncio
 import fcntl
 import os
 import select
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from threading import Lock
 
 import msgspec
 from msgspec import Struct
 
 from stack.workers import framing
+from stack.workers.child_process import PIECE_BYTES, ChildProcess
 from stack.workers.descriptor import Descriptor
 from stack.workers.framing import Frame, Incoming
 from stack.workers.limits import Limits
@@ -26,10 +25,6 @@ from stack.workers.limits import Limits
 PIPE_BYTES = 2**20
 _EMPTY_PIPE_BYTES = 2**15
 """On every system this many bytes can be written to an empty pipe without blocking."""
-_PIECE_BYTES = 2**16
-"""Reading with a buffer of a megabyte takes ten times as long, even if there is little data."""
-_STDERR_BYTES = 16 * 1024
-_EXIT_POLL_S = 0.005
 
 
 class Spec(Struct, frozen=True, kw_only=True):
@@ -43,9 +38,8 @@ class Spec(Struct, frozen=True, kw_only=True):
     descriptors: tuple[Descriptor, ...] = ()
 
 
-class Worker:
-    """Create it, and call its blocking methods, in a thread that lives as long as the worker: Linux ends a
-    worker with the thread that started it. Raises OSError if it cannot be started."""
+class Worker(ChildProcess):
+    """A worker of this project in the server's own interpreter, that answers tasks in frames."""
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
@@ -57,23 +51,15 @@ class Worker:
             **{name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ},
         }
         limits = msgspec.json.encode(spec.limits).decode()
-        self.process = subprocess.Popen(  # noqa: S603
+        super().__init__(
             [sys.executable, "-P", "-m", "stack.workers.child", spec.module, limits, str(os.getpid())],
+            {**environment, **spec.variables},
+            [one.number for one in spec.descriptors],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            env={**environment, **spec.variables},
-            pass_fds=[one.number for one in spec.descriptors],
-            # Ctrl-C in a terminal is for the server, which ends its workers itself.
-            start_new_session=True,
         )
-        self._ending = Lock()
-        self._outcome: tuple[int, str] | None = None
-        self._said = b""
-        assert self.process.stdin and self.process.stdout and self.process.stderr
-        self._in, self._out, self._err = self.process.stdin, self.process.stdout, self.process.stderr
-        os.set_blocking(self._err.fileno(), False)
+        assert self.process.stdin and self.process.stdout
+        self._in, self._out = self.process.stdin, self.process.stdout
         for pipe in (self._in, self._out):
             with suppress(OSError, AttributeError):
                 fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
@@ -123,46 +109,10 @@ class Worker:
                 return None
         return self._counted(found)
 
-    def kill(self) -> None:
-        """Kills it and the processes that it started, which are its group."""
-        # Until it is waited for, no other process has its number.
-        if self.process.returncode is None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-
-    def end(self, *, wait_s: float = 0.0) -> tuple[int, str]:
-        """Returns its exit code (negative for a signal) and the end of its standard error. It may take
-        `wait_s` to end by itself. Can be called again."""
-        with self._ending:
-            if self._outcome is None:
-                self._outcome = self._ended(wait_s)
-            return self._outcome
-
-    def _ended(self, wait_s: float) -> tuple[int, str]:
-        until = time.monotonic() + wait_s
-        while not self.has_exited() and time.monotonic() < until:
-            time.sleep(_EXIT_POLL_S)
-        self.kill()
-        code = self.process.wait()
-        self._listen()
+    def close(self) -> None:
         with suppress(BrokenPipeError):
             self._in.close()
         self._out.close()
-        self._err.close()
-        return code, self._said.decode("utf-8", "replace").strip()
-
-    def has_exited(self) -> bool:
-        """Returns whether the process has ended, by itself or by `end`."""
-        if self.process.returncode is not None:
-            return True
-        if not hasattr(os, "waitid"):
-            return self.process.poll() is not None
-        try:
-            # Without taking its number from it.
-            return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
-        except ChildProcessError:
-            # `end` waits for it in another thread.
-            return True
 
     def _send(self, task: bytes) -> None:
         with suppress(BrokenPipeError):
@@ -174,16 +124,10 @@ class Worker:
 
     def _receive(self) -> bool:
         """Reads from a pipe that is ready. Returns False at its end."""
-        piece = os.read(self._out.fileno(), _PIECE_BYTES)
+        piece = os.read(self._out.fileno(), PIECE_BYTES)
         self._incoming.feed(piece)
-        self._listen()
+        self.listen()
         return bool(piece)
-
-    def _listen(self) -> None:
-        """Reads standard error, so that a worker with much output is not blocked."""
-        with suppress(BlockingIOError):
-            said = os.read(self._err.fileno(), _PIECE_BYTES)
-            self._said = (self._said + said)[-_STDERR_BYTES:]
 
     def _arrived(self) -> None:
         wanted = self._waiting is not None and not self._waiting.done()

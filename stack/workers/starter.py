@@ -6,14 +6,17 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from stack.workers import framing
+from stack.workers.child_process import ChildProcess
 from stack.workers.failure import Closed, failure
 from stack.workers.framing import Frame
 from stack.workers.process import Spec, Worker
 
 T = TypeVar("T")
+P = TypeVar("P", bound=ChildProcess)
 
 
 class Starter:
@@ -21,8 +24,8 @@ class Starter:
 
     def __init__(self, name: str, threads: int = 2) -> None:
         self._threads = ThreadPoolExecutor(threads, name)
-        self._starting: set[Future[Worker]] = set()
-        self._living: set[Worker] = set()
+        self._starting: set[Future[Any]] = set()
+        self._living: set[ChildProcess] = set()
         self._closed = False
 
     @property
@@ -31,9 +34,13 @@ class Starter:
 
     async def start(self, spec: Spec) -> Worker:
         """Starts a worker. Raises OSError; Closed. If the caller is cancelled, the worker is ended."""
+        return await self.launch(partial(Worker, spec))
+
+    async def launch(self, make: Callable[[], P]) -> P:
+        """Like `start`, for a process of any kind."""
         if self._closed:
             raise _closed()
-        starting = self._threads.submit(Worker, spec)
+        starting = self._threads.submit(make)
         self._starting.add(starting)
         try:
             worker = await asyncio.wrap_future(starting)
@@ -75,11 +82,15 @@ class Starter:
             if frame is None or frame.kind != framing.DONE or self._closed:
                 await self.end(worker)
 
-    async def end(self, worker: Worker) -> None:
+    async def end(self, worker: ChildProcess) -> None:
         """Like `Worker.end`; completed even if the caller is cancelled."""
         await asyncio.shield(self.discard(worker))
 
-    def discard(self, worker: Worker) -> asyncio.Future[None]:
+    def ended(self, worker: ChildProcess, wait_s: float) -> asyncio.Future[tuple[int, str]]:
+        """Returns its exit code and the end of its standard error. It may take `wait_s` to end by itself."""
+        return self._in_thread(self._ended, worker, wait_s)
+
+    def discard(self, worker: ChildProcess) -> asyncio.Future[None]:
         """Like `end`, without waiting for it."""
         worker.kill()
         worker.unwatch()
@@ -97,15 +108,19 @@ class Starter:
     def _in_thread(self, call: Callable[..., T], *arguments: object) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
 
-    def _end(self, worker: Worker) -> None:
-        worker.end()
+    def _end(self, worker: ChildProcess) -> None:
+        self._ended(worker, 0.0)
+
+    def _ended(self, worker: ChildProcess, wait_s: float) -> tuple[int, str]:
+        outcome = worker.end(wait_s=wait_s)
         self._living.discard(worker)
+        return outcome
 
 
 def _closed() -> Closed:
     return Closed("no more workers are started")
 
 
-def _end_unwanted(starting: Future[Worker]) -> None:
+def _end_unwanted(starting: Future[Any]) -> None:
     if starting.exception() is None:
         starting.result().end()

@@ -22,6 +22,8 @@ AS_GIVEN = frozenset(
         "question",
         "approval",
         "extra",
+        "resources",
+        "metrics",
     )
 )
 """Values that must be stored and served unchanged, whatever they contain."""

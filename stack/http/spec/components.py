@@ -25,7 +25,7 @@ ANY_VALUE: Schema = {
 }
 ANY_OBJECT: Schema = {"type": "object", "additionalProperties": ANY_VALUE}
 
-MOMENTS = frozenset(("created_at", "started_at", "completed_at"))
+MOMENTS = frozenset(("created_at", "scheduled_at", "started_at", "completed_at"))
 
 
 class Details(Struct, frozen=True, kw_only=True):
@@ -75,7 +75,7 @@ class Components:
         if name:
             if name not in self.schemas:
                 self.schemas[name] = {}
-                self.schemas[name] = self._custom(schema) if schema else self._made(info)
+                self.schemas[name] = self._custom(schema) if schema else self._made(self._parts[name])
             return {"$ref": PREFIX + name}
         return self._made(info)
 

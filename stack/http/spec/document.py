@@ -6,7 +6,18 @@ import functools
 
 import msgspec
 
-from stack.http.spec import agent, chat_completion, dataset, eval, extension, otlp, rerank, scoring, telemetry
+from stack.http.spec import (
+    agent,
+    chat_completion,
+    dataset,
+    eval,
+    extension,
+    otlp,
+    post_training,
+    rerank,
+    scoring,
+    telemetry,
+)
 from stack.http.spec.components import Components, Schema
 from stack.http.spec.operation import described, shared_responses
 from stack.version import VERSION
@@ -15,6 +26,7 @@ OPERATIONS = (
     *agent.OPERATIONS,
     *dataset.OPERATIONS,
     *eval.OPERATIONS,
+    *post_training.OPERATIONS,
     *telemetry.OPERATIONS,
     *rerank.OPERATIONS,
     *extension.OPERATIONS,
@@ -32,6 +44,7 @@ TAGS = {
     agent.TAG: "Agents, their sessions, and the turns and steps in them.",
     dataset.TAG: "Datasets, their versions and their rows.",
     eval.TAG: "Benchmarks, the jobs that evaluate models and agents on them, and their comparison.",
+    post_training.TAG: "Jobs that train models, their progress and their checkpoints.",
     telemetry.TAG: "Traces and metrics, of the server itself and of everyone who sends them.",
     rerank.TAG: "Reranking.",
     extension.TAG: "What clients and their helpers call although it is not part of the Llama Stack specification.",
@@ -39,10 +52,10 @@ TAGS = {
 
 
 def document() -> Schema:
-    details = (agent, dataset, scoring, eval, telemetry, rerank, chat_completion, otlp)
+    details = (agent, dataset, scoring, eval, post_training, telemetry, rerank, chat_completion, otlp)
     components = Components(
         {kind: one for module in details for kind, one in module.DETAILS.items()},
-        [*agent.NAMED, *dataset.NAMED, *scoring.NAMED, *eval.NAMED, *telemetry.NAMED],
+        [*agent.NAMED, *dataset.NAMED, *scoring.NAMED, *eval.NAMED, *post_training.NAMED, *telemetry.NAMED],
         agent.PLAIN,
     )
     paths: dict[str, Schema] = {}

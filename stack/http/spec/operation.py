@@ -29,6 +29,7 @@ PATH_PARAMETERS = {
     "approval_id": "The id of the decision, from the list of approvals.",
     "effect_key": "The key of the effect, 64 hexadecimal digits.",
     "erased_id": "The id of the agent, session, dataset or benchmark that was deleted; it may hold slashes.",
+    "job_uuid": "The id with which the training job was created.",
     "job_id": "The job's number within its benchmark, or the id of rows that were evaluated at once.",
 }
 
@@ -64,6 +65,7 @@ class Parameter(Struct, frozen=True, kw_only=True):
     description: str
     place: Literal["query", "header"] = "query"
     extension: bool = False
+    required: bool = False
 
 
 PAGE = (
@@ -159,7 +161,7 @@ def _given(parameter: Parameter, components: Components) -> Schema:
     return {
         "name": parameter.name,
         "in": parameter.place,
-        "required": False,
+        "required": parameter.required,
         "description": parameter.description,
         "schema": components.of(parameter.kind),
     } | ({EXTENSION: True} if parameter.extension else {})

@@ -61,11 +61,9 @@ class Job(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     `base` is a folder with `config.json`, a tokenizer and `*.safetensors`, or an adapter's folder, which
     names its base model; or with `on_hub` the name of a model of the Hugging Face hub. `rows` and
-    `validation_rows` (empty if there are none) are files with one JSON object per line, in UTF-8.
-    `config.data.data_format` says how to read them: `instruct` rows have `prompt` and `response`, or
-    `instruction`, optionally `input`, and `output`; `dialog` rows have `messages`, a list of objects with
-    `role` and `content`. Rows of preference optimisation have `prompt`, `chosen` and `rejected`, each
-    a text or a list of such messages. `seed` is the start of all random numbers; epoch N is shuffled by `seed + N`.
+    `validation_rows` (empty if there are none) are files with one JSON object per line, in UTF-8: the rows of
+    the dataset as they are, in the forms of `row_form`. `seed` is the start of all random numbers; epoch N is
+    shuffled by `seed + N`.
     `epochs_done` and `steps_done` are 0, or those of the last checkpoint that the server has recorded.
     """
 

@@ -10,7 +10,13 @@ from typing import Any
 
 Messages = list[dict[str, Any]]
 
-INSTRUCT = (("prompt", "response"), ("instruction", "output"), ("chat_completion_input", "expected_answer"))
+INSTRUCT = (
+    ("prompt", "response"),
+    ("prompt", "completion"),
+    ("instruction", "output"),
+    ("chat_completion_input", "expected_answer"),
+    ("question", "answer"),
+)
 """Columns of question and answer; the first pair that a row has is read. `instruction` may have an `input`."""
 DIALOG = ("messages", "dialog")
 ROLES = ("system", "developer", "user", "assistant", "tool")

@@ -1,0 +1,1 @@
+"""Training jobs: checked, scheduled, supervised, cancelled, and taken up after a crash."""
