@@ -6,6 +6,7 @@
     ├── Forbidden               403
     ├── NotFound                404
     ├── MethodNotAllowed        405
+    ├── NotAcceptable           406  none of the formats that are accepted can be sent
     ├── RequestTimeout          408  the request did not arrive in time
     ├── Conflict                409  the request contradicts the current state
     │   └── VersionConflict          another command changed the stream first (retried internally)
@@ -70,6 +71,10 @@ class NotFound(ReplaystackError):
 
 class MethodNotAllowed(ReplaystackError):
     status, title = 405, "Method Not Allowed"
+
+
+class NotAcceptable(ReplaystackError):
+    status, title = 406, "Not Acceptable"
 
 
 class RequestTimeout(ReplaystackError):

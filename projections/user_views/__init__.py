@@ -7,7 +7,7 @@ to which the two files of a warehouse are attached, and use nothing but built-in
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -51,6 +51,21 @@ NAMES = (
 )
 """The views in an order in which they can be created: a view reads only earlier ones."""
 
+PAST_PARTS = ("_past_traces",)
+"""Like `PARTS`, for views of the past only."""
+
+AS_OF_POSITION, AS_OF_NS = "as_of_position", "as_of_ns"
+"""Variables of a connection that reads views of the past (see `past_statements`)."""
+
+_TIMES = {
+    "spans_recent": "coalesce(end_ns, start_ns)",
+    "spans_stored": "coalesce(end_ns, start_ns)",
+    "metric_points": "time_ns",
+    "metric_histograms": "time_ns",
+    "log_records": "coalesce(time_ns, observed_ns)",
+}
+"""When the rows of a table of telemetry happened, in ns since 1970. What is missing here has no time of its own."""
+
 _TABLE = re.compile(r"(?<![\w.$])(views|telemetry)\.([a-z_]+)")
 _COLUMN = re.compile(r"--   (\w+) \| ([A-Z]\S*) \| ([^|]*)\| (.+)")
 
@@ -79,28 +94,54 @@ def user_views() -> Mapping[str, UserView]:
     return {name: parsed(name, _text(name)) for name in NAMES}
 
 
-def statements(
-    views_schema: str, telemetry_schema: str, as_of: int | None = None, priced: Sequence[Price] = ()
-) -> list[str]:
-    """Returns the CREATE VIEW statements in order, for the default schema of a connection.
+def statements(views_schema: str, telemetry_schema: str, priced: Sequence[Price] = ()) -> dict[str, str]:
+    """Returns the CREATE VIEW statements by the name of the view, in order, for the default schema of a connection.
 
     `views_schema` and `telemetry_schema` are the schemas of the builds that the two files serve, with the names under
-    which the files are attached, such as `views.build_3`: valid SQL. With `as_of`, a position of the event log, the views
-    show what was recorded up to it; those of telemetry, which has a log of its own, show everything. Of the prices `priced` the first one whose pattern matches a model is its price.
+    which the files are attached, such as `views.build_3`: valid SQL. Of the prices `priced` the first one whose pattern
+    matches a model is its price.
+    """
+    schemas = {"views": views_schema, "telemetry": telemetry_schema}
+    return _created(PARTS, priced, lambda _, file, table: f"{schemas[file]}.{table}")
+
+
+def past_statements(views_schema: str, telemetry_schema: str, priced: Sequence[Price] = ()) -> dict[str, str]:
+    """Like `statements`, for views that show what was at an earlier time, with the present prices.
+
+    They read two variables of the connection, which are constants when a query is planned: views of agents, datasets and
+    evaluations show what was recorded up to the position `as_of_position` of the event log; those of telemetry, which has a
+    log of its own, what had happened by `as_of_ns`, in ns since 1970.
     """
     schemas = {"views": views_schema, "telemetry": telemetry_schema}
 
-    def addressed(match: re.Match[str]) -> str:
-        table = f"{schemas[match[1]]}.{match[2]}"
-        if as_of is None or match[1] == "telemetry":
-            return table
-        return f"(SELECT * FROM {table} WHERE position <= {as_of:d})"
+    def addressed(view: str, file: str, table: str) -> str:
+        name = f"{schemas[file]}.{table}"
+        if file == "views":
+            return f"(SELECT * FROM {name} WHERE position <= getvariable('{AS_OF_POSITION}'))"
+        if table in _TIMES:
+            return f"(SELECT * FROM {name} WHERE {_TIMES[table]} <= getvariable('{AS_OF_NS}'))"
+        if table == "traces" and view not in PAST_PARTS:
+            return "_past_traces"
+        return name
 
-    selects = {name: _select(_text(name)) for name in PARTS}
+    return _created((*PAST_PARTS, *PARTS), priced, addressed)
+
+
+def _created(
+    parts: Sequence[str], priced: Sequence[Price], addressed: Callable[[str, str, str], str]
+) -> dict[str, str]:
+    """`addressed` returns what a view reads in place of a table of a file."""
+    selects = {name: _select(_text(name)) for name in parts}
     selects |= {view.name: view.sql for view in user_views().values()}
-    return [prices.statement(priced)] + [
-        f"CREATE VIEW {name} AS\n{_TABLE.sub(addressed, select)}" for name, select in selects.items()
-    ]
+
+    def created(name: str, select: str) -> str:
+        read = _TABLE.sub(lambda match: addressed(name, match[1], match[2]), select)
+        return f"CREATE VIEW {name} AS\n{read}"
+
+    return {
+        "_prices": prices.statement(priced),
+        **{name: created(name, select) for name, select in selects.items()},
+    }
 
 
 def parsed(name: str, text: str) -> UserView:

@@ -9,11 +9,13 @@ from msgspec import Meta, Struct
 
 class SqlRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One SELECT, or EXPLAIN of one, in DuckDB's dialect. `parameters` are the values of `$1` or `?` as an array, or of
-    `$name` as an object. `limit` is the most rows to return, if that is less than the server's setting sql_max_rows."""
+    `$name` as an object. Without `format` the header `Accept` chooses it. `as_of` is a position of the event log or a time
+    (RFC 3339). `limit` is the most rows to return, if that is less than the server's setting sql_max_rows."""
 
     query: Annotated[str, Meta(min_length=1)]
     parameters: list[Any] | dict[str, Any] = []
-    format: Literal["json", "ndjson", "csv", "arrow"] = "json"
+    format: Literal["json", "ndjson", "csv", "arrow", "parquet"] | None = None
+    as_of: int | str | None = None
     limit: Annotated[int, Meta(ge=1)] | None = None
 
 

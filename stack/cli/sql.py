@@ -9,7 +9,7 @@ import click
 
 from stack.cli.target import target_options
 
-FORMATS = ("table", "json", "ndjson", "csv", "arrow")
+FORMATS = ("table", "json", "ndjson", "csv", "arrow", "parquet")
 
 
 @click.command(name="sql")
@@ -30,6 +30,11 @@ FORMATS = ("table", "json", "ndjson", "csv", "arrow")
     metavar="NAME=VALUE",
     help="Value of $NAME, as JSON or else as text; repeatable.",
 )
+@click.option(
+    "--as-of",
+    metavar="POSITION|TIME",
+    help="Show what was there at a position of the log, or at a time (RFC 3339).",
+)
 @click.option("--schema", is_flag=True, help="Describe the views instead of running a query.")
 @click.option("--list", "lists", is_flag=True, help="List the named queries and their parameters.")
 @click.option(
@@ -42,12 +47,13 @@ def command(query: str | None, form: str, parameters: tuple[str, ...], **options
     input. A result that was cut off is reported on the standard error.
     """
     from stack.cli.sql_named import named_query, print_queries
-    from stack.cli.sql_result import given, print_result, print_schema
+    from stack.cli.sql_result import asked, given, print_result, print_schema
     from stack.cli.sql_source import source
 
     schema, lists, named = options.pop("schema"), options.pop("lists"), options.pop("named")
     if sum(map(bool, (query, schema, lists, named))) > 1:
         raise click.UsageError("Give one of these: a query, --named, --list, or --schema.")
+    as_of = options.pop("as_of")
     values = dict(map(given, parameters))
     if schema:
         print_schema(source(options))
@@ -55,15 +61,15 @@ def command(query: str | None, form: str, parameters: tuple[str, ...], **options
         print_queries()
     elif named:
         text, values = named_query(named, values)
-        print_result(source(options), text, values, form)
+        print_result(source(options), asked(text, values, form, as_of), form)
     elif query is None and sys.stdin.isatty() and sys.stdout.isatty():
         from stack.cli.sql_prompt import run_prompt
 
-        if values:
-            raise click.UsageError("--param is for a query.")
+        if values or as_of is not None:
+            raise click.UsageError("--param and --as-of are for a query.")
         run_prompt(options, form)
     else:
         text = sys.stdin.read() if query is None else query
         if not text.strip():
             raise click.UsageError("There is no query: give one, or pass it by the standard input.")
-        print_result(source(options), text, values, form)
+        print_result(source(options), asked(text, values, form, as_of), form)

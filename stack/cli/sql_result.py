@@ -52,9 +52,9 @@ def given(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def print_result(source: Source, query: str, parameters: Mapping[str, Any], form: str) -> None:
+def print_result(source: Source, request: Mapping[str, Any], form: str) -> None:
     """Prints the result. Raises the errors of `Source.answer`."""
-    answered = source.answer(asked(query, parameters, form))
+    answered = source.answer(request)
     if form == TABLE:
         from stack.cli.terminal import console
 
@@ -71,11 +71,13 @@ def print_result(source: Source, query: str, parameters: Mapping[str, Any], form
     warn_if_cut(answered.limit)
 
 
-def asked(query: str, parameters: Mapping[str, Any], form: str) -> dict[str, Any]:
+def asked(query: str, parameters: Mapping[str, Any], form: str, as_of: str | None = None) -> dict[str, Any]:
     """Returns the `SqlRequest` for a form of output."""
     request: dict[str, Any] = {"query": query, "format": "json" if form == TABLE else form}
     if parameters:
         request["parameters"] = parameters
+    if as_of is not None:
+        request["as_of"] = as_of
     return request
 
 

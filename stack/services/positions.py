@@ -6,19 +6,46 @@ import asyncio
 import re
 import time
 
+from msgspec import Struct
+
 from projections.warehouse.reader import rfc3339
 from stack.errors import Invalid
 from stack.eventstore import EventStore
-from telemetry.query.moment import moment
+from telemetry.query.moment import Moment, moment
 
 _POSITION = re.compile(r"[0-9]{1,40}")
 # In a query a `+` is a space.
 _OFFSET = re.compile(r" ([0-9]{2}:?[0-9]{2})$")
 
 
+NEWEST_NS = 2**63 - 1
+"""Later than everything that has happened."""
+
+
+class PastMoment(Struct, frozen=True):
+    """`until_ns` is the time, in ns since 1970, of what was not recorded in the log, such as telemetry: of a position that is
+    until the next one was recorded."""
+
+    position: int
+    until_ns: int
+
+
 class Positions:
     def __init__(self, store: EventStore) -> None:
         self._store = store
+
+    async def moment(self, text: str) -> PastMoment:
+        """Returns the moment that `as_of` names. Raises the errors of `of`."""
+        position = await self.of(text)
+        if _POSITION.fullmatch(text):
+            return PastMoment(position, await self._until_ns(position))
+        instant = _instant(text)
+        assert instant is not None
+        return PastMoment(position, instant.ns)
+
+    async def _until_ns(self, position: int) -> int:
+        following = await asyncio.to_thread(self._store.feed.read, position, 1)
+        return following[0].recorded_at * 1_000 - 1 if following else NEWEST_NS
 
     async def of(self, text: str) -> int:
         """Returns the position that `as_of` names: itself, or the last one that was recorded at or before a time (RFC 3339);
@@ -28,7 +55,7 @@ class Positions:
             if position > self._store.head():
                 raise Invalid(f"as_of is {text}, which the log has not reached. {await self._newest()}")
             return position
-        instant = moment(_OFFSET.sub(r"+\1", text))
+        instant = _instant(text)
         if instant is None:
             raise Invalid(
                 f"as_of is {text[:80]!r}; it must be a position of the log (a whole number, 0 or more) or an RFC 3339 time "
@@ -51,3 +78,7 @@ class Positions:
         """Returns when the newest event was recorded, in microseconds since 1970; 0 in an empty log."""
         newest = await asyncio.to_thread(self._store.feed.read, max(0, self._store.head() - 1), 1)
         return newest[-1].recorded_at if newest else 0
+
+
+def _instant(text: str) -> Moment | None:
+    return moment(_OFFSET.sub(r"+\1", text))

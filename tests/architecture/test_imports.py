@@ -69,9 +69,7 @@ ALSO = {
         "projections.warehouse.transaction",
         "stack.providers.rows.parquet_file",
         # Only in the worker process, over copies.
-        "stack.providers.sql.database",
-        "stack.providers.sql.gate",
-        "stack.providers.sql.results",
+        "stack.providers.sql",
     },
 }
 

@@ -12,7 +12,7 @@ import duckdb
 
 from projections.read_models import current_plan
 from projections.telemetry_build import Arrival, TelemetryBuild
-from projections.user_views import statements
+from projections.user_views import AS_OF_NS, AS_OF_POSITION, past_statements, statements
 from projections.user_views.prices import Price
 from projections.warehouse.engine import Engine
 from projections.warehouse.instance import Warehouse
@@ -34,12 +34,15 @@ class UserSql:
         self.schemas = [self._attached(folder, "views", "v"), self._attached(folder, "telemetry", "t")]
         self.create(None)
 
-    def create(self, as_of: int | None, prices: Sequence[Price] = ()) -> None:
+    def create(self, as_of: int | None, prices: Sequence[Price] = (), until_ns: int = 2**63 - 1) -> None:
         """Creates the views again in a schema of their own."""
         self.database.execute("DROP SCHEMA IF EXISTS users CASCADE")
         self.database.execute("CREATE SCHEMA users")
         self.database.execute("SET schema = 'users'")
-        for statement in statements(*self.schemas, as_of=as_of, priced=prices):
+        self.database.execute(f"SET VARIABLE {AS_OF_POSITION} = {as_of or 0}")
+        self.database.execute(f"SET VARIABLE {AS_OF_NS} = {until_ns}")
+        made = statements if as_of is None else past_statements
+        for statement in made(*self.schemas, prices).values():
             self.database.execute(statement)
 
     def rows(self, sql: str, **params: Any) -> list[tuple[Any, ...]]:

@@ -46,6 +46,9 @@ HOSTILE: dict[str, str | None] = {
     # Files that are written.
     "COPY (SELECT 1) TO '{out}/x.csv'": ONLY,
     "COPY (SELECT 1) TO '{out}/x.parquet' (FORMAT parquet)": ONLY,
+    "COPY (SELECT 1) TO 'result://memory/../../..{out}/x.csv'": ONLY,
+    "COPY (SELECT 1) TO 'result:/{out}/x.csv'": ONLY,
+    "SELECT * FROM read_text('result://memory/../../..{secret}')": None,
     "COPY turns FROM '{secret}'": ONLY,
     "COPY (SELECT 1) TO 'views.duckdb.wal'": ONLY,
     "COPY FROM DATABASE views TO telemetry": ONLY,

@@ -113,7 +113,9 @@ class Ungated:
         worker = await self._starter.start(Spec(module="tests.workers.ungated_sql", limits=limits))
         await self._asked(worker, Load())
         await self._asked(worker, Copy(files, folder, 0))
-        await self._asked(worker, Attach(folder, *SCHEMAS, list(user_views()), statements(*SCHEMAS), 2**28))
+        await self._asked(
+            worker, Attach(folder, *SCHEMAS, list(user_views()), statements(*SCHEMAS), {}, 2**28)
+        )
         return worker
 
     async def _asked(self, worker: Worker, task: Task) -> list[tuple[int, bytes]]:

@@ -11,8 +11,8 @@ from stack.providers.sql.worker import answer
 __all__ = ["answer"]
 
 
-def _unchecked(gate: Gate, query: str, parameters: Any) -> Statement:
-    return Statement(query, query != WARM_UP)
+def _unchecked(gate: Gate, cursor: object, query: str, parameters: Any) -> Statement:
+    return Statement(query, query != WARM_UP, ())
 
 
 Gate.checked = _unchecked  # type: ignore[method-assign]

@@ -15,7 +15,8 @@ def operations(tag: str) -> tuple[Operation, ...]:
             tag=tag,
             summary="Run an SQL query over the documented views.",
             description="One SELECT, or EXPLAIN of one, in DuckDB's dialect, over a snapshot that has everything that was "
-            "acknowledged before. `format` is json, ndjson, csv or arrow. The header `x-truncated` names the setting of the "
+            "acknowledged before, or what was there at `as_of`. `format` is json, ndjson, csv, arrow or parquet; without it, the header "
+            "`Accept` chooses. The header `x-truncated` names the setting of the "
             "limit that cut the result. See docs/sql.md.",
             body=SqlRequest,
             answer=SqlResult,

@@ -8,10 +8,13 @@ from pathlib import Path
 import duckdb
 import msgspec
 
+from projections.user_views import AS_OF_NS, AS_OF_POSITION
 from stack.providers.sql import results
-from stack.providers.sql.gate import Gate
+from stack.providers.sql.gate import MAX_QUERY_CHARS, QUALIFIERS, Gate
+from stack.providers.sql.parquet import FOLDER, Memory
 from stack.providers.sql.refusal import QueryRefused
-from stack.providers.sql.tasks import BODY, HEAD, Attach, Attached, Parameters, Run
+from stack.providers.sql.tasks import BODY, HEAD, AsOf, Attach, Attached, Parameters, Run
+from stack.providers.sql.views import Views
 
 __all__ = ["Database", "QueryRefused"]
 
@@ -41,12 +44,14 @@ class Database:
             self._root.execute(f"ATTACH '{path}' AS {name} (READ_ONLY)")
         self.attached = Attached(self._position(task.views_schema), self._position(task.telemetry_schema))
         self._root.execute("SET TimeZone = 'UTC'")
-        for statement in task.statements:
-            self._root.execute(statement)
+        self._present = Views("main", task.statements)
+        self._past = Views("past", task.past)
         # Everything is imported that results need: later on no file can be opened.
-        self._gate = Gate(self._root, task.views)
+        self._gate, self._past_gate = Gate(task.views, QUALIFIERS), Gate(task.views)
+        self._memory = Memory(self._root)
         for format in results.FORMATS:
             list(self.run(Run(WARM_UP, [], format, 10, 1 << 20)))
+        self._root.execute(f"SET allowed_directories = ['{FOLDER}']")
         self._root.execute("SET enable_external_access = false")
         self._root.execute("SET disabled_filesystems = 'LocalFileSystem'")
         self._root.execute("SET lock_configuration = true")
@@ -60,10 +65,12 @@ class Database:
         instance cannot be used."""
         cursor = self._root.cursor()
         try:
-            statement = self._gate.checked(task.query, task.parameters)
+            self._use_views(cursor, task.query[:MAX_QUERY_CHARS], task.as_of)
+            gate = self._gate if task.as_of is None else self._past_gate
+            statement = gate.checked(cursor, task.query, task.parameters)
             if task.parameters is None:
                 task = msgspec.structs.replace(task, parameters=_nulls(statement.parameters))
-            found = results.of(cursor, statement, task)
+            found = results.of(cursor, statement, task, self._memory)
         except duckdb.OutOfMemoryException:
             raise MemoryError from None
         except _FATAL:
@@ -76,6 +83,15 @@ class Database:
         yield HEAD, 0, msgspec.json.encode(head)
         for piece in found.pieces:
             yield BODY, 0, piece
+
+    def _use_views(self, cursor: duckdb.DuckDBPyConnection, query: str, as_of: AsOf | None) -> None:
+        if as_of is None:
+            self._present.use(cursor, query)
+            return
+        # Constants to a plan of this connection, so that one view of the past serves all moments.
+        cursor.execute(f"SET VARIABLE {AS_OF_POSITION} = {as_of.position:d}")
+        cursor.execute(f"SET VARIABLE {AS_OF_NS} = {as_of.until_ns:d}")
+        self._past.use(cursor, query)
 
 
 def _nulls(names: Sequence[str]) -> Parameters:

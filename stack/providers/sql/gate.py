@@ -32,8 +32,8 @@ _TABLE_FUNCTIONS = frozenset(
     ("generate_series", "json_each", "json_tree", "range", "repeat", "repeat_row", "unnest")
 )
 _SCAN = "seq_scan"
-_QUALIFIERS = ((), ("main",), ("memory", "main"))
-"""Catalog and schema before the name of a view: tools write both."""
+QUALIFIERS = (("main",), ("memory", "main"))
+"""Catalog and schema before the name of a view of the present: tools write both."""
 _OPERATORS = frozenset(
     f"LOGICAL_{name}"
     for name in (
@@ -82,13 +82,16 @@ class Statement(Struct, frozen=True):
 
 
 class Gate:
-    """`database` has the views, by these names, in its default schema."""
+    """`views` are the names of the views in the default schema of a connection, which may stand before them in the form of
+    one of the `qualifiers`."""
 
-    def __init__(self, database: duckdb.DuckDBPyConnection, views: Collection[str]) -> None:
-        self._database = database
+    def __init__(self, views: Collection[str], qualifiers: Collection[tuple[str, ...]] = ()) -> None:
         self._views = frozenset(views)
+        self._qualifiers = {(), *qualifiers}
 
-    def checked(self, query: str, parameters: Parameters | None) -> Statement:
+    def checked(
+        self, cursor: duckdb.DuckDBPyConnection, query: str, parameters: Parameters | None
+    ) -> Statement:
         """Returns the one statement of the query. Without `parameters`, all of them are NULL. Raises QueryRefused, and
         duckdb.Error for other faults of the query."""
         if len(query) > MAX_QUERY_CHARS:
@@ -97,15 +100,6 @@ class Gate:
             )
         if "\0" in query:
             raise QueryRefused("query: it contains a null character; leave it out.")
-        cursor = self._database.cursor()
-        try:
-            return self._checked(cursor, query, parameters)
-        finally:
-            cursor.close()
-
-    def _checked(
-        self, cursor: duckdb.DuckDBPyConnection, query: str, parameters: Parameters | None
-    ) -> Statement:
         found = cursor.extract_statements(query)
         if len(found) != 1:
             raise QueryRefused(f"query: it has {len(found)} statements; send exactly one SELECT or EXPLAIN.")
@@ -140,7 +134,7 @@ class Gate:
             if kind == "BASE_TABLE" or (kind == "SHOW_REF" and not node.get("query")):
                 path = [part for part in _path(node) if part]
                 views = known if len(path) == 1 else self._views
-                if not path or tuple(path[:-1]) not in _QUALIFIERS or path[-1] not in views:
+                if not path or tuple(path[:-1]) not in self._qualifiers or path[-1] not in views:
                     shown = ".".join(path)[:100] or "SHOW"
                     raise QueryRefused(
                         f"query: {shown!r} is not a view that is offered; {_SCHEMA_HINT}, and there are: "
@@ -169,8 +163,8 @@ def _check_plan(plan: Any) -> None:
 
 def _answer(cursor: duckdb.DuckDBPyConnection, function: str, sql: str) -> Any:
     """Returns what DuckDB says of a statement. Raises QueryRefused with its error."""
-    row = cursor.execute(f"SELECT {function}(?)", [sql]).fetchone()
-    found = _decoded(row[0]) if row is not None else {"error": True}
+    [[text]] = cursor.execute(f"SELECT {function}(?)", [sql]).fetchall()
+    found = _decoded(text)
     if not found["error"]:
         return found
     message = str(found.get("error_message", ""))
@@ -196,11 +190,10 @@ def _substituted(cursor: duckdb.DuckDBPyConnection, tree: Any, given: dict[str, 
     literals = ", ".join([_literal(value) for value in given.values()])
     values = _answer(cursor, "json_serialize_sql", f"SELECT {literals}")
     nodes = dict(zip(given, values["statements"][0]["node"]["select_list"], strict=True))
-    row = cursor.execute(
+    [[text]] = cursor.execute(
         "SELECT json_deserialize_sql(?::JSON)", [json.dumps(_replaced(tree, nodes))]
-    ).fetchone()
-    assert row is not None
-    return str(row[0])
+    ).fetchall()
+    return str(text)
 
 
 def _replaced(node: Any, values: dict[str, Any]) -> Any:

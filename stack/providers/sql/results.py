@@ -1,4 +1,4 @@
-"""Results as JSON, JSON lines, CSV and Arrow, made as a whole up to the limits, so that the answer's head can
+"""Results as JSON, JSON lines, CSV, Arrow and Parquet, made as a whole up to the limits, so that the answer's head can
 name the limit that cut it.
 
 In the text formats, what JSON has is JSON: booleans, integers of up to 64 bits, numbers, texts, lists, structs and
@@ -12,18 +12,20 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
-from io import BytesIO
 from typing import Any
 
 import duckdb
 import msgspec
 from msgspec import Struct
 
+from stack.providers.sql import arrow, parquet
+from stack.providers.sql.columns import described, distinct, fetched
 from stack.providers.sql.gate import Statement
-from stack.providers.sql.refusal import QueryRefused
+from stack.providers.sql.parquet import Memory
+from stack.providers.sql.pieces import Result
 from stack.providers.sql.tasks import Format, Head, Run
 
-FORMATS: tuple[Format, ...] = ("json", "ndjson", "csv", "arrow")
+FORMATS: tuple[Format, ...] = ("json", "ndjson", "csv", "arrow", "parquet")
 _FETCHED_ROWS = 1024
 _encode = msgspec.json.Encoder().encode
 
@@ -32,14 +34,8 @@ _TEXT_TYPES = (
     r"TIMESTAMP(?:_S|_MS|_NS|TZ|_TZ)?(?: WITH TIME ZONE)?|DATE|TIME(?:_NS|TZ)?(?: WITH TIME ZONE)?|INTERVAL|UUID|U?HUGEINT|"
     r"BIGNUM|BLOB|BIT|GEOMETRY|DECIMAL\(\d+,\s*\d+\)|ENUM\((?:'(?:[^']|'')*'(?:,\s*)?)*\)"
 )
-_TYPE_PART = re.compile(rf"({_QUOTED})|(?<![\w.])({_TEXT_TYPES})(?!\w)")
-_FLOATS = re.compile(r"(?<!\w)(?:DOUBLE|FLOAT)(?!\w)")
+_TYPE_PART = re.compile(rf"({_QUOTED})|(?<![\w.])({_TEXT_TYPES})(?=[,)\[]|$)")
 _PLAIN = re.compile(r"BOOLEAN|U?(?:TINY|SMALL|BIG)INT|U?INTEGER|VARCHAR|DOUBLE|FLOAT")
-
-
-class Result(Struct, frozen=True):
-    head: Head
-    pieces: list[bytes]
 
 
 class _Column(Struct, frozen=True):
@@ -51,21 +47,23 @@ class _Column(Struct, frozen=True):
     convert: Callable[[Any], Any] | None
 
 
-def of(cursor: duckdb.DuckDBPyConnection, statement: Statement, task: Run) -> Result:
+def of(cursor: duckdb.DuckDBPyConnection, statement: Statement, task: Run, memory: Memory) -> Result:
     """Returns the whole result. Raises duckdb.Error."""
     if task.format == "arrow":
-        return _written_arrow(cursor, statement, task)
+        return arrow.written(cursor, statement, task)
+    if task.format == "parquet":
+        return parquet.written(cursor, statement, task, memory)
     parameters: Any = task.parameters
     if statement.is_explained:
         cursor.execute(statement.sql, parameters)
         columns = [_Column(str(one[0]), "VARCHAR", "", None) for one in cursor.description or ()]
     else:
-        described = cursor.execute(f"DESCRIBE (\n{statement.sql}\n)", parameters).fetchall()
-        columns = [_column(number, row[0], row[1]) for number, row in enumerate(described)]
+        found = described(cursor, statement, parameters)
+        columns = [_column(number, one.name, one.type) for number, one in enumerate(found)]
         names = ", ".join([f"c{number}" for number in range(len(columns))])
         selected = ", ".join([column.selected for column in columns])
         cursor.execute(
-            f"SELECT {selected} FROM (\n{statement.sql}\n) AS result({names}) LIMIT {_fetched(task)}",
+            f"SELECT {selected} FROM (\n{statement.sql}\n) AS result({names}) LIMIT {fetched(task)}",
             parameters,
         )
     writer = {"json": _json, "ndjson": _lines, "csv": _csv}[task.format]
@@ -133,7 +131,7 @@ def _json(columns: list[_Column], rows: _Rows, max_bytes: int) -> Result:
 
 
 def _lines(columns: list[_Column], rows: _Rows, max_bytes: int) -> Result:
-    names = _distinct([column.name for column in columns])
+    names = distinct([column.name for column in columns])
     encoded = (_encode(dict(zip(names, row, strict=True))) + b"\n" for row in rows)
     pieces = rows.written(encoded, max_bytes)
     return Result(rows.head, pieces)
@@ -154,74 +152,6 @@ def _cell(value: Any) -> str:
     if not text or any(mark in text for mark in ',"\r\n') or text != text.strip():
         return '"' + text.replace('"', '""') + '"'
     return text
-
-
-def _written_arrow(cursor: duckdb.DuckDBPyConnection, statement: Statement, task: Run) -> Result:
-    """Like `_arrow`. Raises QueryRefused for a type that the writer of streams does not have."""
-    from nanoarrow._utils import NanoarrowException
-
-    try:
-        return _arrow(cursor, statement, task)
-    except NanoarrowException as error:
-        raise QueryRefused(
-            f"format: a column has a type that an Arrow stream cannot have here ({error}); cast it, such as an ENUM, to VARCHAR."
-        ) from None
-
-
-def _arrow(cursor: duckdb.DuckDBPyConnection, statement: Statement, task: Run) -> Result:
-    import nanoarrow
-    from nanoarrow.ipc import StreamWriter
-
-    sql = statement.sql
-    if statement.is_explained and not task.max_rows:
-        stream = nanoarrow.c_array_stream(cursor.sql("SELECT '' AS explain_key, '' AS explain_value LIMIT 0"))
-    elif statement.is_explained:
-        rows = cursor.execute(sql, task.parameters).fetchall()
-        names = [str(one[0]) for one in cursor.description or ()]
-        stream = nanoarrow.c_array_stream(cursor.sql(_values(names, rows)))
-    else:
-        limited = f"FROM (\n{sql}\n) LIMIT {_fetched(task)}"
-        stream = nanoarrow.c_array_stream(cursor.sql(limited, params=task.parameters or None))
-    out = BytesIO()
-    count, truncated = 0, ""
-    kept = 0
-    with StreamWriter.from_writable(out) as writer:
-        writer.write_stream(stream.__class__.from_c_arrays([], stream.get_schema(), validate=False))
-        kept = out.tell()
-        for batch in stream:
-            taken = min(len(batch), task.max_rows - count)
-            if taken < len(batch):
-                truncated = "rows"
-                batch = batch[:taken]
-            writer.write_array(batch)
-            if out.tell() > task.max_bytes:
-                truncated = "bytes"
-                break
-            kept, count = out.tell(), count + taken
-            if truncated:
-                break
-    if truncated == "bytes":
-        out.seek(kept)
-        out.truncate()
-        out.write(b"\xff\xff\xff\xff\x00\x00\x00\x00")
-    content = out.getvalue()
-    return Result(
-        Head(count, truncated), [content[at : at + (1 << 18)] for at in range(0, len(content), 1 << 18)]
-    )
-
-
-def _fetched(task: Run) -> int:
-    """One more than are wanted shows whether there are more; for none nothing is computed."""
-    return task.max_rows + 1 if task.max_rows else 0
-
-
-def _values(names: list[str], rows: list[Any]) -> str:
-    def quoted(text: object) -> str:
-        return "'" + str(text).replace("'", "''") + "'"
-
-    shown = ", ".join([f"({', '.join([quoted(value) for value in row])})" for row in rows])
-    columns = ", ".join(['"' + name.replace('"', '""') + '"' for name in names])
-    return f"SELECT * FROM (VALUES {shown}) AS plan({columns})"
 
 
 def _column(number: int, name: str, type: str) -> _Column:
@@ -268,15 +198,3 @@ def _parsed(text: str) -> Any:
     if "NaN" in text or "nan" in text or "nf" in text:
         return _nested(json.loads(text))
     return msgspec.Raw(text.encode())
-
-
-def _distinct(names: list[str]) -> list[str]:
-    """Returns the names; one that occurs before gets a number, as in `name_1`."""
-    found: dict[str, None] = {}
-    for name in names:
-        number, distinct = 0, name
-        while distinct in found:
-            number += 1
-            distinct = f"{name}_{number}"
-        found[distinct] = None
-    return list(found)

@@ -13,7 +13,7 @@ MODULE = "stack.providers.sql.worker"
 HEAD, BODY, REFUSED = framing.OWN, framing.OWN + 1, framing.OWN + 2
 """Frames: `Head` in JSON, a part of the body, and `Refusal` in JSON, after which nothing follows."""
 
-Format = Literal["json", "ndjson", "csv", "arrow"]
+Format = Literal["json", "ndjson", "csv", "arrow", "parquet"]
 Parameters = list[Any] | dict[str, Any]
 
 
@@ -31,15 +31,16 @@ class Copy(Struct, frozen=True, tag="copy"):
 
 
 class Attach(Struct, frozen=True, tag="attach"):
-    """Open the copies, which serve these schemas, create the views, and give up everything but computing.
-    `statements` create the views, and others that they need, which queries cannot name. `memory_bytes` limits DuckDB's
-    buffers."""
+    """Open the copies, which serve these schemas, and give up everything but computing. `statements` create the views, and
+    others that they need, which queries cannot name, by the name of each; `past` creates those of the past.
+    `memory_bytes` limits DuckDB's buffers."""
 
     folder: str
     views_schema: str
     telemetry_schema: str
     views: list[str]
-    statements: list[str]
+    statements: dict[str, str]
+    past: dict[str, str]
     memory_bytes: int
 
 
@@ -50,15 +51,24 @@ class Attached(Struct, frozen=True):
     telemetry: int
 
 
+class AsOf(Struct, frozen=True):
+    """Shows what had been recorded up to this position of the event log, and of telemetry what had happened by this time, in
+    ns since 1970."""
+
+    position: int
+    until_ns: int
+
+
 class Run(Struct, frozen=True, tag="run"):
-    """Answer a query, with at most so many rows and bytes of body. With 0 rows the body has the columns, and nothing is
-    computed. Parameters that are not known yet are None: each of them is NULL."""
+    """Answer a query, of the past if `as_of` is given, with at most so many rows and bytes of body. With 0 rows the body has
+    the columns, and nothing is computed. Parameters that are not known yet are None: each of them is NULL."""
 
     query: str
     parameters: Parameters | None
     format: Format
     max_rows: int
     max_bytes: int
+    as_of: AsOf | None = None
 
 
 Task = Load | Copy | Attach | Run

@@ -42,7 +42,8 @@ def answer(task: bytes) -> bytes | Frames:
 
 def _imported() -> None:
     """Everything that is read from files, because none can be opened later."""
-    import_module("stack.providers.sql.database")
+    for name in ("stack.providers.sql.database", "nanoarrow.ipc", "fsspec"):
+        import_module(name)
     functions()
 
 

@@ -16,7 +16,8 @@ from projections.warehouse.errors import ViewBehind
 from schemas.api.sql import SqlRequest
 from stack.errors import Invalid, Unavailable, of_status
 from stack.eventstore import EventStore
-from stack.providers.sql.tasks import BODY, HEAD, REFUSED, Head, Parameters, Refusal, Run
+from stack.providers.sql.tasks import BODY, HEAD, REFUSED, AsOf, Head, Parameters, Refusal, Run
+from stack.services.positions import Positions
 from stack.services.sql.sql_workers import Reached, SqlWorkers
 from stack.workers.failure import Closed, Exhausted, NoAnswer
 from stack.workers.framing import Frame
@@ -40,10 +41,11 @@ class SqlLimits(Struct, frozen=True):
 
 class SqlAnswer(Struct, frozen=True):
     """`pieces` must be read within the service's block. `limit` is the setting that cut the result, `limit` for that of
-    the request, or empty; `rows` are those before it."""
+    the request, or empty; `rows` are those before it. `position` is that of `as_of`."""
 
     limit: str
     rows: int
+    position: int | None
     pieces: AsyncIterator[bytes]
 
 
@@ -65,6 +67,7 @@ class SqlService:
     ) -> None:
         self._workers = workers
         self._store = store
+        self._positions = Positions(store)
         self._engine = engine
         self._telemetry_head = telemetry_head
         self.limits = limits
@@ -77,9 +80,12 @@ class SqlService:
         query exceeds, and Unavailable."""
         limits = self.limits
         max_rows = limits.max_rows if request.limit is None else min(request.limit, limits.max_rows)
-        run = Run(request.query, request.parameters, request.format, max_rows, limits.max_bytes)
+        as_of = await self._moment(request)
+        form = request.format or "json"
+        run = Run(request.query, request.parameters, form, max_rows, limits.max_bytes, as_of)
         async with self._ran(run) as (head, pieces):
-            yield SqlAnswer(_limit(head, request), head.rows, pieces)
+            position = None if as_of is None else as_of.position
+            yield SqlAnswer(_limit(head, request), head.rows, position, pieces)
 
     async def described(self, query: str, parameters: Parameters | None) -> tuple[list[str], bytes]:
         """Returns the names of a query's parameters, and an Arrow stream without rows: the columns of its result. Without
@@ -119,6 +125,12 @@ class SqlService:
         if first.kind == REFUSED:
             refusal = msgspec.json.decode(first.payload, type=Refusal)
             raise of_status(refusal.status, refusal.detail)
+
+    async def _moment(self, request: SqlRequest) -> AsOf | None:
+        if request.as_of is None:
+            return None
+        moment = await self._positions.moment(str(request.as_of))
+        return AsOf(moment.position, moment.until_ns)
 
     async def forget(self) -> None:
         """Ends queries and snapshots that may have content which was erased since."""

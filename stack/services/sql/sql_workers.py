@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from projections.user_views import statements, user_views
+from projections.user_views import past_statements, statements, user_views
 from projections.user_views.prices import Price
 from projections.warehouse.errors import ViewBehind
 from projections.warehouse.instance import Copyable, Warehouse
@@ -154,10 +154,11 @@ class SqlWorkers:
             await self._asked(worker, Copy(files=files, folder=str(folder), reserve_bytes=RESERVE_BYTES))
         views, telemetry = sources["views"], sources["telemetry"]
         memory_bytes = self._spec.limits.memory_bytes // BUFFER_SHARE
-        creating = await asyncio.to_thread(statements, views.schema, telemetry.schema, priced=self._prices)
-        attach = Attach(
-            str(folder), views.schema, telemetry.schema, list(user_views()), creating, memory_bytes
-        )
+        schemas = views.schema, telemetry.schema
+        # Read from files at first.
+        creating = await asyncio.to_thread(statements, *schemas, self._prices)
+        past = past_statements(*schemas, self._prices)
+        attach = Attach(str(folder), *schemas, list(user_views()), creating, past, memory_bytes)
         found = msgspec.json.decode(await self._asked(worker, attach), type=Attached)
         return found.views >= views.position and found.telemetry >= telemetry.position
 

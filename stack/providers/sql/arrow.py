@@ -1,0 +1,73 @@
+"""Results as a stream of Arrow IPC."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+
+from stack.providers.sql.columns import ARROW, limited
+from stack.providers.sql.gate import Statement
+from stack.providers.sql.pieces import Pieces, Result, split
+from stack.providers.sql.tasks import Head, Run
+
+_END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+"""The end of a stream."""
+_SPARE = 0.9
+"""How much of the estimate is tried if a batch is too large for the rest of the result."""
+
+
+def written(cursor: duckdb.DuckDBPyConnection, statement: Statement, task: Run) -> Result:
+    """Returns the result, cut between two rows. Raises duckdb.Error."""
+    import nanoarrow
+    from nanoarrow.ipc import StreamWriter
+
+    sql, parameters = limited(cursor, statement, task, ARROW)
+    stream = nanoarrow.c_array_stream(cursor.sql(sql, params=parameters))
+    out = Pieces()
+    count, truncated = 0, ""
+    with StreamWriter.from_writable(out) as writer:
+        writer.write_stream(stream.__class__.from_c_arrays([], stream.get_schema(), validate=False))
+        for batch in stream:
+            rows = min(len(batch), task.max_rows - count)
+            if rows < len(batch):
+                truncated = "rows"
+            fitting = _write(writer, out, batch, rows, task.max_bytes - len(_END))
+            count += fitting
+            if fitting < rows:
+                truncated = "bytes"
+            if truncated:
+                break
+    return Result(Head(count, truncated), split(out.written))
+
+
+def _write(writer: Any, out: Pieces, batch: Any, rows: int, max_bytes: int) -> int:
+    """Writes the first `rows` of a batch, or as many as fit, and returns how many."""
+    parts, before = len(out.written), out.size
+    while rows:
+        writer.write_array(batch if rows == len(batch) else _first(batch, rows))
+        if out.size <= max_bytes:
+            break
+        fitting = int(rows * max(0, max_bytes - before) / (out.size - before) * _SPARE)
+        rows = min(rows - 1, fitting)
+        out.cut(parts)
+    return rows
+
+
+def _first(array: Any, rows: int) -> Any:
+    """Returns the beginning of an array, without copying it. A slice of it would keep its whole children, which would be
+    written as they are."""
+    from nanoarrow.c_array import c_array_from_buffers
+
+    layout, view = array.schema.format, array.view()
+    if layout == "+s" or layout.startswith("+us"):
+        lengths = [rows] * array.n_children
+    elif layout.startswith("+w:"):
+        lengths = [rows * int(layout[3:])]
+    elif layout in ("+l", "+L", "+m"):
+        lengths = [view.buffer(1)[rows]]
+    else:
+        return array[:rows]
+    buffers = [view.buffer(number) for number in range(view.n_buffers)]
+    children = [_first(array.child(number), length) for number, length in enumerate(lengths)]
+    return c_array_from_buffers(array.schema, rows, buffers, children=children)
