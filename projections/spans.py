@@ -86,10 +86,10 @@ def newest_trace_with(snapshot: Snapshot, span: int) -> UUID | None:
     return rows[0][0] if rows else None
 
 
-def keys(snapshot: Snapshot, traces: Iterable[UUID], limit: int) -> list[SpanKey]:
-    """Returns the keys of the spans of these traces, at most `limit`."""
+def keys(snapshot: Snapshot, traces: Iterable[UUID], limit: int, first: int = 0) -> list[SpanKey]:
+    """Returns the keys of the spans of these traces, at most `limit`. None of them has a number below `first`."""
     columns = "s.trace_id, s.span_id, s.parent_span_id, s.start_ns, s.number"
-    sql = _both("s.trace_id IN (SELECT unnest($traces::UUID[]))", columns)
+    sql = _both(f"s.number >= {first:d} AND s.trace_id IN (SELECT unnest($traces::UUID[]))", columns)
     rows = snapshot.rows(f"{sql} LIMIT $limit", {"traces": list(traces), "limit": limit})
     return [SpanKey(*row) for row in rows]
 
@@ -200,6 +200,7 @@ class SpanDetailsRow(NamedTuple):
 
     number: int
     kind: int
+    trace_state: str | None
     status_message: str | None
     events: str | None
     links: str | None
@@ -214,8 +215,8 @@ class SpanDetailsRow(NamedTuple):
     output_tokens: int | None
 
 
-_DETAILS = """SELECT d.number, d.kind, d.status_message, d.events, d.links, r.attributes, c.name, c.version, c.attributes,
-    d.operation_name, d.provider_name, coalesce(d.response_model, d.request_model), d.input_tokens, d.output_tokens
+_DETAILS = """SELECT d.number, d.kind, d.trace_state, d.status_message, d.events, d.links, r.attributes, c.name, c.version,
+    c.attributes, d.operation_name, d.provider_name, coalesce(d.response_model, d.request_model), d.input_tokens, d.output_tokens
 FROM ({}) AS d
 LEFT JOIN now.telemetry_resources AS r ON d.resource_id = r.resource_id
 LEFT JOIN now.telemetry_scopes AS c ON d.scope_id = c.scope_id"""
@@ -224,8 +225,8 @@ LEFT JOIN now.telemetry_scopes AS c ON d.scope_id = c.scope_id"""
 def details(snapshot: Snapshot, wanted: Sequence[int]) -> dict[int, SpanDetailsRow]:
     """Returns the details by span number."""
     columns = (
-        "s.number, s.kind, s.status_message, s.events, s.links, s.resource_id, s.scope_id, s.operation_name, "
-        "s.provider_name, s.response_model, s.request_model, s.input_tokens, s.output_tokens"
+        "s.number, s.kind, s.trace_state, s.status_message, s.events, s.links, s.resource_id, s.scope_id, "
+        "s.operation_name, s.provider_name, s.response_model, s.request_model, s.input_tokens, s.output_tokens"
     )
     rows: list[Row] = []
     for some in _in_parts(wanted):

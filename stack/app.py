@@ -26,7 +26,7 @@ from stack.http.admin import AdminController
 from stack.http.agent import AgentController
 from stack.http.approval import ApprovalController
 from stack.http.benchmark import BenchmarkController
-from stack.http.benchmark_path import escaping_benchmark_ids
+from stack.http.benchmark_path import escaping_ids
 from stack.http.chat_completion import ChatCompletionController
 from stack.http.comparison import ComparisonController
 from stack.http.completion import CompletionController
@@ -42,6 +42,7 @@ from stack.http.evaljob import EvalJobController
 from stack.http.event import EventController
 from stack.http.extra_ports import ExtraPorts, receiving_only
 from stack.http.health import HealthController
+from stack.http.jaeger import JaegerController
 from stack.http.mcp import McpController
 from stack.http.model import ModelController
 from stack.http.openapi import OpenAPIController
@@ -87,6 +88,7 @@ CONTROLLERS = [
     EvalJobController,
     EventController,
     HealthController,
+    JaegerController,
     McpController,
     ModelController,
     OpenAPIController,
@@ -143,7 +145,7 @@ def build(server: Server) -> ASGIApp:
         request_max_body_size=None,  # the outermost middleware limits bodies
         debug=False,
     )
-    routed = escaping_benchmark_ids(app)
+    routed = escaping_ids(app)
     return edge(
         routed, server.settings, tracing=server.tracing, admin_token=server.folder.token, rates=server.rates
     )

@@ -65,6 +65,7 @@ from stack.services.server_state import ServerState
 from stack.services.sql.setup import sql_service
 from stack.services.state import States
 from stack.services.telemetry.decoding_process import decoding_process
+from stack.services.telemetry.jaeger import JaegerService
 from stack.services.telemetry.span_export import SpanExport
 from stack.services.telemetry.telemetry import TelemetryService
 from stack.services.tools.directory import ToolDirectory
@@ -233,6 +234,7 @@ class Server(Services):
         self.sql = sql_service(
             settings, folder.path, self.warehouse, self.store, self.engine, self._telemetry_head
         )
+        self.jaeger = JaegerService(self.telemetry)
         self.telemetry_export = SpanExport(self.telemetry, self.datasets)
         self.row_scoring = RowScoring(self.scoring, self.datasets)
         eval_driver = EvalJobDriver(

@@ -11,16 +11,19 @@ from urllib.parse import quote, unquote
 from litestar.types import ASGIApp, Receive, Send
 
 from stack.domain.benchmark_path import split_path
+from stack.http.path import SERVICES, with_one_part
 
 PREFIXES = ("/v1alpha/eval/benchmarks/", "/v1/eval/benchmarks/")
 
 
-def escaping_benchmark_ids(app: ASGIApp) -> ASGIApp:
-    """Wraps `app` so that each benchmark's id is one part of the path."""
+def escaping_ids(app: ASGIApp) -> ASGIApp:
+    """Wraps `app` so that the id of each benchmark, and the name of each service, is one part of the path."""
 
     async def escaped(scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith(PREFIXES):
             scope["path"] = _escaped(scope["path"])
+        elif scope["type"] == "http" and scope["path"].startswith(SERVICES):
+            scope["path"] = with_one_part(scope["path"])
         await app(scope, receive, send)
 
     return escaped

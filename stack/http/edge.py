@@ -325,6 +325,7 @@ def is_recorded(path: str) -> bool:
 _UNRECORDED = OTLP_PATHS | {"/", "/ui", "/v1/health"}
 _UNRECORDED_BELOW = (
     "/admin/",
+    "/jaeger/",
     "/mcp",
     "/schema",
     "/ui/",

@@ -51,7 +51,8 @@ def _routes(path: str) -> list[str]:
     """Converts a path of the description to Litestar's syntax, one for each API version that has it."""
     version, _, path = path[1:].partition("/")
     route = re.sub(r"{(\w+)}", lambda name: f"{{{name[1]}:{_converter(name[1])}}}", path)
-    routes = [f"/{one}/{route}" for one in dict.fromkeys((version, "v1"))]
+    also = ("v1",) if version.startswith("v1") else ()
+    routes = [f"/{one}/{route}" for one in dict.fromkeys((version, *also))]
     # Later clients call these without a version.
     return [*routes, f"/{route}"] if route.startswith("post-training/jobs/") else routes
 

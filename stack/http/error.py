@@ -1,6 +1,7 @@
 """Converts every error to a response with the contract's `Error` body; no other module does.
 
-On paths of OpenAI's API the body has OpenAI's format: its clients read `error.message`.
+On paths of OpenAI's API the body has OpenAI's format: its clients read `error.message`. On those of Jaeger's API it has
+Jaeger's.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from litestar.exceptions import (
 
 from schemas.api.chat_completion import OpenAIError, OpenAIErrorResponse
 from schemas.api.error import Error
+from schemas.api.jaeger import JaegerError, JaegerFailure
 from stack.domain.near import nearest_path
 from stack.errors import InternalError, Invalid, MethodNotAllowed, NotFound, ReplaystackError, of_status
 from stack.http.as_of import POSITION
@@ -53,6 +55,8 @@ _LATER = frozenset((429, 503))
 _RETRY_AFTER_S = (1, 60)
 _OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
+_JAEGER = "/jaeger/"
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -71,6 +75,8 @@ def error_response_parts(error: Exception, path: str = "") -> tuple[int, Headers
         error = InternalError(INTERNAL_DETAIL)
     if _OPENAI_PATH.match(path):
         body = openai_error_body(error)
+    elif path.startswith(_JAEGER):
+        body = _jaeger_body(error)
     else:
         body = _body(Error(error.status, error.title, error.detail, error.instance))
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
@@ -170,6 +176,12 @@ def openai_error_body(error: ReplaystackError) -> bytes:
         code = "unknown_url" if isinstance(error, NoRoute) else "model_not_found"
     detail = error.detail.encode("utf-8", "replace").decode()
     return _encode(OpenAIErrorResponse(OpenAIError(detail, kind, code=code)))
+
+
+def _jaeger_body(error: ReplaystackError) -> bytes:
+    """Returns the error in the envelope of Jaeger's query API."""
+    detail = error.detail.encode("utf-8", "replace").decode()
+    return _encode(JaegerFailure(errors=[JaegerError(code=error.status, msg=detail)]))
 
 
 def _body(error: Error) -> bytes:

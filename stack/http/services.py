@@ -32,6 +32,7 @@ from stack.services.scoring.scoring import Scoring
 from stack.services.server_state import ServerState
 from stack.services.sql.sql import SqlService
 from stack.services.state import States
+from stack.services.telemetry.jaeger import JaegerService
 from stack.services.telemetry.span_export import SpanExport
 from stack.services.telemetry.telemetry import TelemetryService
 from stack.services.tools.directory import ToolDirectory
@@ -79,6 +80,7 @@ class Services:
     collections: Collections
     sql: SqlService
     telemetry: TelemetryService
+    jaeger: JaegerService
     telemetry_store: TelemetryStore
     telemetry_export: SpanExport
     engine: Engine

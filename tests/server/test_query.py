@@ -39,6 +39,9 @@ def test_an_unknown_parameter_is_refused(client: httpx.Client, method: str, path
     elif path in OPENAI or path.startswith("/v1/openai/"):
         assert answer.json()["error"]["type"] == "invalid_request_error"
         assert "'zzzz'" in answer.json()["error"]["message"]
+    elif path.startswith("/jaeger/"):
+        [error] = answer.json()["errors"]
+        assert error["code"] == 400 and "'zzzz'" in error["msg"]
     else:
         detail = check_error(answer, 400)["detail"]
         assert "'zzzz'" in detail and "did you mean" not in detail

@@ -12,6 +12,7 @@ from stack.http.spec import (
     dataset,
     eval,
     extension,
+    jaeger,
     otlp,
     post_training,
     rerank,
@@ -52,7 +53,18 @@ TAGS = {
 
 
 def document() -> Schema:
-    details = (agent, dataset, scoring, eval, post_training, telemetry, rerank, chat_completion, otlp)
+    details = (
+        agent,
+        dataset,
+        scoring,
+        eval,
+        post_training,
+        telemetry,
+        rerank,
+        chat_completion,
+        otlp,
+        jaeger,
+    )
     components = Components(
         {kind: one for module in details for kind, one in module.DETAILS.items()},
         [*agent.NAMED, *dataset.NAMED, *scoring.NAMED, *eval.NAMED, *post_training.NAMED, *telemetry.NAMED],

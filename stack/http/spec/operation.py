@@ -23,6 +23,7 @@ PATH_PARAMETERS = {
     "vector_db_id": "The vector database's identifier.",
     "dataset_id": "The dataset's id; it may hold slashes.",
     "benchmark_id": "The benchmark's id; it may hold slashes.",
+    "service": "The name of the service; it may hold slashes.",
     "trace_id": "The trace's id, 32 hexadecimal digits.",
     "span_id": "The span's id, 16 hexadecimal digits.",
     "metric_name": "The metric's name; it may hold slashes.",

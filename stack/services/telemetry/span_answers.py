@@ -33,21 +33,21 @@ _raw_object = msgspec.json.Decoder(dict[str, Raw])
 _encode = msgspec.json.Encoder().encode
 
 
-class _Event(Struct):
+class EventText(Struct):
     time_ns: int
     name: str = ""
     attributes: Raw = _NONE
 
 
-class _Link(Struct):
+class LinkText(Struct):
     trace_id: str
     span_id: str
     trace_state: str = ""
     attributes: Raw = _NONE
 
 
-_events = msgspec.json.Decoder(list[_Event])
-_links = msgspec.json.Decoder(list[_Link])
+_events = msgspec.json.Decoder(list[EventText])
+_links = msgspec.json.Decoder(list[LinkText])
 
 
 def trace(row: TraceRow) -> Trace:
@@ -95,7 +95,7 @@ def span_details(row: SpanRow, more: SpanDetailsRow) -> SpanDetails:
         attributes=attributes_of(row),
         events=[
             SpanEvent(time=moment(event.time_ns), name=event.name, attributes=event.attributes)
-            for event in (_events.decode(more.events) if more.events else ())
+            for event in events_of(more)
         ],
         links=[
             SpanLink(
@@ -104,7 +104,7 @@ def span_details(row: SpanRow, more: SpanDetailsRow) -> SpanDetails:
                 trace_state=link.trace_state,
                 attributes=link.attributes,
             )
-            for link in (_links.decode(more.links) if more.links else ())
+            for link in links_of(more)
         ],
         resource=_raw(more.resource),
         scope=scope if scope != SpanScope() else None,
@@ -133,6 +133,14 @@ def log_record(row: LogRow) -> LogRecord:
         resource=_raw(row.resource),
         scope=scope if scope != SpanScope() else None,
     )
+
+
+def events_of(more: SpanDetailsRow) -> list[EventText]:
+    return _events.decode(more.events) if more.events else []
+
+
+def links_of(more: SpanDetailsRow) -> list[LinkText]:
+    return _links.decode(more.links) if more.links else []
 
 
 def attributes_of(row: SpanRow, wanted: Sequence[str] = ()) -> Raw:

@@ -102,7 +102,7 @@ class TelemetryService:
                 raise _no_trace(trace_id)
             return Answer(_encode(span_answers.trace(row)))
 
-        return await self._read(answer, ReadScope(trace=trace))
+        return await self.read_within(answer, ReadScope(trace=trace))
 
     async def trace_spans(self, trace_id: str) -> Answer:
         """Returns all details of the spans of a trace. Raises NotFound."""
@@ -118,7 +118,7 @@ class TelemetryService:
             tokens = (row.input_tokens, row.output_tokens) if row is not None else (None, None)
             return Answer(_encode(TraceSpansResponse(data, *tokens)), found.complete)
 
-        return await self._read(answer, ReadScope(trace=trace))
+        return await self.read_within(answer, ReadScope(trace=trace))
 
     async def span(self, trace_id: str, span_id: str) -> Answer:
         """Raises NotFound."""
@@ -132,7 +132,7 @@ class TelemetryService:
             span_views.fill(snapshot, [row], span_reading.MAX_ANSWER_BYTES)
             return Answer(_encode(span_answers.span(row)))
 
-        return await self._read(answer, ReadScope(trace=trace))
+        return await self.read_within(answer, ReadScope(trace=trace))
 
     async def span_tree(self, span_id: str, request: GetSpanTreeRequest) -> Answer:
         """Raises QueryInvalid, NotFound."""
@@ -147,14 +147,14 @@ class TelemetryService:
             return trace
 
         # Spans that are about to be stored must be included, and only the stored ones determine the trace.
-        trace = await self._read(trace_of, ReadScope(span=number))
+        trace = await self.read_within(trace_of, ReadScope(span=number))
 
         def answer(snapshot: Snapshot) -> Answer:
             found = span_reading.tree(snapshot, trace, number or 0, max_depth)
             data = {row.span_id: span_answers.span_with_status(row, wanted) for row in found.rows}
             return Answer(_encode(QuerySpanTreeResponse(data)), found.complete)
 
-        return await self._read(answer, ReadScope(trace=trace))
+        return await self.read_within(answer, ReadScope(trace=trace))
 
     async def spans(self, request: QuerySpansRequest) -> Answer:
         """Raises QueryInvalid."""
@@ -189,20 +189,22 @@ class TelemetryService:
         def answer(snapshot: Snapshot) -> Answer:
             return Answer(_encode(QueryMetricsResponse(metric_reading.read(snapshot, query))))
 
-        return await self._read(answer, ReadScope(metrics=True))
+        return await self.read_within(answer, ReadScope(metrics=True))
 
     async def read(
         self, query: Callable[Concatenate[Snapshot, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Returns the result of a blocking query, executed in a thread, including all acknowledged data.
         Raises its errors, and Unavailable if the store does not catch up in time or is being rebuilt."""
-        return await self._read(lambda snapshot: query(snapshot, *args, **kwargs))
+        return await self.read_within(lambda snapshot: query(snapshot, *args, **kwargs))
 
-    async def _read(
+    async def read_within(
         self,
         query: Callable[[Snapshot], T],
         scope: ReadScope | None = None,
     ) -> T:
+        """Like `read`, including all acknowledged data in the scope."""
+
         def run() -> T:
             with self._warehouse.snapshot() as snapshot:
                 return query(snapshot)
