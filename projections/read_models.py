@@ -1,6 +1,6 @@
 """The registry of read models. A new read model is its module, its SQL files and one line here.
 
-The order matters: within a batch, statements run in this order, so a session's deletion runs after its turns,
+The order matters: within a batch, statements run in this order, so a session's deletion runs after its turns and `log_events`,
 and a benchmark's after its jobs.
 """
 
@@ -15,6 +15,7 @@ from projections import (
     dataset,
     erasure,
     evaljob,
+    log_events,
     session,
     session_list,
     tool_call,
@@ -31,6 +32,7 @@ READ_MODELS: tuple[ReadModel, ...] = (
     agent.READ_MODEL,
     turn.READ_MODEL,
     tool_call.READ_MODEL,
+    log_events.READ_MODEL,
     session.READ_MODEL,
     session_list.READ_MODEL,
     dataset.READ_MODEL,

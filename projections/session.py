@@ -25,6 +25,7 @@ READ_MODEL = ReadModel(
         "session_deleted_sessions",
         "session_deleted_shared_turns",
         "session_deleted_turn_changes",
+        "session_deleted_call_changes",
     ),
     queries=(
         "session_with_turns",

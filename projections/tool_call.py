@@ -17,7 +17,7 @@ READ_MODEL = ReadModel(
     tables=("call_changes",),
     indexes=("call_changes_by_turn",),
     views=("tool_calls", "approvals"),
-    apply=("call_changes", "session_deleted_call_changes"),
+    apply=("call_changes",),
     queries=("tool_calls_page", "approvals_page", "approvals_taken", "unknown_effects"),
 )
 

@@ -86,11 +86,14 @@ class TurnSessions:
         turn = self._open.pop(id, None) if name in _ENDS else self._open.get(id)
         if turn is None:
             return False, _OF_NO_TURN
-        if name == _STEP_STARTED and (step := _step_of(state)) is not None and step.model:
-            turn.models[step.step_id] = step.model
-        elif name in _STEP_ENDS and (step := _step_of(state)) is not None:
+        # Most steps are not decoded: only those of inferences have a model.
+        if name == _STEP_STARTED and b'"model":' in state:
+            if (step := _step_of(state)) is not None and step.model:
+                turn.models[step.step_id] = step.model
+        elif turn.models and name in _STEP_ENDS and (step := _step_of(state)) is not None:
             model = turn.models.pop(step.step_id, None)
-            return True, (turn.session_id, turn.agent_id, turn.agent_version, model)
+            if model is not None:
+                return True, (turn.session_id, turn.agent_id, turn.agent_version, model)
         return True, (turn.session_id, None, None, None)
 
     def _forget_session(self, session_id: str | None) -> None:

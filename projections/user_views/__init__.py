@@ -43,6 +43,7 @@ NAMES = (
     "benchmarks",
     "eval_jobs",
     "eval_results",
+    "events",
     "traces",
     "spans",
     "span_events",

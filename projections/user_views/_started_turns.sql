@@ -9,7 +9,7 @@ SELECT
     t.event,
     t.agent_version,
     t.has_input_shields,
-    t.is_copy,
+    t.copied_at IS NOT NULL AS is_copy,
     nullif(t.actor, '') AS created_by,
     nullif(t.trace_id, '') AS trace_id
 FROM views.turn_changes AS t

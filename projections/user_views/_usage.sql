@@ -7,7 +7,7 @@ WITH copied AS MATERIALIZED (
         e.step_id,
         e.position
     FROM views.turn_changes AS e
-    WHERE e.change = 'step_completed' AND e.turn_id IN (SELECT t.turn_id FROM views.turn_changes AS t WHERE t.is_copy)
+    WHERE e.change = 'step_completed' AND e.turn_id IN (SELECT t.turn_id FROM views.turn_changes AS t WHERE t.change = 'started' AND t.copied_at IS NOT NULL)
 ),
 
 repeated AS (

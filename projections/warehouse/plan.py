@@ -20,6 +20,10 @@ from schemas.events import REGISTRY
 
 _PLACEHOLDER = re.compile(r"\bnow\.(?=[a-z_])")
 _EVENTS = re.compile(r"\A-- on: (.+)\n")
+_EVERY = "*"
+ERASED = "erased"
+"""The name in a batch of an event whose content is gone from the log, or belongs to something deleted; its `state` is the
+name that it had."""
 
 
 class ReadModel(Struct, frozen=True, kw_only=True):
@@ -38,7 +42,8 @@ class ReadModel(Struct, frozen=True, kw_only=True):
 
 
 class Statement(Struct, frozen=True):
-    """Runs once per batch that contains one of `events`, which are names without versions."""
+    """Runs once per batch that contains one of `events`, which are names without versions, and may be ERASED. In the file
+    `*` stands for all of them."""
 
     name: str
     events: tuple[str, ...]
@@ -114,6 +119,8 @@ def _statement(name: str) -> Statement:
             f"apply/{name}.sql does not say on its first line which events it is for: '-- on: ...'"
         )
     events = tuple(event.strip() for event in found[1].split(","))
+    if events == (_EVERY,):
+        return Statement(name, (*sorted(event_names()), ERASED), sql)
     if unknown := sorted(set(events) - event_names()):
         raise ValueError(f"apply/{name}.sql is for events that do not exist: {', '.join(unknown)}")
     return Statement(name, events, sql)

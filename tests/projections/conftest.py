@@ -23,6 +23,8 @@ TABLES = (
     "shared_turns",
     "session_deletions",
     "turn_changes",
+    "call_changes",
+    "log_events",
     "dataset_changes",
     "dataset_deletions",
     "evaljob_changes",

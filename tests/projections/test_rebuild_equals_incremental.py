@@ -32,6 +32,7 @@ MOVES = (
     "open",
     "step",
     "step_ends",
+    "call",
     "restart",
     "end",
     "late",
@@ -112,6 +113,14 @@ class World:
             step = _pick(list(self.steps), choice)
             end = h.step_failed if choice % 3 == 0 else h.step_completed
             self.feed.append(end(self.steps.pop(step), step))
+
+    def _call(self, name: str, choice: int) -> None:
+        """Any of the other events of a turn; the outcome of a call may be settled after the turn."""
+        change = ("tools_resolved", "tool_called", "tool_returned", "effect_settled")[choice % 4]
+        turn = _pick(list(self.turns if choice % 4 < 3 else self.recorded_in) or [""], choice)
+        if turn:
+            payload = {"session_id": self.recorded_in[turn], "call_id": name, "digest": "d"}
+            self.feed.append((f"turn/{turn}", f"turn.{change}.1", payload))
 
     def _restart(self, name: str, choice: int) -> None:
         if self.turns:
@@ -278,6 +287,9 @@ def test_a_rebuild_equals_what_was_followed(
                 # A bad event of a stream that was redacted since is no longer bad.
                 found.pop("failed_events")
                 assert found == {table: rows for table, rows in expected.items() if table in found}
+            of_events = ("turn_changes", "call_changes", "log_events", "failed_events")
+            positions = sorted(row[0] for table in of_events for row in expected[table])
+            assert positions == list(range(1, world.feed.head() + 1))
             living = set(world.sessions)
             assert {row[2] for row in expected["sessions"]} == living
             referred = {turn for session in living for turn in world.turns_of[session]}

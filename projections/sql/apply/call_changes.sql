@@ -15,12 +15,16 @@ SELECT
     e[7] AS toolgroup,
     e[8] AS actor,
     e[9] AS trace_id,
+    version,
+    CASE WHEN logged_at <> recorded_at THEN make_timestamp(logged_at) END AS copied_at,
     state AS event
 FROM (
     SELECT
         position,
         recorded_at,
         session_id,
+        version,
+        logged_at,
         id,
         name,
         state,

@@ -16,10 +16,13 @@ SELECT
     e[7]::INTEGER AS error_status,
     e[8] AS actor,
     e[9] AS trace_id,
-    CASE WHEN name = 'turn.started' THEN coalesce(e[11], '1') ELSE turn_agent_version END::INTEGER AS agent_version,
-    e[12]::BIGINT AS cached_tokens,
-    CASE WHEN name = 'turn.started' THEN coalesce(e[13], '[]') <> '[]' END AS has_input_shields,
-    CASE WHEN name = 'turn.started' THEN e[14] IS NOT NULL END AS is_copy,
+    CASE WHEN name = 'turn.started' THEN coalesce(state ->> '$.agent_version', '1') ELSE turn_agent_version END::INTEGER
+        AS agent_version,
+    e[11]::BIGINT AS cached_tokens,
+    CASE WHEN name = 'turn.started' THEN coalesce(json_array_length(state, '$.input_shields'), 0) > 0 END
+        AS has_input_shields,
+    version,
+    CASE WHEN logged_at <> recorded_at THEN make_timestamp(logged_at) END AS copied_at,
     -- The answer that a shield refused stays in the log.
     CASE WHEN e[10] IS NULL THEN state ELSE json_merge_patch(state, '{"withheld": null}') END AS event
 FROM (
@@ -30,13 +33,15 @@ FROM (
         name,
         state,
         session_id,
+        version,
+        logged_at,
         turn_agent_id,
         turn_agent_version,
         step_model,
         state ->> [
             '$.agent_id', '$.step_id', '$.step_type', '$.model',
             '$.usage.input_tokens', '$.usage.output_tokens', '$.error.status', '$.actor', '$.trace_id', '$.withheld',
-            '$.agent_version', '$.usage.cached_tokens', '$.input_shields', '$.occurred_at'
+            '$.usage.cached_tokens'
         ] AS e
     FROM batch
     WHERE name IN (

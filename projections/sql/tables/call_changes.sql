@@ -3,6 +3,7 @@
 --   key         of tool_called only: identifies the effect; the views have it for all rows of a call. NULL for a call that
 --               was copied from another turn or log, whose effect it was
 --   request_id  of input_requested and input_received: the approval or the question
+--   version, copied_at  as in turn_changes
 --   event       the recorded event itself: arguments, results, reasons
 CREATE TABLE now.call_changes (
     position BIGINT NOT NULL,
@@ -18,5 +19,7 @@ CREATE TABLE now.call_changes (
     toolgroup VARCHAR,
     actor VARCHAR,
     trace_id VARCHAR,
+    version INTEGER NOT NULL,
+    copied_at TIMESTAMP,
     event JSON NOT NULL
 );

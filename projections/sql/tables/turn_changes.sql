@@ -4,7 +4,10 @@
 --   agent_id    of started, and of steps that ended; as agent_version
 --   model       of steps that started or ended
 --   cached_tokens  those of input_tokens that were read from a cache
---   has_input_shields, is_copy  of started only; a copy was made by a fork in the middle of a turn, or by an import
+--   has_input_shields  of started only
+--   version     number of the event in its stream
+--   copied_at   when the event was recorded, of one that occurred before (recorded_at): a fork in the middle of a turn, or an
+--               import, copied it; NULL for all others
 --   is_kept     TRUE in the first row of a turn whose session was deleted, and which other sessions share
 --   event       the recorded event itself: messages, outputs, parameters, errors, traces. Not with zstd, which
 --               is half the size and makes a session of 200 turns take 160 ms instead of 14 ms
@@ -27,6 +30,7 @@ CREATE TABLE now.turn_changes (
     agent_version INTEGER,
     cached_tokens BIGINT,
     has_input_shields BOOLEAN,
-    is_copy BOOLEAN,
+    version INTEGER NOT NULL,
+    copied_at TIMESTAMP,
     event JSON NOT NULL
 );
