@@ -21,7 +21,8 @@ This page is made of the headers of `projections/user_views/*.sql`.
 - Text that a shield refused is not shown. With input shields, text that they have not judged is not shown either.
 - `cost_usd` is by the prices of the settings (`[[prices]]`) as they are now. Where a price or a number of tokens is not known it
   is NULL, and a sum leaves it out: `unpriced_inferences` says how many it leaves out.
-- What was deleted is not in the views. The event log itself is not a view: read it with `GET /v1alpha/events`.
+- What was deleted is not in the views; `events` has its place, name and time only. Events that the read models could not apply are
+  in no view (`replaystack doctor` names them).
 """
 
 
