@@ -22,6 +22,7 @@ import httpx
 import nanoarrow
 import pytest
 
+from projections.user_views.queries import user_queries
 from tests.cli.folders import replaystack
 from tests.server.api import Api
 from tests.server.process import Replaystack, wait_until
@@ -69,6 +70,14 @@ def test_costs_are_by_the_prices_of_the_settings(http: httpx.Client, scripted: R
     turn = Api(http).conversation().turn()
     query = "SELECT cost_usd = input_tokens, unpriced_inferences FROM turns WHERE turn_id = $1"
     assert rows(http, query, [turn["turn_id"]]) == [[True, 0]]
+
+
+@pytest.mark.parametrize("name", user_queries())
+def test_named_queries_are_answered(http: httpx.Client, name: str) -> None:
+    """The check of queries lets all of them pass."""
+    query = user_queries()[name]
+    values = {one.name: "x" if one.default is None else one.default for one in query.parameters}
+    assert asked(http, query.sql, values).status_code == 200
 
 
 def test_spans_join_turns(http: httpx.Client, scripted: RunningServer) -> None:

@@ -19,10 +19,17 @@ NAMES = (
     "context_growth",
     "continued_turns",
     "waiting_approvals",
+    "version_changes",
+    "first_divergence",
     "eval_score_by_slice",
     "rows_that_flip",
     "tool_result_share",
     "shield_hits",
+    "uncited_documents",
+    "who_saw",
+    "table_contents",
+    "cache_share",
+    "error_budgets",
 )
 
 _PARAMETER = re.compile(r"--   \$(\w+) \| (VARCHAR|BIGINT|DOUBLE|TIMESTAMP) \| ([^|]*)\| ([^|]*)\| (.+)")
