@@ -12,7 +12,7 @@ from msgspec import DecodeError, Struct, json
 
 from projections.warehouse.feed import Record, unversioned
 from projections.warehouse.plan import ERASED, Plan
-from projections.warehouse.resolver import Resolver
+from projections.warehouse.resolver import Resolver, Values
 from projections.warehouse.transaction import Columns
 
 # A redacted event has at most an actor and a trace id.
@@ -49,7 +49,7 @@ class Batches:
         rows: list[tuple[Any, ...]] = []
         names = self._names
         resolve = self._resolver.resolve if self._resolver is not None else None
-        none = () if self._resolver is None else (None,) * len(self._resolver.columns)
+        none: Values = () if self._resolver is None else (None,) * len(self._resolver.columns)
         for position, stream, version, stored_name, logged_at, state in records:
             try:
                 known = names[stored_name]

@@ -43,7 +43,7 @@ class ReadModel(Struct, frozen=True, kw_only=True):
 
 class Statement(Struct, frozen=True):
     """Runs once per batch that contains one of `events`, which are names without versions, and may be ERASED. In the file
-    `*` stands for all of them."""
+    `*` means all of them."""
 
     name: str
     events: tuple[str, ...]
