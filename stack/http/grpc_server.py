@@ -114,13 +114,17 @@ class GrpcServer:
                 raise OSError(str(error)) from None
             raise
 
-    def stop(self) -> None:
-        """Blocks until running calls have ended, for 2 s at most."""
+    def stop(self, begin: Callable[[], None] = lambda: None) -> None:
+        """Blocks until running calls have ended, for 2 s at most. `begin` is called in the loop first."""
         if self._server is None:
             return
-        self._loop.call(self._server.stop(STOP_S))
+        self._loop.call(self._stopped(self._server, begin))
         self._server = None
         self._loop.leave()
+
+    async def _stopped(self, server: grpc.aio.Server, begin: Callable[[], None]) -> None:
+        begin()
+        await server.stop(STOP_S)
 
     async def _started(self, host: str, port: int) -> int:
         import grpc

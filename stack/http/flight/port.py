@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from schemas.api.sql import SqlRequest
-from stack.errors import Invalid, NotOffered, RequestTimeout, TooLarge
+from stack.errors import Invalid, NotOffered, RequestTimeout, TooLarge, Unavailable
 from stack.http.body_limit import BytesInFlight
 from stack.http.flight import actions, messages
 from stack.http.flight.arrow_tables import Column, schema
@@ -19,7 +19,7 @@ from stack.http.flight.calls import Call, served
 from stack.http.flight.catalog import COMMANDS, Catalog
 from stack.http.flight.ipc import Splitter, schema_of
 from stack.http.flight.parameters import Arriving
-from stack.http.flight.relay import Relay
+from stack.http.flight.relay import Cancelled, Relay
 from stack.http.flight.statements import PreparedStatements, Statement, Tickets
 from stack.http.grpc_server import Admission, Admit, GrpcLoop, GrpcServer
 from stack.services.requests.rates import RateLimits
@@ -60,8 +60,16 @@ class FlightPort:
             ("grpc.max_connection_age_ms", MAX_AGE_MS),
             ("grpc.max_connection_age_grace_ms", grace_ms),
         ]
-        server = GrpcServer(loop, self._handlers, options)
-        self.start, self.stop = server.start, server.stop
+        self._server = GrpcServer(loop, self._handlers, options)
+        self.start = self._server.start
+
+    def stop(self) -> None:
+        """Ends all queries, and blocks until their calls have ended, for 2 s at most."""
+        self._server.stop(self._end_queries)
+
+    def _end_queries(self) -> None:
+        for relay in self._relays.values():
+            relay.end(Unavailable("The server is shutting down.", retry_after=5))
 
     def _handlers(self) -> list[grpc.GenericRpcHandler]:
         import grpc
@@ -214,7 +222,7 @@ class FlightPort:
                 statement = self._tickets.statement(command.statement_handle, call.actor)
                 relay = self._relays.get(statement.number)
                 if relay is not None:
-                    relay.cancel()
+                    relay.end(Cancelled("The query was cancelled."))
                     found = True
         await call.send(actions.cancel_result(action, found))
 

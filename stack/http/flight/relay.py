@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
+from contextlib import suppress
 
 from schemas.api.sql import SqlRequest
 from stack.errors import ReplaystackError, Unavailable
@@ -45,9 +46,9 @@ class Relay:
             assert isinstance(piece, bytes)
             yield piece
 
-    def cancel(self) -> None:
-        """Ends the query, of which the reader is told."""
-        self._queue.put_nowait(Cancelled("The query was cancelled."))
+    def end(self, reason: ReplaystackError) -> None:
+        """Ends the query, and its reader with this error."""
+        self._queue.put_nowait(reason)
         self.close()
 
     def close(self) -> None:
@@ -72,7 +73,9 @@ class Relay:
         except ReplaystackError as error:
             end = error
         finally:
-            self._sending.call_soon_threadsafe(self._queue.put_nowait, end)
+            # The loop that sends may have ended.
+            with suppress(RuntimeError):
+                self._sending.call_soon_threadsafe(self._queue.put_nowait, end)
 
     async def _put(self, piece: SqlAnswer | bytes) -> None:
         await self._room.acquire()
