@@ -51,7 +51,8 @@ class FlightPort:
         self._tickets = Tickets()
         self._prepared = PreparedStatements()
         self._catalog = Catalog(self._view_columns)
-        self._relays: dict[str, Relay] = {}
+        # The queries that run, with the numbers of their tickets: one ticket may be used several times at once.
+        self._relays: dict[Relay, str] = {}
         # A client that stops reading keeps its call until its connection is closed.
         grace_ms = 60_000 + int(2000 * service.limits.timeout_s)
         options = [
@@ -68,7 +69,7 @@ class FlightPort:
         self._server.stop(self._end_queries)
 
     def _end_queries(self) -> None:
-        for relay in self._relays.values():
+        for relay in self._relays:
             relay.end(Unavailable("The server is shutting down.", retry_after=5))
 
     def _handlers(self) -> list[grpc.GenericRpcHandler]:
@@ -83,6 +84,8 @@ class FlightPort:
             "DoPut": self._put,
             "DoAction": self._act,
             "ListActions": self._list_actions,
+            "DoExchange": self._not_offered,
+            "PollFlightInfo": self._not_offered,
         }
         handlers = {
             name: grpc.stream_stream_rpc_method_handler(
@@ -145,7 +148,7 @@ class FlightPort:
     async def _run(self, call: Call, statement: Statement) -> None:
         request = SqlRequest(query=statement.query, parameters=statement.parameters, format="arrow")
         relay = Relay(self._service, request, self._admission.loop)
-        self._relays[statement.number] = relay
+        self._relays[relay] = statement.number
         timeout_s = self._service.limits.timeout_s
         try:
             answer = await relay.begun()
@@ -159,7 +162,7 @@ class FlightPort:
                 f"The client took more than the {timeout_s:g} s of the setting sql_timeout_s to read the result."
             ) from None
         finally:
-            del self._relays[statement.number]
+            del self._relays[relay]
             relay.close()
         if answer.limit:
             raise TooLarge(
@@ -220,8 +223,7 @@ class FlightPort:
             name, command = messages.unwrapped(endpoint.ticket.ticket, "ticket")
             if name == "TicketStatementQuery":
                 statement = self._tickets.statement(command.statement_handle, call.actor)
-                relay = self._relays.get(statement.number)
-                if relay is not None:
+                for relay in [one for one, number in self._relays.items() if number == statement.number]:
                     relay.end(Cancelled("The query was cancelled."))
                     found = True
         await call.send(actions.cancel_result(action, found))
@@ -231,6 +233,11 @@ class FlightPort:
             await call.send(
                 messages.new("ActionType", type=name, description=description).SerializeToString()
             )
+
+    async def _not_offered(self, call: Call) -> None:
+        raise NotOffered(
+            "This method is not offered. Ask for a query with GetFlightInfo, and read it with DoGet."
+        )
 
     def _statement(self, call: Call, name: str, command: Any) -> Statement:
         """Returns what a command runs. Raises NotOffered, NotFound."""
