@@ -65,3 +65,8 @@ def quantized(folder: str, job_file: str) -> dict[str, Any]:
         _, sums = objective.loss(model, range(objective.validation_count), validation=True)
     kinds = {type(layer.mlp.up_proj.weight).__name__ for layer in model.model.layers}
     return {"kinds": sorted(kinds), "loss": sums["loss"] / sums["weight"]}
+
+
+def merge(folder: str, target: str) -> None:
+    """Merges an adapter with peft, and saves the result."""
+    load(folder)[0].merge_and_unload().save_pretrained(target)

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
+import numpy as np
 import pytest
 
+from stack.providers.local.gguf_file import convert
+from stack.providers.local.weights import MergedWeights, TensorFiles
+from stack.providers.training.model_folder import open_folder
 from tests.training.jobs import LORA, MOVED, NAMES, PAIRS, ROWS, environment, losses, write_job
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
@@ -80,7 +87,7 @@ ROWS_OF = {
 class Finished:
     def __init__(self, folder: Path, checks: list[Any]) -> None:
         self.folder = folder
-        self.memorised, self.adapted, self.unadapted, *self.quantized = checks
+        self.memorised, self.adapted, self.unadapted, *self.quantized = checks[:5]
 
     def __getitem__(self, name: str) -> Messages:
         found: Messages = json.loads((self.folder / name / "messages.json").read_bytes())
@@ -110,6 +117,10 @@ def jobs(train_python: str, tiny_model: Path, tmp_path_factory: pytest.TempPathF
         *(
             ["quantized", f"{folder}/qat-{name}/checkpoints/epoch-2", f"{folder}/qat-{name}/job.json"]
             for name in ("8da4w", "int4wo")
+        ),
+        *(
+            ["merge", f"{folder}/{name}/checkpoints/epoch-2", f"{folder}/{name}/merged"]
+            for name in ("dora", "lora")
         ),
     ]
     script = Path(__file__).with_name("in_process.py")
@@ -231,3 +242,45 @@ def test_a_failed_job_says_why(jobs: Finished, name: str) -> None:
     assert (end["type"], end["is_input"]) == ("failed", is_input)
     assert detail in end["detail"]
     assert (end["step"] == len(losses(jobs[name])) + 1) == (name == "nan")
+
+
+@pytest.mark.parametrize("name", ["dora", "lora"])
+def test_an_adapter_is_merged_as_peft_does(jobs: Finished, name: str) -> None:
+    ours = MergedWeights(open_folder(jobs.checkpoint(name, 2)))
+    theirs = TensorFiles(jobs.folder / name / "merged")
+    assert sorted(ours.names) == sorted(theirs.names)
+    for tensor in ours.names:
+        assert np.allclose(ours.read(tensor), theirs.read(tensor), atol=1e-6), tensor
+
+
+@pytest.mark.parametrize(("name", "rows"), [("full", ROWS), ("lora", MOVED)])
+def test_a_served_checkpoint_answers_what_it_was_trained_on(
+    jobs: Finished, name: str, rows: list[dict[str, str]]
+) -> None:
+    file = jobs.folder / f"{name}.gguf"
+    convert(jobs.checkpoint(name, 2), file)
+    command = [sys.executable, "-m", "stack.providers.local.server", file, name, "1", str(os.getpid())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            port = int(process.stdout.readline())  # type: ignore[union-attr]
+            answers = [ask(port, name, row["prompt"]) for row in rows]
+        finally:
+            process.terminate()
+    assert answers == [row["response"] for row in rows]
+
+
+def ask(port: int, model: str, prompt: str) -> str:
+    body = {
+        "model": model,
+        "messages": [{"role": "user", "content": prompt}],
+        "temperature": 0,
+        "max_tokens": 24,
+    }
+    request = Request(
+        f"http://127.0.0.1:{port}/v1/chat/completions",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urlopen(request, timeout=60) as answer:
+        found: str = json.load(answer)["choices"][0]["message"]["content"]
+        return found
