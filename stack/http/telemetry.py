@@ -39,6 +39,10 @@ class TelemetryController(Controller):
     async def trace_spans(self, trace_id: str, services: Services) -> ASGIResponse:
         return _answer(await services.telemetry.trace_spans(trace_id))
 
+    @serves("get_trace_waterfall")
+    async def waterfall(self, trace_id: str, services: Services) -> ASGIResponse:
+        return _answer(await services.telemetry.waterfall(trace_id))
+
     @serves("get_span")
     async def span(self, trace_id: str, span_id: str, services: Services) -> ASGIResponse:
         return _answer(await services.telemetry.span(trace_id, span_id))

@@ -31,6 +31,7 @@ from schemas.api.telemetry import (
     TraceDetails,
     TraceSpansResponse,
 )
+from schemas.api.waterfall import Waterfall
 from stack.http.spec.components import ANY_OBJECT, ANY_VALUE, Details, Schema, plain_default
 from stack.http.spec.operation import Operation, Parameter
 
@@ -117,6 +118,16 @@ OPERATIONS = (
         f"the order of time. {_CUT}",
         answer=TraceSpansResponse,
         says="The spans.",
+    ),
+    Operation(
+        method="get",
+        path=_TRACE + "/waterfall",
+        id="get_trace_waterfall",
+        tag=TAG,
+        summary="Read the spans of a trace in columns, for drawing.",
+        description=f"Not part of the Llama Stack specification. {_CUT}",
+        answer=Waterfall,
+        says="The columns.",
     ),
     Operation(
         method="get",

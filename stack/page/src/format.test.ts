@@ -1,10 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bytes, count, duration, oneLine, time, visible } from "./format.ts";
+import { between, bytes, count, duration, oneLine, time, visible } from "./format.ts";
 
 test("durations", () => {
   const shown = [0, 0.011, 1.234, 12.3, 999.4, 1000, 59_990, 61_000, 3_840_000, -5, Number.NaN].map(duration);
   assert.deepEqual(shown, ["0 ms", "11 µs", "1.2 ms", "12 ms", "999 ms", "1.00 s", "59.99 s", "1 m 1 s", "1 h 4 m", "−5.0 ms", ""]);
+});
+
+test("times have microseconds", () => {
+  assert.equal(Math.round(between("2026-01-01T00:00:00.999999Z", "2026-01-01T00:00:01.000001Z") * 1000), 2);
+  assert.equal(between("2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z"), 60_000);
 });
 
 test("counts and sizes", () => {

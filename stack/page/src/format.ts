@@ -45,6 +45,13 @@ export function time(text: string | undefined, now = new Date()): string {
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${clock}`;
 }
 
+/** Milliseconds between two times of the API, which have more digits than a Date. */
+export function between(start: string, end: string): number {
+  const micros = (text: string) => Number(`0${/\.\d+/.exec(text)?.[0] ?? ""}`) * 1000;
+  const whole = (text: string) => Date.parse(text.replace(/\.\d+/, ""));
+  return whole(end) - whole(start) + micros(end) - micros(start);
+}
+
 /** The text with what would change the direction or hide in it made visible, cut at `most` characters. */
 export function oneLine(text: string, most = 300): string {
   const cut = text.length > most ? `${text.slice(0, most)}…` : text;

@@ -7,6 +7,7 @@ import { state } from "./live.ts";
 
 export const PLACES = [
   ["sessions", "Sessions"],
+  ["traces", "Traces"],
   ["sql", "SQL"],
   ["events", "Events"],
   ["health", "Health"],
@@ -86,6 +87,6 @@ export function Empty({ children }: { children: ComponentChildren }) {
   return <p class="empty">{children}</p>;
 }
 
-export function Status({ name }: { name: string }) {
-  return <span class={`status ${name}`}>{name.replace("_", " ")}</span>;
+export function Status({ name, title }: { name: string; title?: string }) {
+  return <span class={`status ${name}`} title={title}>{name.replace("_", " ")}</span>;
 }

@@ -6,6 +6,8 @@ import { Health } from "./health/health.tsx";
 import { SessionView } from "./session/session.tsx";
 import { Sessions } from "./session/sessions.tsx";
 import { Sql } from "./sql/sql.tsx";
+import { TraceView } from "./trace/trace.tsx";
+import { Traces } from "./trace/traces.tsx";
 
 function Page() {
   return <Frame>{shown(place.value, address.value.id)}</Frame>;
@@ -15,6 +17,8 @@ function shown(name: string, id: string) {
   switch (name) {
     case "sessions":
       return id === "" ? <Sessions /> : <SessionView key={id} id={id} />;
+    case "traces":
+      return id === "" ? <Traces /> : <TraceView key={id} id={id} />;
     case "sql":
       return <Sql />;
     case "events":

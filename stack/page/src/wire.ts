@@ -96,6 +96,8 @@ export type AgentUpdateResponse = {
 
 export type AggregationFunctionType = "accuracy" | "average" | "categorical_count" | "median" | "weighted_average";
 
+export type AlgorithmConfig = LoraFinetuningConfig | QATFinetuningConfig;
+
 export type AppendRowsRequest = {
   rows: Array<Record<string, null | boolean | number | string | unknown[] | Record<string, unknown>>>;
 };
@@ -147,6 +149,10 @@ export type CancelRequestedPayload = {
   reason: string;
 };
 
+export type CancelTrainingJobRequest = {
+  job_uuid: string;
+};
+
 export type ChatCompletion = {
   id: string;
   object: string;
@@ -169,6 +175,25 @@ export type ChatCompletionRequest = {
   model: string;
   messages: Array<Record<string, null | boolean | number | string | unknown[] | Record<string, unknown>>>;
   stream?: boolean;
+};
+
+export type Checkpoint = {
+  identifier: string;
+  created_at: string;
+  epoch: number;
+  post_training_job_id: string;
+  path: string;
+  training_metrics?: PostTrainingMetric;
+};
+
+export type CheckpointSavedPayload = {
+  event_type: "checkpoint_saved";
+  identifier: string;
+  epoch: number;
+  step: number;
+  path: string;
+  kind: string;
+  bytes: number;
 };
 
 export type ComparedFunction = {
@@ -252,6 +277,23 @@ export type CreateAgentTurnRequest = {
   tool_config?: ToolConfig;
 };
 
+export type DPOAlignmentConfig = {
+  beta: number;
+  loss_type: DPOLossType;
+};
+
+export type DPOLossType = "hinge" | "ipo" | "kto_pair" | "sigmoid";
+
+export type DataConfig = {
+  dataset_id: string;
+  batch_size: number;
+  shuffle: boolean;
+  data_format: DatasetFormat;
+  validation_dataset_id?: string;
+  packed?: boolean;
+  train_on_input?: boolean;
+};
+
 export type DataSource = URIDataSource | RowsDataSource;
 
 export type Dataset = {
@@ -274,11 +316,19 @@ export type DatasetDiff = {
   url: string;
 };
 
+export type DatasetFormat = "dialog" | "instruct";
+
 export type DecideRequest = {
   decision: "accept" | "approve" | "cancel" | "decline" | "deny";
   reason?: string;
   content?: Record<string, null | boolean | number | string | unknown[] | Record<string, unknown>>;
   digest?: string;
+};
+
+export type DependencyLink = {
+  parent: string;
+  child: string;
+  callCount: number;
 };
 
 export type Difference = {
@@ -310,6 +360,13 @@ export type Effect = {
   settled_reason?: string;
 };
 
+export type EfficiencyConfig = {
+  enable_activation_checkpointing?: boolean;
+  enable_activation_offloading?: boolean;
+  memory_efficient_fsdp_wrap?: boolean;
+  fsdp_cpu_offload?: boolean;
+};
+
 export type Embeddings = {
   object: string;
   data: Array<Record<string, null | boolean | number | string | unknown[] | Record<string, unknown>>>;
@@ -320,6 +377,16 @@ export type Embeddings = {
 export type EmbeddingsRequest = {
   model: string;
   input: null | boolean | number | string | unknown[] | Record<string, unknown>;
+};
+
+export type EpochDonePayload = {
+  event_type: "epoch_done";
+  epoch: number;
+  last_step: number;
+  train_loss: number;
+  validation_loss?: number;
+  perplexity?: number;
+  metrics?: Record<string, number>;
 };
 
 export type ErasedCounts = {
@@ -471,6 +538,92 @@ export type InvokeToolRequest = {
   toolgroup_id?: string;
 };
 
+export type JaegerDependencies = {
+  total?: number;
+  limit?: number;
+  offset?: number;
+  errors?: Array<{
+  code: number;
+  msg: string;
+  traceID?: string;
+}> | null;
+  data: Array<DependencyLink>;
+};
+
+export type JaegerFailure = {
+  total?: number;
+  limit?: number;
+  offset?: number;
+  errors?: Array<{
+  code: number;
+  msg: string;
+  traceID?: string;
+}> | null;
+  data?: null;
+};
+
+export type JaegerNames = {
+  total?: number;
+  limit?: number;
+  offset?: number;
+  errors?: Array<{
+  code: number;
+  msg: string;
+  traceID?: string;
+}> | null;
+  data: Array<string>;
+};
+
+export type JaegerOperation = {
+  name: string;
+  spanKind: string;
+};
+
+export type JaegerOperations = {
+  total?: number;
+  limit?: number;
+  offset?: number;
+  errors?: Array<{
+  code: number;
+  msg: string;
+  traceID?: string;
+}> | null;
+  data: Array<JaegerOperation>;
+};
+
+export type JaegerSpan = {
+  traceID: string;
+  spanID: string;
+  flags: number;
+  operationName: string;
+  references: Array<Reference>;
+  startTime: number;
+  duration: number;
+  tags: Array<KeyValue>;
+  logs: Array<Log>;
+  processID: string;
+  warnings?: Array<string> | null;
+};
+
+export type JaegerTrace = {
+  traceID: string;
+  spans: Array<JaegerSpan>;
+  processes: Record<string, Process>;
+  warnings?: Array<string> | null;
+};
+
+export type JaegerTraces = {
+  total?: number;
+  limit?: number;
+  offset?: number;
+  errors?: Array<{
+  code: number;
+  msg: string;
+  traceID?: string;
+}> | null;
+  data: Array<JaegerTrace>;
+};
+
 export type Job = {
   job_id: string;
   status: "cancelled" | "completed" | "failed" | "in_progress" | "scheduled";
@@ -528,6 +681,12 @@ export type JsonSchemaResponseFormat = {
   json_schema: Record<string, null | boolean | number | string | unknown[] | Record<string, unknown>>;
 };
 
+export type KeyValue = {
+  key: string;
+  type: "binary" | "bool" | "float64" | "int64" | "string";
+  value: null | boolean | number | string | unknown[] | Record<string, unknown>;
+};
+
 export type LLMAsJudgeScoringFnParams = {
   type: ScoringFnParamsType;
   judge_model: string;
@@ -547,6 +706,12 @@ export type ListDatasetsResponse = {
 
 export type ListModelsResponse = {
   data: Array<Model>;
+};
+
+export type ListPostTrainingJobsResponse = {
+  data: Array<{
+  job_uuid: string;
+}>;
 };
 
 export type ListProvidersResponse = {
@@ -575,6 +740,11 @@ export type ListToolsResponse = {
 
 export type ListVectorDBsResponse = {
   data: Array<VectorDB>;
+};
+
+export type Log = {
+  timestamp: number;
+  fields: Array<KeyValue>;
 };
 
 export type LogEvent = {
@@ -609,6 +779,17 @@ export type LogRecord = {
   span_id?: string;
   resource?: Record<string, null | boolean | number | string | unknown[] | Record<string, unknown>>;
   scope?: SpanScope;
+};
+
+export type LoraFinetuningConfig = {
+  type: "LoRA";
+  lora_attn_modules: Array<string>;
+  apply_lora_to_mlp: boolean;
+  apply_lora_to_output: boolean;
+  rank: number;
+  alpha: number;
+  use_dora?: boolean;
+  quantize_base?: boolean;
 };
 
 export type McpEndpoint = {
@@ -719,6 +900,15 @@ export type OpenAIModel = {
   owned_by: string;
 };
 
+export type OptimizerConfig = {
+  optimizer_type: OptimizerType;
+  lr: number;
+  weight_decay: number;
+  num_warmup_steps: number;
+};
+
+export type OptimizerType = "adam" | "adamw" | "sgd";
+
 export type PaginatedResponse = {
   data: Array<Record<string, null | boolean | number | string | unknown[] | Record<string, unknown>>>;
   has_more: boolean;
@@ -732,12 +922,58 @@ export type PartialSuccess = {
   errorMessage?: string;
 };
 
+export type PostTrainingJob = {
+  job_uuid: string;
+};
+
+export type PostTrainingJobArtifactsResponse = {
+  job_uuid: string;
+  checkpoints: Array<Checkpoint>;
+};
+
+export type PostTrainingJobStatusResponse = {
+  job_uuid: string;
+  status: "cancelled" | "completed" | "failed" | "in_progress" | "scheduled";
+  scheduled_at?: string;
+  started_at?: string;
+  completed_at?: string;
+  resources_allocated?: Record<string, null | boolean | number | string | unknown[] | Record<string, unknown>>;
+  checkpoints: Array<Checkpoint>;
+};
+
+export type PostTrainingMetric = {
+  epoch: number;
+  train_loss: number;
+  validation_loss: number;
+  perplexity: number;
+};
+
+export type PreferenceOptimizeRequest = {
+  job_uuid: string;
+  finetuned_model: string;
+  algorithm_config: DPOAlignmentConfig;
+  training_config: TrainingConfig;
+  hyperparam_search_config: Record<string, null | boolean | number | string | unknown[] | Record<string, unknown>>;
+  logger_config: Record<string, null | boolean | number | string | unknown[] | Record<string, unknown>>;
+};
+
+export type Process = {
+  serviceName: string;
+  tags: Array<KeyValue>;
+};
+
 export type ProviderInfo = {
   api: string;
   provider_id: string;
   provider_type: string;
   config: Record<string, null | boolean | number | string | unknown[] | Record<string, unknown>>;
   health: Record<string, null | boolean | number | string | unknown[] | Record<string, unknown>>;
+};
+
+export type QATFinetuningConfig = {
+  type: "QAT";
+  quantizer_name: string;
+  group_size: number;
 };
 
 export type QueryCondition = {
@@ -798,6 +1034,12 @@ export type QueryTracesRequest = {
 
 export type QueryTracesResponse = {
   data: Array<Trace>;
+};
+
+export type Reference = {
+  refType: "CHILD_OF" | "FOLLOWS_FROM";
+  traceID: string;
+  spanID: string;
 };
 
 export type RegexParserScoringFnParams = {
@@ -1105,7 +1347,8 @@ export type SqlColumn = {
 export type SqlRequest = {
   query: string;
   parameters?: Array<null | boolean | number | string | unknown[] | Record<string, unknown>> | Record<string, null | boolean | number | string | unknown[] | Record<string, unknown>>;
-  format?: "arrow" | "csv" | "json" | "ndjson";
+  format?: "arrow" | "csv" | "json" | "ndjson" | "parquet";
+  as_of?: number | string;
   limit?: number;
 };
 
@@ -1135,6 +1378,26 @@ export type SqlView = {
 export type Status = {
   code: number;
   message: string;
+};
+
+export type StepsDonePayload = {
+  event_type: "steps_done";
+  epoch: number;
+  first_step: number;
+  losses: Array<number>;
+  learning_rates: Array<number>;
+  tokens: Array<number>;
+  ms: Array<number>;
+};
+
+export type SupervisedFineTuneRequest = {
+  job_uuid: string;
+  training_config: TrainingConfig;
+  hyperparam_search_config: Record<string, null | boolean | number | string | unknown[] | Record<string, unknown>>;
+  logger_config: Record<string, null | boolean | number | string | unknown[] | Record<string, unknown>>;
+  model?: string;
+  checkpoint_dir?: string;
+  algorithm_config?: AlgorithmConfig;
 };
 
 export type SystemMessage = {
@@ -1264,6 +1527,87 @@ export type TraceSpansResponse = {
   output_tokens?: number;
 };
 
+export type TrainJobCancelRequestedPayload = {
+  event_type: "cancel_requested";
+  reason: string;
+};
+
+export type TrainJobCancelledPayload = {
+  event_type: "cancelled";
+  reason: string;
+  step: number;
+  forced: boolean;
+};
+
+export type TrainJobCompletedPayload = {
+  event_type: "completed";
+};
+
+export type TrainJobFailedPayload = {
+  event_type: "failed";
+  error: Error;
+  step: number;
+};
+
+export type TrainJobOutcome = {
+  job_uuid: string;
+  status: "cancelled" | "completed" | "failed" | "in_progress" | "scheduled";
+  model: string;
+  algorithm: string;
+  dataset_id: string;
+  dataset_version: number;
+  epochs: number;
+  epochs_done: number;
+  step: number;
+  total_steps?: number;
+  train_loss?: number;
+  validation_loss?: number;
+  error?: Error;
+  checkpoint_dir: string;
+  created_at?: string;
+  completed_at?: string;
+};
+
+export type TrainJobPreparedPayload = {
+  event_type: "prepared";
+  steps_done: number;
+  total_steps: number;
+  samples: number;
+  trainable_parameters: number;
+  total_parameters: number;
+  resources: Record<string, null | boolean | number | string | unknown[] | Record<string, unknown>>;
+};
+
+export type TrainJobScheduledPayload = {
+  event_type: "scheduled";
+  model: string;
+  algorithm: string;
+  dataset_id: string;
+  dataset_version: number;
+  row_count: number;
+  epochs: number;
+};
+
+export type TrainJobStartedPayload = {
+  event_type: "started";
+  attempt: number;
+};
+
+export type TrainJobStreamChunk = {
+  event: TrainJobScheduledPayload | TrainJobStartedPayload | TrainJobPreparedPayload | StepsDonePayload | EpochDonePayload | CheckpointSavedPayload | TrainJobCancelRequestedPayload | TrainJobCompletedPayload | TrainJobFailedPayload | TrainJobCancelledPayload;
+};
+
+export type TrainingConfig = {
+  n_epochs: number;
+  max_steps_per_epoch: number;
+  gradient_accumulation_steps: number;
+  max_validation_steps?: number;
+  data_config?: DataConfig;
+  optimizer_config?: OptimizerConfig;
+  efficiency_config?: EfficiencyConfig;
+  dtype?: string;
+};
+
 export type Turn = {
   turn_id: string;
   session_id: string;
@@ -1341,3 +1685,21 @@ export type VersionInfo = {
 };
 
 export type ViolationLevel = "error" | "info" | "warn";
+
+export type Waterfall = {
+  trace_id: string;
+  start_time: string;
+  texts: Array<string>;
+  span_ids: Array<string>;
+  parents: Array<number>;
+  names: Array<number>;
+  services: Array<number>;
+  operations: Array<number>;
+  subjects: Array<number>;
+  kinds: Array<number>;
+  is_error: Array<boolean>;
+  start_us: Array<number>;
+  duration_us: Array<number>;
+  tokens: Array<number>;
+  truncated?: number;
+};

@@ -20,6 +20,7 @@ from projections import traces as trace_views
 from projections.warehouse.errors import OutOfMemory, ViewBehind
 from projections.warehouse.instance import Warehouse
 from projections.warehouse.snapshot import Snapshot
+from projections.waterfall import waterfall
 from schemas.api.telemetry import (
     GetSpanTreeRequest,
     QueryLogsRequest,
@@ -117,6 +118,18 @@ class TelemetryService:
             row = trace_views.one(snapshot, trace)
             tokens = (row.input_tokens, row.output_tokens) if row is not None else (None, None)
             return Answer(_encode(TraceSpansResponse(data, *tokens)), found.complete)
+
+        return await self.read_within(answer, ReadScope(trace=trace))
+
+    async def waterfall(self, trace_id: str) -> Answer:
+        """Returns the spans of a trace in columns. Raises NotFound."""
+        trace = _trace(trace_id)
+
+        def answer(snapshot: Snapshot) -> Answer:
+            found = waterfall(snapshot, trace)
+            if found is None:
+                raise _no_trace(trace_id)
+            return Answer(_encode(found), not found.truncated)
 
         return await self.read_within(answer, ReadScope(trace=trace))
 

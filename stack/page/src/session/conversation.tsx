@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { Status } from "../frame.tsx";
-import { duration, oneLine, time } from "../format.ts";
+import { between, duration, oneLine, time } from "../format.ts";
 import { Markdown, Plain } from "../text.tsx";
 import type { FramesTurn, Turn } from "../wire.ts";
 import { type Frame, type Item, type Step, fold, itemsOf, textOf } from "./playback.ts";
@@ -64,7 +64,7 @@ function TurnView({ turn, number, status, isAt, items, error }: TurnProps) {
   }, [isAt, items]);
   const whole = useMemo(() => (turn.steps as Step[]).flatMap(itemsOf), [turn]);
   const shown = items ?? [...whole, ...(error ?? [])];
-  const took = turn.completed_at ? Date.parse(turn.completed_at) - Date.parse(turn.started_at) : undefined;
+  const took = turn.completed_at ? between(turn.started_at, turn.completed_at) : undefined;
   return (
     <article class="turn" ref={element} aria-label={`Turn ${number}`}>
       <h2>

@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
+import { coloursOf } from "../colours.ts";
 import { duration } from "../format.ts";
 import { type Frame, frameAt } from "./playback.ts";
 
@@ -145,20 +146,6 @@ function Bars({ frames }: { frames: Frame[] }) {
     };
   }, [frames]);
   return <canvas ref={canvas} aria-hidden="true" />;
-}
-
-/** The colours of the style as a canvas takes them. */
-function coloursOf(element: HTMLElement): (name: string) => string {
-  const known = new Map<string, string>();
-  return (name) => {
-    let colour = known.get(name);
-    if (colour === undefined) {
-      element.style.color = `var(${name})`;
-      colour = getComputedStyle(element).color;
-      known.set(name, colour);
-    }
-    return colour;
-  };
 }
 
 const COLOURS: Record<string, string> = {
