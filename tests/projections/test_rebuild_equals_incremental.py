@@ -17,6 +17,7 @@ from projections.warehouse.feed import Feed
 from projections.warehouse.instance import Warehouse
 from projections.warehouse.transaction import Writes
 from tests.projections import histories as h
+from tests.projections import training_history
 from tests.projections.conftest import TABLES
 from tests.projections.feeds import ListFeed
 from tests.projections.test_engine import BAD
@@ -34,6 +35,7 @@ MOVES = (
     "step_ends",
     "call",
     "restart",
+    "train",
     "end",
     "late",
     "drop",
@@ -198,6 +200,9 @@ class World:
     def _job_ends(self, name: str, choice: int) -> None:
         if self.jobs:
             self._end_job(_pick(self.jobs, choice), ("completed", "failed", "cancelled")[choice % 3])
+
+    def _train(self, name: str, choice: int) -> None:
+        self.feed.append(*training_history.interrupted(name)[: choice + 1])
 
     def _end_job(self, job: tuple[str, str], status: str) -> None:
         self.jobs.remove(job)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.projections import histories as h
+from tests.projections import training_history
 from tests.projections.histories import Happening
 from tests.projections.user_view_files import Request
 from tests.telemetry.odd_requests import logs_request
@@ -113,6 +114,7 @@ def events() -> list[Happening]:
         h.row_evaluated("bench", "1", 0),
         h.row_evaluated("bench", "1", 1, error="The model went away."),
         *h.job_ended("bench", "1"),
+        *training_history.interrupted("training"),
     ]
 
 
