@@ -12,7 +12,7 @@ from mcp.server.stdio import stdio_server
 from stack.cli.target import target
 from stack.config import ConfigError
 from stack.errors import ReplaystackError
-from stack.services.assistant.api import Answered, Api, Call, Refused, answered
+from stack.services.assistant.api import Answered, Api, Call, Refused, answered, body_of
 from stack.services.assistant.mcp_server import new_server
 
 TIMEOUT_S = 3600.0
@@ -36,13 +36,15 @@ def _api(client: httpx2.AsyncClient, options: dict[str, Any]) -> Api:
             server = target(options)
         except (ReplaystackError, ConfigError) as error:
             raise Refused(getattr(error, "detail", str(error))) from None
-        headers = {"authorization": f"Bearer {server.token}"} if server.token else {}
+        headers = {"content-type": "application/json"}
+        if server.token:
+            headers["authorization"] = f"Bearer {server.token}"
         try:
             answer = await client.request(
                 call.method,
                 server.url + quote(call.path),
                 params=dict(call.query),
-                json=call.body,
+                content=body_of(call),
                 headers=headers,
             )
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:

@@ -7,13 +7,12 @@ import functools
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-import msgspec
 from litestar import Controller, Request, post
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from stack.http.leaving import ClientLeft, until_disconnected
 from stack.off_loop import LARGE_JSON_BYTES, off_loop_if
-from stack.services.assistant.api import Answered, Api, Call, Refused, answered
+from stack.services.assistant.api import Answered, Api, Call, Refused, answered, body_of
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
@@ -78,7 +77,7 @@ def _api(outer: Any) -> Api:
     admitted; paths below `/admin/` must not be called."""
 
     async def asked(call: Call) -> Answered:
-        body = b"" if call.body is None else msgspec.json.encode(call.body)
+        body = body_of(call)
         status, headers, parts = 0, {}, []
 
         async def send(message: Any) -> None:

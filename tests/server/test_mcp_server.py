@@ -138,6 +138,7 @@ WRONG = {
     ("get_session", '{"session_id": "no-such"}'): "There is no session 'no-such'.",
     ("get_session", '{"session_id": "../../admin/state"}'): "$.session_id",
     ("get_session", '{"session_id": "?a=1&b#c %2F\\u0000"}'): "There is no session",
+    ("sql", f'{{"query": "SELECT 1", "parameters": {"[" * 90 + "]" * 90}}}'): "parameters",
     ("get_trace", '{"trace_id": "00000000000000000000000000000000"}'): "There is no trace",
     ("get_trace", '{"trace_id": "xyz"}'): "$.trace_id",
     ("replay_check", '{"session_id": "no-such"}'): "There is no session 'no-such'.",
@@ -174,6 +175,15 @@ def test_large_answers_are_bounded(keyed: Replaystack, http: httpx.Client, scrip
         assert "[1000 more characters]" in long["rows"][0][0]
         wide = await sql(f"SELECT {', '.join(['repeat($1, 3000)'] * 90)}", parameters=["x"])
         assert (wide["row_count"], wide["shortened_texts"]) == (1, 90)
+        names = [f"1 AS column_{number}_{'x' * 200}" for number in range(300)]
+        many = await client.call_tool("sql", {"query": f"SELECT {', '.join(names)}"})
+        assert "300 columns" in refusal_of(many)
+        assert (await sql("SELECT $1", parameters=[2**70]))["rows"] == [[str(2**70)]]
+        past = await sql("SELECT count(*) FROM turns", as_of=0)
+        assert past["rows"] == [[0]]
+        assert "as_of" in refusal_of(
+            await client.call_tool("sql", {"query": "SELECT 1", "as_of": "yesterday"})
+        )
         assert "too large" in refusal_of(await client.call_tool("sql", {"query": "SELECT range(30000)"}))
         trace = content_of(await client.call_tool("get_trace", {"trace_id": span.trace_id}))
         assert trace["shortened_texts"] == 1 and len(json.dumps(trace)) < MAX_BYTES
@@ -230,6 +240,32 @@ def test_bodies_that_are_no_messages(http: httpx.Client, content: bytes, status:
     headers = ACCEPT | {"content-type": "application/json"}
     assert http.post("/mcp", content=content, headers=headers).status_code == status
     assert http.post("/mcp", json=LIST, headers=ACCEPT).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "told"),
+    [
+        ("get_session", r'{"session_id": "\ud800"}', "surrogate"),
+        ("sql", r'{"query": "SELECT \u0027\ud800\u0027"}', "JSON"),
+        ("sql", r'{"query": "SELECT $1", "parameters": [NaN]}', "JSON"),
+        ("sql", r'{"query": "SELECT $1", "parameters": ["\u0000"]}', "null character"),
+    ],
+)
+def test_values_that_clients_should_not_send(
+    http: httpx.Client, name: str, arguments: str, told: str
+) -> None:
+    version = "2026-07-28"
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": version,
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    params = f'{{"name": "{name}", "arguments": {arguments}, "_meta": {json.dumps(meta)}}}'
+    content = f'{{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {params}}}'
+    headers = {"mcp-protocol-version": version, "mcp-method": "tools/call", "mcp-name": name}
+    headers |= ACCEPT | {"content-type": "application/json"}
+    answer = http.post("/mcp", content=content, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert told in refusal_of(CallToolResult.model_validate(answer.json()["result"]))
 
 
 def test_there_are_no_streams_and_sessions(http: httpx.Client) -> None:

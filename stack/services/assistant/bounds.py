@@ -28,6 +28,10 @@ class DoesNotFit(Exception):
     """Not even one item fits."""
 
 
+def shortened(text: str) -> str:
+    return str(_Shortened(TEXT_CHARACTERS[1]).of(text))
+
+
 def fitted(items: Sequence[Any]) -> Fitted:
     """Returns what fits. Raises DoesNotFit."""
     for characters in TEXT_CHARACTERS:

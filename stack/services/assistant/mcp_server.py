@@ -19,6 +19,8 @@ from stack.version import VERSION
 
 Context = ServerRequestContext[Any]
 
+MAX_ERROR_CHARACTERS = 4_000
+
 _READS = types.ToolAnnotations(
     read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
 )
@@ -38,7 +40,9 @@ def new_server(api_for: Callable[[Context], Api]) -> Server[Any]:
         try:
             result = await call(api_for(context), params.name, params.arguments or {})
         except Refused as refusal:
-            return types.CallToolResult(content=[types.TextContent(text=str(refusal))], is_error=True)
+            return types.CallToolResult(
+                content=[types.TextContent(text=str(refusal)[:MAX_ERROR_CHARACTERS])], is_error=True
+            )
         content = msgspec.to_builtins(result.content)
         text = result.text or msgspec.json.encode(result.content).decode()
         return types.CallToolResult(content=[types.TextContent(text=text)], structured_content=content)

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from schemas.api.sql import SqlResultColumn, SqlSchema
 from stack.domain.near import nearest
 from stack.services.assistant.api import Answered, Api, Call, Refused
-from stack.services.assistant.bounds import DoesNotFit, fitted
+from stack.services.assistant.bounds import MAX_BYTES, DoesNotFit, fitted, shortened
 from stack.services.sql.prompt import DIALECT, prompt
 
 INSTRUCTIONS = (
@@ -46,6 +46,12 @@ class Sql(Struct, frozen=True, forbid_unknown_fields=True):
         int,
         Meta(ge=1, le=MAX_ROWS, description="At most so many rows are returned; then `truncated` is set."),
     ] = DEFAULT_ROWS
+    as_of: Annotated[
+        int | str | None,
+        Meta(
+            description="Answer as of this position of the event log, or this time (RFC 3339); now if left out."
+        ),
+    ] = None
 
 
 class GetSession(Struct, frozen=True, forbid_unknown_fields=True):
@@ -151,8 +157,10 @@ async def _described(api: Api, asked: DescribeSchema) -> Result:
 
 
 async def _queried(api: Api, asked: Sql) -> Result:
-    body = {"query": asked.query, "parameters": asked.parameters, "limit": asked.limit}
+    body = {"query": asked.query, "parameters": asked.parameters, "limit": asked.limit, "as_of": asked.as_of}
     found = (await api(Call(method="POST", path="/v1alpha/sql", body=body))).content
+    if len(msgspec.json.encode(found["columns"])) > MAX_BYTES:
+        raise Refused(f"The result has {len(found['columns'])} columns, too many to be shown. Select fewer.")
     kept = fitted(found["rows"])
     return Result(
         Rows(
@@ -175,7 +183,7 @@ async def _session(api: Api, asked: GetSession) -> Result:
     return Result(
         Turns(
             session_id=session["session_id"],
-            session_name=session["session_name"],
+            session_name=shortened(session["session_name"]),
             agent_id=found["agent_id"],
             started_at=session["started_at"],
             turns=kept.items,
@@ -296,6 +304,8 @@ async def call(api: Api, name: str, arguments: Mapping[str, Any]) -> Result:
         raise Refused(
             "One row, turn or span alone is too large to be shown. Select parts of it with the tool sql."
         ) from None
+    except UnicodeEncodeError:
+        raise Refused(f"The arguments of {name} have half of a surrogate pair, which is no text.") from None
     except RecursionError:
         raise Refused(
             "A value is nested too deeply to be shown. Select parts of it with the tool sql."

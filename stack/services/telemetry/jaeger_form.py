@@ -44,8 +44,8 @@ class _Processes:
             self._ids[text] = f"p{len(self._ids) + 1}"
             attributes = _object.decode(text)
             name = attributes.pop(SERVICE, None)
-            service = name if isinstance(name, str) and name else NO_SERVICE
-            self.found[self._ids[text]] = Process(service, _tags(attributes))
+            service = name if isinstance(name, str) or name is None else _encode(name).decode()
+            self.found[self._ids[text]] = Process(service or NO_SERVICE, _tags(attributes))
         return self._ids[text]
 
 
