@@ -27,6 +27,7 @@ COMMANDS = {
     "export": "Write a recorded session to a file.",
     "import": "Import a recorded session from a file.",
     "eval": "Run a benchmark, show its jobs, compare two of them.",
+    "train": "Train a model, follow its jobs, cancel and list them.",
     "sql": "Query agents, sessions, turns and telemetry in SQL.",
     "mcp": "Serve tools for assistants over MCP (standard input and output).",
     "traces": "List the newest traces, optionally filtered.",
