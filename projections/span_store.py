@@ -1,4 +1,4 @@
-"""Writes to the store of spans: arriving spans, and chunks that are moved to the table of older ones."""
+"""Writes to the store of spans: arriving spans, and the traces that they change."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from projections.warehouse.column_batch import Batch, Rows
 from projections.warehouse.plan import in_schema
 from projections.warehouse.transaction import Transaction
 
-CHUNK = 122_880
-"""Number of spans that are moved at once: whole row groups."""
 MAX_COUNTED = 65_536
 """Maximum number of spans that are read per batch to count the tokens of their traces."""
 
@@ -160,23 +158,6 @@ def _halves(traces: bytes) -> tuple[Any, Any]:
 
     both = np.frombuffer(traces, dtype=">u8").astype(np.uint64).reshape(-1, 2)
     return both[:, 0], both[:, 1]
-
-
-def move(transaction: Transaction, schema: str, first: int, last: int) -> None:
-    """Moves the spans with numbers from `first` to `last`, both included."""
-    transaction.run("CREATE OR REPLACE TEMP TABLE moving AS SELECT ? AS first, ? AS last", [first, last])
-    transaction.run(write_text("spans_move", schema))
-    transaction.run("DROP TABLE moving")
-
-
-def move_chunk(transaction: Transaction, schema: str) -> bool:
-    """Moves the oldest recent spans; returns False if they do not fill a chunk."""
-    newest = f"SELECT number FROM {schema}.spans_recent ORDER BY number LIMIT 1 OFFSET ?"
-    [(first,)] = transaction.rows(f"SELECT min(number) FROM {schema}.spans_recent")
-    last = transaction.rows(newest, [CHUNK - 1])
-    if last:
-        move(transaction, schema, first, last[0][0])
-    return bool(last)
 
 
 def write_text(name: str, schema: str) -> str:

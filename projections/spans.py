@@ -18,11 +18,10 @@ from schemas.telemetry_query import SpanFilter
 
 READ_MODEL = ReadModel(
     name="spans",
-    tables=("telemetry_resources", "telemetry_scopes", "spans_recent", "spans_stored", "span_pairs"),
-    indexes=("spans_stored_by_number",),
-    views=("spans",),
-    # 2: columns are filled from more conventions.
-    version=2,
+    tables=("telemetry_resources", "telemetry_scopes", "spans_recent", "runs"),
+    views=("spans_stored", "span_pairs", "spans"),
+    # 2: columns are filled from more conventions. 3: the tables of sealed files, which are not in this SQL.
+    version=3,
 )
 
 MAX_NUMBERED = 1024

@@ -9,14 +9,15 @@ file is obsolete.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from msgspec import Struct
 
 from projections import log_records, metrics, spans, traces
-from projections.span_store import SpanStore, merge_traces, move_chunk, write_text
+from projections.sealed_spans import SealedWrites, forget_runs, runs
+from projections.span_store import SpanStore, merge_traces, write_text
 from projections.telemetry_columns import (
     HISTOGRAMS,
     LOGS,
@@ -66,6 +67,12 @@ class TelemetryWrites(Protocol):
 
     def write_concurrently(self, file: File) -> AbstractContextManager[Transaction]: ...
 
+    def attach_sealed(self, numbers: Collection[int]) -> None: ...
+
+
+class Sealable(TelemetryWrites, SealedWrites, Protocol):
+    """The warehouse."""
+
 
 class Arrival(Struct):
     """A decoded request, as rows by table, and its position in the log."""
@@ -79,7 +86,7 @@ class Arrival(Struct):
 
 
 class TelemetryBuild:
-    """Applies arrivals to its own schema. One thread applies; another one may move chunks at the same
+    """Applies arrivals to its own schema. One thread applies; another one may seal old spans at the same
     time."""
 
     def __init__(self, target: TelemetryWrites, number: int) -> None:
@@ -111,6 +118,9 @@ class TelemetryBuild:
         if found is not None and (found.schema_hash, found.epoch) == (plan.hash, epoch):
             build = cls(target, int(found.schema.removeprefix("build_")))
             build.position, build.kept = found.position, kept
+            with target.write("telemetry") as transaction:
+                sealed = [run.file for run in runs(transaction, build.schema)]
+            target.attach_sealed(sealed)
             return build
         first_lost = lost() if found is not None and found.epoch == epoch else 0
         with target.write("telemetry") as transaction:
@@ -170,23 +180,19 @@ class TelemetryBuild:
         self._spans.committed()
         self._remember_origins(arrivals)
 
-    def forget_before(self, position: int) -> None:
+    def forget_before(self, target: Sealable, position: int) -> None:
         """Removes all rows of earlier requests. Raises StatementRefused, StorageFailed."""
         number = position * NUMBERS_PER_POSITION
-        with self._target.write("telemetry") as transaction:
+        with target.sealing(), target.write("telemetry") as transaction:
             transaction.run("CREATE OR REPLACE TEMP TABLE forgetting AS SELECT ?::BIGINT AS number", [number])
+            transaction.run(write_text("telemetry_thinned", self.schema))
+            forget_runs(transaction, self.schema, number)
             transaction.run(write_text("telemetry_forget", self.schema))
             merge_traces(transaction, self.schema)
             transaction.run("DROP TABLE forgetting")
             # It is no longer known which of them remain.
             self._known_origins.clear()
         self._spans.forget_before(number)
-
-    def move_chunk(self) -> bool:
-        """Moves a chunk of recent spans to the table of older ones, while other spans arrive; returns False
-        if there are not enough for a chunk. Raises StatementRefused, StorageFailed."""
-        with self._target.write_concurrently("telemetry") as transaction:
-            return move_chunk(transaction, self.schema)
 
     def _arrive(self, transaction: Transaction, arrivals: Sequence[Arrival]) -> None:
         self._arrive_origins(transaction, "resources", RESOURCES, arrivals)

@@ -28,6 +28,7 @@ _OURS = (
     "oauth",
     "reserve",
     "restored_from.json",
+    "sealed",
     "server.",
     "spill",
     "telemetry",

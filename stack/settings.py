@@ -361,6 +361,11 @@ class Settings(Struct, frozen=True, kw_only=True):
             " half as much again."
         ),
     ] = 16 * 2**30
+    telemetry_sealed_spans: Annotated[
+        int,
+        Meta(ge=1),
+        _field("Number of old spans that are moved to a file of their own at once; SQL copies newer ones."),
+    ] = 122_880
     telemetry_max_spans: Annotated[
         int, Meta(ge=1, le=100_000), _field("Maximum number of spans returned by one query.")
     ] = 1000

@@ -85,7 +85,8 @@ from stack.services.views import Views
 from stack.settings import Settings
 from stack.version import VERSION
 from telemetry.own.signals import Signals
-from telemetry.store.store import OnDamage, Retention, TelemetryStore
+from telemetry.store.store import OnDamage, TelemetryStore
+from telemetry.store.upkeep import Retention
 from telemetry.wire.decoded import ReadScope
 
 logger = logging.getLogger("replaystack.server")
@@ -300,7 +301,11 @@ class Server(Services):
             self.telemetry_store = TelemetryStore(
                 self.folder.path,
                 self.warehouse,
-                Retention(self.settings.telemetry_retention_days, self.settings.telemetry_retention_bytes),
+                Retention(
+                    self.settings.telemetry_retention_days,
+                    self.settings.telemetry_retention_bytes,
+                    sealed_spans=self.settings.telemetry_sealed_spans,
+                ),
                 decoding_process(),
                 refuses=self.store.trouble,
                 on_damage=OnDamage(accept_loss, drop_kept_tables),

@@ -10,6 +10,9 @@ from typing import Literal
 # Enough to analyse a recurring fault, and a limit on the disk space.
 DAMAGED_COPIES_KEPT = 2
 
+SEALED_FOLDER = "sealed"
+"""The folder of sealed files, which belong to the file of telemetry."""
+
 Why = Literal["damaged", "lost"]
 """Why a file was set aside: it cannot be used, or it contains events that the log has lost."""
 WHYS: tuple[Why, ...] = ("damaged", "lost")
@@ -82,14 +85,17 @@ def is_incomplete(path: Path) -> bool:
 
 
 def set_aside(path: Path, why: Why = "damaged") -> Path:
-    """Renames the database file and its related files to `<name>.<why>-<time>`, readable by the owner only;
-    returns the new path of the file. Never overwrites an earlier copy. Keeps the latest damaged copies only,
+    """Renames the database file and its related files, among them sealed ones, to `<name>.<why>-<time>`,
+    readable by the owner only; returns the new path of the file. Never overwrites an earlier copy. Keeps the latest damaged copies only,
     and all copies that are the last copy of lost events."""
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + f"-{time.time_ns() % 1_000_000_000:09d}"
     aside = path.with_name(f"{path.name}.{why}-{stamp}")
     for part in _parts(path):
         part.chmod(0o600)
         part.rename(path.with_name(f"{aside.name}{part.name.removeprefix(path.name)}"))
+    if path == database_path(path.parent, "telemetry"):
+        for part in (path.parent / SEALED_FOLDER).glob("*.duckdb*"):
+            part.rename(path.with_name(f"{aside.name}.{SEALED_FOLDER}-{part.name}"))
     for old in copies_set_aside(path, "damaged")[:-DAMAGED_COPIES_KEPT]:
         for part in path.parent.glob(f"{old.name}*"):
             part.unlink(missing_ok=True)

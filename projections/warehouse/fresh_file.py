@@ -8,6 +8,7 @@ The new file is written by a separate database instance, under the name that the
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 import duckdb
 
 from projections.warehouse import files
+from projections.warehouse.attachment import attachment, quoted
+from projections.warehouse.sealed_files import FOLDER, attach_sealed
 from projections.warehouse.transaction import File, Transaction, Writer, translated
 
 CHECKPOINT_BYTES = 32 << 20
@@ -28,7 +31,7 @@ class FreshFile:
     its path. Raises StorageFailed."""
 
     def __init__(
-        self, folder: Path, file: File, options: str, settings: dict[str, Any], *, is_copied: bool = False
+        self, folder: Path, file: File, settings: dict[str, Any], *, is_copied: bool = False
     ) -> None:
         self.file: File = file
         self.path = files.next_path(folder, file)
@@ -39,8 +42,8 @@ class FreshFile:
             self.remove_leftovers(folder, file)
         with translated():
             self._root = duckdb.connect(":memory:", config={**settings, "temp_directory": str(self._spill)})
-            escaped = str(self.path).replace("'", "''")
-            self._root.execute(f"ATTACH '{escaped}' AS {file}{options}")
+            self._root.execute(attachment(self.path, file))
+            self._root.execute(f"SET allowed_directories = [{quoted(str(folder / FOLDER))}]")
             self._root.execute("SET enable_external_access = false")
             self._root.execute("SET lock_configuration = true")
             self._writer = Writer(self._root.cursor(), file)
@@ -58,6 +61,11 @@ class FreshFile:
     def write_concurrently(self, file: File) -> AbstractContextManager[Transaction]:
         assert file == self.file
         return self._writer.transaction()
+
+    def attach_sealed(self, numbers: Collection[int]) -> None:
+        """Like `Warehouse.attach_sealed`."""
+        with translated():
+            attach_sealed(self._root, self.path.parent, numbers)
 
     def is_busy(self) -> bool:
         """Returns whether a checkpoint is running, for which a write would wait. Raises StorageFailed if the

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ import duckdb
 from msgspec import Struct
 
 from projections.warehouse import files
-from projections.warehouse.attachment import FULL_BYTES, OPTIONS, attach, attachment, quoted
+from projections.warehouse.attachment import FULL_BYTES, attach, attachment, quoted
 from projections.warehouse.errors import StorageFailed, ViewBehind
 from projections.warehouse.fresh_file import FreshFile
 from projections.warehouse.reader import Row
 from projections.warehouse.readers import Readers, Served
+from projections.warehouse.sealed_files import FOLDER, SealedFiles, Users, attach_sealed
 from projections.warehouse.snapshot import Snapshot
 from projections.warehouse.transaction import FILES, File, Transaction, Writer, translated
 
@@ -69,7 +70,9 @@ class Warehouse:
             "autoload_known_extensions": False,
             "python_enable_replacements": False,
         }
-        self._readers = Readers()
+        self._users = Users()
+        self._readers = Readers(self._users)
+        self._sealing = threading.Lock()
         self._reopening = threading.Lock()
         self._in_memory: frozenset[File] = frozenset()
         self._connect()
@@ -157,12 +160,55 @@ class Warehouse:
         if files.wal_bytes(files.database_path(self._folder, file)) >= due_bytes:
             self._writers[file].checkpoint()
 
+    # --- sealed files ------------------------------------------------------------------------------------
+
+    @contextmanager
+    def sealing(self) -> Iterator[SealedFiles]:
+        """Within the block only the caller decides which sealed files there are. Blocks. Raises ViewBehind
+        while the files are being opened again."""
+        with self._sealing:
+            self._readers.refuse_unless_open()
+            is_copied = files.next_path(self._folder, "telemetry").exists()
+            can_change = not is_copied and "telemetry" not in self._in_memory
+            yield SealedFiles(self._folder, self, self._users, can_change=can_change)
+
+    def attach_sealed(self, numbers: Collection[int]) -> None:
+        """Attaches sealed files. Raises FileDamaged if one is missing or cannot be read."""
+        cursor = self.sealed_cursor()
+        try:
+            with translated():
+                attach_sealed(cursor, self._folder, numbers)
+        finally:
+            cursor.close()
+
+    def keeping_sealed(self) -> AbstractContextManager[None]:
+        """Within the block no sealed file is removed that the tables named when it was entered."""
+        return self._users.entered()
+
+    @property
+    def sealed_folder(self) -> Path:
+        """The folder of sealed files, which may not exist."""
+        return self._folder / FOLDER
+
+    def sealed_cursor(self) -> duckdb.DuckDBPyConnection:
+        with translated():
+            return self._root.cursor()
+
+    def fill_sealed(self, fill: Callable[[Transaction], None]) -> None:
+        with self.write_concurrently("telemetry") as transaction:
+            fill(transaction)
+
+    def writes_have_ended(self) -> None:
+        for writer in (self._writers["telemetry"], self._concurrent["telemetry"]):
+            with writer.exclusive():
+                pass
+
     # --- a new file in place of one ----------------------------------------------------------------------
 
     def fresh(self, file: File, *, share: int = FRESH_SHARE) -> FreshFile:
         """Creates an empty file for `replace`, with 1/`share` of the memory. Raises StorageFailed."""
         settings = {**self._settings, "memory_limit": _mebibytes(self._memory_bytes // share)}
-        return FreshFile(self._folder, file, OPTIONS.get(file, ""), settings)
+        return FreshFile(self._folder, file, settings)
 
     def copied(self, file: File) -> FreshFile:
         """Copies the current file for `replace`, without the content of unused blocks. Blocks until the copy
@@ -179,7 +225,7 @@ class Warehouse:
                     cursor.execute(f"CHECKPOINT {name}")
                 finally:
                     cursor.execute(f"DETACH {name}")
-        return FreshFile(self._folder, file, OPTIONS.get(file, ""), self._settings, is_copied=True)
+        return FreshFile(self._folder, file, self._settings, is_copied=True)
 
     def replace(self, fresh: FreshFile, answer: Callable[[], None]) -> bool:
         """Replaces the current file by a complete one and calls `answer`, which directs reads to it. New
@@ -247,6 +293,7 @@ class Warehouse:
             paths = [named(self._folder, file) for file in FILES for named in _ATTACHED_LATER]
             allowed = ", ".join(quoted(f"{path}{ending}") for path in paths for ending in _ENDINGS)
             root.execute(f"SET allowed_paths = [{allowed}]")
+            root.execute(f"SET allowed_directories = [{quoted(str(self.sealed_folder))}]")
             root.execute("SET enable_external_access = false")
             root.execute("SET lock_configuration = true")
         except BaseException:

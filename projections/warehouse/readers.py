@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from projections.warehouse.errors import StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
 from projections.warehouse.reader import Row
+from projections.warehouse.sealed_files import Users
 from projections.warehouse.snapshot import Snapshot
 from projections.warehouse.transaction import FILES, File, translated
 
@@ -33,9 +34,11 @@ class Served(Struct, frozen=True):
 
 class Readers:
     """Thread-safe for reads. `failures` are those that reads have found since the files were opened.
-    `generation` changes when the files are reopened; then `serve` must be called again."""
+    `generation` changes when the files are reopened; then `serve` must be called again. `users` are those of
+    sealed files."""
 
-    def __init__(self) -> None:
+    def __init__(self, users: Users) -> None:
+        self._users = users
         self._gate = threading.Condition()
         self._is_open = self._is_closed = False
         self._reading: dict[File, int] = dict.fromkeys(FILES, 0)
@@ -84,7 +87,7 @@ class Readers:
     @contextmanager
     def snapshot(self, file: File) -> Iterator[Snapshot]:
         """Like `Warehouse.snapshot`."""
-        with self._cursor_of(file) as cursor:
+        with self._users.entered(), self._cursor_of(file) as cursor:
             schema = self._tables_of(file).schema
             with translated():
                 cursor.execute("BEGIN TRANSACTION READ ONLY")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Literal, Protocol
 
@@ -43,8 +43,8 @@ class Transaction:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
 
-    def run(self, sql: str, params: Sequence[Any] = ()) -> None:
-        """Runs one or more statements; parameters (`?`) only with a single one."""
+    def run(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> None:
+        """Runs one or more statements; parameters (`?`, `$name`) only with a single one."""
         with translated():
             self._writer.cursor.execute(sql, params)
 
@@ -187,4 +187,5 @@ def translated() -> Iterator[None]:
     except duckdb.OutOfMemoryException as error:
         raise OutOfMemory(str(error)) from error
     except duckdb.Error as error:
-        raise StatementRefused(str(error)) from error
+        damaged = str(error).startswith("Corrupt database file")
+        raise (FileDamaged if damaged else StatementRefused)(str(error)) from error

@@ -24,7 +24,8 @@ from stack.services.sql.sql import SqlService
 from stack.services.sql.views import schema
 from stack.services.telemetry.decoding_process import decoding_process
 from stack.settings import Settings
-from telemetry.store.store import Retention, TelemetryStore
+from telemetry.store.store import TelemetryStore
+from telemetry.store.upkeep import Retention
 
 WAIT_S = 3600.0
 """A long log takes minutes to be read."""

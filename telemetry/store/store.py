@@ -10,6 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from projections.sealed_spans import remove_unneeded
 from projections.telemetry_build import TablesState, TelemetryBuild, drop_kept
 from projections.telemetry_erasure import Cleaned, ContentAttributes, Deletion, clean
 from projections.warehouse.errors import ProjectionError, ViewBehind
@@ -17,28 +18,19 @@ from projections.warehouse.instance import Warehouse
 from telemetry.log.accepted import descriptions, not_accepted
 from telemetry.log.port import Content
 from telemetry.log.retention_clock import SYSTEM_CLOCKS, Clocks, RetentionClock
-from telemetry.log.segment_log import SEGMENT_BYTES, SegmentLog
+from telemetry.log.segment_log import SegmentLog
 from telemetry.own.captured import Erasable, Erased, Eraser
 from telemetry.own.message_content import ATTRIBUTES
 from telemetry.own.tracing import SERVICE_NAME
 from telemetry.store.decoding import Decoder, DecodingProcess
 from telemetry.store.intake import Intake
 from telemetry.store.projector import Projector
-from telemetry.store.upkeep import Upkeep
+from telemetry.store.upkeep import Retention, Upkeep
 from telemetry.wire.decoded import ReadScope
 
 logger = logging.getLogger("replaystack.telemetry")
 
 _MAX_LISTED = 20
-
-
-class Retention(Struct, frozen=True):
-    """How long telemetry is kept: the number of days after its receipt, and the number of bytes as received.
-    It is removed in segments of `segment_bytes`."""
-
-    max_age_days: float
-    max_bytes: int
-    segment_bytes: int = SEGMENT_BYTES
 
 
 class OnDamage(Struct, frozen=True):
@@ -104,9 +96,7 @@ class TelemetryStore:
         clock = RetentionClock(
             folder / "telemetry", retention.max_age_days * 86_400, self._log.recorded_at(), clocks
         )
-        self._upkeep = Upkeep(
-            warehouse, self._log, self._projector, retention.max_age_days, retention.max_bytes, clock
-        )
+        self._upkeep = Upkeep(warehouse, self._log, self._projector, retention, clock)
         self.intake = Intake(self._log, self._decoder, self._projector)
 
     def start(self, *, maintains: bool = True) -> None:
@@ -140,6 +130,8 @@ class TelemetryStore:
         )
         if cleaned.leaves_blocks:
             await self._projector.rewritten()
+        if not await asyncio.to_thread(remove_unneeded, self._warehouse):
+            raise ViewBehind("Files of old spans that are no longer needed are still being read.")
         kept = [f"tables {name} of telemetry.duckdb, kept from a damaged log" for name in cleaned.kept]
         return Erased(cleaned.spans, [*removed, *kept])
 

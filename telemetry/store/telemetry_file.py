@@ -22,7 +22,7 @@ logger = logging.getLogger("replaystack.telemetry")
 
 class StoredTables:
     """A build to which arrivals are applied. While it is served, `on_spans` is called with the number of
-    spans of each call, and its recent spans are moved by the maintenance; otherwise they are moved here."""
+    spans of each call."""
 
     can_be_copied = True
 
@@ -47,9 +47,6 @@ class StoredTables:
         apply_in_halves(0, len(records), lambda first, end: self.build.apply(records[first:end]), pass_over)
         if self.on_spans is not None:
             self.on_spans(sum([arrival.rows("spans") for arrival in records]))
-            return
-        while self.build.move_chunk():
-            pass
 
     def store_position(self) -> None:
         """Does nothing: the position is stored with each transaction."""

@@ -1,4 +1,4 @@
-"""Maintains the store of telemetry: moves recent spans in chunks, and removes old data.
+"""Maintains the store of telemetry: moves old spans to sealed files, and removes old data.
 
 The log is trimmed a file at a time; the tables lose what the log has lost, so that they equal the result of a
 rebuild. The files of the log are gradually read to find damage while the tables still hold a copy of their
@@ -12,12 +12,15 @@ import threading
 import time
 from collections.abc import Iterator
 
-from projections.span_store import CHUNK
+from msgspec import Struct
+
+from projections.sealed_spans import CHUNK, merge_once, remove_unneeded, seal_chunk
 from projections.telemetry_build import TelemetryBuild
 from projections.warehouse.errors import StatementRefused, StorageFailed, ViewBehind, WarehouseClosed
 from projections.warehouse.instance import Warehouse
 from telemetry.log.port import TelemetryLog
 from telemetry.log.retention_clock import RetentionClock
+from telemetry.log.segment_log import SEGMENT_BYTES
 from telemetry.store.projector import Projector
 
 logger = logging.getLogger("replaystack.telemetry")
@@ -35,28 +38,36 @@ _CHECKPOINT_SHARE = 10
 _DAY_US = 86_400_000_000
 
 
+class Retention(Struct, frozen=True):
+    """How long telemetry is kept: the number of days after its receipt, and the number of bytes as received.
+    It is removed in segments of `segment_bytes`. `sealed_spans` old spans at a time are moved to a file."""
+
+    max_age_days: float
+    max_bytes: int
+    segment_bytes: int = SEGMENT_BYTES
+    sealed_spans: int = CHUNK
+
+
 class Upkeep:
-    """Call `start` once and `stop` once. `max_age_days` counts from the receipt, `max_bytes` is the size of
-    the log."""
+    """Call `start` once and `stop` once."""
 
     def __init__(
         self,
         warehouse: Warehouse,
         log: TelemetryLog,
         projector: Projector,
-        max_age_days: float,
-        max_bytes: int,
+        retention: Retention,
         clock: RetentionClock,
     ) -> None:
         self._warehouse = warehouse
         self._log = log
         self._projector = projector
-        self._max_age_days = max_age_days
-        self._max_bytes = max_bytes
+        self._retention = retention
         self._clock = clock
         self._check: Iterator[None] | None = log.check()
         self._forgotten: tuple[TelemetryBuild | None, int] = (None, 0)
-        self._since_move = CHUNK
+        self._since_sealed = retention.sealed_spans
+        self._due_spans = max(1, retention.sealed_spans // 4)
         self._has_arrived = False
         self._checkpoint_at = 0.0
         self._stopping = threading.Event()
@@ -68,8 +79,8 @@ class Upkeep:
 
     def arrived(self, spans: int) -> None:
         """Must be called with the number of spans added to the tables."""
-        self._since_move += spans
-        if not self._has_arrived or self._since_move >= CHUNK // 4:
+        self._since_sealed += spans
+        if not self._has_arrived or self._since_sealed >= self._due_spans:
             self._has_arrived = True
             self._work.set()
 
@@ -87,9 +98,9 @@ class Upkeep:
         trim_at = check_at = time.monotonic()
         while not self._stopping.is_set():
             try:
-                if self._since_move >= CHUNK // 4:
-                    self._since_move = 0
-                    self._move()
+                if self._since_sealed >= self._due_spans:
+                    self._since_sealed = 0
+                    self._seal()
                 if self._has_arrived and time.monotonic() >= self._checkpoint_at:
                     self._checkpoint()
                 if time.monotonic() >= trim_at:
@@ -138,21 +149,28 @@ class Upkeep:
         """Returns why nothing is removed for its age; empty if it is."""
         return self._clock.waits
 
-    def _move(self) -> None:
-        build = self._projector.build
-        while build is not None and not self._stopping.is_set() and build.move_chunk():
-            pass
+    def _seal(self) -> None:
+        """Moves old spans to sealed files, merges small ones, and removes what is no longer needed."""
+        build, chunk = self._projector.build, self._retention.sealed_spans
+        while build is not None and not self._stopping.is_set():
+            if not (
+                merge_once(self._warehouse, build.schema, chunk)
+                or seal_chunk(self._warehouse, build.schema, chunk)
+            ):
+                remove_unneeded(self._warehouse)
+                return
 
     def trim(self) -> None:
         """Removes data beyond the limits from log and tables."""
         build = self._projector.build
         if build is None:
             return
-        before_us = self._clock.now_us() - int(self._max_age_days * _DAY_US)
+        before_us = self._clock.now_us() - int(self._retention.max_age_days * _DAY_US)
         self._clock.save()
-        self._log.trim(before_us, self._max_bytes, self._projector.position)
+        self._log.trim(before_us, self._retention.max_bytes, self._projector.position)
         first = self._log.first()
         # Rebuilt tables may contain data that was removed from the log meanwhile.
         if first > 1 and self._forgotten != (build, first):
-            build.forget_before(first)
+            build.forget_before(self._warehouse, first)
             self._forgotten = build, first
+        remove_unneeded(self._warehouse)

@@ -66,6 +66,7 @@ ALSO = {
         "projections.warehouse.attachment",
         "projections.warehouse.fresh_file",
         "projections.warehouse.readers",
+        "projections.warehouse.sealed_files",
         "projections.warehouse.transaction",
         "stack.providers.rows.parquet_file",
         # Only in the worker process, over copies.

@@ -268,7 +268,7 @@ def test_tokens_count_once_along_each_branch(store: StoredTelemetry, data: st.Da
             at += count
         _check_tokens(store, spans)
         kept = data.draw(st.integers(1, 4))
-        store.build.forget_before(kept)
+        store.build.forget_before(store.warehouse, kept)
         with store.warehouse.snapshot() as snapshot:
             left = set(snapshot.rows("SELECT trace_id, span_id FROM now.spans", {}))
         _check_tokens(store, [span for span in spans if (span.trace_id, span.span_id) in left])

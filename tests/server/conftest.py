@@ -22,9 +22,15 @@ FreshServer = Callable[..., Replaystack]
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, scripted_server: RunningServer) -> Iterator[Replaystack]:
-    """One server for the whole run, with settings that make waiting short. Tests share its data."""
+    """One server for the whole run, with settings that make waiting short. Tests share its data; most of their spans are
+    in sealed files."""
     data = tmp_path_factory.mktemp("shared") / "data"
-    settings = {"keep_alive_s": 0.2, "hold_back_ms": 400, "max_body_bytes": 1 << 20}
+    settings = {
+        "keep_alive_s": 0.2,
+        "hold_back_ms": 400,
+        "max_body_bytes": 1 << 20,
+        "telemetry_sealed_spans": 64,
+    }
     with Replaystack(data, model_url=scripted_server.base_url, settings=settings, quick=False) as server:
         yield server
         server.check_healthy()

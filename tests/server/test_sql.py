@@ -31,7 +31,13 @@ from tests.servers.processes import RunningServer
 
 pytestmark = pytest.mark.slow
 
-LIMITS = {"sql_max_rows": 1000, "sql_max_bytes": 100_000, "sql_timeout_s": 20.0, "sql_waiting": 1}
+LIMITS = {
+    "sql_max_rows": 1000,
+    "sql_max_bytes": 100_000,
+    "sql_timeout_s": 20.0,
+    "sql_waiting": 1,
+    "telemetry_sealed_spans": 32,
+}
 PRICES = [{"model": "*", "input_per_million": 1e6, "output_per_million": 0}]
 
 

@@ -14,7 +14,6 @@ from typing import Any
 import duckdb
 import pytest
 
-from projections.span_store import CHUNK
 from tests.server.process import DidNotStart, Replaystack, wait_until
 from tests.server.span_senders import FILLED, SPANS_OF_A_TRACE, Request, Senders, round_text
 from tests.server.telemetry import Telemetry, where
@@ -30,7 +29,9 @@ START_S = 0.4
 """One kill in four comes at a random moment of the start after another, or soon after it: the tables catch up."""
 CHECK_EVERY = 12
 SPANS_BEFORE = 125_000
-"""Enough for spans to be moved from the recent ones to the stored ones, again after each start that was too short."""
+"""Enough for spans to be moved to sealed files, again after each start that was too short."""
+SEALED = 10_000
+"""Old spans are moved to files this many at a time, and files are merged: kills come in all of its steps."""
 SAMPLE = 40
 
 
@@ -49,7 +50,9 @@ class Folder:
     """One data folder through its kills."""
 
     def __init__(self, data: Path, seed: int) -> None:
-        self.server = Replaystack(data, settings={"telemetry_max_spans": 100_000})
+        self.server = Replaystack(
+            data, settings={"telemetry_max_spans": 100_000, "telemetry_sealed_spans": SEALED}
+        )
         self.random = random.Random(seed)
         self.senders = Senders()
         self.kills = 0
@@ -153,10 +156,16 @@ class Folder:
         return self.random.sample(requests, min(size, len(requests)))
 
     def check_rows(self) -> None:
-        """A chunk of them was moved, however often that was interrupted, and there are as many as were sent."""
+        """Chunks of them were moved, however often that was interrupted, and there are as many as were sent."""
         with duckdb.connect(str(self.server.data / "telemetry.duckdb"), read_only=True) as file:
             [(schema,)] = file.execute("SELECT schema_name FROM served").fetchall()
+            files = {number for (number,) in file.execute(f"SELECT file FROM {schema}.runs").fetchall()}
+            for number in files:
+                path = self.server.data / "sealed" / f"{number}.duckdb"
+                file.execute(f"ATTACH '{path}' AS sealed_{number} (READ_ONLY)")
             [(stored,)] = file.execute(f"SELECT count(*) FROM {schema}.spans_stored").fetchall()
             [(recent,)] = file.execute(f"SELECT count(*) FROM {schema}.spans_recent").fetchall()
-        assert stored >= CHUNK
+        assert stored >= SPANS_BEFORE - SEALED
         assert stored + recent == sum(len(request.spans) for request in self.senders.requests)
+        unnamed = {path.name for path in (self.server.data / "sealed").glob("*")}
+        assert len(unnamed - {f"{number}.duckdb" for number in files}) <= 4, "merged files stay"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from projections import span_store
+from projections import sealed_spans
 from projections.telemetry_build import Arrival, TelemetryBuild
 from projections.warehouse.instance import Warehouse
 from projections.warehouse.readers import Served
@@ -35,14 +35,15 @@ class StoredTelemetry:
         self.build.apply([Arrival(self.build.position + 1, decoded.batches)])
 
     def move(self, count: int) -> None:
-        """Moves the oldest `count` spans that are recent."""
+        """Moves the oldest `count` spans that are recent to a sealed file."""
         schema = self.build.schema
-        with self.warehouse.write("telemetry") as transaction:
-            rows = transaction.rows(
-                f"SELECT number FROM {schema}.spans_recent ORDER BY number LIMIT ?", [count]
-            )
+        with self.warehouse.sealing() as sealed:
+            with self.warehouse.write("telemetry") as transaction:
+                rows = transaction.rows(
+                    f"SELECT number FROM {schema}.spans_recent ORDER BY number LIMIT ?", [count]
+                )
             if rows:
-                span_store.move(transaction, schema, rows[0][0], rows[-1][0])
+                sealed_spans.seal(self.warehouse, sealed, schema, rows[0][0], rows[-1][0])
 
     def add_streams(self, streams: Sequence[tuple[Any, ...]]) -> None:
         """Rows of `metric_streams`; labels as a dictionary."""

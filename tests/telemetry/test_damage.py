@@ -17,7 +17,7 @@ from telemetry.log.log_check import check
 from telemetry.log.segment import ENDING
 from telemetry.log.segment_log import SegmentLog
 from tests.telemetry.log_contract import bodies, put
-from tests.telemetry.test_store import Opened, ids_of, opened, some, until
+from tests.telemetry.opened_store import Opened, ids_of, opened, some, until
 
 REQUESTS = 30
 BODY = 1_000

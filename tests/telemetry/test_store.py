@@ -3,119 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import shutil
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from projections import span_store
 from projections.telemetry_build import TelemetryBuild
 from projections.warehouse.errors import StorageFailed
-from projections.warehouse.instance import Warehouse
-from stack.services.telemetry.decoding_process import decoding_process
 from telemetry.log import segment_log
-from telemetry.log.port import Content, LogFailed
+from telemetry.log.port import LogFailed
 from telemetry.store import arrivals, upkeep
-from telemetry.store.store import OnDamage, Retention, TelemetryStore
+from telemetry.store.upkeep import Retention
 from telemetry.wire.decoded import ReadScope
 from telemetry.wire.refusals import Malformed
+from tests.telemetry.opened_store import SEALED, filled, ids_of, opened, some, until
 from tests.telemetry.otlp_metrics import PlainPoint, metrics_request
-from tests.telemetry.otlp_requests import BASE_NS, PlainSpan, trace_request
+from tests.telemetry.otlp_requests import BASE_NS, PlainSpan
 
 pytestmark = pytest.mark.anyio
-
-FOREVER = Retention(10_000.0, 2**40, 8_000)
-CHANCE = random.Random(7)
-
-
-class Opened:
-    """A store, its warehouse, and what its tables hold."""
-
-    def __init__(self, folder: Path, retention: Retention, **flags: bool) -> None:
-        self.warehouse = Warehouse.open(folder)
-        self.store = TelemetryStore(
-            folder, self.warehouse, retention, decoding_process(), on_damage=OnDamage(**flags)
-        )
-        self.store.start()
-
-    async def send(self, spans: Sequence[PlainSpan]) -> None:
-        await self.send_raw("traces", trace_request(spans))
-
-    async def send_raw(self, signal: Any, body: bytes) -> None:
-        reservation = await self.store.intake.reserve(len(body))
-        await self.store.intake.take(Content(signal), body, 2**24, reservation)
-
-    async def rows(self, sql: str, **params: Any) -> list[Any]:
-        await self.store.reached()
-        with self.warehouse.snapshot() as snapshot:
-            return snapshot.rows(sql, params)
-
-    async def spans(self) -> list[tuple[str, str]]:
-        return sorted(await self.rows("SELECT trace_id, span_id FROM now.spans"))
-
-    async def contents(self) -> dict[str, list[Any]]:
-        """All that readers can see, in an order of its own."""
-        sql = {
-            "spans": "SELECT * FROM now.spans ORDER BY ALL",
-            "traces": "SELECT * FROM now.traces ORDER BY ALL",
-            "pairs": "SELECT pair, start_ns, number FROM now.span_pairs UNION ALL "
-            "SELECT unnest(pairs), start_ns, number FROM now.spans_recent ORDER BY ALL",
-            "logs": "SELECT * FROM now.logs ORDER BY ALL",
-            "streams": "SELECT * EXCLUDE (stream_id) FROM now.metric_streams ORDER BY ALL",
-            "points": "SELECT s.name, s.labels, p.* EXCLUDE (stream_id) FROM now.metric_points AS p "
-            "JOIN now.metric_streams AS s ON s.stream_id = p.stream_id ORDER BY ALL",
-            "resources": "SELECT * FROM now.telemetry_resources ORDER BY ALL",
-            "scopes": "SELECT * FROM now.telemetry_scopes ORDER BY ALL",
-        }
-        return {name: await self.rows(text) for name, text in sql.items()}
-
-    async def close(self) -> None:
-        await self.store.stop()
-        self.warehouse.close()
-
-
-@asynccontextmanager
-async def opened(folder: Path, retention: Retention = FOREVER, **flags: bool) -> AsyncIterator[Opened]:
-    made = Opened(folder, retention, **flags)
-    try:
-        yield made
-    finally:
-        await made.close()
-
-
-def some(count: int, trace: int | None = None, **more: Any) -> list[PlainSpan]:
-    of_all = trace or CHANCE.getrandbits(128) | 1
-    ids = [CHANCE.getrandbits(64) | 1 for _ in range(count)]
-    return [
-        PlainSpan(
-            trace=of_all,
-            span=own,
-            parent=ids[0] if number else None,
-            name=f"step {number}",
-            status=2 if number % 5 == 4 else 0,
-            start_ns=BASE_NS + number,
-            attributes={
-                "number": number,
-                "gen_ai.usage.input_tokens": 2,
-                "gen_ai.request.model": f"m{number}",
-            },
-            resource={"service.name": f"service {number % 2}"},
-            scope=f"scope {number % 3}",
-            **more,
-        )
-        for number, own in enumerate(ids)
-    ]
-
-
-def ids_of(spans: Sequence[PlainSpan]) -> list[tuple[str, str]]:
-    return sorted({(span.trace_id, span.span_id) for span in spans})
 
 
 async def test_an_empty_store_is_read(tmp_path: Path) -> None:
@@ -195,10 +104,8 @@ async def test_an_orderly_end_does_not_wait_for_others(
 
 
 @pytest.mark.slow
-async def test_recent_spans_move_and_nothing_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(span_store, "CHUNK", 100)
-    monkeypatch.setattr(upkeep, "CHUNK", 100)
-    async with opened(tmp_path) as made:
+async def test_recent_spans_move_and_nothing_changes(tmp_path: Path) -> None:
+    async with opened(tmp_path, SEALED) as made:
         sent: list[PlainSpan] = []
         for _ in range(30):
             sent += some(20)
@@ -219,10 +126,9 @@ async def test_what_an_early_end_has_left_to_move_is_moved_after_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The fakes are an upkeep that does not get to it, and tables that take a while to open."""
-    monkeypatch.setattr(span_store, "CHUNK", 100)
     with monkeypatch.context() as ended_early:
-        ended_early.setattr(TelemetryBuild, "move_chunk", lambda self: False)
-        async with opened(tmp_path) as made:
+        ended_early.setattr(upkeep, "seal_chunk", lambda *_: False)
+        async with opened(tmp_path, SEALED) as made:
             await made.send(some(120))
             await made.store.reached()
     open_tables = TelemetryBuild.open
@@ -232,7 +138,7 @@ async def test_what_an_early_end_has_left_to_move_is_moved_after_the_next_start(
         return open_tables(*args)
 
     monkeypatch.setattr(TelemetryBuild, "open", slowly)
-    async with opened(tmp_path) as made:
+    async with opened(tmp_path, SEALED) as made:
         stored = 0
         for _ in range(100):
             [(stored,)] = await made.rows("SELECT count(*) FROM now.spans_stored")
@@ -240,29 +146,6 @@ async def test_what_an_early_end_has_left_to_move_is_moved_after_the_next_start(
                 break
             await asyncio.sleep(0.05)
         assert stored == 100
-
-
-async def filled(made: Opened) -> list[PlainSpan]:
-    sent: list[PlainSpan] = []
-    traces = [CHANCE.getrandbits(128) | 1 for _ in range(5)]
-    for number in range(12):
-        sent += some(10, traces[number % 5])
-        await made.send(sent[-10:])
-        await made.send_raw(
-            "metrics",
-            metrics_request(
-                [
-                    PlainPoint(
-                        metric=f"m{number % 3}",
-                        kind="sum",
-                        value=number,
-                        time_ns=BASE_NS + number,
-                        labels={"n": str(number % 2)},
-                    )
-                ]
-            ),
-        )
-    return sent
 
 
 @pytest.mark.slow
@@ -317,14 +200,6 @@ async def test_what_is_removed_leaves_what_a_rebuild_makes(
     (tmp_path / "telemetry.duckdb").unlink()
     async with opened(tmp_path) as made:
         assert await made.contents() == left
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(200):
-        if condition():
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError("it did not come to that")
 
 
 async def test_the_tables_come_back_from_a_failing_disk(

@@ -1,27 +1,7 @@
--- Removes whatever has a smaller number than that of `forgetting`. The spans that are left of traces are those that
--- `traces_merge.sql` makes them of; resources, scopes and streams go with the last row that names them.
-CREATE OR REPLACE TEMP TABLE thinned AS
-SELECT DISTINCT trace_id
-FROM (
-    SELECT
-        trace_id,
-        number
-    FROM now.spans_recent
-    UNION ALL
-    SELECT
-        trace_id,
-        number
-    FROM now.spans_stored
-)
-WHERE number < (SELECT number FROM forgetting);
-
+-- Removes whatever has a smaller number than that of `forgetting`; sealed spans have been removed before. The spans that
+-- are left of the traces in `thinned` are those that `traces_merge.sql` makes them of; resources, scopes and streams go
+-- with the last row that names them.
 DELETE FROM now.spans_recent
-WHERE number < (SELECT number FROM forgetting);
-
-DELETE FROM now.spans_stored
-WHERE number < (SELECT number FROM forgetting);
-
-DELETE FROM now.span_pairs
 WHERE number < (SELECT number FROM forgetting);
 
 DELETE FROM now.metric_points

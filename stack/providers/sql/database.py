@@ -42,6 +42,7 @@ class Database:
         for name in ("views", "telemetry"):
             path = str(folder / f"{name}.duckdb").replace("'", "''")
             self._root.execute(f"ATTACH '{path}' AS {name} (READ_ONLY)")
+        self._attach_sealed(Path(task.sealed), task.telemetry_schema)
         self.attached = Attached(self._position(task.views_schema), self._position(task.telemetry_schema))
         self._root.execute("SET TimeZone = 'UTC'")
         self._present = Views("main", task.statements)
@@ -55,6 +56,13 @@ class Database:
         self._root.execute("SET enable_external_access = false")
         self._root.execute("SET disabled_filesystems = 'LocalFileSystem'")
         self._root.execute("SET lock_configuration = true")
+
+    def _attach_sealed(self, folder: Path, schema: str) -> None:
+        """Attaches the files of old spans under the names that the tables use. The server does not remove
+        them meanwhile; later on they need no name."""
+        for (number,) in self._root.execute(f"SELECT file FROM {schema}.runs").fetchall():
+            path = str(folder / f"{number}.duckdb").replace("'", "''")
+            self._root.execute(f"ATTACH '{path}' AS sealed_{number} (READ_ONLY)")
 
     def _position(self, schema: str) -> int:
         row = self._root.execute(f"SELECT position FROM {schema}.progress").fetchone()

@@ -31,11 +31,12 @@ class Copy(Struct, frozen=True, tag="copy"):
 
 
 class Attach(Struct, frozen=True, tag="attach"):
-    """Open the copies, which serve these schemas, and give up everything but computing. `statements` create the views, and
-    others that they need, which queries cannot name, by the name of each; `past` creates those of the past.
-    `memory_bytes` limits DuckDB's buffers."""
+    """Open the copies, which serve these schemas, and their sealed files in the folder `sealed`, and give up everything but
+    computing. `statements` create the views, and others that they need, which queries cannot name, by the name of each;
+    `past` creates those of the past. `memory_bytes` limits DuckDB's buffers."""
 
     folder: str
+    sealed: str
     views_schema: str
     telemetry_schema: str
     views: list[str]

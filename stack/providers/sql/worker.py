@@ -75,7 +75,7 @@ def _attached(task: Attach) -> Any:
     folder = Path(task.folder)
     # Landlock binds this thread and later ones: before DuckDB starts its own.
     libraries = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    restrict_files([folder, Path("/proc/self"), Path("/sys/fs/cgroup"), *libraries])
+    restrict_files([folder, Path(task.sealed), Path("/proc/self"), Path("/sys/fs/cgroup"), *libraries])
     database = Database(folder, task)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     allow_computing_only()

@@ -148,18 +148,21 @@ class SqlWorkers:
         raise Unavailable("The read models cannot be copied for SQL now. Try again.", retry_after=5)
 
     async def _fill(self, worker: Worker, folder: Path) -> bool:
-        """Copies the files, which the worker opens. Returns whether the copy is as new as the files were."""
-        async with self._copying() as sources:
-            files: dict[str, str] = {name: str(source.path) for name, source in sources.items()}
-            await self._asked(worker, Copy(files=files, folder=str(folder), reserve_bytes=RESERVE_BYTES))
-        views, telemetry = sources["views"], sources["telemetry"]
-        memory_bytes = self._spec.limits.memory_bytes // BUFFER_SHARE
-        schemas = views.schema, telemetry.schema
-        # Read from files at first.
-        creating = await asyncio.to_thread(statements, *schemas, self._prices)
-        past = past_statements(*schemas, self._prices)
-        attach = Attach(str(folder), *schemas, list(user_views()), creating, past, memory_bytes)
-        found = msgspec.json.decode(await self._asked(worker, attach), type=Attached)
+        """Copies the files, which the worker opens with the sealed ones. Returns whether the copy is as new as the files
+        were."""
+        with self._warehouse.keeping_sealed():
+            async with self._copying() as sources:
+                files: dict[str, str] = {name: str(source.path) for name, source in sources.items()}
+                await self._asked(worker, Copy(files=files, folder=str(folder), reserve_bytes=RESERVE_BYTES))
+            views, telemetry = sources["views"], sources["telemetry"]
+            memory_bytes = self._spec.limits.memory_bytes // BUFFER_SHARE
+            schemas = views.schema, telemetry.schema
+            # Read from files at first.
+            creating = await asyncio.to_thread(statements, *schemas, self._prices)
+            past = past_statements(*schemas, self._prices)
+            sealed = str(self._warehouse.sealed_folder)
+            attach = Attach(str(folder), sealed, *schemas, list(user_views()), creating, past, memory_bytes)
+            found = msgspec.json.decode(await self._asked(worker, attach), type=Attached)
         return found.views >= views.position and found.telemetry >= telemetry.position
 
     @asynccontextmanager
