@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 
 from msgspec import Struct
 from msgspec.json import Encoder
@@ -39,6 +40,7 @@ READ_MODEL = ReadModel(
 )
 
 _encode = Encoder().encode
+_position = itemgetter(-1)
 _SESSION_BYTES = 128
 """Estimated size of a listed session without its name, in bytes."""
 
@@ -76,7 +78,7 @@ def part(
         "turn_ids": None if turn_ids is None else list(turn_ids),
         "as_of": NOW if as_of is None else as_of,
     }
-    rows = reader.read("session_with_turns", {**wanted, "agent_id": agent_id})
+    rows = sorted(reader.read("session_with_turns", {**wanted, "agent_id": agent_id}), key=_position)
     # The session's row has the lowest position of all, so it is the first one if it exists.
     if not rows or rows[0][0] != "session":
         return None

@@ -62,7 +62,7 @@ def turn_changes_table(reader: Reader, agent_id: str, session_id: str) -> Table:
     """Returns the rows from which a session is read."""
     wanted = {"agent_id": agent_id, "session_id": session_id, "turn_ids": None, "as_of": NOW}
     table = _table("pos", "change", "turn", "recorded at", "tokens", "content")
-    for row in reader.read("session_with_turns", wanted):
+    for row in sorted(reader.read("session_with_turns", wanted), key=lambda row: row[-1]):
         change, turn_id, _, _, recorded_us, _, event, tokens_in, tokens_out, *_, position = row
         tokens = "" if tokens_in is None or tokens_out is None else f"{tokens_in}/{tokens_out}"
         table.add_row(

@@ -3,8 +3,10 @@ since."""
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -181,8 +183,20 @@ def test_indexes_are_used_as_of_a_position(view: View, feed: ListFeed, query: st
     for name in given:
         sql = re.sub(rf"\${name}\b", f"${list(given).index(name) + 1}", sql)
     with view[0].write() as transaction:
-        [(_, plan)] = transaction.rows(f"EXPLAIN ANALYZE {sql}", list(given.values()))
-    assert re.search(rf"build_1\.{table}\b[^╰]*Index Scan", plan), plan
+        [(_, plan)] = transaction.rows(f"EXPLAIN (ANALYZE, FORMAT json) {sql}", list(given.values()))
+    scans = [
+        one
+        for one in _nodes(json.loads(plan)["operator"])
+        if one.get("Table", "").endswith(f"build_1.{table}")
+    ]
+    assert scans and all(one["Type"] == "Index Scan" for one in scans), plan
+
+
+def _nodes(operators: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yields the properties of each operator of a plan."""
+    for one in operators:
+        yield one.get("extra_info", {})
+        yield from _nodes(one.get("children", []))
 
 
 def _things(number: str) -> list[h.Happening]:

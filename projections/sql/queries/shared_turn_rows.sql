@@ -15,5 +15,5 @@ FROM now.turn_changes
 WHERE
     turn_id IN (SELECT turn_id FROM now.shared_turns WHERE session_id = $session_id)
     AND position <= $as_of
-    AND ($turn_ids::VARCHAR[] IS NULL OR list_contains($turn_ids::VARCHAR[], turn_id))
+    AND ($turn_ids IS NULL OR list_contains($turn_ids, turn_id))
 ORDER BY position;

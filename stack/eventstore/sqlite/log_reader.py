@@ -27,6 +27,26 @@ _WITH_CONTENT = InStatement(
 _BLOBS = InStatement(
     "SELECT DISTINCT r.digest FROM blob_refs AS r JOIN events AS e ON e.position = r.position WHERE e.stream IN ({})"
 )
+# By halves over the primary key: 20 look-ups in a million events, and no index that each append would write. Each looks up
+# the last event at or before a position, because not every position has one.
+_POSITION_AT = """
+    WITH RECURSIVE search(low, step) AS (
+        SELECT 0, ?1
+        UNION ALL
+        SELECT
+            low + iif(
+                low + step <= ?2 AND coalesce((
+                    SELECT recorded_at FROM events WHERE position <= low + step ORDER BY position DESC LIMIT 1
+                ) <= ?3, TRUE),
+                step,
+                0
+            ),
+            step / 2
+        FROM search
+        WHERE step > 0
+    )
+    SELECT low FROM search WHERE step = 0
+"""
 _ALWAYS_LAST = "\U0010ffff"
 
 
@@ -56,19 +76,9 @@ class LogReader:
         return int(rows[0][0]) if rows else 0
 
     def position_at(self, time_us: int) -> int:
-        # By halves over the primary key: 20 look-ups in a million events, and no index that each append would write.
-        low, high = 0, self.head()
-        while low < high:
-            middle = (low + high + 1) // 2
-            rows = self._readers.query(
-                "SELECT position, recorded_at FROM events WHERE position <= ? ORDER BY position DESC LIMIT 1",
-                (middle,),
-            )
-            if rows and rows[0][1] > time_us:
-                high = rows[0][0] - 1
-            else:
-                low = middle
-        return low
+        head = self.head()
+        [(position,)] = self._readers.query(_POSITION_AT, (1 << head.bit_length() >> 1, head, time_us))
+        return int(position)
 
     def after(self, position: int, limit: int) -> list[Record]:
         """Returns at most `limit` records, fewer if they exceed 64 MiB. A damaged one has `DAMAGED` as its
