@@ -15,6 +15,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 NEEDED_BY = {
     "adbc-driver-flightsql": "clients of Arrow Flight SQL",
     "fire": "llama-stack-client 0.2.12 imports it and does not declare it",
+    "ipykernel": "the kernel of the notebook in docs/examples",
+    "matplotlib": "the notebook in docs/examples",
     "mypy": "a command",
     "opentelemetry-util-genai": "opentelemetry-instrumentation-openai-v2 needs an earlier version",
     "openinference-instrumentation-openai": "loaded by name",

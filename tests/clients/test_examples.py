@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients import notebook
 from tests.clients.interpreters import Client, clients
 from tests.server.process import ROOT, Replaystack
 
@@ -46,6 +47,22 @@ def test_the_example_of_replay_shows_the_frames_of_a_turn(server: Replaystack) -
     lines = run("replay_turn.py", server)
     assert any('"event_type":"turn_start"' in line for line in lines)
     assert any('"event_type":"turn_complete"' in line for line in lines)
+
+
+def test_the_notebook_shows_what_is_in_it(server: Replaystack, tmp_path: Path) -> None:
+    """If it fails because the product changed: `python -m tests.clients.notebook` writes its results into it."""
+    stored = notebook.read()
+    found = notebook.executed(stored, server.url, tmp_path)
+    assert notebook.results(found) == notebook.results(stored)
+    for one in (stored, found):
+        [plot] = [
+            output
+            for cell in one.cells
+            if cell.cell_type == "code"
+            for output in cell.outputs
+            if output.output_type == "display_data"
+        ]
+        assert len(plot["data"]["image/png"]) > 1000
 
 
 @pytest.mark.parametrize("client", [*clients("0.2"), *clients("0.3")], ids=lambda one: one.version)
