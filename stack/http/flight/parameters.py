@@ -11,7 +11,7 @@ from io import BytesIO
 from typing import Any
 
 from stack.errors import Invalid
-from stack.http.flight.ipc import END, Malformed, Message, body_length
+from stack.providers.sql.ipc import END, Malformed, Message, body_length
 
 MAX_BYTES = 2**20
 

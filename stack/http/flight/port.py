@@ -10,20 +10,19 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from schemas.api.sql import SqlRequest
 from stack.errors import Invalid, NotOffered, RequestTimeout, TooLarge, Unavailable
 from stack.http.body_limit import BytesInFlight
 from stack.http.flight import actions, messages
 from stack.http.flight.arrow_tables import Column, schema
 from stack.http.flight.calls import Call, served
 from stack.http.flight.catalog import COMMANDS, Catalog
-from stack.http.flight.ipc import Splitter, schema_of
 from stack.http.flight.parameters import Arriving
 from stack.http.flight.relay import Cancelled, Relay
 from stack.http.flight.statements import PreparedStatements, Statement, Tickets
 from stack.http.grpc_server import Admission, Admit, GrpcLoop, GrpcServer
+from stack.providers.sql.ipc import Splitter, schema_of
 from stack.services.requests.rates import RateLimits
-from stack.services.sql.sql import SqlService
+from stack.services.sql.sql import SqlEnd, SqlService
 
 if TYPE_CHECKING:
     import grpc
@@ -146,28 +145,27 @@ class FlightPort:
             raise Invalid(f"ticket: {name[:100]} is no ticket; get one with GetFlightInfo.")
 
     async def _run(self, call: Call, statement: Statement) -> None:
-        request = SqlRequest(query=statement.query, parameters=statement.parameters, format="arrow")
-        relay = Relay(self._service, request, self._admission.loop)
+        relay = Relay(self._service, statement, self._admission.loop)
         self._relays[relay] = statement.number
-        timeout_s = self._service.limits.timeout_s
+        left_s, now_s = self._service.limits.timeout_s, asyncio.get_running_loop().time
         try:
-            answer = await relay.begun()
-            splitter = Splitter()
-            async with asyncio.timeout(timeout_s):
-                async for piece in relay.pieces():
-                    for message in splitter.messages(piece):
-                        await call.send(message.flight_data)
+            while not isinstance(message := await relay.next(), SqlEnd):
+                began_s = now_s()
+                async with asyncio.timeout(left_s):
+                    await call.send(message)
+                left_s -= now_s() - began_s
         except TimeoutError:
             raise RequestTimeout(
-                f"The client took more than the {timeout_s:g} s of the setting sql_timeout_s to read the result."
+                f"The client took more than the {self._service.limits.timeout_s:g} s of the setting sql_timeout_s to read the "
+                "result."
             ) from None
         finally:
             del self._relays[relay]
             relay.close()
-        if answer.limit:
+        if message.limit:
             raise TooLarge(
-                f"The result is not complete: after {answer.rows} rows it exceeds the setting {answer.limit}. Ask for less, with "
-                "LIMIT or an aggregate."
+                f"The result is not complete: after {message.rows} rows it exceeds the setting {message.limit}. Ask for less, "
+                "with LIMIT or an aggregate."
             )
 
     async def _put(self, call: Call) -> None:
@@ -204,13 +202,15 @@ class FlightPort:
         if request.transaction_id:
             raise NotOffered(_NO_TRANSACTIONS)
         names, described = await self._admission.in_loop(self._service.described(request.query, None))
-        handle = self._prepared.add(Statement(call.actor, request.query, []))
+        columns = schema_of(described)
+        known = b"" if names else columns
+        handle = self._prepared.add(Statement(call.actor, request.query, [], known))
         # Their types are those of the values that are bound; texts become what a query needs.
         wanted = schema([Column(one, "string", True) for one in names])
         result = messages.wrapped(
             "ActionCreatePreparedStatementResult",
             prepared_statement_handle=handle,
-            dataset_schema=schema_of(described),
+            dataset_schema=columns,
             parameter_schema=schema_of(wanted),
         )
         await call.send(messages.new("Result", body=result).SerializeToString())
@@ -250,6 +250,8 @@ class FlightPort:
         raise NotOffered(f"{name[:100]} is not offered here. Send one SELECT as CommandStatementQuery.")
 
     async def _columns(self, statement: Statement) -> bytes:
+        if statement.columns:
+            return statement.columns
         work = self._service.described(statement.query, statement.parameters)
         return schema_of((await self._admission.in_loop(work))[1])
 

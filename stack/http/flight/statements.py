@@ -24,11 +24,13 @@ _MAC_BYTES = 16
 
 
 class Statement(Struct, frozen=True):
-    """A query that one caller may run. `number` differs in every ticket."""
+    """A query that one caller may run. `columns` are those of its result as an Arrow schema message, if they are known:
+    they depend on the parameters. `number` differs in every ticket."""
 
     actor: str
     query: str
     parameters: list[Any]
+    columns: bytes = b""
     number: str = ""
 
 
@@ -39,7 +41,8 @@ class Tickets:
         self._key = secrets.token_bytes(32)
 
     def issued(self, statement: Statement) -> bytes:
-        content = msgspec.json.encode(msgspec.structs.replace(statement, number=secrets.token_hex(8)))
+        number = secrets.token_hex(8)
+        content = msgspec.json.encode(msgspec.structs.replace(statement, columns=b"", number=number))
         return self._mac(content) + content
 
     def statement(self, ticket: bytes, actor: str) -> Statement:
@@ -80,8 +83,7 @@ class PreparedStatements:
     def bind(self, handle: bytes, actor: str, parameters: list[Any]) -> None:
         """Raises NotFound, TooManyRequests."""
         statement = self.used(handle, actor)
-        self._drop(handle)
-        self._put(handle, msgspec.structs.replace(statement, parameters=parameters))
+        self._put(handle, msgspec.structs.replace(statement, parameters=parameters, columns=b""))
 
     def used(self, handle: bytes, actor: str) -> Statement:
         """Raises NotFound."""
@@ -102,7 +104,11 @@ class PreparedStatements:
 
     def _put(self, handle: bytes, statement: Statement) -> None:
         size = len(msgspec.json.encode(statement))
-        while len(self._prepared) >= MAX_PREPARED or self._size + size > MAX_PREPARED_BYTES:
+        former = self._prepared.get(handle)
+        more, more_bytes = (1, size) if former is None else (0, size - former.size)
+        while (
+            len(self._prepared) + more > MAX_PREPARED or self._size + more_bytes > MAX_PREPARED_BYTES
+        ) and self._prepared:
             oldest = next(iter(self._prepared))
             if self._clock_s() - self._prepared[oldest].used_at_s < IDLE_S:
                 raise TooManyRequests(
@@ -111,7 +117,7 @@ class PreparedStatements:
                 )
             self._drop(oldest)
         self._prepared[handle] = _Prepared(statement, size, self._clock_s())
-        self._size += size
+        self._size += more_bytes
 
     def _drop(self, handle: bytes) -> None:
         self._size -= self._prepared.pop(handle).size

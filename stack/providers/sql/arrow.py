@@ -2,43 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import duckdb
 
 from stack.providers.sql.columns import ARROW, limited
 from stack.providers.sql.gate import Statement
+from stack.providers.sql.ipc import flight_data_of
 from stack.providers.sql.pieces import Pieces, Result, split
 from stack.providers.sql.tasks import Head, Run
 
 _END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 """The end of a stream."""
+BATCH_ROWS = 4096
+"""More take longer. Clients refuse messages above 16 MiB by default (ADBC)."""
 _SPARE = 0.9
 """How much of the estimate is tried if a batch is too large for the rest of the result."""
 
 
 def written(cursor: duckdb.DuckDBPyConnection, statement: Statement, task: Run) -> Result:
     """Returns the result, cut between two rows. Raises duckdb.Error."""
+    out = Pieces()
+    *_, head = _batches(cursor, statement, task, out)
+    out.write(_END)
+    return Result(head, split(out.written))
+
+
+def messages(cursor: duckdb.DuckDBPyConnection, statement: Statement, task: Run) -> Iterator[bytes | Head]:
+    """Yields the messages of the result as `FlightData` while the query runs, and at last the head. Raises
+    duckdb.Error."""
+    out, head = Pieces(), Head(0, "")
+    for so_far in _batches(cursor, statement, task, out):
+        head = so_far
+        if out.written:
+            yield flight_data_of(out.taken())
+    yield head
+
+
+def _batches(
+    cursor: duckdb.DuckDBPyConnection, statement: Statement, task: Run, out: Pieces
+) -> Iterator[Head]:
+    """Writes the schema, and one batch after the other, each followed by the head so far."""
     import nanoarrow
     from nanoarrow.ipc import StreamWriter
 
     sql, parameters = limited(cursor, statement, task, ARROW)
-    stream = nanoarrow.c_array_stream(cursor.sql(sql, params=parameters))
-    out = Pieces()
+    # Its public methods have no size of a batch without pyarrow.
+    result = cursor.sql(sql, params=parameters)._submit("stream", BATCH_ROWS)
+    stream = nanoarrow.c_array_stream(result.arrow_capsule())
+    writer = StreamWriter.from_writable(out)
+    writer.write_stream(stream.__class__.from_c_arrays([], stream.get_schema(), validate=False))
     count, truncated = 0, ""
-    with StreamWriter.from_writable(out) as writer:
-        writer.write_stream(stream.__class__.from_c_arrays([], stream.get_schema(), validate=False))
-        for batch in stream:
-            rows = min(len(batch), task.max_rows - count)
-            if rows < len(batch):
-                truncated = "rows"
-            fitting = _write(writer, out, batch, rows, task.max_bytes - len(_END))
-            count += fitting
-            if fitting < rows:
-                truncated = "bytes"
-            if truncated:
-                break
-    return Result(Head(count, truncated), split(out.written))
+    yield Head(count, truncated)
+    for batch in stream:
+        rows = min(len(batch), task.max_rows - count)
+        if rows < len(batch):
+            truncated = "rows"
+        fitting = _write(writer, out, batch, rows, task.max_bytes - len(_END))
+        count += fitting
+        if fitting < rows:
+            truncated = "bytes"
+        yield Head(count, truncated)
+        if truncated:
+            break
+    writer.release()
 
 
 def _write(writer: Any, out: Pieces, batch: Any, rows: int, max_bytes: int) -> int:

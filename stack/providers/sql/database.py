@@ -9,11 +9,11 @@ import duckdb
 import msgspec
 
 from projections.user_views import AS_OF_NS, AS_OF_POSITION
-from stack.providers.sql import results
+from stack.providers.sql import arrow, results
 from stack.providers.sql.gate import MAX_QUERY_CHARS, QUALIFIERS, Gate
 from stack.providers.sql.parquet import FOLDER, Memory
 from stack.providers.sql.refusal import QueryRefused
-from stack.providers.sql.tasks import BODY, HEAD, AsOf, Attach, Attached, Parameters, Run
+from stack.providers.sql.tasks import BODY, END, HEAD, AsOf, Attach, Attached, Head, Parameters, Run
 from stack.providers.sql.views import Views
 
 __all__ = ["Database", "QueryRefused"]
@@ -78,6 +78,14 @@ class Database:
             statement = gate.checked(cursor, task.query, task.parameters)
             if task.parameters is None:
                 task = msgspec.structs.replace(task, parameters=_nulls(statement.parameters))
+            if task.format == "flight":
+                yield HEAD, 0, msgspec.json.encode(Head(0, "", list(statement.parameters)))
+                for piece in arrow.messages(cursor, statement, task):
+                    if isinstance(piece, Head):
+                        yield END, 0, msgspec.json.encode(piece)
+                    else:
+                        yield BODY, 0, piece
+                return
             found = results.of(cursor, statement, task, self._memory)
         except duckdb.OutOfMemoryException:
             raise MemoryError from None

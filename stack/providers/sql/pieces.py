@@ -29,6 +29,11 @@ class Pieces:
         self.size += len(piece)
         return len(piece)
 
+    def taken(self) -> list[bytes]:
+        """Returns the parts, which are not kept; their size still counts."""
+        parts, self.written = self.written, []
+        return parts
+
     def cut(self, count: int) -> None:
         """Keeps the first `count` parts."""
         self.size -= sum(map(len, self.written[count:]))

@@ -10,10 +10,12 @@ from stack.workers import framing
 
 MODULE = "stack.providers.sql.worker"
 
-HEAD, BODY, REFUSED = framing.OWN, framing.OWN + 1, framing.OWN + 2
-"""Frames: `Head` in JSON, a part of the body, and `Refusal` in JSON, after which nothing follows."""
+HEAD, BODY, REFUSED, END = range(framing.OWN, framing.OWN + 4)
+"""Frames: `Head` in JSON, a part of the body, and `Refusal` in JSON, after which nothing follows. A body that is sent while
+the query runs has a first head without counts, and END, which is its `Head`, as its last; it may end with a refusal."""
 
-Format = Literal["json", "ndjson", "csv", "arrow", "parquet"]
+Format = Literal["json", "ndjson", "csv", "arrow", "parquet", "flight"]
+"""`flight` has encoded messages `FlightData` of Arrow Flight as its parts, sent while the query runs."""
 Parameters = list[Any] | dict[str, Any]
 
 

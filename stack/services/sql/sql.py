@@ -14,9 +14,9 @@ from msgspec import Struct
 from projections.warehouse.engine import Engine
 from projections.warehouse.errors import ViewBehind
 from schemas.api.sql import SqlRequest
-from stack.errors import Invalid, Unavailable, of_status
+from stack.errors import Invalid, ReplaystackError, Unavailable, of_status
 from stack.eventstore import EventStore
-from stack.providers.sql.tasks import BODY, HEAD, REFUSED, AsOf, Head, Parameters, Refusal, Run
+from stack.providers.sql.tasks import BODY, END, HEAD, REFUSED, AsOf, Head, Parameters, Refusal, Run
 from stack.services.positions import Positions
 from stack.services.sql.sql_workers import Reached, SqlWorkers
 from stack.workers.failure import Closed, Exhausted, NoAnswer
@@ -47,6 +47,14 @@ class SqlAnswer(Struct, frozen=True):
     rows: int
     position: int | None
     pieces: AsyncIterator[bytes]
+
+
+class SqlEnd(Struct, frozen=True):
+    """The end of a result that is sent while its query runs. `limit` is the setting that cut it after `rows`, or
+    empty."""
+
+    limit: str
+    rows: int
 
 
 TelemetryHead = Callable[[], Awaitable[int]]
@@ -83,18 +91,28 @@ class SqlService:
         as_of = await self._moment(request)
         form = request.format or "json"
         run = Run(request.query, request.parameters, form, max_rows, limits.max_bytes, as_of)
-        async with self._ran(run) as (head, pieces):
+        async with self._ran(run) as (head, frames):
             position = None if as_of is None else as_of.position
-            yield SqlAnswer(_limit(head, request), head.rows, position, pieces)
+            yield SqlAnswer(_limit(head, request), head.rows, position, _payloads(frames))
 
     async def described(self, query: str, parameters: Parameters | None) -> tuple[list[str], bytes]:
         """Returns the names of a query's parameters, and an Arrow stream without rows: the columns of its result. Without
         `parameters` each of them is NULL. Raises the errors of `answered`."""
-        async with self._ran(Run(query, parameters, "arrow", 0, self.limits.max_bytes)) as (head, pieces):
-            return head.parameters, b"".join([piece async for piece in pieces])
+        async with self._ran(Run(query, parameters, "arrow", 0, self.limits.max_bytes)) as (head, frames):
+            return head.parameters, b"".join([piece async for piece in _payloads(frames)])
 
     @asynccontextmanager
-    async def _ran(self, run: Run) -> AsyncIterator[tuple[Head, AsyncIterator[bytes]]]:
+    async def streamed(
+        self, query: str, parameters: Parameters
+    ) -> AsyncIterator[AsyncIterator[bytes | SqlEnd]]:
+        """Yields the answer while the query runs, as messages `FlightData` of Arrow Flight and an end; they must be read
+        within the block. Both raise the errors of `answered`."""
+        run = Run(query, parameters, "flight", self.limits.max_rows, self.limits.max_bytes)
+        async with self._ran(run) as (_, frames):
+            yield _messages(frames)
+
+    @asynccontextmanager
+    async def _ran(self, run: Run) -> AsyncIterator[tuple[Head, AsyncIterator[Frame]]]:
         limits = self.limits
         async with self._place():
             reached = await self._reached()
@@ -104,12 +122,11 @@ class SqlService:
                     aclosing(self._frames(worker, run)) as frames,
                 ):
                     first = await anext(frames)
-                    pieces = _payloads(frames)
                     if first.kind == HEAD:
-                        yield msgspec.json.decode(first.payload, type=Head), pieces
+                        yield msgspec.json.decode(first.payload, type=Head), frames
                     else:
                         # The worker is asked again after a refusal.
-                        async for _ in pieces:
+                        async for _ in frames:
                             pass
             except NoAnswer as error:
                 raise _unavailable(error) from None
@@ -123,8 +140,7 @@ class SqlService:
                     f"No process can be started to run SQL: {error.strerror or error}.", retry_after=5
                 ) from None
         if first.kind == REFUSED:
-            refusal = msgspec.json.decode(first.payload, type=Refusal)
-            raise of_status(refusal.status, refusal.detail)
+            raise _refused(first)
 
     async def _moment(self, request: SqlRequest) -> AsOf | None:
         if request.as_of is None:
@@ -174,7 +190,7 @@ class SqlService:
         try:
             async with aclosing(self._workers.frames(worker, run)) as frames:
                 async for frame in frames:
-                    if frame.kind in (HEAD, BODY, REFUSED):
+                    if frame.kind in (HEAD, BODY, REFUSED, END):
                         yield frame
         except Closed:
             raise
@@ -213,6 +229,22 @@ def _limit(head: Head, request: SqlRequest) -> str:
 async def _payloads(frames: AsyncIterator[Frame]) -> AsyncIterator[bytes]:
     async for frame in frames:
         yield frame.payload
+
+
+async def _messages(frames: AsyncIterator[Frame]) -> AsyncIterator[bytes | SqlEnd]:
+    async for frame in frames:
+        if frame.kind == REFUSED:
+            raise _refused(frame)
+        if frame.kind == END:
+            head = msgspec.json.decode(frame.payload, type=Head)
+            yield SqlEnd(_LIMITS[head.truncated], head.rows)
+        else:
+            yield frame.payload
+
+
+def _refused(frame: Frame) -> ReplaystackError:
+    refusal = msgspec.json.decode(frame.payload, type=Refusal)
+    return of_status(refusal.status, refusal.detail)
 
 
 def _unavailable(error: NoAnswer) -> Unavailable:

@@ -4,7 +4,7 @@ decoded."""
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
@@ -33,9 +33,20 @@ class Message(Struct, frozen=True):
 
     @property
     def flight_data(self) -> bytes:
-        """The message as an encoded `FlightData`, made without a copy by protobuf: fields 2 and 1000."""
-        header, body = self.header, self.body
-        return b"".join((b"\x12", _varint(len(header)), header, b"\xc2\x3e", _varint(len(body)), body))
+        return flight_data(self.header, [self.body])
+
+
+def flight_data(header: bytes, body: Sequence[bytes]) -> bytes:
+    """Returns a message, whose body is given in parts, as an encoded `FlightData`: fields 2 and 1000."""
+    size = sum(map(len, body))
+    return b"".join((b"\x12", _varint(len(header)), header, b"\xc2\x3e", _varint(size), *body))
+
+
+def flight_data_of(parts: Sequence[bytes]) -> bytes:
+    """Returns the parts of one message of a stream, the first with its header at least, as `FlightData`."""
+    first = parts[0]
+    start = 8 + int.from_bytes(first[4:8], "little")
+    return flight_data(first[8:start], [first[start:], *parts[1:]])
 
 
 class Splitter:
@@ -87,6 +98,8 @@ def body_length(header: bytes) -> int:
         if vtable < 0:
             raise Malformed("a header has no table")
         (vtable_bytes,) = struct.unpack_from("<H", header, vtable)
+        if vtable_bytes < 4:
+            raise Malformed("a header has no table")
         if vtable_bytes < _BODY_LENGTH_SLOT + 2:
             return 0
         (offset,) = struct.unpack_from("<H", header, vtable + _BODY_LENGTH_SLOT)
