@@ -65,9 +65,9 @@ def command(query: str | None, form: str, parameters: tuple[str, ...], **options
     elif query is None and sys.stdin.isatty() and sys.stdout.isatty():
         from stack.cli.sql_prompt import run_prompt
 
-        if values or as_of is not None:
-            raise click.UsageError("--param and --as-of are for a query.")
-        run_prompt(options, form)
+        if values:
+            raise click.UsageError("--param is for a query.")
+        run_prompt(options, form, as_of)
     else:
         text = sys.stdin.read() if query is None else query
         if not text.strip():

@@ -40,9 +40,10 @@ _LEAVING = ("exit", "quit")
 class SqlPrompt:
     """`options` are those of the command, for `source`: the server may be another one for each query."""
 
-    def __init__(self, options: Mapping[str, Any], form: str) -> None:
+    def __init__(self, options: Mapping[str, Any], form: str, as_of: str | None) -> None:
         self._options = options
         self._form = form if form in FORMATS else TABLE
+        self._as_of = as_of
         self._shows_time = False
         self._screen = Screen()
         self._schema: SqlSchema | None = None
@@ -52,6 +53,11 @@ class SqlPrompt:
                 self._named,
                 "[NAME [PARAMETER=VALUE...]]  list the named queries, or run one",
                 named_arguments(user_queries()),
+            ),
+            "\\asof": (
+                self._set_as_of,
+                "[POSITION|TIME|now]  show what was there at a position of the log or a time",
+                lambda _: ("now",),
             ),
             "\\format": (self._set_format, "[FORMAT]  table, json, ndjson or csv", lambda _: FORMATS),
             "\\timing": (self._set_timing, "[on|off]  show how long a query takes", _switch),
@@ -65,7 +71,7 @@ class SqlPrompt:
         session = self._session()
         while True:
             try:
-                text = session.prompt()
+                text = session.prompt(self._text())
             except KeyboardInterrupt:
                 continue
             except EOFError:
@@ -101,7 +107,7 @@ class SqlPrompt:
 
     def _run(self, query: str, parameters: Mapping[str, Any]) -> None:
         began = time.monotonic()
-        answered = source(self._options).answer(asked(query, parameters, self._form))
+        answered = source(self._options).answer(asked(query, parameters, self._form, self._as_of))
         if self._form == TABLE:
             result = msgspec.json.decode(b"".join(answered.pieces))
             took_s = time.monotonic() - began
@@ -116,6 +122,9 @@ class SqlPrompt:
         if self._shows_time:
             click.echo(f"{took_s * 1000:,.1f} ms")
 
+    def _text(self) -> str:
+        return PROMPT if self._as_of is None else f"{self._as_of} {PROMPT}"
+
     def _session(self) -> PromptSession[str]:
         history, problem = opened_history(history_path())
         if problem:
@@ -126,9 +135,8 @@ class SqlPrompt:
             f"SQL (DuckDB's dialect) over {where}. \\? lists the commands, \\q leaves.", style="dim"
         )
         return PromptSession(
-            PROMPT,
             multiline=True,
-            prompt_continuation=CONTINUED,
+            prompt_continuation=lambda width, _number, _is_wrapped: CONTINUED.rjust(width),
             history=history,
             lexer=PygmentsLexer(PostgresLexer),
             completer=SqlCompleter(self._known(), functions(), described),
@@ -160,6 +168,20 @@ class SqlPrompt:
         else:
             self._screen.list_queries(user_queries().values())
 
+    def _set_as_of(self, arguments: list[str]) -> None:
+        if arguments and arguments[0] != "now":
+            moment = " ".join(arguments)
+            # Refused at once if it is none.
+            source(self._options).answer(asked("SELECT 1", {}, "csv", moment))
+            self._as_of = moment
+        elif arguments:
+            self._as_of = None
+        click.echo(
+            "Queries show what is there now."
+            if self._as_of is None
+            else f"Queries show what was there at {self._as_of}."
+        )
+
     def _set_format(self, arguments: list[str]) -> None:
         if arguments and arguments[0] not in FORMATS:
             raise click.UsageError(f"The format is one of these: {', '.join(FORMATS)}.")
@@ -187,10 +209,10 @@ class SqlPrompt:
         raise EOFError
 
 
-def run_prompt(options: Mapping[str, Any], form: str) -> None:
+def run_prompt(options: Mapping[str, Any], form: str, as_of: str | None) -> None:
     """Asks for statements and answers them until the user leaves. Raises the errors of `source`."""
     with suppress(KeyboardInterrupt):
-        SqlPrompt(options, form).run()
+        SqlPrompt(options, form, as_of).run()
 
 
 def _problem(error: Exception) -> str | None:
