@@ -110,10 +110,12 @@ PLAIN = {
 
 
 def test_words_are_plain() -> None:
-    suffixes = {".py", ".sql", ".md"}
+    suffixes = {".py", ".sql", ".md", ".ts", ".tsx"}
     folders = ("schemas", "projections", "telemetry", "stack", "benchmarks", "docs")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in suffixes]
     for path in (*files, *ROOT.glob("*.md")):
+        if "node_modules" in path.parts:
+            continue
         for number, line in enumerate(path.read_text().splitlines(), 1):
             for word in re.findall(r"[A-Za-z]+", line):
                 plain = PLAIN.get(word.lower())

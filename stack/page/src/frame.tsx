@@ -8,6 +8,8 @@ import { state } from "./live.ts";
 export const PLACES = [
   ["sessions", "Sessions"],
   ["traces", "Traces"],
+  ["evals", "Evals"],
+  ["datasets", "Datasets"],
   ["sql", "SQL"],
   ["events", "Events"],
   ["health", "Health"],
@@ -57,7 +59,7 @@ function Connection() {
   );
 }
 
-/** The head of a place: its title and what belongs beside it. */
+/** The head of a place: its title and what belongs to it. */
 export function Head({ title, children }: { title: string; children?: ComponentChildren }) {
   document.title = `${title} · Replaystack`;
   return (

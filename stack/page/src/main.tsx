@@ -1,5 +1,9 @@
 import { render } from "preact";
 import { address, follow, href, open, place } from "./address.ts";
+import { DatasetView } from "./dataset/dataset.tsx";
+import { Datasets } from "./dataset/datasets.tsx";
+import { BenchmarkView } from "./eval/benchmark.tsx";
+import { Evals } from "./eval/evals.tsx";
 import { Events } from "./event/events.tsx";
 import { Empty, Frame, Head } from "./frame.tsx";
 import { Health } from "./health/health.tsx";
@@ -19,6 +23,10 @@ function shown(name: string, id: string) {
       return id === "" ? <Sessions /> : <SessionView key={id} id={id} />;
     case "traces":
       return id === "" ? <Traces /> : <TraceView key={id} id={id} />;
+    case "evals":
+      return id === "" ? <Evals /> : <BenchmarkView key={id} id={id} />;
+    case "datasets":
+      return id === "" ? <Datasets /> : <DatasetView key={id} id={id} />;
     case "sql":
       return <Sql />;
     case "events":
