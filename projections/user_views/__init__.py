@@ -120,7 +120,8 @@ def past_statements(views_schema: str, telemetry_schema: str, priced: Sequence[P
 
     def addressed(view: str, file: str, table: str) -> str:
         name = f"{schemas[file]}.{table}"
-        if file == "views":
+        # What was deleted since is hidden at all moments.
+        if file == "views" and table != "agent_deletions":
             return f"(SELECT * FROM {name} WHERE position <= getvariable('{AS_OF_POSITION}'))"
         if table in _TIMES:
             return f"(SELECT * FROM {name} WHERE {_TIMES[table]} <= getvariable('{AS_OF_NS}'))"
