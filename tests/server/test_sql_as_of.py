@@ -11,7 +11,7 @@ import pytest
 from projections.user_views import NAMES
 from tests.cli.folders import replaystack
 from tests.server.api import Api
-from tests.server.process import Replaystack
+from tests.server.process import Replaystack, wait_until
 from tests.server.sql_queries import asked, refusal
 from tests.server.test_as_of import POSITION, now
 from tests.servers.processes import RunningServer
@@ -94,6 +94,9 @@ def test_what_was_deleted_is_not_shown_at_any_position(http: httpx.Client, scrip
     assert counts(http, conversation.session_id, then)["turns"] == 1
     path = f"/v1alpha/agents/{conversation.agent_id}/session/{conversation.session_id}"
     assert http.delete(path).status_code == 200
+    # Queries that run while it is erased are ended.
+    receipt = f"/v1alpha/erasures/{conversation.session_id}"
+    wait_until(lambda: http.get(receipt).json().get("state") == "done")
     assert counts(http, conversation.session_id, then)["turns"] == 0
 
 

@@ -26,6 +26,16 @@ WARM_UP = """SELECT 1, 1.5::DOUBLE, 'text', true, [1, 2], {'a': 1}, map([1], [2]
 """Run in every format before the process is confined, so that all is imported."""
 
 
+def warm_up() -> None:
+    """Imports everything that results need, because later on no file can be opened. Its threads have ended on return."""
+    with duckdb.connect(":memory:", config={"threads": 1}) as database:
+        gate, memory = Gate(()), Memory(database)
+        for format in results.FORMATS:
+            task = Run(WARM_UP, [], format, 10, 1 << 20)
+            with database.cursor() as cursor:
+                results.of(cursor, gate.checked(cursor, WARM_UP, []), task, memory)
+
+
 class Database:
     """Opens the copies in a folder, whose names may be removed from then on. Raises duckdb.Error."""
 
@@ -47,11 +57,8 @@ class Database:
         self._root.execute("SET TimeZone = 'UTC'")
         self._present = Views("main", task.statements)
         self._past = Views("past", task.past)
-        # Everything is imported that results need: later on no file can be opened.
         self._gate, self._past_gate = Gate(task.views, QUALIFIERS), Gate(task.views)
         self._memory = Memory(self._root)
-        for format in results.FORMATS:
-            list(self.run(Run(WARM_UP, [], format, 10, 1 << 20)))
         self._root.execute(f"SET allowed_directories = ['{FOLDER}']")
         self._root.execute("SET enable_external_access = false")
         self._root.execute("SET disabled_filesystems = 'LocalFileSystem'")

@@ -8,7 +8,6 @@ import resource
 import shutil
 import sysconfig
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from stack.workers.confinement import allow_computing_only, restrict_files
 Frames = Iterator[tuple[int, int, bytes]]
 
 _tasks: msgspec.json.Decoder[Task] = msgspec.json.Decoder(Task)
+_THREADS = Path("/proc/self/task")
 _database: Any = None
 """The open snapshot, a `Database`."""
 
@@ -42,8 +42,9 @@ def answer(task: bytes) -> bytes | Frames:
 
 def _imported() -> None:
     """Everything that is read from files, because none can be opened later."""
-    for name in ("stack.providers.sql.database", "nanoarrow.ipc", "fsspec"):
-        import_module(name)
+    from stack.providers.sql.database import warm_up
+
+    warm_up()
     functions()
 
 
@@ -74,6 +75,8 @@ def _attached(task: Attach) -> Any:
 
     folder = Path(task.folder)
     # Landlock binds this thread and later ones: before DuckDB starts its own.
+    if _THREADS.is_dir() and len(list(_THREADS.iterdir())) > 1:
+        raise RuntimeError("the process has other threads already, which would not be confined")
     libraries = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     restrict_files([folder, Path(task.sealed), Path("/proc/self"), Path("/sys/fs/cgroup"), *libraries])
     database = Database(folder, task)
