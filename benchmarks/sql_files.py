@@ -102,7 +102,7 @@ def write(folder: Path, turns: int) -> None:
 
 def _attach(folder: Path) -> Attach:
     present, past = statements(*_SCHEMAS), past_statements(*_SCHEMAS)
-    return Attach(str(folder), *_SCHEMAS, list(user_views()), present, past, _MEMORY_BYTES // 4)
+    return Attach(str(folder), str(folder), *_SCHEMAS, list(user_views()), present, past, _MEMORY_BYTES // 4)
 
 
 class Process:
