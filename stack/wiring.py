@@ -227,7 +227,7 @@ class Server(Services):
         )
         self.datasets = DatasetService(self.store, self.states, self.views, self.row_reader)
         self.trainjobs = TrainJobService(
-            self.store, self.views, self.datasets, train_runs, self.tracing, settings, folder.path
+            self.store, self.views, self.datasets, train_runs, self.signals, settings, folder.path
         )
         self.telemetry = TelemetryService(
             self.warehouse, self._telemetry_up_to_date, settings.telemetry_max_spans

@@ -122,15 +122,27 @@ TOKEN_BOUNDARIES = (
 )  # fmt: skip
 CALL_BOUNDARIES = (0, 1, 2, 4, 8, 16, 32, 64)
 
+TRAINING_EPOCH = "replaystack.training.epoch"
+TRAINING_LOSS = "replaystack.training.loss"
+TRAINING_VALIDATION_LOSS = "replaystack.training.validation_loss"
+TRAINING_ALGORITHM = "replaystack.training.algorithm"
+TRAINING_STEPS = "replaystack.training.steps"
+TRAINING_TOKENS = "replaystack.training.tokens"
+TRAINING_STEP_DURATION = "replaystack.training.step.duration"
+"""Not part of the conventions, which have no names for training."""
+
 COUNTERS = (
     (GEN_AI_CLIENT_INFERENCE_USAGE_INPUT_TOKENS, "{token}", "Input tokens of model calls."),
     (GEN_AI_CLIENT_INFERENCE_USAGE_OUTPUT_TOKENS, "{token}", "Output tokens of model calls."),
     (PROMPT_TOKENS, "tokens", "Input tokens of model calls."),
     (COMPLETION_TOKENS, "tokens", "Output tokens of model calls."),
     (TOTAL_TOKENS, "tokens", "Input and output tokens of model calls."),
+    (TRAINING_STEPS, "{step}", "Steps of training jobs."),
+    (TRAINING_TOKENS, "{token}", "Trained tokens."),
 )
 """Name, unit and description."""
 HISTOGRAMS = (
+    (TRAINING_STEP_DURATION, "s", DURATION_BOUNDARIES_S, "Duration of steps of training jobs."),
     (GEN_AI_CLIENT_INFERENCE_DURATION, "s", DURATION_BOUNDARIES_S, "Duration of model calls."),
     (
         GEN_AI_CLIENT_INFERENCE_TIME_TO_FIRST_CHUNK,
@@ -166,6 +178,7 @@ HISTOGRAMS = (
     ),
 )
 """Name, unit, bucket boundaries and description."""
+GAUGES = ((TRAINING_LOSS, "1", "Loss of the last step of a training job."),)
 EARLIER_HISTOGRAMS = (
     (GEN_AI_CLIENT_OPERATION_DURATION, "s", DURATION_BOUNDARIES_S, "Duration of model calls."),
     (GEN_AI_CLIENT_TOKEN_USAGE, "{token}", TOKEN_BOUNDARIES, "Tokens per model call."),

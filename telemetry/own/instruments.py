@@ -14,7 +14,7 @@ from telemetry.own import conventions as names
 if TYPE_CHECKING:
     from opentelemetry.metrics import Counter, Histogram, Meter
 
-    from telemetry.own.metrics import MeasuredCall, MeasuredInvocation, MeasuredTool
+    from telemetry.own.metrics import MeasuredCall, MeasuredInvocation, MeasuredSteps, MeasuredTool
 
 OPT_IN = "OTEL_SEMCONV_STABILITY_OPT_IN"
 BOTH = ("gen_ai/dup", "gen_ai_latest_experimental/dup")
@@ -40,6 +40,9 @@ class Instruments:
         self._histograms: dict[str, Histogram] = {}
         for name, unit, description in names.COUNTERS:
             self._counters[name] = meter.create_counter(name, unit, description)
+        self._gauges = {
+            name: meter.create_gauge(name, unit, description) for name, unit, description in names.GAUGES
+        }
         histograms = [*names.HISTOGRAMS, *(names.EARLIER_HISTOGRAMS if with_earlier_names else ())]
         for name, unit, boundaries, description in histograms:
             self._histograms[name] = meter.create_histogram(
@@ -85,6 +88,14 @@ class Instruments:
         if one.agent:
             labels[names.GEN_AI_AGENT_NAME] = one.agent
         self._record(names.GEN_AI_EXECUTE_TOOL_DURATION, one.duration_s, labels)
+
+    def steps(self, one: MeasuredSteps) -> None:
+        labels: Labels = {names.GEN_AI_REQUEST_MODEL: one.model, names.TRAINING_ALGORITHM: one.algorithm}
+        self._count(names.TRAINING_STEPS, len(one.durations_s), labels)
+        self._count(names.TRAINING_TOKENS, one.tokens, labels)
+        for duration_s in one.durations_s:
+            self._record(names.TRAINING_STEP_DURATION, duration_s, labels)
+        self._gauges[names.TRAINING_LOSS].set(one.loss, {"job_uuid": one.job_uuid})
 
     def flush(self) -> None:
         """Records the accumulated sums."""

@@ -1,4 +1,4 @@
-"""The server's own metrics: model calls, agent invocations and tool calls.
+"""The server's own metrics: model calls, agent invocations, tool calls and steps of training.
 
 Recording appends to a queue; a thread counts (see `in_process.py`).
 """
@@ -62,7 +62,18 @@ class MeasuredTool(Struct):
     duration_s: float
 
 
-Measured = MeasuredCall | MeasuredInvocation | MeasuredTool
+class MeasuredSteps(Struct):
+    """Consecutive steps of a training job: the duration of each, their trained tokens, and the last loss."""
+
+    job_uuid: str
+    model: str
+    algorithm: str
+    durations_s: list[float]
+    tokens: int
+    loss: float
+
+
+Measured = MeasuredCall | MeasuredInvocation | MeasuredTool | MeasuredSteps
 
 
 class Metrics:
@@ -116,6 +127,8 @@ class Metrics:
                     self._instruments.invocation(invocation)
                 case MeasuredTool() as tool:
                     self._instruments.tool(tool)
+                case MeasuredSteps() as steps:
+                    self._instruments.steps(steps)
         if counted:
             self._instruments.flush()
         return counted

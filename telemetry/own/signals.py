@@ -26,7 +26,7 @@ class Signals:
     ) -> None:
         self._own = own and not external.is_disabled()
         counted = self._own or (external.exports_metrics() and not external.is_disabled())
-        metrics = Metrics(enabled=counted)
+        metrics = self.metrics = Metrics(enabled=counted)
         self._export: InProcess | None = None
         if counted:
             self._export = InProcess(metrics, tracing.resource_of(version, instance_id), version)

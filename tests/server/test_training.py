@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.server.process import Replaystack, wait_until
+from tests.server.telemetry import Telemetry, where
 from tests.server.trainings import LORA, Trainings, prompts
 from tests.servers import fake_trainer
 
@@ -292,3 +293,22 @@ def test_preference_optimisation(trainings: Trainings) -> None:
     ):
         answer = post(job_uuid=str(uuid.uuid4()), **change)
         assert answer.status_code == 400 and said in answer.json()["detail"], answer.text
+
+
+def test_a_job_is_in_telemetry(training_server: tuple[Replaystack, Path], trainings: Trainings) -> None:
+    server, _ = training_server
+    job = trainings.scheduled(trainings.body(trainings.model(), n_epochs=2))
+    trainings.ended(job)
+    with server.http() as http:
+        telemetry = Telemetry(http)
+        spans = telemetry.spans(where("job_uuid", "eq", job))
+        parent = next(span for span in spans if span["name"].startswith("train base-"))
+        epochs = [next(span for span in spans if span["name"] == f"train epoch {n}") for n in (1, 2)]
+        assert [span["parent_span_id"] for span in epochs] == [parent["span_id"]] * 2
+        assert epochs[1]["attributes"]["replaystack.training.loss"] > 0
+        asked = {"start_time": 0, "end_time": 2**31, "query_type": "instant"}
+        matching = {"label_matchers": [{"name": "job_uuid", "value": job, "operator": "="}]}
+        [series] = telemetry.metric("replaystack.training.loss", **asked, **matching)
+        assert series["values"][-1]["value"] == pytest.approx(fake_trainer.loss_of(42, 8))
+        steps = telemetry.metric("replaystack.training.steps", **asked, label_matchers=[])
+        assert sum(series["values"][-1]["value"] for series in steps) >= 8

@@ -13,6 +13,7 @@ from schemas.events.trainjob import (
 )
 from stack.domain.trainjob import checkpoint_identifier
 from stack.providers.training.protocol import Checkpoint, Epoch, Message, Prepared, Step
+from stack.services.training.trainjob_telemetry import TrainJobTelemetry
 
 GATHER_S = 1.0
 """How long steps are collected for one event, in seconds."""
@@ -23,14 +24,16 @@ MAX_STEPS = 500
 class Reported:
     """`due_at` is the time of the loop at which `events` should be recorded."""
 
-    def __init__(self, job_uuid: str, steps_done: int) -> None:
+    def __init__(self, job_uuid: str, steps_done: int, telemetry: TrainJobTelemetry) -> None:
         self._job_uuid = job_uuid
+        self.telemetry = telemetry
         self._steps_done = steps_done
         self._events: list[Event] = []
         self._steps: list[Step] = []
         self.due_at = math.inf
 
     def take(self, message: Message, now: float) -> None:
+        self.telemetry.take(message)
         match message:
             case Step():
                 self._steps.append(message)
@@ -82,13 +85,13 @@ class Reported:
     def _gather(self) -> None:
         if self._steps:
             steps, self._steps = self._steps, []
-            self._events.append(
-                TrainJobStepsDone(
-                    epoch=steps[0].epoch,
-                    first_step=steps[0].step,
-                    losses=[one.loss for one in steps],
-                    learning_rates=[one.learning_rate for one in steps],
-                    tokens=[one.tokens for one in steps],
-                    ms=[one.ms for one in steps],
-                )
+            event = TrainJobStepsDone(
+                epoch=steps[0].epoch,
+                first_step=steps[0].step,
+                losses=[one.loss for one in steps],
+                learning_rates=[one.learning_rate for one in steps],
+                tokens=[one.tokens for one in steps],
+                ms=[one.ms for one in steps],
             )
+            self._events.append(event)
+            self.telemetry.steps(event.losses, event.tokens, event.ms)

@@ -33,7 +33,7 @@ from stack.services.training.trainjob_driver import TrainJobDriver
 from stack.services.training.trainjob_run import Means, TrainLimits
 from stack.services.views import Views
 from stack.settings import Settings
-from telemetry.own.tracing import Tracing
+from telemetry.own.signals import Signals
 
 READ = ("trainjob",)
 SEED = 42
@@ -55,7 +55,7 @@ class TrainJobService:
         views: Views,
         datasets: DatasetService,
         runs: Runs[RunningTrainJob],
-        tracing: Tracing,
+        signals: Signals,
         settings: Settings,
         folder: Path,
     ) -> None:
@@ -75,7 +75,7 @@ class TrainJobService:
         self._sources = Sources(datasets, views, self._folders)
         self._interpreter = Interpreter(settings.train_python)
         means = Means(self._files, self._interpreter, datasets, limits)
-        self._driver = TrainJobDriver(runs, means, tracing)
+        self._driver = TrainJobDriver(runs, means, signals)
         # Of two jobs that want one folder, the second is refused.
         self._opening = asyncio.Lock()
 

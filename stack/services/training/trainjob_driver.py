@@ -11,8 +11,9 @@ from stack.services.requests.caller import Caller
 from stack.services.training.reported import Reported
 from stack.services.training.running_trainjob import RunningTrainJob
 from stack.services.training.trainjob_run import Means, TrainJobRun
+from stack.services.training.trainjob_telemetry import TrainJobTelemetry
 from telemetry.own import conventions as names
-from telemetry.own.tracing import Tracing
+from telemetry.own.signals import Signals
 
 MAX_JOBS = 2_000
 
@@ -20,10 +21,11 @@ MAX_JOBS = 2_000
 class TrainJobDriver:
     """`runs` holds the jobs that are scheduled or running in this process."""
 
-    def __init__(self, runs: Runs[RunningTrainJob], means: Means, tracing: Tracing) -> None:
+    def __init__(self, runs: Runs[RunningTrainJob], means: Means, signals: Signals) -> None:
         self.runs = runs
         self.means = means
-        self._tracing = tracing
+        self._tracing = signals.tracing
+        self._metrics = signals.metrics
         self._places = asyncio.Semaphore(means.limits.running_jobs)
 
     def refuse_if_closing(self) -> None:
@@ -37,7 +39,10 @@ class TrainJobDriver:
     def launch(self, job: RunningTrainJob, caller: Caller, *, left: bool = False) -> None:
         """Starts the run of an open job in the background, as soon as the limit allows it. `left` means that
         an earlier process left it open."""
-        reported = Reported(job.job_uuid, job.state.steps_done)
+        scheduled = job.state.scheduled
+        assert scheduled is not None
+        telemetry = TrainJobTelemetry(job.job_uuid, scheduled, self._tracing, self._metrics)
+        reported = Reported(job.job_uuid, job.state.steps_done, telemetry)
         run = TrainJobRun(job, caller, self.runs, self.means, reported)
         work = partial(self._run, job, run, caller, left)
         self.runs.launch(job, self.runs.drive(job, work, run.stop))
@@ -67,6 +72,9 @@ class TrainJobDriver:
                     )
                 )
             else:
-                await run.run()
+                try:
+                    await run.run()
+                finally:
+                    run.end_spans()
             if job.state.error is not None:
                 span.fail(str(job.state.error.status))

@@ -105,6 +105,10 @@ class TrainJobRun:
             logger.exception("training job %s failed unexpectedly", job.job_uuid)
             await self.fail(InternalError("The job failed inside the server. Its log has the details."))
 
+    def end_spans(self) -> None:
+        """Called before the span of the job ends."""
+        self._reported.telemetry.close()
+
     async def stop(self, stop: Stop, reason: str) -> None:
         """Ends a job whose task was cancelled. A parked job is left open for the next start; its worker is
         ended."""
