@@ -54,6 +54,7 @@ class _Shown:
         self._task = self._progress.add_task(job_uuid, total=None, said="scheduled")
         self._epochs = 0
         self.losses: dict[int, float] = {}
+        self.epochs: dict[int, dict[str, Any]] = {}
 
     def take(self, event: dict[str, Any]) -> bool:
         """Returns whether the job has ended."""
@@ -73,6 +74,7 @@ class _Shown:
                 self._progress.update(self._task, completed=done)
                 self._said(f"epoch {event['epoch']}/{self._epochs} loss {event['losses'][-1]:.4f}")
             case "epoch_done":
+                self.epochs[event["epoch"]] = event
                 validated = event.get("validation_loss")
                 more = "" if validated is None else f" validation {validated:.4f}"
                 self._said(f"epoch {event['epoch']}/{self._epochs} mean loss {event['train_loss']:.4f}{more}")
@@ -147,13 +149,14 @@ def _show(shown: _Shown, outcome: dict[str, Any], checkpoints: list[dict[str, An
     out.print(shown.curve())
     if error := outcome.get("error"):
         out.print(Text(error["detail"], style="red"))
-    table = Table("checkpoint", "epoch", "train loss", "validation", "perplexity", "path")
+    table = Table("checkpoint", "epoch", "train loss", "validation", "perplexity")
     for one in checkpoints:
-        measured = one.get("training_metrics") or {}
-        values = [f"{measured[name]:.4f}" if measured else "" for name in _MEASURED]
-        table.add_row(Text(one["identifier"]), str(one["epoch"]), *values, Text(one["path"], overflow="fold"))
+        measured = shown.epochs.get(one["epoch"], {})
+        values = [f"{measured[name]:.4f}" if name in measured else "" for name in _MEASURED]
+        table.add_row(Text(one["identifier"], overflow="fold"), str(one["epoch"]), *values)
     if checkpoints:
         out.print(table)
+        out.print(Text(f"in {outcome['checkpoint_dir']}", overflow="fold"))
 
 
 _MEASURED = ("train_loss", "validation_loss", "perplexity")
