@@ -35,6 +35,8 @@ CHECKPOINT_EVERY_S = 1.0
 """Interval in seconds at which the size is checked while spans arrive."""
 _CHECKPOINT_SHARE = 10
 """The writer waits for a checkpoint (130 ms of CPU time for 16 MB): they take at most this part of the time."""
+_PAUSE = 4
+"""Work that can wait takes a fifth of one core: after it there is a pause of so many times its duration."""
 _DAY_US = 86_400_000_000
 
 
@@ -68,6 +70,8 @@ class Upkeep:
         self._forgotten: tuple[TelemetryBuild | None, int] = (None, 0)
         self._since_sealed = retention.sealed_spans
         self._due_spans = max(1, retention.sealed_spans // 4)
+        self._may_merge = True
+        self._merge_at = 0.0
         self._has_arrived = False
         self._checkpoint_at = 0.0
         self._stopping = threading.Event()
@@ -101,6 +105,8 @@ class Upkeep:
                 if self._since_sealed >= self._due_spans:
                     self._since_sealed = 0
                     self._seal()
+                if self._may_merge and time.monotonic() >= self._merge_at:
+                    self._merge()
                 if self._has_arrived and time.monotonic() >= self._checkpoint_at:
                     self._checkpoint()
                 if time.monotonic() >= trim_at:
@@ -118,6 +124,8 @@ class Upkeep:
             due = min(trim_at, self._checkpoint_at) if self._has_arrived else trim_at
             if self._check is not None:
                 due = min(due, check_at)
+            if self._may_merge:
+                due = min(due, self._merge_at)
             self._work.wait(max(0.01, due - time.monotonic()))
             self._work.clear()
 
@@ -142,7 +150,7 @@ class Upkeep:
             logger.error("the telemetry log could not be checked: %s", error)
             self._check = None
         ended = time.monotonic()
-        return ended + 4 * (ended - began)
+        return ended + _PAUSE * (ended - began)
 
     @property
     def retention_waits(self) -> str:
@@ -150,15 +158,23 @@ class Upkeep:
         return self._clock.waits
 
     def _seal(self) -> None:
-        """Moves old spans to sealed files, merges small ones, and removes what is no longer needed."""
+        """Moves old spans to sealed files, and removes files that are no longer needed."""
         build, chunk = self._projector.build, self._retention.sealed_spans
         while build is not None and not self._stopping.is_set():
-            if not (
-                merge_once(self._warehouse, build.schema, chunk)
-                or seal_chunk(self._warehouse, build.schema, chunk)
-            ):
-                remove_unneeded(self._warehouse)
-                return
+            if not seal_chunk(self._warehouse, build.schema, chunk):
+                break
+            self._may_merge = True
+        remove_unneeded(self._warehouse)
+
+    def _merge(self) -> None:
+        """Merges small files once; after a failure, again when there is another file."""
+        self._may_merge = False
+        began = time.monotonic()
+        build, chunk = self._projector.build, self._retention.sealed_spans
+        self._may_merge = build is not None and merge_once(self._warehouse, build.schema, chunk)
+        remove_unneeded(self._warehouse)
+        ended = time.monotonic()
+        self._merge_at = ended + _PAUSE * (ended - began)
 
     def trim(self) -> None:
         """Removes data beyond the limits from log and tables."""
