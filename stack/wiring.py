@@ -50,6 +50,8 @@ from stack.services.inference.pass_through import PassThrough
 from stack.services.inference.rerank import Reranking
 from stack.services.log_events import LogEvents
 from stack.services.positions import Positions
+from stack.services.replay.one_at_a_time import OneAtATime
+from stack.services.replay.redacted_export import RedactedExport
 from stack.services.replay.session_check import SessionChecks
 from stack.services.replay.session_export import SessionExport
 from stack.services.replay.session_import import SessionImport
@@ -211,7 +213,9 @@ class Server(Services):
             max_bytes=settings.max_agent_bytes,
         )
         self.session_export = SessionExport(self.store, self.states, turn_settings(settings))
-        self.session_checks = SessionChecks(self.session_export)
+        queue = OneAtATime()
+        self.session_checks = SessionChecks(self.session_export, queue)
+        self.redacted_export = RedactedExport(self.session_export, queue)
         self.session_import = SessionImport(self.store, self.states, self.views, settings.max_agent_bytes)
         self.row_reader = RowReader(
             fetcher,

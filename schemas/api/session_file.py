@@ -22,3 +22,12 @@ class ImportedSession(Struct, frozen=True, omit_defaults=True):
     turns: int
     cancelled_turns: list[str]
     others: list[ImportedSession] = []
+
+
+class RedactionRules(Struct, frozen=True, forbid_unknown_fields=True):
+    """The values to replace in an exported session: the names of built-in patterns (or `all`), patterns (RE2) by name, and JSON
+    paths by name."""
+
+    builtin: list[str] = []
+    patterns: dict[str, str] = {}
+    paths: dict[str, str | list[str]] = {}

@@ -60,13 +60,9 @@ def exported(server: Connection, session_id: str, form: str) -> bytes:
 def _redacted(content: bytes, rules: Rules, form: str) -> Iterable[bytes]:
     import asyncio
 
-    from stack.services.replay.redaction import redacted
-    from stack.services.replay.session_file import read_session_file, written
-    from stack.services.replay.session_forms import WRITERS, form_of
+    from stack.services.replay.redacted_export import redacted_content
 
-    write = None if form == SESSION else form_of(WRITERS, form, "--as")
-    file = asyncio.run(redacted(read_session_file(content), rules))
-    return written(file) if write is None else write(file.record)
+    return asyncio.run(redacted_content(content, rules, form))
 
 
 def chosen_rules(
@@ -75,16 +71,17 @@ def chosen_rules(
     """Returns the rules of the options and of a file; None if there are none. Raises Invalid."""
     if not (file or builtin or patterns or paths):
         return None
-    from stack.services.replay.redaction_rules import RulesFile, rules_in_file, rules_of
+    from schemas.api.session_file import RedactionRules
+    from stack.services.replay.redaction_rules import listed_paths, rules_in_file, rules_of
 
-    given = rules_in_file(file.read_bytes(), file.suffix) if file else RulesFile()
-    in_file = [
-        (name, path) for name, own in given.paths.items() for path in ([own] if isinstance(own, str) else own)
-    ]
+    given = rules_in_file(file.read_bytes(), file.suffix) if file else RedactionRules()
     return rules_of(
         [*given.builtin, *builtin],
         [*given.patterns.items(), *(_named(one, "--redact-pattern") for one in patterns)],
-        [*in_file, *(("", one) if one.startswith("$") else _named(one, "--redact-path") for one in paths)],
+        [
+            *listed_paths(given),
+            *(("", one) if one.startswith("$") else _named(one, "--redact-path") for one in paths),
+        ],
     )
 
 

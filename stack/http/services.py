@@ -20,6 +20,7 @@ from stack.services.inference.pass_through import PassThrough
 from stack.services.inference.rerank import Reranking
 from stack.services.log_events import LogEvents
 from stack.services.positions import Positions
+from stack.services.replay.redacted_export import RedactedExport
 from stack.services.replay.session_check import SessionChecks
 from stack.services.replay.session_export import SessionExport
 from stack.services.replay.session_import import SessionImport
@@ -51,6 +52,7 @@ class Services:
     agents: AgentService
     sessions: SessionService
     session_checks: SessionChecks
+    redacted_export: RedactedExport
     session_export: SessionExport
     session_import: SessionImport
     forks: ForkService

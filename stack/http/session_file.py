@@ -10,11 +10,11 @@ from litestar import Controller, Request
 from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp
 
-from schemas.api.session_file import FoundSession
+from schemas.api.session_file import FoundSession, RedactionRules
 from schemas.session_file import ENDING
 from stack.http.answer import json_answer
 from stack.http.as_of import as_of_in
-from stack.http.body import body_of, caller_of, post_of
+from stack.http.body import body_of, caller_of, post_of, read_json
 from stack.http.endpoint import serves
 from stack.http.line_stream import LINES, LineStream
 from stack.http.services import Services
@@ -41,6 +41,15 @@ class SessionFileController(Controller):
         write = form_of(WRITERS, form, "as")
         record = await services.session_export.record(agent_id, session_id)
         return ASGIResponse(body=await asyncio.to_thread(lambda: b"".join(write(record))), media_type=LINES)
+
+    @serves("export_redacted_session")
+    async def export_redacted(
+        self, request: Request[Any, Any, Any], agent_id: str, session_id: str, services: Services
+    ) -> ASGIResponse:
+        rules, _ = await read_json(request, RedactionRules)
+        form = request.query_params.get("as", SESSION)
+        content = await services.redacted_export.content(agent_id, session_id, rules, form)
+        return ASGIResponse(body=content, media_type=LINES)
 
     @serves("check_session")
     async def check(self, agent_id: str, session_id: str, services: Services) -> ASGIResponse:

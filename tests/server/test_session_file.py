@@ -45,6 +45,32 @@ def there(target: Replaystack) -> Iterator[Api]:
         yield Api(http)
 
 
+def test_a_session_is_exported_redacted(api: Api, there: Api) -> None:
+    conversation = api.conversation("scripted/echo")
+    conversation.turn("Write to ada@example.org, order C-123456.")
+    path = f"{conversation.path}/export"
+    rules = {"builtin": ["email"], "patterns": {"order": "C-[0-9]{6}"}}
+    file = api.http.post(path, json=rules)
+    assert file.status_code == 200 and file.headers["content-type"].startswith("application/jsonl")
+    assert "[email:1]" in file.text and "[order:1]" in file.text
+    assert "ada@" not in file.text and "C-123456" not in file.text
+    assert "ada@" in exported(conversation).decode()
+    copy = imported(there, file.content)
+    assert there.http.get(f"{copy.path}/check").json()["verdict"] == "identical"
+    rows = api.http.post(path, params={"as": "sft"}, json={"paths": {"text": "$..content"}}).text
+    assert "[text:1]" in rows and "ada@" not in rows
+    for wrong, said in (
+        ({}, "no rule"),
+        ({"builtin": ["emails"]}, "no built-in redaction"),
+        ({"patterns": {"order": "C-secret("}}, "The pattern of the redaction"),
+        ({"paths": {"text": "content"}}, "The path of the redaction"),
+    ):
+        error = check_error(api.http.post(path, json=wrong), 400)
+        assert said in str(error) and "secret" not in str(error)
+    check_error(api.http.post(path, params={"as": "x"}, json=rules), 400)
+    check_error(api.http.post(f"{conversation.path}x/export", json=rules), 404)
+
+
 def test_an_imported_session_is_shown_as_at_its_source(api: Api, there: Api) -> None:
     conversation = weather_man(api)
     first = waiting(conversation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.api.session_check import Report
-from schemas.api.session_file import FoundSession, ImportedSession
+from schemas.api.session_file import FoundSession, ImportedSession, RedactionRules
 from stack.http.spec.operation import AS_OF, LINES, Operation, Parameter
 
 
@@ -37,6 +37,26 @@ def operations(tag: str) -> tuple[Operation, ...]:
             answer=str,
             answer_type=LINES,
             says="The lines of the file. A last line with `line: error` says that the export failed.",
+        ),
+        Operation(
+            method="post",
+            path="/v1alpha/agents/{agent_id}/session/{session_id}/export",
+            id="export_redacted_session",
+            tag=tag,
+            summary="Export a session with values replaced by placeholders.",
+            description="The session itself is not changed. The same value gets the same placeholder, such as `[email:1]`. "
+            "See docs/session_files.md.",
+            parameters=(
+                Parameter(
+                    name="as",
+                    kind=str,
+                    description="The form of the file, see docs/formats.md; `session` where absent.",
+                ),
+            ),
+            body=RedactionRules,
+            answer=str,
+            answer_type=LINES,
+            says="The lines of the file.",
         ),
         Operation(
             method="get",

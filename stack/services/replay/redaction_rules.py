@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from schemas.api.session_file import RedactionRules
 from stack.domain.json_path import JsonPath
 from stack.errors import Invalid
 from stack.providers import patterns
@@ -26,14 +27,6 @@ payment card's number only if its check digit is right."""
 ALL = "all"
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-
-
-class RulesFile(Struct, frozen=True, forbid_unknown_fields=True):
-    """A TOML or JSON file of rules: names of built-in ones, patterns by name, and JSON paths by name."""
-
-    builtin: list[str] = []
-    patterns: dict[str, str] = {}
-    paths: dict[str, str | list[str]] = {}
 
 
 class PatternRule(NamedTuple):
@@ -92,11 +85,18 @@ def rules_of(
     return Rules((*found, *(PatternRule(*one) for one in own)), tuple(selected))
 
 
-def rules_in_file(content: bytes, ending: str) -> RulesFile:
+def listed_paths(given: RedactionRules) -> list[tuple[str, str]]:
+    """Returns the paths with their names, as `rules_of` takes them."""
+    return [
+        (name, path) for name, own in given.paths.items() for path in ([own] if isinstance(own, str) else own)
+    ]
+
+
+def rules_in_file(content: bytes, ending: str) -> RedactionRules:
     """Returns the rules in a JSON or TOML file. Raises Invalid."""
     try:
         decode: Any = msgspec.json.decode if ending == ".json" else msgspec.toml.decode
-        found: RulesFile = decode(content, type=RulesFile)
+        found: RedactionRules = decode(content, type=RedactionRules)
         return found
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(f"The rules of redaction cannot be read: {error}.") from None
