@@ -234,6 +234,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     eval_max_rows: Annotated[
         int, Meta(ge=1), _field("Maximum number of rows in a request to `evaluations`.")
     ] = 1000
+    local_models: Annotated[
+        list[Path],
+        _field("GGUF files and folders of models that llama.cpp serves as `local/NAME`; none by default."),
+    ] = []
+    local_running_models: Annotated[
+        int, Meta(ge=1, le=64), _field("Maximum number of local models that are loaded at the same time.")
+    ] = 1
     train_python: Annotated[
         str,
         _field(

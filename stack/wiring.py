@@ -8,6 +8,7 @@ import secrets
 from contextlib import ExitStack
 from typing import Any
 
+from projections import trainjob as trainjob_views
 from projections.read_models import current_plan
 from projections.warehouse.engine import Engine
 from projections.warehouse.reader import HydratingReader
@@ -19,6 +20,7 @@ from stack.log_loss import open_log_and_views
 from stack.providers.fetch.guarded import GuardedFetcher
 from stack.providers.fetch.port import Fetcher
 from stack.providers.inference.registry import Models
+from stack.providers.local.provider import LocalModels
 from stack.providers.rerank.registry import Rerankers
 from stack.providers.retrieval.collections import Collections
 from stack.providers.retrieval.extraction import TextExtraction
@@ -130,6 +132,7 @@ class Server(Services):
             openai_base_url=settings.openai_base_url,
             openai_api_key=settings.openai_api_key,
             discovery=settings.discover_models,
+            local=self._local_models(),
         )
         self.collections = Collections(
             settings.collections,
@@ -325,6 +328,19 @@ class Server(Services):
         self.supervisor.spawn("toolgroups", self.toolgroups.prepare())
         self.supervisor.spawn("collections", self.collections.run())
         self.supervisor.spawn("recovery", self._recover())
+
+    def _local_models(self) -> LocalModels | None:
+        """Returns None if there can be none: neither files nor checkpoints."""
+        settings = self.settings
+        if not (settings.local_models or settings.train_python):
+            return None
+
+        async def checkpoint(name: str) -> tuple[str, str] | None:
+            return await self.views.read(("trainjob",), trainjob_views.checkpoint, name)
+
+        return LocalModels(
+            settings.local_models, self.folder.path / "local", settings.local_running_models, checkpoint
+        )
 
     async def _telemetry_up_to_date(self, scope: ReadScope | None) -> None:
         await self.signals.flushed(metrics=scope is not None and scope.metrics)

@@ -12,14 +12,18 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests/training"))
-
 
 def trl(job: Any) -> list[float]:
-    """Returns the losses of TRL's trainer with the model, rows, optimizer and schedule of a job."""
+    """Returns the losses of TRL's trainer."""
+    trainer = trainer_of(job)
+    trainer.train()
+    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+
+
+def trainer_of(job: Any) -> Any:
+    """Returns TRL's trainer with the model, rows, optimizer and schedule of a job."""
     from datasets import Dataset
-    from transformers import AutoModelForCausalLM, AutoTokenizer, DataCollatorWithPadding  # noqa: F401
+    from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
     rows = [json.loads(line) for line in Path(job.rows).read_text().splitlines()]
@@ -69,8 +73,7 @@ def trl(job: Any) -> list[float]:
         trainer = SFTTrainer(
             model, args=arguments, train_dataset=Dataset.from_list(rows), processing_class=tokenizer
         )
-    trainer.train()
-    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    return trainer
 
 
 def main() -> None:

@@ -259,10 +259,20 @@ def test_a_served_checkpoint_answers_what_it_was_trained_on(
 ) -> None:
     file = jobs.folder / f"{name}.gguf"
     convert(jobs.checkpoint(name, 2), file)
-    command = [sys.executable, "-m", "stack.providers.local.server", file, name, "1", str(os.getpid())]
+    command = [
+        sys.executable,
+        "-m",
+        "stack.providers.local.server",
+        file,
+        name,
+        "1",
+        jobs.folder,
+        "1",
+        str(os.getpid()),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
-            port = int(process.stdout.readline())  # type: ignore[union-attr]
+            port = json.loads(process.stdout.readline())["port"]  # type: ignore[union-attr]
             answers = [ask(port, name, row["prompt"]) for row in rows]
         finally:
             process.terminate()

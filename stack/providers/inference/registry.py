@@ -80,7 +80,8 @@ class _Entry:
 
 
 class Models:
-    """The providers: configured ones, `openai` from its two variables, discovered ones, and always `demo`.
+    """The providers: configured ones, `openai` from its two variables, `local` for models on this machine,
+    discovered ones, and always `demo`.
 
     Raises ValueError if two have the same id. Discovery starts with `discover_now()` and is repeated
     automatically, at most every 30 s (2 s while no server is known), when models are listed or an unknown one
@@ -95,6 +96,7 @@ class Models:
         openai_api_key: str | None = None,
         discovery: bool = True,
         ports: Iterable[UsualPort] = USUAL_PORTS,
+        local: InferenceProvider | None = None,
     ) -> None:
         configured = [(one, "settings") for one in settings]
         if openai_base_url or openai_api_key:
@@ -110,6 +112,12 @@ class Models:
         self._entries: dict[str, _Entry] = {}
         for one, origin in configured:
             self._entries[one.id] = _Entry(OpenAICompatible(one), one.base_url, origin)
+        if local is not None:
+            if local.id in self._entries:
+                raise ValueError(
+                    "The id 'local' is that of models on this machine; name the provider differently."
+                )
+            self._entries[local.id] = _Entry(local, "", "settings")
         self._entries["demo"] = _Entry(DemoExtractive(), "", "built in")
         self._settings = [one for one, _ in configured]
         self._discovery = discovery
