@@ -67,5 +67,7 @@ def _announce(url: str, settings: Settings) -> None:
     ports = {"HTTP": settings.otlp_http_port, "gRPC": settings.otlp_grpc_port}
     also = [f"{port} ({name})" for name, port in ports.items() if port]
     click.echo(f"  telemetry  OTLP on this port{''.join(f', {one}' for one in also)}")
+    if settings.flight_port:
+        click.echo(f"  sql        Arrow Flight SQL on {settings.flight_port}")
     click.echo(f"  try        curl {url}/v1/models")
     click.echo("  stop       Ctrl-C")

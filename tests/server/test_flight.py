@@ -19,14 +19,14 @@ import pytest
 from projections.user_views import user_views
 from tests.server.api import Api
 from tests.server.flight import ENVIRONMENT, KEYS, Client, connect, wait_until_open
-from tests.server.process import Replaystack, free_port
+from tests.server.process import ROOT, Replaystack, free_port
 from tests.server.sql_queries import asked
 from tests.servers.processes import RunningServer
 
 pytestmark = pytest.mark.slow
 
 PORT = free_port()
-SETTINGS = {"flight_port": PORT, "sql_max_rows": 3_000_000, "sql_max_bytes": 8 * 2**20, "sql_waiting": 64}
+SETTINGS = {"flight_port": PORT, "sql_max_rows": 3_000_000, "sql_max_bytes": 64 * 2**20, "sql_waiting": 64}
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,10 @@ def test_parameters(connection: dbapi.Connection, client: Client) -> None:
 
 
 def test_a_result_that_is_cut_ends_with_an_error(connection: dbapi.Connection, client: Client) -> None:
-    query = "SELECT i FROM range(2000000) r(i)"
+    assert "after 3000000 rows it exceeds the setting sql_max_rows" in refusal(
+        connection, "SELECT i FROM range(3000001) r(i)"
+    )
+    query = "SELECT i, repeat('x', 100) AS t FROM range(1000000) r(i)"
     assert "not complete" in refusal(connection, query)
     # A tool that shows the first rows gets them.
     [endpoint] = client.info("CommandStatementQuery", query=query).endpoints
@@ -189,6 +192,27 @@ def test_a_result_that_is_cut_ends_with_an_error(connection: dbapi.Connection, c
     with pytest.raises(pa.ArrowInvalid, match=r"after \d+ rows it exceeds the setting sql_max_bytes"):
         for _ in reader:
             pass
+
+
+def test_long_rows_come_in_messages_that_clients_take(connection: dbapi.Connection) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT i, repeat('x', 8000) AS t, [i, i + 1] AS l, i % 2 = 0 AS b FROM range(6001) r(i)"
+        )
+        table = cursor.fetch_arrow_table()
+    table.validate(full=True)
+    rows = table.to_pylist()
+    assert [(row["i"], row["l"], row["b"], len(row["t"])) for row in rows] == [
+        (number, [number, number + 1], number % 2 == 0, 8000) for number in range(6001)
+    ]
+
+
+def test_the_examples_of_the_page_run(server: Replaystack) -> None:
+    page = (ROOT / "docs" / "flight.md").read_text()
+    examples = [block.partition("```")[0] for block in page.split("```python\n")[1:]]
+    assert len(examples) >= 2
+    for example in examples:
+        exec(example.replace(":8322", f":{PORT}").replace("A_KEY", KEYS["ann"]), {})
 
 
 def test_two_clients_at_once(server: Replaystack) -> None:

@@ -20,6 +20,7 @@ import pytest
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from tests.cli.folders import replaystack
 from tests.server.process import Replaystack, free_port, wait_until
 from tests.server.telemetry import PROTOBUF, Telemetry
 from tests.server.telemetry_samples import new_id
@@ -287,9 +288,13 @@ def test_keys_are_asked_for_on_each_port(tmp_path: Path) -> None:
 
 
 def test_ports_that_are_taken_are_a_warning(tmp_path: Path) -> None:
-    with socket.socket() as http_port, socket.socket() as grpc_port:
+    with socket.socket() as http_port, socket.socket() as grpc_port, socket.socket() as flight_port:
         settings = {}
-        for name, taken in (("otlp_http_port", http_port), ("otlp_grpc_port", grpc_port)):
+        for name, taken in (
+            ("otlp_http_port", http_port),
+            ("otlp_grpc_port", grpc_port),
+            ("flight_port", flight_port),
+        ):
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             settings[name] = taken.getsockname()[1]
@@ -298,14 +303,16 @@ def test_ports_that_are_taken_are_a_warning(tmp_path: Path) -> None:
             Telemetry(http).send([span])
             assert Telemetry(http).span(span)["name"] == "work"
             for _ in range(100):
-                if server.log.count("is not opened for OTLP") == 2:
+                if server.log.count("is not opened for") == 3:
                     break
                 time.sleep(0.05)
             for name, port in settings.items():
                 [warning] = [
-                    line for line in server.log.splitlines() if f"port {port} is not opened for OTLP" in line
+                    line for line in server.log.splitlines() if f"port {port} is not opened for" in line
                 ]
                 assert name in warning and json.loads(warning)["level"] == "warning"
+            checks = replaystack("doctor", "--data", str(tmp_path / "data"), "--json").stdout
+            assert "is not open for Arrow Flight SQL" in checks
 
 
 def test_a_port_that_found_no_descriptors_opens_later(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import duckdb
 
+from stack.providers.sql import slices
 from stack.providers.sql.columns import ARROW, limited
 from stack.providers.sql.gate import Statement
 from stack.providers.sql.ipc import flight_data_of
@@ -17,6 +18,8 @@ _END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 """The end of a stream."""
 BATCH_ROWS = 4096
 """More take longer. Clients refuse messages above 16 MiB by default (ADBC)."""
+MESSAGE_BYTES = 4 * 2**20
+"""Batches above it are sent in parts."""
 _SPARE = 0.9
 """How much of the estimate is tried if a batch is too large for the rest of the result."""
 
@@ -33,7 +36,7 @@ def messages(cursor: duckdb.DuckDBPyConnection, statement: Statement, task: Run)
     """Yields the messages of the result as `FlightData` while the query runs, and at last the head. Raises
     duckdb.Error."""
     out, head = Pieces(), Head(0, "")
-    for so_far in _batches(cursor, statement, task, out):
+    for so_far in _batches(cursor, statement, task, out, MESSAGE_BYTES):
         head = so_far
         if out.written:
             yield flight_data_of(out.taken())
@@ -41,9 +44,14 @@ def messages(cursor: duckdb.DuckDBPyConnection, statement: Statement, task: Run)
 
 
 def _batches(
-    cursor: duckdb.DuckDBPyConnection, statement: Statement, task: Run, out: Pieces
+    cursor: duckdb.DuckDBPyConnection,
+    statement: Statement,
+    task: Run,
+    out: Pieces,
+    message_bytes: int | None = None,
 ) -> Iterator[Head]:
-    """Writes the schema, and one batch after the other, each followed by the head so far."""
+    """Writes the schema, and one batch after the other, each followed by the head so far. Batches of more than
+    `message_bytes` are written in parts."""
     import nanoarrow
     from nanoarrow.ipc import StreamWriter
 
@@ -55,7 +63,7 @@ def _batches(
     writer.write_stream(stream.__class__.from_c_arrays([], stream.get_schema(), validate=False))
     count, truncated = 0, ""
     yield Head(count, truncated)
-    for batch in stream:
+    for batch in stream if message_bytes is None else _small(stream, message_bytes):
         rows = min(len(batch), task.max_rows - count)
         if rows < len(batch):
             truncated = "rows"
@@ -69,33 +77,33 @@ def _batches(
     writer.release()
 
 
+def _small(stream: Any, most: int) -> Iterator[Any]:
+    """Yields batches, those of more than `most` bytes in parts, as far as those have enough rows."""
+    for batch in stream:
+        size, rows = _size(batch), len(batch)
+        count = min(-(-size // most), rows // slices.STEP)
+        if count <= 1:
+            yield batch
+            continue
+        step = -(-rows // count // slices.STEP) * slices.STEP
+        for start in range(0, rows, step):
+            yield slices.part(batch, start, min(step, rows - start))
+
+
+def _size(array: Any) -> int:
+    view = array.view()
+    own = sum(view.buffer(number).size_bytes for number in range(view.n_buffers))
+    return int(own) + sum(map(_size, array.children))
+
+
 def _write(writer: Any, out: Pieces, batch: Any, rows: int, max_bytes: int) -> int:
     """Writes the first `rows` of a batch, or as many as fit, and returns how many."""
     parts, before = len(out.written), out.size
     while rows:
-        writer.write_array(batch if rows == len(batch) else _first(batch, rows))
+        writer.write_array(batch if rows == len(batch) else slices.first(batch, rows))
         if out.size <= max_bytes:
             break
         fitting = int(rows * max(0, max_bytes - before) / (out.size - before) * _SPARE)
         rows = min(rows - 1, fitting)
         out.cut(parts)
     return rows
-
-
-def _first(array: Any, rows: int) -> Any:
-    """Returns the beginning of an array, without copying it. A slice of it would keep its whole children, which would be
-    written as they are."""
-    from nanoarrow.c_array import c_array_from_buffers
-
-    layout, view = array.schema.format, array.view()
-    if layout == "+s" or layout.startswith("+us"):
-        lengths = [rows] * array.n_children
-    elif layout.startswith("+w:"):
-        lengths = [rows * int(layout[3:])]
-    elif layout in ("+l", "+L", "+m"):
-        lengths = [view.buffer(1)[rows]]
-    else:
-        return array[:rows]
-    buffers = [view.buffer(number) for number in range(view.n_buffers)]
-    children = [_first(array.child(number), length) for number, length in enumerate(lengths)]
-    return c_array_from_buffers(array.schema, rows, buffers, children=children)
