@@ -86,7 +86,8 @@ def test_a_limit_ends_the_query(http: httpx.Client, statement: str) -> None:
 
 
 class Ungated:
-    """A worker with no gate over copies of a server's files; a new one after each that ended."""
+    """A worker with no gate over copies of a server's files; a new one after each that ended, or did what it was told, so
+    that no statement builds on an earlier one."""
 
     def __init__(self, data: Path, folder: Path) -> None:
         self._starter = Starter("ungated")
@@ -103,6 +104,9 @@ class Ungated:
             self._worker = None
             return str(error)
         refused = [msgspec.json.decode(text, type=Refusal).detail for kind, text in frames if kind == REFUSED]
+        if not refused:
+            await self._starter.end(self._worker)
+            self._worker = None
         return "".join(refused) or b"".join([text for kind, text in frames if kind == BODY]).decode()
 
     async def _filled(self) -> Worker:
@@ -113,8 +117,11 @@ class Ungated:
         worker = await self._starter.start(Spec(module="tests.workers.ungated_sql", limits=limits))
         await self._asked(worker, Load())
         await self._asked(worker, Copy(files, folder, 0))
+        sealed = str(self._data / "sealed")
+        views, telemetry = SCHEMAS
         await self._asked(
-            worker, Attach(folder, *SCHEMAS, list(user_views()), statements(*SCHEMAS), {}, 2**28)
+            worker,
+            Attach(folder, sealed, views, telemetry, list(user_views()), statements(*SCHEMAS), {}, 2**28),
         )
         return worker
 

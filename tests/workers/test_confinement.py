@@ -77,6 +77,15 @@ def tried(tmp_path: Path, step: str) -> dict[str, str]:
     return result
 
 
+def test_what_this_kernel_has_is_found() -> None:
+    """So that the tests below are left out only where they must be: other files of the kernel say what it has."""
+    symbols = Path("/proc/kallsyms")
+    has_landlock = symbols.is_file() and "sys_landlock_create_ruleset" in symbols.read_text()
+    assert bool(landlock_version()) is has_landlock
+    status = Path("/proc/self/status")
+    assert has_filters() is (status.is_file() and "\nSeccomp_filters:" in status.read_text())
+
+
 @pytest.mark.skipif(not landlock_version(), reason="this kernel has no Landlock")
 def test_only_given_folders_can_be_read(tmp_path: Path) -> None:
     found = tried(tmp_path, "files")
