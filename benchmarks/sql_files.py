@@ -45,7 +45,7 @@ SELECT
     CASE WHEN place > 0 AND place < {events} - 1 AND place % 2 = 0 THEN 100 + turn % 77 END AS output_tokens,
     CASE WHEN place = 0 OR (place % 2 = 0) THEN 1 END AS agent_version,
     CASE WHEN place = 0 THEN false END AS has_input_shields,
-    CASE WHEN place = 0 THEN false END AS is_copy,
+    place + 1 AS version,
     CASE WHEN place = 0 THEN '{{"session_id":"session-' || turn // {turns_per_session} || '","agent_id":"agent-' || turn % {agents}
             || '","input_messages":[{{"role":"user","content":"Question ' || turn || ': ' || repeat('words ', 10) || '"}}]}}'
         WHEN place = {events} - 1 THEN '{{"output_message":{{"content":"' || repeat('answer ', 20) || '"}}}}'
