@@ -54,7 +54,7 @@ SELECT
     s.recorded_at AS started_at,
     e.recorded_at AS ended_at,
     (epoch_us(e.recorded_at) - epoch_us(s.recorded_at)) / 1000 AS duration_ms,
-    (e.event ->> '$.trace.delays_ms[0]')::BIGINT AS first_chunk_ms,
+    e.first_chunk_ms AS first_chunk_ms,
     nullif(split_part(s.model, '/', 1), '') AS provider,
     nullif(s.model, '') AS model,
     nullif(e.event ->> '$.response_model', '') AS response_model,
@@ -85,7 +85,12 @@ SELECT
 FROM views.turn_changes AS s
 INNER JOIN _started_turns AS t ON s.turn_id = t.turn_id
 LEFT JOIN _priced AS e
-    ON s.turn_id = e.turn_id AND s.step_id = e.step_id AND e.change IN ('step_completed', 'step_failed')
+    ON
+        s.turn_id = e.turn_id
+        AND s.step_id = e.step_id
+        -- So that a condition on the type holds on both sides.
+        AND s.step_type = e.step_type
+        AND e.change IN ('step_completed', 'step_failed')
 LEFT JOIN _passed_results AS r ON s.turn_id = r.turn_id AND s.step_id = r.step_id
 LEFT JOIN _passed_inputs AS p ON s.turn_id = p.turn_id AND p.touchpoint = 'retrieved-text'
 WHERE s.change = 'step_started';

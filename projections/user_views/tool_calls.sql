@@ -37,7 +37,7 @@ WITH of_server AS (
             ELSE arg_max(status, position) FILTER (WHERE change IN ('tool_returned', 'effect_settled'))
         END AS status,
         coalesce(max((event ->> '$.attempt')::BIGINT), count(*) FILTER (WHERE change = 'tool_called')) AS attempts,
-        any_value(nullif(event ->> '$.parent', '')) FILTER (WHERE change = 'tool_called') AS parent_call_id,
+        any_value(parent) AS parent_call_id,
         any_value(key) AS effect_key,
         arg_max(event -> '$.content', position)
             FILTER (WHERE change IN ('tool_returned', 'effect_settled')) AS content,
@@ -50,6 +50,23 @@ WITH of_server AS (
     HAVING bool_or(change IN ('tool_called', 'tool_returned'))
 ),
 
+-- Turns in which a model asked for more calls than tools of the server answered: the others have none of the client.
+of_more AS (
+    SELECT a.turn_id
+    FROM (SELECT turn_id, sum(call_count) AS calls FROM views.turn_changes WHERE call_count > 0 GROUP BY turn_id) AS a
+    LEFT JOIN (
+        SELECT
+            r.turn_id,
+            count(*) AS calls
+        FROM views.call_changes AS r
+        -- A call that code of another one made has that one's id, a dot and a number.
+        WHERE r.change = 'tool_returned' AND NOT contains(r.call_id, '.')
+        GROUP BY r.turn_id
+    ) AS b
+        ON a.turn_id = b.turn_id
+    WHERE a.calls > coalesce(b.calls, 0)
+),
+
 asked AS (
     SELECT
         turn_id,
@@ -58,7 +75,7 @@ asked AS (
         nullif(trace_id, '') AS trace_id,
         unnest(from_json(event -> '$.output.tool_calls', '["JSON"]')) AS call
     FROM views.turn_changes
-    WHERE change = 'step_completed' AND step_type = 'inference'
+    WHERE change = 'step_completed' AND call_count > 0 AND turn_id IN (SELECT m.turn_id FROM of_more AS m)
 ),
 
 answered AS (
@@ -68,7 +85,10 @@ answered AS (
         recorded_at,
         unnest(from_json(event -> '$.tool_responses', '["JSON"]')) AS response
     FROM views.turn_changes
-    WHERE change = 'step_completed' AND step_type = 'tool_execution'
+    WHERE
+        change = 'step_completed'
+        AND step_type = 'tool_execution'
+        AND turn_id IN (SELECT m.turn_id FROM of_more AS m)
 ),
 
 ended AS (

@@ -40,8 +40,15 @@ def shown(sql: UserSql, deleted: set[str] = frozenset()) -> Rows:  # type: ignor
     for name in NAMES:
         if name not in (*OF_THE_LOG, *OF_TELEMETRY):
             rows = [repr(row) for row in sql.rows(f"SELECT * FROM {name}")]
-            found[name] = sorted(row for row in rows if not any(f"'{one}'" in row for one in deleted))
+            found[name] = sorted(row for row in rows if not names_any(row, deleted))
     return found
+
+
+def names_any(row: str, ids: set[str]) -> bool:
+    """Whether a row, as a text, has an id as a value, or in the name of a stream."""
+    return any(
+        f"{start}{one}{end}" in row for one in ids for start, end in (("'", "'"), ("/", "'"), ("/", "/"))
+    )
 
 
 @contextmanager
@@ -90,8 +97,7 @@ def test_views_as_of_a_position_are_what_they_were(moves: list[tuple[str, int]])
                     sql.create(position)
                     gone = _ids(world.feed, position)
                     expected = {
-                        view: [row for row in rows if not any(f"'{one}'" in row for one in gone)]
-                        for view, rows in then.items()
+                        view: [row for row in rows if not names_any(row, gone)] for view, rows in then.items()
                     }
                     assert shown(sql, gone) == expected, position
                     assert sql.rows("SELECT max(position) FROM events") == [(position,)]

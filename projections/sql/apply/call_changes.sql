@@ -15,6 +15,7 @@ SELECT
     e[7] AS toolgroup,
     e[8] AS actor,
     e[9] AS trace_id,
+    nullif(e[11], '') AS parent,
     version,
     CASE WHEN logged_at <> recorded_at THEN make_timestamp(logged_at) END AS copied_at,
     state AS event
@@ -30,7 +31,7 @@ FROM (
         state,
         state ->> [
             '$.call_id', '$.key', '$.request_id', '$.status', '$.decision', '$.tool_name', '$.toolgroup', '$.actor',
-            '$.trace_id', '$.occurred_at'
+            '$.trace_id', '$.occurred_at', '$.parent'
         ] AS e
     FROM batch
     WHERE name IN (

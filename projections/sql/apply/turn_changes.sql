@@ -21,6 +21,8 @@ SELECT
     e[11]::BIGINT AS cached_tokens,
     CASE WHEN name = 'turn.started' THEN coalesce(json_array_length(state, '$.input_shields'), 0) > 0 END
         AS has_input_shields,
+    CASE WHEN name = 'turn.step_completed' THEN json_array_length(state, '$.output.tool_calls') END AS call_count,
+    e[12]::BIGINT AS first_chunk_ms,
     version,
     CASE WHEN logged_at <> recorded_at THEN make_timestamp(logged_at) END AS copied_at,
     -- The answer that a shield refused stays in the log.
@@ -41,7 +43,7 @@ FROM (
         state ->> [
             '$.agent_id', '$.step_id', '$.step_type', '$.model',
             '$.usage.input_tokens', '$.usage.output_tokens', '$.error.status', '$.actor', '$.trace_id', '$.withheld',
-            '$.usage.cached_tokens'
+            '$.usage.cached_tokens', '$.trace.delays_ms[0]'
         ] AS e
     FROM batch
     WHERE name IN (

@@ -4,6 +4,7 @@
 --               was copied from another turn or log, whose effect it was
 --   request_id  of input_requested and input_received: the approval or the question
 --   version, copied_at  as in turn_changes
+--   parent      of tool_called: the call whose code made this one
 --   event       the recorded event itself: arguments, results, reasons
 CREATE TABLE now.call_changes (
     position BIGINT NOT NULL,
@@ -19,6 +20,7 @@ CREATE TABLE now.call_changes (
     toolgroup VARCHAR,
     actor VARCHAR,
     trace_id VARCHAR,
+    parent VARCHAR,
     version INTEGER NOT NULL,
     copied_at TIMESTAMP,
     event JSON NOT NULL

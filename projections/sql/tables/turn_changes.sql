@@ -5,6 +5,8 @@
 --   model       of steps that started or ended
 --   cached_tokens  those of input_tokens that were read from a cache
 --   has_input_shields  of started only
+--   call_count  calls that a completed inference asks for; NULL for none
+--   first_chunk_ms  of a step that ended: from its start to the first chunk of the answer
 --   version     number of the event in its stream
 --   copied_at   when the event was recorded, of one that occurred before (recorded_at): a fork in the middle of a turn, or an
 --               import, copied it; NULL for all others
@@ -30,6 +32,8 @@ CREATE TABLE now.turn_changes (
     agent_version INTEGER,
     cached_tokens BIGINT,
     has_input_shields BOOLEAN,
+    call_count INTEGER,
+    first_chunk_ms BIGINT,
     version INTEGER NOT NULL,
     copied_at TIMESTAMP,
     event JSON NOT NULL

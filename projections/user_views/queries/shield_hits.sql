@@ -9,6 +9,6 @@ SELECT
     count(DISTINCT session_id) AS session_count,
     max(ended_at) AS last_hit_at
 FROM steps
-WHERE violation IS NOT NULL
+WHERE step_type = 'shield_call' AND violation IS NOT NULL
 GROUP BY ALL
 ORDER BY hits DESC, agent_id, touchpoint, level;

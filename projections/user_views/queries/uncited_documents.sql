@@ -5,33 +5,30 @@
 WITH found AS (
     SELECT
         turn_id,
-        agent_id,
-        step_id,
-        started_at,
-        unnest(sources) AS source
+        position,
+        recorded_at AS found_at,
+        unnest(flatten(list_transform(responses, lambda one: coalesce(one.metadata.sources, [])))) AS source
     FROM (
         SELECT
             turn_id,
-            agent_id,
-            step_id,
-            started_at,
+            position,
+            recorded_at,
             from_json(
-                tool_responses,
+                event -> '$.tool_responses',
                 '[{"metadata": {"sources": [{"document_id": "VARCHAR", "vector_db_id": "VARCHAR"}]}}]'
-            ) AS responses,
-            flatten(list_transform(responses, lambda one: coalesce(one.metadata.sources, []))) AS sources
-        FROM steps
-        WHERE step_type = 'tool_execution' AND contains(tool_responses::VARCHAR, '"vector_db_id"')
+            ) AS responses
+        FROM events
+        WHERE name = 'turn.step_completed' AND contains(event::VARCHAR, '"vector_db_id":')
     )
 )
 
 SELECT
-    f.agent_id,
+    t.agent_id,
     f.source.vector_db_id AS collection,
     f.source.document_id AS document_id,
-    count(DISTINCT f.step_id) AS searches,
+    count(DISTINCT f.position) AS searches,
     count(DISTINCT f.turn_id) AS turns,
-    max(f.started_at) AS last_found_at
+    max(f.found_at) AS last_found_at
 FROM found AS f
 INNER JOIN turns AS t ON f.turn_id = t.turn_id
 GROUP BY ALL
@@ -40,5 +37,5 @@ HAVING
         contains(coalesce(t.output_message ->> '$.content', ''), f.source.document_id)
         OR contains(coalesce(t.output_message ->> '$.content', ''), split_part(f.source.document_id, '/', -1))
     )
-ORDER BY searches DESC, f.agent_id, collection, document_id
+ORDER BY searches DESC, t.agent_id, collection, document_id
 LIMIT $row_count;
