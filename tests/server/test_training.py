@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from llama_stack_client import LlamaStackClient
 
 from tests.server.process import Replaystack, wait_until
 from tests.server.telemetry import Telemetry, where
@@ -96,7 +97,8 @@ def test_an_unknown_job_is_not_found(trainings: Trainings) -> None:
     for what in ("status", "artifacts", "outcome"):
         assert trainings.read(what, "unknown").status_code == 404
         assert trainings.http.get(f"{trainings.path}/job/{what}").status_code == 400
-    assert trainings.cancel("unknown").status_code == 404
+    for unknown in ("unknown", "", "a/b", "a\nb"):
+        assert trainings.cancel(unknown).status_code == 404
     assert trainings.http.get(f"{trainings.path}/jobs/unknown/events").status_code == 404
 
 
@@ -312,3 +314,18 @@ def test_a_job_is_in_telemetry(training_server: tuple[Replaystack, Path], traini
         assert series["values"][-1]["value"] == pytest.approx(fake_trainer.loss_of(42, 8))
         steps = telemetry.metric("replaystack.training.steps", **asked, label_matchers=[])
         assert sum(series["values"][-1]["value"] for series in steps) >= 8
+
+
+def test_the_python_client_trains(training_server: tuple[Replaystack, Path], trainings: Trainings) -> None:
+    server, _ = training_server
+    client = LlamaStackClient(base_url=server.url)
+    body = trainings.body(trainings.model())
+    made = client.post_training.supervised_fine_tune(**body, algorithm_config=LORA)
+    assert made.job_uuid == body["job_uuid"]
+    trainings.ended(made.job_uuid)
+    status = client.post_training.job.status(job_uuid=made.job_uuid)
+    assert status is not None and status.status == "completed" and status.completed_at is not None
+    artifacts = client.post_training.job.artifacts(job_uuid=made.job_uuid)
+    assert artifacts is not None and len(artifacts.checkpoints) == 2
+    assert made.job_uuid in [one.job_uuid for one in client.post_training.job.list()]
+    client.post_training.job.cancel(job_uuid=made.job_uuid)

@@ -184,6 +184,10 @@ class TrainJobService:
             status = (await self.read(trainjob_views.status, job_uuid)).status
             return status in ("scheduled", "in_progress")
 
+        try:
+            trainjobs.check_id(job_uuid)
+        except Invalid:
+            raise _unknown(job_uuid) from None
         return await self._runs.attach(stream_of(job_uuid), is_open)
 
     async def read(
@@ -196,7 +200,7 @@ class TrainJobService:
         """Returns what a query of the read model finds about a job. Raises NotFound."""
         found = await self._views.read(READ, query, job_uuid, *args, **kwargs)
         if found is None:
-            raise NotFound(f"There is no training job {job_uuid!r}.")
+            raise _unknown(job_uuid)
         return found
 
     def follow(self, job_uuid: str, job: RunningTrainJob | None, after: StreamPosition) -> Follower:
@@ -232,6 +236,10 @@ class TrainJobService:
     async def aclose(self) -> None:
         """Ends all workers."""
         await self._interpreter.aclose()
+
+
+def _unknown(job_uuid: str) -> NotFound:
+    return NotFound(f"There is no training job {job_uuid!r}.")
 
 
 def _used(job_uuid: str) -> Conflict:
