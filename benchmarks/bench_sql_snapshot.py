@@ -44,7 +44,7 @@ def run(quick: bool, spans: int = SPANS_SENT) -> list[Result]:
     with tempfile.TemporaryDirectory() as folder, replaystack(Path(folder) / "data") as server:
         made, sender = SpanRequests(), Sender(server.port)
         for number in range(sent):
-            sender.send("traces", made.request(number))
+            _seed(sender, made.request(number))
         sql = HTTPConnection("127.0.0.1", server.port, timeout=120.0)
         with Connection(server.port, 120.0) as connection, closing(sql):
             _await_trace(connection, sent - 1)
@@ -77,6 +77,17 @@ def run(quick: bool, spans: int = SPANS_SENT) -> list[Result]:
         Result("write until it can be read, without SQL, p99", percentile(alone, 0.99), "ms"),
         Result("write until it can be read, with SQL, p99", percentile(meanwhile, 0.99), "ms"),
     ]
+
+
+def _seed(sender: Sender, request: bytes) -> None:
+    """Sends a request again if the server is still busy with earlier ones."""
+    while True:
+        try:
+            return sender.send("traces", request)
+        except RuntimeError as error:
+            if "503" not in str(error):
+                raise
+        time.sleep(1.0)
 
 
 def _first(sql: HTTPConnection, sender: Sender, made: SpanRequests, number: int) -> float:

@@ -52,7 +52,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Outside:
 @pytest.fixture(scope="module")
 def sql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replaystack]:
     data = tmp_path_factory.mktemp("sql") / "data"
-    with Replaystack(data, settings={"sql_timeout_s": 5.0}) as server:
+    with Replaystack(data, settings={"sql_timeout_s": 5.0, "telemetry_sealed_spans": 16}) as server:
         yield server
         server.check_healthy()
     assert server.wait() == 0
