@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -19,7 +19,7 @@ from schemas.events.payload import (
 )
 from stack.errors import Invalid
 from stack.services.replay.formats.atif import OWN
-from stack.services.replay.formats.content import content_of, image_item, text_item, text_of
+from stack.services.replay.formats.content import image_item, read_content, text_item, text_of
 from stack.services.replay.formats.fields import Fields, Kept
 from stack.services.replay.formats.source_text import document, microseconds
 from stack.services.replay.formats.tool_definitions import tool_definitions
@@ -135,7 +135,7 @@ class _Steps:
         if step.any("is_copied_context"):
             self._kept.count("steps[].is_copied_context")
         at, boundary = microseconds(step.any("timestamp")), _text(own, "turn_id")
-        content = self._content(step, "message")
+        content = read_content(step, "message", self._parts)
         if source == "system":
             self._system(step, content, own, at)
         elif source == "user":
@@ -149,7 +149,7 @@ class _Steps:
         step.keep_rest()
 
     def _system(self, step: Fields, content: Content, own: dict[str, Any], at: int) -> None:
-        passages = [self._content(one, "content") for one in _results(step)]
+        passages = [read_content(one, "content", self._parts) for one in _results(step)]
         if "vector_db_ids" in own and passages:
             names = own["vector_db_ids"] if isinstance(own["vector_db_ids"], list) else []
             ids = tuple(one for one in names if isinstance(one, str))
@@ -196,7 +196,7 @@ class _Steps:
         """A result that names no call is that of the next call without one; without calls the agent acted by its text, and
         was told the result as input."""
         for one in _results(step):
-            content, metadata = self._content(one, "content"), one.any("extra")
+            content, metadata = read_content(one, "content", self._parts), one.any("extra")
             metadata = metadata if isinstance(metadata, dict) and metadata else None
             if references := one.any("subagent_trajectory_ref"):
                 metadata = {**(metadata or {}), "subagent_trajectory_ref": references}
@@ -223,13 +223,8 @@ class _Steps:
         call.keep_rest()
         return found
 
-    def _content(self, fields: Fields, name: str) -> Content:
-        value = fields.any(name)
-        if value is None or isinstance(value, str):
-            return value or ""
-        if not isinstance(value, list):
-            raise Invalid(f"{fields.place}.{name} is neither text nor a list of parts.")
-        return content_of([self._part(part) for part in fields.objects(name)])
+    def _parts(self, parts: Iterable[Fields]) -> Iterable[ContentItem]:
+        return map(self._part, parts)
 
     def _part(self, part: Fields) -> ContentItem:
         kind, source = part.text("type"), part.object("source")

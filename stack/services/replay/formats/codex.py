@@ -15,7 +15,7 @@ from msgspec import Struct, field
 
 from schemas.events.payload import Content, ContentItem, InputMessage, ToolCall, TurnError, TurnUsage
 from stack.errors import Invalid
-from stack.services.replay.formats.content import content_of, image_item, text_item, text_of
+from stack.services.replay.formats.content import image_item, read_content, text_item, text_of
 from stack.services.replay.formats.fields import Fields, Kept
 from stack.services.replay.formats.source_text import lines, microseconds
 from stack.services.replay.formats.tool_definitions import tool_definitions
@@ -160,7 +160,7 @@ class _Rollout:
         item.keep_rest()
 
     def _message(self, item: Fields, at: int) -> None:
-        role, content = item.text("role"), self._content(item, "content")
+        role, content = item.text("role"), read_content(item, "content", self._parts)
         if role == "assistant":
             self._answer(at).texts.append(text_of(content))
         elif role == "user":
@@ -222,18 +222,10 @@ class _Rollout:
         if isinstance(output, dict):
             fields = Fields(output, f"{item.place}.output", self._kept)
             success = fields.any("success")
-            content = self._content(fields, "content")
+            content = read_content(fields, "content", self._parts)
             fields.keep_rest()
             return content, {"success": success} if isinstance(success, bool) else None
-        return self._content(item, "output"), None
-
-    def _content(self, fields: Fields, name: str) -> Content:
-        value = fields.any(name)
-        if value is None or isinstance(value, str):
-            return value or ""
-        if not isinstance(value, list):
-            raise Invalid(f"{fields.place.capitalize()}: {name} is neither text nor a list of parts.")
-        return content_of(self._parts(fields.objects(name)))
+        return read_content(item, "output", self._parts), None
 
     def _parts(self, parts: Iterable[Fields]) -> Iterable[ContentItem]:
         for part in parts:

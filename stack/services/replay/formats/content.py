@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import binascii
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from schemas.events.payload import URL, Content, ContentItem, ImageSource
+from stack.errors import Invalid
+from stack.services.replay.formats.fields import Fields
 from stack.services.turns.image import image_type
 
 _HEAD_CHARACTERS = 16
@@ -37,6 +39,20 @@ def content_of(items: Iterable[ContentItem]) -> Content:
         return ""
     only = found[0]
     return only.text if len(found) == 1 and only.type == "text" and only.text is not None else found
+
+
+def read_content(
+    fields: Fields, name: str, items: Callable[[Iterable[Fields]], Iterable[ContentItem]]
+) -> Content:
+    """Returns the content of a field: text, or a list of parts, of which `items` makes ours. Raises Invalid."""
+    value = fields.any(name)
+    if value is None or isinstance(value, str):
+        return value or ""
+    if not isinstance(value, list):
+        is_line = fields.place.startswith("line ")
+        where = f"{fields.place.capitalize()}: {name}" if is_line else f"{fields.place}.{name}"
+        raise Invalid(f"{where} is neither text nor a list of parts.")
+    return content_of(items(fields.objects(name)))
 
 
 def text_of(content: Content) -> str:
