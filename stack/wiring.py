@@ -298,7 +298,11 @@ class Server(Services):
             self.turns,
             self.telemetry_store,
         )
-        self.server_state.tool_problems = self.toolgroups.problems
+        self.server_state.problems = {
+            "tools": self.toolgroups.problems,
+            "collections": self.collections.problems,
+            "rerankers": self.reranking.rerankers.problems,
+        }
 
     def _open_telemetry(self, accept_loss: bool, drop_kept_tables: bool) -> None:
         """Opens the store of telemetry; closes the log and the views if that fails. Raises OSError."""

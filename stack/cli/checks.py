@@ -59,6 +59,13 @@ _STARTING = Check(
 )
 
 
+_PARTS = {
+    "tools": "Check the [[toolgroups]] table of the settings, and the server of its tools.",
+    "collections": "Check the [[collections]] table of the settings, its folder, and the model of its embeddings.",
+    "rerankers": "Check the [[rerank]] table of the settings, and the server of its model.",
+}
+
+
 def examine(settings: Settings) -> list[Check]:
     """Runs all checks. Takes at most about 2 s, plus the time to read the log of a folder without a
     server."""
@@ -78,7 +85,7 @@ def examine(settings: Settings) -> list[Check]:
         *_lost_events(settings.data),
         *(() if served else _listener(settings)),
         *_providers(state["providers"] if state else asyncio.run(_ask_providers(settings))),
-        *(_tools(state) if state else ()),
+        *(_parts(state) if state else ()),
         *_sandbox(settings),
         _sql(),
         *(_telemetry(state["telemetry"]) if state else _offline_telemetry(settings.data)),
@@ -306,11 +313,11 @@ def _sql() -> Check:
     return Check("sql", "warning", detail, remedy)
 
 
-def _tools(state: dict[str, Any]) -> Iterator[Check]:
-    # A server of an earlier release does not report it.
-    for problem in state.get("tools", {}).get("problems", ()):
-        remedy = "Check the [[toolgroups]] table of the settings, and the server of its tools."
-        yield Check("tools", "warning", problem, remedy)
+def _parts(state: dict[str, Any]) -> Iterator[Check]:
+    # A server of an earlier release does not report all of them.
+    for name, remedy in _PARTS.items():
+        for problem in state.get(name, {}).get("problems", ()):
+            yield Check(name, "warning", problem, remedy)
 
 
 def _telemetry(state: dict[str, Any]) -> Iterator[Check]:

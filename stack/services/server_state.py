@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -41,8 +41,8 @@ class ServerState:
         self.ports: Callable[[], Sequence[Any]] = tuple
         # Set by the composition root.
         self.unknown_effects: Callable[[], Awaitable[int]] | None = None
-        # Set by the composition root: what does not work at the servers of tools.
-        self.tool_problems: Callable[[], Sequence[str]] = tuple
+        # Set by the composition root: by the name of a part, the function that says what does not work there.
+        self.problems: Mapping[str, Callable[[], Sequence[str]]] = {}
 
     def trouble(self) -> str:
         """Returns what the server currently cannot do, empty if there is no problem."""
@@ -65,7 +65,7 @@ class ServerState:
             "tasks": msgspec.to_builtins(self._supervisor.state()),
             "turns": {"running": self._turns.running},
             "effects": {"unknown": await self.unknown_effects() if self.unknown_effects else 0},
-            "tools": {"problems": list(self.tool_problems())},
+            **{part: {"problems": list(found())} for part, found in self.problems.items()},
             "ports": msgspec.to_builtins(list(self.ports())),
             "telemetry": msgspec.to_builtins(self._telemetry.state()),
         }

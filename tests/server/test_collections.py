@@ -11,6 +11,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.cli.folders import replaystack
 from tests.server.api import Api, check_error
 from tests.server.process import Replaystack, wait_until
 from tests.servers.processes import RunningServer
@@ -110,6 +111,9 @@ def test_collections_are_listed(served: Served) -> None:
 
 def test_files_that_were_left_out_are_in_the_log(served: Served) -> None:
     wait_until(lambda: "latin.txt: it is not utf-8 at byte 3" in served.server.log)
+    told = replaystack("doctor", "--data", served.server.data).stdout
+    assert "docs: 1 file was left out: latin.txt" in told
+    assert f"{served.folder / 'none'}: it cannot be read" in told
 
 
 def test_a_worker_that_is_killed_is_replaced(served: Served) -> None:

@@ -25,6 +25,11 @@ class Rerankers:
     def models(self) -> list[Model]:
         return [one.model() for one in self.rerankers.values()]
 
+    def problems(self) -> list[str]:
+        """Returns the errors of those whose last request failed."""
+        remote = [one for one in self.rerankers.values() if isinstance(one, RemoteReranker)]
+        return [f"{one.id}: {one.problem}" for one in remote if one.problem]
+
     def resolve(self, model: str) -> tuple[Reranker, str]:
         """Returns the reranker and its own name of the model, which is empty if the server needs none.
 

@@ -28,7 +28,8 @@ _encode = msgspec.json.Encoder().encode
 
 
 class RemoteReranker:
-    """Create it anywhere; use it in one event loop. Requests are not repeated."""
+    """Create it anywhere; use it in one event loop. Requests are not repeated. `problem` is the error of the last one, empty
+    if it succeeded."""
 
     def __init__(self, settings: RerankSettings) -> None:
         self.settings = settings
@@ -45,6 +46,7 @@ class RemoteReranker:
             )
         )
         self.base_url = self._client.base_url
+        self.problem = ""
 
     def model(self) -> Model:
         name = self.settings.model
@@ -64,8 +66,14 @@ class RemoteReranker:
     ) -> Scores:
         is_large = sum(map(len, texts)) > LARGE_JSON_BYTES
         body = await off_loop_if(is_large, self._request, model, query, texts)
-        answer = await self._answer(body, model, headers)
-        return await off_loop_if(len(answer) > LARGE_JSON_BYTES, self._scores, answer, len(texts))
+        try:
+            answer = await self._answer(body, model, headers)
+            scores = await off_loop_if(len(answer) > LARGE_JSON_BYTES, self._scores, answer, len(texts))
+        except ReplaystackError as error:
+            self.problem = error.detail
+            raise
+        self.problem = ""
+        return scores
 
     async def aclose(self) -> None:
         await self._client.aclose()

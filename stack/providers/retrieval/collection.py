@@ -71,6 +71,18 @@ class Collection:
         self._embedded = not settings.embedding_model
         self._embed_again_at = 0.0
         self.built: Built | None = None
+        self._problem = ""
+
+    def problems(self) -> list[str]:
+        """Returns why documents are not found, or by their words only."""
+        found = [self._problem] if self._problem else []
+        if (built := self.built) is not None:
+            if built.skipped_count:
+                files = "1 file was" if built.skipped_count == 1 else f"{built.skipped_count} files were"
+                found.append(f"{files} left out: {'; '.join(built.skipped)}.")
+            elif not built.documents:
+                found.append(f"there are no documents in {self.settings.path}.")
+        return found
 
     async def refresh(self) -> None:
         """Indexes the files if they have changed. Searches are served from the previous index meanwhile."""
@@ -79,10 +91,13 @@ class Collection:
                 await self._build()
             if not self._embedded and time.monotonic() >= self._embed_again_at:
                 await self._embed()
+            self._problem = self._problem if self._embed_again_at > time.monotonic() else ""
         except OSError as error:
+            self._problem = f"it could not be indexed: {error}."
             logger.error("collection %s: it could not be indexed: %s", self.settings.id, error)
         except ReplaystackError as error:
             self._embed_again_at = time.monotonic() + EMBED_AGAIN_S
+            self._problem = f"it is searched by words only: {error.detail}"
             logger.error("collection %s: it is searched by words only: %s", self.settings.id, error.detail)
 
     async def search(self, query: str, count: int) -> list[Passage]:

@@ -46,6 +46,10 @@ class Collections:
     def ids(self) -> list[str]:
         return list(self.collections)
 
+    def problems(self) -> list[str]:
+        """Returns what keeps documents from being found."""
+        return [f"{name}: {problem}" for name, one in self.collections.items() for problem in one.problems()]
+
     async def search(self, query: str, collection_ids: Sequence[str]) -> list[Passage]:
         """See `CollectionSearch`."""
         for name in collection_ids:

@@ -149,6 +149,7 @@ async def test_failures_of_the_server(
     with pytest.raises(kind) as raised:
         await scores(reranker)
     assert type(raised.value) is kind and KEY not in raised.value.detail
+    assert reranker.problem == raised.value.detail
 
 
 @pytest.mark.anyio
