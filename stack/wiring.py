@@ -6,7 +6,6 @@ import asyncio
 import logging
 import secrets
 from contextlib import ExitStack
-from typing import Any
 
 from projections import trainjob as trainjob_views
 from projections.read_models import current_plan
@@ -55,7 +54,7 @@ from stack.services.positions import Positions
 from stack.services.replay.one_at_a_time import OneAtATime
 from stack.services.replay.redacted_export import RedactedExport
 from stack.services.replay.session_check import SessionChecks
-from stack.services.replay.session_export import SessionExport
+from stack.services.replay.session_export import SessionExport, turn_settings
 from stack.services.replay.session_import import SessionImport
 from stack.services.replay.session_playback import SessionPlayback
 from stack.services.requests.once import Once
@@ -395,8 +394,3 @@ class Server(Services):
         self.warehouse.close()
         self.store.close()
         await asyncio.to_thread(self.signals.shutdown)
-
-
-def turn_settings(settings: Settings) -> dict[str, Any]:
-    """Returns the settings that influence a turn and that its events do not have."""
-    return {"max_context_document_characters": settings.max_context_document_characters}

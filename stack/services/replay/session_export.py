@@ -36,6 +36,7 @@ from stack.services.replay.session_forms import SESSION
 from stack.services.replay.session_lines import Lines
 from stack.services.replay.session_record import SessionRecord, read_record
 from stack.services.state import States
+from stack.settings import Settings
 from stack.version import VERSION
 
 _TURNS = 32
@@ -182,3 +183,8 @@ def _event_line(record: Record, blobs: dict[str, None]) -> SessionFileEvent:
         recorded_at=recorded_at,
         state=Raw(state),
     )
+
+
+def turn_settings(settings: Settings) -> dict[str, Any]:
+    """Returns the settings that influence a turn and that its events do not have."""
+    return {"max_context_document_characters": settings.max_context_document_characters}
