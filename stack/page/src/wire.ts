@@ -1036,6 +1036,12 @@ export type QueryTracesResponse = {
   data: Array<Trace>;
 };
 
+export type RedactionRules = {
+  builtin?: Array<string>;
+  patterns?: Record<string, string>;
+  paths?: Record<string, string | Array<string>>;
+};
+
 export type Reference = {
   refType: "CHILD_OF" | "FOLLOWS_FROM";
   traceID: string;
