@@ -17,14 +17,14 @@ import duckdb
 from msgspec import Struct
 
 from projections.warehouse import files
-from projections.warehouse.attachment import FULL_BYTES, attach, attachment, quoted
+from projections.warehouse.attachment import FULL_BYTES, attach, attach_again, attachment, quoted
 from projections.warehouse.errors import StorageFailed, ViewBehind
 from projections.warehouse.fresh_file import FreshFile
 from projections.warehouse.reader import Row
 from projections.warehouse.readers import Readers, Served
 from projections.warehouse.sealed_files import FOLDER, SealedFiles, Users, attach_sealed
 from projections.warehouse.snapshot import Snapshot
-from projections.warehouse.transaction import FILES, File, Transaction, Writer, translated
+from projections.warehouse.transaction import FILES, File, Transaction, Writer, checkpoint, translated
 
 _log = logging.getLogger(__name__)
 
@@ -222,7 +222,7 @@ class Warehouse:
                 cursor.execute(attachment(path, file, name))
                 try:
                     cursor.execute(f"COPY FROM DATABASE {file} TO {name}")
-                    cursor.execute(f"CHECKPOINT {name}")
+                    checkpoint(cursor, name)
                 finally:
                     cursor.execute(f"DETACH {name}")
         return FreshFile(self._folder, file, self._settings, is_copied=True)
@@ -242,7 +242,7 @@ class Warehouse:
                     self._root.execute(f"DETACH {file}")
                 files.replace(path, fresh.path)
                 with translated():
-                    self._root.execute(attachment(path, file))
+                    attach_again(self._root, attachment(path, file))
             self._in_memory -= {file}
             answer()
             return True

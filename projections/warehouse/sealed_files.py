@@ -17,9 +17,9 @@ from typing import Protocol
 import duckdb
 
 from projections.warehouse import files
-from projections.warehouse.attachment import OPTIONS, quoted
+from projections.warehouse.attachment import OPTIONS, attach_again, quoted
 from projections.warehouse.errors import FileDamaged, StorageFailed
-from projections.warehouse.transaction import Transaction, translated
+from projections.warehouse.transaction import Transaction, checkpoint, translated
 
 FOLDER = files.SEALED_FOLDER
 _LEAVE_S = 5.0
@@ -50,7 +50,7 @@ def attach_sealed(cursor: duckdb.DuckDBPyConnection, folder: Path, numbers: Coll
         if not os.access(path, os.R_OK):
             raise StorageFailed(f"{path} may not be read.")
         try:
-            cursor.execute(f"ATTACH {quoted(str(path))} AS {sealed_name(number)} (READ_ONLY)")
+            attach_again(cursor, f"ATTACH {quoted(str(path))} AS {sealed_name(number)} (READ_ONLY)")
         except (duckdb.OutOfMemoryException, duckdb.ConnectionException):
             raise
         except duckdb.Error as error:
@@ -122,7 +122,7 @@ class SealedFiles:
             try:
                 self._owner.fill_sealed(lambda transaction: fill(transaction, f"{name}.main"))
                 with translated():
-                    cursor.execute(f"CHECKPOINT {name}")
+                    checkpoint(cursor, name)
             finally:
                 with translated():
                     cursor.execute(f"DETACH {name}")

@@ -153,22 +153,27 @@ class Writer:
         return not self._checkpointing.locked()
 
     def checkpoint(self) -> None:
-        """Writes the file's log back. DuckDB refuses that while another transaction is writing; this is
-        temporary, so it is retried for up to 5 s."""
-        give_up_at = time.monotonic() + _CHECKPOINT_TRIES_S
+        """Writes the file's log back."""
         with self._checkpointing, self._lock, translated():
-            while True:
-                try:
-                    self.cursor.execute(f"CHECKPOINT {self._file}")
-                    return
-                except duckdb.TransactionException:
-                    if time.monotonic() > give_up_at:
-                        raise
-                time.sleep(_CHECKPOINT_PAUSE_S)
+            checkpoint(self.cursor, self._file)
 
     def close(self) -> None:
         with self._lock:
             self.cursor.close()
+
+
+def checkpoint(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Writes the log of an attached file back. DuckDB refuses that while a transaction is writing anywhere; this is
+    temporary, so it is retried for up to 5 s."""
+    give_up_at = time.monotonic() + _CHECKPOINT_TRIES_S
+    while True:
+        try:
+            cursor.execute(f"CHECKPOINT {name}")
+            return
+        except duckdb.TransactionException:
+            if time.monotonic() > give_up_at:
+                raise
+        time.sleep(_CHECKPOINT_PAUSE_S)
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def test_a_conversation_with_the_prompt(data: Path, tmp_path: Path) -> None:
             terminal.waits_for(text)
         asks(terminal, "SELECT * FROM tunrs;", "'tunrs' is not a view")
         asks(terminal, "SELECT (;", "syntax error", "^")
-        asks(terminal, "\\d turns", "Id of the turn.")
+        asks(terminal, "\\d session_turns", "Id of the turn.")
         asks(terminal, "\\named tool_result_share row_count=1", "tool_share")
         asks(terminal, "\\asof 99999", "has not reached")
         asks(terminal, "\\asof 0", "at 0.")

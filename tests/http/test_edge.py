@@ -81,7 +81,9 @@ class Edge:
         self._thread.join(10)
         self.tracing.shutdown()
 
-    def ask(self, path: str = "/", method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
+    def ask(
+        self, path: str = "/thing", method: str = "GET", body: bytes | None = None, **headers: str
+    ) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         try:
@@ -289,9 +291,7 @@ def test_bodies_up_to_the_limit_pass(plain: Edge) -> None:
 
 
 def test_a_body_announced_too_large_is_refused_at_once(plain: Edge) -> None:
-    head = (
-        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900000000000\r\nExpect: 100-continue\r\n\r\n"
-    )
+    head = b"POST /thing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900000000000\r\nExpect: 100-continue\r\n\r\n"
     answer = plain.raw(head)
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b"connection: close" in answer
@@ -305,7 +305,7 @@ def test_a_sent_body_too_large_is_answered_not_reset(plain: Edge) -> None:
 
 
 def test_chunked_bodies_are_counted(plain: Edge) -> None:
-    head = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = b"POST /thing HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     chunk = b"c350\r\n" + b"x" * 50_000 + b"\r\n"
     fits = plain.raw(head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + chunk * 2 + b"0\r\n\r\n")
     assert fits.startswith(b"HTTP/1.1 200 ") and b'"bytes": 100000' in fits
@@ -324,7 +324,7 @@ def test_a_client_that_leaves_within_its_body_is_no_error(
     plain.spans.clear()
     with caplog.at_level(logging.INFO):
         with socket.create_connection(("127.0.0.1", plain.port)) as connection:
-            connection.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nabc")
+            connection.sendall(b"POST /thing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nabc")
             time.sleep(0.05)
         until(plain.spans.get_finished_spans)
     assert [record for record in caplog.records if record.levelno >= logging.INFO] == []

@@ -118,6 +118,10 @@ def with_names_of_what_is_there(case: Case) -> Case:
         case.query = {"a": "0", "b": "0"}
     if not isinstance(body, dict):
         return case
+    if case.operation.path.endswith("/export"):
+        # Patterns and paths have languages of their own.
+        body.clear()
+        body["builtin"] = ["all"]
     if "benchmark_id" in body:
         body |= {"dataset_id": DATASET, "scoring_functions": []}
     for config in (body, body.get("agent_config")):

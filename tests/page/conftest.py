@@ -75,8 +75,9 @@ def sessions(client: httpx.Client) -> Sessions:
     return Sessions(plain.session_id, tool.session_id, failed.session_id, named["session_id"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """Ends with the tests of a file: Playwright keeps an event loop, with which asyncio tests cannot run."""
     if not CHROMIUM:
         assert not DEMANDED, "PAGE_TESTS is set, and there is no chromium"
         pytest.skip("there is no chromium on this machine: install it, or set CHROMIUM")
