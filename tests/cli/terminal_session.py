@@ -73,12 +73,15 @@ class TerminalSession:
         self._wait(lambda: text in self.text, text)
 
     def presses_until(self, key: str, text: str) -> None:
-        """Presses a key until the text is on the screen: one that is pressed just after a line may be lost."""
+        """Presses a key until the text is on the screen: one that is pressed just after a line may be lost. There are
+        two seconds for the answer, which more keys would move off the screen."""
         deadline = time.monotonic() + TIMEOUT_S
         while text not in self.text:
             assert time.monotonic() < deadline, f"no {text!r} in:\n{self.text}"
             self.send(key)
-            self._read()
+            answered_by = time.monotonic() + 2.0
+            while text not in self.text and time.monotonic() < answered_by:
+                self._read()
 
     def waits_for_prompt(self, prompt: str) -> None:
         """Fails if there is no empty prompt in time."""
