@@ -19,8 +19,13 @@ export function parse(path: string, search: string): Address {
 
 /** The address of a place. Empty values are left out of the query. */
 export function href(place: string, id = "", query: Record<string, string> = {}): string {
-  const path = id === "" ? place : `${place}/${id.split("/").map(encodeURIComponent).join("/")}`;
+  const path = id === "" ? place : `${place}/${segments(id)}`;
   return ROOT + path + asQuery(query);
+}
+
+/** An id as a part of a path: it may hold slashes. */
+export function segments(id: string): string {
+  return id.split("/").map(encodeURIComponent).join("/");
 }
 
 function asQuery(query: Record<string, string> | URLSearchParams): string {

@@ -1,7 +1,7 @@
 // One stream for each tab in sight, none for a hidden one: a browser has six connections for all of them. It continues
 // after the last event that it got.
 import { signal } from "@preact/signals";
-import { HttpError, headers } from "./http.ts";
+import { HttpError, headers, withQuery } from "./http.ts";
 import { Events, type Sent } from "./sse.ts";
 
 export type State = "off" | "connecting" | "live" | "waiting";
@@ -69,5 +69,24 @@ export function follow(path: (after: string) => string, after: string, seen: (ev
     stop();
     state.value = "off";
     document.removeEventListener("visibilitychange", turned);
+  };
+}
+
+/** Calls `changed` when events arrive, once for those that come within `waitMs` of the first. */
+export function followChanges(filter: Record<string, string>, waitMs: number, changed: () => void): () => void {
+  let waiting: ReturnType<typeof setTimeout> | undefined;
+  const stop = follow(
+    (after) => withQuery("/v1alpha/events", { ...filter, follow: "true", after }),
+    "end",
+    () => {
+      waiting ??= setTimeout(() => {
+        waiting = undefined;
+        changed();
+      }, waitMs);
+    },
+  );
+  return () => {
+    stop();
+    clearTimeout(waiting);
   };
 }

@@ -2,7 +2,7 @@
 import { type Token, type Tokens, lexer } from "marked";
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import { number, visible } from "./format.ts";
+import { number, oneLine, visible } from "./format.ts";
 
 const LONG = 20_000;
 
@@ -13,6 +13,22 @@ export function Markdown({ text }: { text: string }) {
 /** Text as it is, or JSON in order. */
 export function Plain({ text }: { text: string }) {
   return <Cut text={text}>{(shown) => <pre class="plain">{visible(shown)}</pre>}</Cut>;
+}
+
+/** Names with their values, each as text or JSON. */
+export function Fields({ of }: { of: Record<string, unknown> }) {
+  return (
+    <dl>
+      {Object.entries(of).map(([name, value]) => (
+        <>
+          <dt>{oneLine(name, 200)}</dt>
+          <dd>
+            <Plain text={typeof value === "string" ? value : JSON.stringify(value, null, 1)} />
+          </dd>
+        </>
+      ))}
+    </dl>
+  );
 }
 
 function Cut({ text, children }: { text: string; children: (shown: string) => ComponentChildren }) {

@@ -1,11 +1,11 @@
 import { useMemo, useState } from "preact/hooks";
-import { change, query } from "../address.ts";
+import { change, query, segments } from "../address.ts";
 import { Empty, Head, Problem } from "../frame.tsx";
 import { count, number, oneLine, time } from "../format.ts";
 import { HttpError, getJson, withQuery } from "../http.ts";
 import { useLoaded } from "../loaded.ts";
 import { Rows } from "../rows.tsx";
-import { Plain } from "../text.tsx";
+import { Fields } from "../text.tsx";
 import type { Dataset, DatasetDiff, PaginatedResponse } from "../wire.ts";
 import { Pages } from "./pages.ts";
 
@@ -25,11 +25,8 @@ const from = query("from");
 const to = query("to");
 const shown = query("at");
 
-/** Path of a dataset: its id may hold slashes. */
-const pathOf = (id: string) => id.split("/").map(encodeURIComponent).join("/");
-
 export function DatasetView({ id }: { id: string }) {
-  const path = `/v1beta/datasets/${pathOf(id)}`;
+  const path = `/v1beta/datasets/${segments(id)}`;
   const dataset = useLoaded(id, (signal) => getJson<Dataset>(path, signal));
   const versions = useLoaded(id, async (signal) => (await getJson<PaginatedResponse>(`${path}/versions`, signal)).data as unknown as Version[]);
   const error = dataset.error ?? versions.error;
@@ -77,7 +74,7 @@ function Content({ id, version }: { id: string; version: Version }) {
         PAGE,
         async (start, limit) => {
           const query = { start_index: start, limit, version: version.version };
-          return (await getJson<PaginatedResponse>(withQuery(`/v1beta/datasetio/iterrows/${pathOf(id)}`, query))).data as Data[];
+          return (await getJson<PaginatedResponse>(withQuery(`/v1beta/datasetio/iterrows/${segments(id)}`, query))).data as Data[];
         },
         (problem) => {
           setError(problem instanceof HttpError ? problem : undefined);
@@ -103,7 +100,7 @@ function Content({ id, version }: { id: string; version: Version }) {
         {row && (
           <aside class="detail" aria-label="Row">
             <h2>Row {number(index + 1)}</h2>
-            <Fields row={row} />
+            <Fields of={row} />
           </aside>
         )}
       </div>
@@ -120,24 +117,9 @@ function Line({ place, row, isShown }: { place: number; row: Data | undefined; i
   );
 }
 
-function Fields({ row }: { row: Data }) {
-  return (
-    <dl>
-      {Object.entries(row).map(([name, value]) => (
-        <>
-          <dt>{oneLine(name, 200)}</dt>
-          <dd>
-            <Plain text={typeof value === "string" ? value : JSON.stringify(value, null, 1)} />
-          </dd>
-        </>
-      ))}
-    </dl>
-  );
-}
-
 /** Versions only add rows: the difference is what the later one added. */
 function Difference({ id, from: first, to: last }: { id: string; from: string; to: number }) {
-  const path = withQuery(`/v1beta/datasets/${pathOf(id)}/versions/diff`, { from: first, to: last, limit: 1000 });
+  const path = withQuery(`/v1beta/datasets/${segments(id)}/versions/diff`, { from: first, to: last, limit: 1000 });
   const diff = useLoaded(path, (signal) => getJson<DatasetDiff>(path, signal));
   const found = diff.value;
   return (

@@ -3,10 +3,10 @@ import { change, query } from "../address.ts";
 import { Empty, Head, Problem, Status } from "../frame.tsx";
 import { between, count, duration, number, oneLine, time } from "../format.ts";
 import { getJson, withQuery } from "../http.ts";
-import { follow } from "../live.ts";
+import { followChanges } from "../live.ts";
 import { useLoaded } from "../loaded.ts";
 import { Rows } from "../rows.tsx";
-import { Plain } from "../text.tsx";
+import { Fields } from "../text.tsx";
 import type { ComparedFunction, ComparedRow, Comparison, EvaluateResponse, JobOutcome, PaginatedResponse } from "../wire.ts";
 import { words } from "./words.ts";
 
@@ -26,23 +26,7 @@ interface JobLine extends JobOutcome {
 export function BenchmarkView({ id }: { id: string }) {
   const [changes, setChanges] = useState(0);
   const jobs = useLoaded(`${id} ${changes}`, (signal) => newest(id, signal));
-  useEffect(() => {
-    let waiting: ReturnType<typeof setTimeout> | undefined;
-    const stop = follow(
-      (after) => withQuery("/v1alpha/events", { follow: "true", after, name: "evaljob.*" }),
-      "end",
-      () => {
-        waiting ??= setTimeout(() => {
-          waiting = undefined;
-          setChanges((one) => one + 1);
-        }, 1000);
-      },
-    );
-    return () => {
-      stop();
-      clearTimeout(waiting);
-    };
-  }, [id]);
+  useEffect(() => followChanges({ name: "evaljob.*" }, 1000, () => setChanges((one) => one + 1)), [id]);
   const all = jobs.value?.jobs ?? [];
   const isCompared = a.value !== "" && b.value !== "" && a.value !== b.value;
   return (
@@ -215,16 +199,7 @@ function Answers({ row }: { row: ComparedRow }) {
       <p class="difference">
         {parts.map(({ kind, text }) => (kind === "same" ? <span>{text}</span> : kind === "removed" ? <del>{text}</del> : <ins>{text}</ins>))}
       </p>
-      <dl>
-        <dt>Score of A</dt>
-        <dd>
-          <Plain text={JSON.stringify(row.a, null, 1)} />
-        </dd>
-        <dt>Score of B</dt>
-        <dd>
-          <Plain text={JSON.stringify(row.b, null, 1)} />
-        </dd>
-      </dl>
+      <Fields of={{ "Score of A": row.a, "Score of B": row.b }} />
     </aside>
   );
 }

@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { coloursOf } from "../colours.ts";
+import { Drawn, type Drawing } from "../drawing.tsx";
 import { duration } from "../format.ts";
+import { useKeys } from "../keys.ts";
 import { type Frame, frameAt } from "./playback.ts";
 
 const SPEEDS = [0.25, 0.5, 1, 2, 5, 10];
@@ -17,8 +18,8 @@ interface Props {
 export function Scrubber({ frames, times, index, show }: Props) {
   const [speed, setSpeed] = useState(1);
   const [isPlaying, setPlaying] = useState(false);
-  const now = useRef({ index, show, frames, times });
-  now.current = { index, show, frames, times };
+  const now = useRef({ index, show, times });
+  now.current = { index, show, times };
 
   useEffect(() => {
     if (!isPlaying) return;
@@ -36,31 +37,24 @@ export function Scrubber({ frames, times, index, show }: Props) {
     return () => cancelAnimationFrame(running);
   }, [isPlaying, speed]);
 
-  useEffect(() => {
-    const pressed = (event: KeyboardEvent) => {
-      const target = event.target instanceof Element ? event.target : null;
-      if (event.ctrlKey || event.metaKey || event.altKey || target?.closest("input, textarea, select")) return;
-      const { index: at, frames: all, show: to } = now.current;
-      const here = at < 0 ? all.length - 1 : at;
-      const moves: Record<string, () => number> = {
-        ArrowLeft: () => (event.shiftKey ? other(all, here, -1, stepOf) : here - 1),
-        ArrowRight: () => (event.shiftKey ? other(all, here, 1, stepOf) : here + 1),
-        "[": () => other(all, here, -1, turnOf),
-        "]": () => other(all, here, 1, turnOf),
-      };
-      const move = moves[event.key];
-      if (move) {
-        event.preventDefault();
-        setPlaying(false);
-        to(move());
-      } else if (event.key === " " && !target?.closest("button, summary, a")) {
-        event.preventDefault();
-        setPlaying((before) => !before);
-      }
+  useKeys((event, target) => {
+    const here = index < 0 ? frames.length - 1 : index;
+    const moves: Record<string, () => number> = {
+      ArrowLeft: () => (event.shiftKey ? other(frames, here, -1, stepOf) : here - 1),
+      ArrowRight: () => (event.shiftKey ? other(frames, here, 1, stepOf) : here + 1),
+      "[": () => other(frames, here, -1, turnOf),
+      "]": () => other(frames, here, 1, turnOf),
     };
-    addEventListener("keydown", pressed);
-    return () => removeEventListener("keydown", pressed);
-  }, []);
+    const move = moves[event.key];
+    if (move) {
+      setPlaying(false);
+      show(move());
+      return true;
+    }
+    if (event.key !== " " || target?.closest("button, summary, a")) return false;
+    setPlaying((before) => !before);
+    return true;
+  });
 
   const shown = index < 0 ? frames.length - 1 : index;
   const frame = frames[shown];
@@ -113,39 +107,17 @@ function other(frames: Frame[], from: number, by: 1 | -1, group: (frame: Frame |
 
 /** What kinds of frames are where, at most one bar for each pixel or so. */
 function Bars({ frames }: { frames: Frame[] }) {
-  const canvas = useRef<HTMLCanvasElement>(null);
-  useEffect(() => {
-    const element = canvas.current;
-    const context = element?.getContext("2d");
-    if (!element || !context) return;
-    const draw = () => {
-      const width = Math.max(1, element.clientWidth);
-      const height = Math.max(1, element.clientHeight);
-      element.width = width * devicePixelRatio;
-      element.height = height * devicePixelRatio;
-      context.scale(devicePixelRatio, devicePixelRatio);
-      const colours = coloursOf(element);
-      const bars = Math.min(frames.length, Math.max(BARS, width));
-      for (let bar = 0; bar < bars; bar += 1) {
-        const first = Math.floor((bar * frames.length) / bars);
-        const kind = frames[first]?.[3].event?.payload.event_type ?? "error";
-        const isPiece = kind === "step_progress";
-        context.fillStyle = colours(COLOURS[kind] ?? "--bad");
-        const part = width / bars;
-        context.fillRect(bar * part, isPiece ? height * 0.45 : 0, Math.max(0.5, part - (part > 3 ? 1 : 0)), height);
-      }
-    };
-    draw();
-    const watched = new ResizeObserver(draw);
-    watched.observe(element);
-    const scheme = matchMedia("(prefers-color-scheme: dark)");
-    scheme.addEventListener("change", draw);
-    return () => {
-      watched.disconnect();
-      scheme.removeEventListener("change", draw);
-    };
-  }, [frames]);
-  return <canvas ref={canvas} aria-hidden="true" />;
+  const draw = ({ context, width, height, colour }: Drawing) => {
+    const bars = Math.min(frames.length, Math.max(BARS, width));
+    const part = width / bars;
+    for (let bar = 0; bar < bars; bar += 1) {
+      const first = Math.floor((bar * frames.length) / bars);
+      const kind = frames[first]?.[3].event?.payload.event_type ?? "error";
+      context.fillStyle = colour(COLOURS[kind] ?? "--bad");
+      context.fillRect(bar * part, kind === "step_progress" ? height * 0.45 : 0, Math.max(0.5, part - (part > 3 ? 1 : 0)), height);
+    }
+  };
+  return <Drawn draw={draw} needs={[frames]} />;
 }
 
 const COLOURS: Record<string, string> = {

@@ -1,10 +1,10 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { change, href, query } from "../address.ts";
 import { Empty, Head, Problem } from "../frame.tsx";
-import { count, duration, number, oneLine, visible } from "../format.ts";
+import { count, duration, number, oneLine } from "../format.ts";
 import { HttpError, getJson, withQuery } from "../http.ts";
 import { useLoaded } from "../loaded.ts";
-import { follow } from "../live.ts";
+import { followChanges } from "../live.ts";
 import { Rows } from "../rows.tsx";
 import { Plain } from "../text.tsx";
 import type { FramesTurn, Session, SessionFramesPage, SessionList, SessionSummary } from "../wire.ts";
@@ -49,23 +49,10 @@ function Opened({ summary: session }: { summary: SessionSummary }) {
   const index = indexOf(frames, at.value);
   const times = useMemo(() => clock(frames, FOLDED_PAUSE_MS), [frames]);
 
-  useEffect(() => {
-    let waiting: ReturnType<typeof setTimeout> | undefined;
-    const stop = follow(
-      (after) => withQuery("/v1alpha/events", { follow: "true", after, stream: `session/${session.session_id}` }),
-      "end",
-      () => {
-        waiting ??= setTimeout(() => {
-          waiting = undefined;
-          setChanges((one) => one + 1);
-        }, 300);
-      },
-    );
-    return () => {
-      stop();
-      clearTimeout(waiting);
-    };
-  }, [session.session_id]);
+  useEffect(
+    () => followChanges({ stream: `session/${session.session_id}` }, 300, () => setChanges((one) => one + 1)),
+    [session.session_id],
+  );
 
   const show = (to: number) => {
     const frame = frames[Math.max(0, Math.min(frames.length - 1, to))];
@@ -73,7 +60,7 @@ function Opened({ summary: session }: { summary: SessionSummary }) {
   };
   return (
     <div class="place session">
-      <Head title={visible(oneLine(session.session_name, 120)) || "(no name)"}>
+      <Head title={oneLine(session.session_name, 120) || "(no name)"}>
         <span class="quiet">
           {count(turns.value?.turns.length ?? session.turn_count, "turn")}
           {frames.length > 0 && ` · ${count(frames.length, "frame")} · ${duration(times.at(-1) ?? 0)}`}

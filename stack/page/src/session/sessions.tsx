@@ -1,9 +1,9 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { change, href, query } from "../address.ts";
 import { Empty, Head, Problem, Status } from "../frame.tsx";
-import { count, number, oneLine, time, visible } from "../format.ts";
+import { count, number, oneLine, time } from "../format.ts";
 import { HttpError, getJson, withQuery } from "../http.ts";
-import { follow } from "../live.ts";
+import { followChanges } from "../live.ts";
 import { Rows } from "../rows.tsx";
 import type { SessionList, SessionSummary } from "../wire.ts";
 
@@ -44,10 +44,8 @@ export function Sessions() {
     return () => loading.current?.abort();
   }, [key, round]);
   useEffect(() => {
-    let waiting: ReturnType<typeof setTimeout> | undefined;
     // What happens now is at the top: the first page is asked for again, at most twice a second.
     const refresh = async () => {
-      waiting = undefined;
       try {
         const page = await getJson<SessionList>(path());
         // The last page has everything: what it lacks was deleted.
@@ -56,17 +54,7 @@ export function Sessions() {
         // The next event asks again.
       }
     };
-    const stop = follow(
-      (after) => withQuery("/v1alpha/events", { follow: "true", after, name: "agent.*,session.*,turn.*" }),
-      "end",
-      () => {
-        waiting ??= setTimeout(() => void refresh(), 500);
-      },
-    );
-    return () => {
-      stop();
-      clearTimeout(waiting);
-    };
+    return followChanges({ name: "agent.*,session.*,turn.*" }, 500, () => void refresh());
   }, [key]);
 
   return (
@@ -140,7 +128,7 @@ function Row({ session }: { session: SessionSummary }) {
     <a class="row session-row" href={href("sessions", session.session_id)}>
       <span class="grow">
         <span class="name">
-          {visible(oneLine(session.session_name, 120)) || "(no name)"}
+          {oneLine(session.session_name, 120) || "(no name)"}
           {session.parent_session_id && <span class="tag">fork</span>}
         </span>
         <span class="words">{session.first_words ? oneLine(session.first_words, 200) : "no turns"}</span>

@@ -1,5 +1,5 @@
-import { useEffect, useRef } from "preact/hooks";
-import { coloursOf } from "../colours.ts";
+import { useRef } from "preact/hooks";
+import { Drawn, type Drawing } from "../drawing.tsx";
 import { duration } from "../format.ts";
 import type { Waterfall } from "../wire.ts";
 import { type Window, kindOf } from "./trace.tsx";
@@ -19,42 +19,18 @@ interface Props {
 
 /** All spans in little; dragging over it zooms. */
 export function Overview({ trace, tree, scale, zoom, set }: Props) {
-  const canvas = useRef<HTMLCanvasElement>(null);
   const from = useRef<number | undefined>(undefined);
-  useEffect(() => {
-    const element = canvas.current;
-    const context = element?.getContext("2d");
-    if (!element || !context) return;
-    const draw = () => {
-      const width = Math.max(1, element.clientWidth);
-      const height = Math.max(1, element.clientHeight);
-      element.width = width * devicePixelRatio;
-      element.height = height * devicePixelRatio;
-      context.scale(devicePixelRatio, devicePixelRatio);
-      const colours = coloursOf(element);
-      const deepest = Math.min(LEVELS, tree.depth.reduce((most, one) => Math.max(most, one), 1));
-      for (const piece of scale)
-        if (piece.isFolded) {
-          context.fillStyle = colours("--line");
-          context.fillRect(piece.left * width, 0, (piece.right - piece.left) * width, height);
-        }
-      for (let span = 0; span < trace.span_ids.length; span += 1) {
-        const left = placeOf(scale, trace.start_us[span] ?? 0) * width;
-        const right = placeOf(scale, endOf(trace, span)) * width;
-        context.fillStyle = colours(trace.is_error[span] ? "--bad" : COLOURS[kindOf(trace, span)]);
-        context.fillRect(left, (Math.min(deepest, tree.depth[span] ?? 0) / (deepest + 1)) * height, Math.max(1, right - left), 1.5);
-      }
-    };
-    draw();
-    const watched = new ResizeObserver(draw);
-    watched.observe(element);
-    const scheme = matchMedia("(prefers-color-scheme: dark)");
-    scheme.addEventListener("change", draw);
-    return () => {
-      watched.disconnect();
-      scheme.removeEventListener("change", draw);
-    };
-  }, [trace, tree, scale]);
+  const draw = ({ context, width, height, colour }: Drawing) => {
+    const deepest = Math.min(LEVELS, tree.depth.reduce((most, one) => Math.max(most, one), 1));
+    context.fillStyle = colour("--line");
+    for (const piece of scale) if (piece.isFolded) context.fillRect(piece.left * width, 0, (piece.right - piece.left) * width, height);
+    for (let span = 0; span < trace.span_ids.length; span += 1) {
+      const left = placeOf(scale, trace.start_us[span] ?? 0) * width;
+      const right = placeOf(scale, endOf(trace, span)) * width;
+      context.fillStyle = colour(trace.is_error[span] ? "--bad" : COLOURS[kindOf(trace, span)]);
+      context.fillRect(left, (Math.min(deepest, tree.depth[span] ?? 0) / (deepest + 1)) * height, Math.max(1, right - left), 1.5);
+    }
+  };
 
   const placeIn = (event: PointerEvent) => {
     const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
@@ -79,7 +55,7 @@ export function Overview({ trace, tree, scale, zoom, set }: Props) {
         }}
         onDblClick={() => set({ from: 0, to: 1 })}
       >
-        <canvas ref={canvas} aria-hidden="true" />
+        <Drawn draw={draw} needs={[trace, tree, scale]} />
         <div class="zoomed" style={{ left: `${zoom.from * 100}%`, width: `${(zoom.to - zoom.from) * 100}%` }} />
       </div>
       <div class="times" aria-hidden="true">

@@ -1,11 +1,12 @@
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useMemo, useRef, useState } from "preact/hooks";
 import { change, href, query } from "../address.ts";
 import { Head, Problem } from "../frame.tsx";
 import { count, duration, number, oneLine, time } from "../format.ts";
 import { getJson } from "../http.ts";
+import { useKeys } from "../keys.ts";
 import { useLoaded } from "../loaded.ts";
 import { Rows } from "../rows.tsx";
-import { Plain } from "../text.tsx";
+import { Fields } from "../text.tsx";
 import type { Span, Waterfall } from "../wire.ts";
 import { Overview } from "./overview.tsx";
 import { type Piece, type Tree, endOf, matching, pieces, placeOf, rows, tree } from "./waterfall.ts";
@@ -71,39 +72,27 @@ function Opened({ trace, again }: { trace: Waterfall; again: () => void }) {
     const margin = Math.max(0.002, (to - from) * 0.1);
     setZoom({ from: Math.max(0, from - margin), to: Math.min(1, to + margin) });
   };
-  const now = useRef({ select, fold, nextError, zoomTo, shown, row, span, folded, whole });
-  now.current = { select, fold, nextError, zoomTo, shown, row, span, folded, whole };
-  useEffect(() => {
-    const pressed = (event: KeyboardEvent) => {
-      const target = event.target instanceof Element ? event.target : null;
-      if (event.ctrlKey || event.metaKey || event.altKey || target?.closest("input, textarea, select")) return;
-      const at = now.current;
-      const below = at.whole.children[at.span]?.[0];
-      const parent = (at.whole.depth[at.span] ?? 0) > 0 ? trace.parents[at.span] : undefined;
-      const down = () => at.select(at.shown[Math.min(at.shown.length - 1, at.row + 1)]);
-      const up = () => at.select(at.shown[Math.max(0, at.row - 1)]);
-      const keys: Record<string, () => void> = {
-        ArrowDown: down,
-        j: down,
-        ArrowUp: up,
-        k: up,
-        ArrowLeft: () => (below === undefined || at.folded.has(at.span) ? at.select(parent) : at.fold(at.span, true)),
-        ArrowRight: () => (at.folded.has(at.span) ? at.fold(at.span, false) : at.select(below)),
-        e: at.nextError,
-        z: () => (at.span >= 0 ? at.zoomTo(at.span) : setZoom({ from: 0, to: 1 })),
-        Escape: () => setZoom({ from: 0, to: 1 }),
-        "/": () => search.current?.focus(),
-        "?": () => setHelp((before) => !before),
-      };
-      const act = keys[event.key];
-      if (act) {
-        event.preventDefault();
-        act();
-      }
+  useKeys((event) => {
+    const below = whole.children[span]?.[0];
+    const parent = (whole.depth[span] ?? 0) > 0 ? trace.parents[span] : undefined;
+    const down = () => select(shown[Math.min(shown.length - 1, row + 1)]);
+    const up = () => select(shown[Math.max(0, row - 1)]);
+    const keys: Record<string, () => void> = {
+      ArrowDown: down,
+      j: down,
+      ArrowUp: up,
+      k: up,
+      ArrowLeft: () => (below === undefined || folded.has(span) ? select(parent) : fold(span, true)),
+      ArrowRight: () => (folded.has(span) ? fold(span, false) : select(below)),
+      e: nextError,
+      z: () => (span >= 0 ? zoomTo(span) : setZoom({ from: 0, to: 1 })),
+      Escape: () => setZoom({ from: 0, to: 1 }),
+      "/": () => search.current?.focus(),
+      "?": () => setHelp((before) => !before),
     };
-    addEventListener("keydown", pressed);
-    return () => removeEventListener("keydown", pressed);
-  }, [trace]);
+    keys[event.key]?.();
+    return event.key in keys;
+  });
 
   const hidden = trace.span_ids.length - shown.length;
   return (
@@ -292,16 +281,7 @@ function Detail({ trace, span }: { trace: Waterfall; span: number }) {
         </p>
       )}
       {loaded.error && <Problem error={loaded.error} again={loaded.again} />}
-      <dl>
-        {Object.entries(attributes).map(([name, value]) => (
-          <>
-            <dt>{oneLine(name, 200)}</dt>
-            <dd>
-              <Plain text={typeof value === "string" ? value : JSON.stringify(value, null, 1)} />
-            </dd>
-          </>
-        ))}
-      </dl>
+      <Fields of={attributes} />
     </aside>
   );
 }
