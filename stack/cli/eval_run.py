@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +21,11 @@ from rich.progress import (
 from stack.cli.connection import Connection
 from stack.cli.eval_job import JobName, path_of
 from stack.cli.eval_tables import show_outcome
+from stack.cli.job_following import follow_job
 from stack.cli.terminal import console
 
 CANDIDATE = ("model", "agent", "system", "temperature", "max_tokens", "judge", "examples")
 """The options that determine what is evaluated and how."""
-RETRY_S = 0.5
-RECONNECT_S = 60.0
-"""How long to wait for a server that went away, in seconds: its jobs continue after its restart."""
 
 
 def scheduled(
@@ -92,7 +87,8 @@ def follow(connect: Callable[[], Connection], job: JobName, as_json: bool) -> bo
     progress = _progress(out)
     try:
         with progress:
-            _follow(connect, job, progress)
+            shown = progress.add_task(job.name, total=None, failed="")
+            follow_job(connect, lambda connection: _followed(connection, job, progress, shown))
     except KeyboardInterrupt:
         out.print(
             f"The job continues. See it with: replaystack eval show {job.name}\n"
@@ -119,26 +115,6 @@ def _progress(console: Console) -> Progress:
         TimeRemainingColumn(),
         console=console,
     )
-
-
-def _follow(connect: Callable[[], Connection], job: JobName, progress: Progress) -> None:
-    from stack.errors import NotFound, Unavailable
-
-    shown = progress.add_task(job.name, total=None, failed="")
-    connection, lost_at = connect(), 0.0
-    while True:
-        try:
-            if _followed(connection, job, progress, shown):
-                return
-            lost_at = 0.0
-        except (OSError, http.client.HTTPException) as error:
-            lost_at = lost_at or time.monotonic()
-            if time.monotonic() - lost_at > RECONNECT_S:
-                raise ConnectionError(f"{error}; the job continues when the server is back") from error
-        time.sleep(RETRY_S)
-        # A restarted server has another port; it is starting (Unavailable) until it responds.
-        with suppress(NotFound, Unavailable):
-            connection = connect()
 
 
 def _followed(connection: Connection, job: JobName, progress: Progress, shown: Any) -> bool:

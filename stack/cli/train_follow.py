@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -25,13 +22,11 @@ from rich.table import Table
 from rich.text import Text
 
 from stack.cli.connection import Connection
+from stack.cli.job_following import follow_job
 from stack.cli.loss_curve import curve
 from stack.cli.terminal import console
 from stack.cli.train_request import ROOT
 
-RETRY_S = 0.5
-RECONNECT_S = 60.0
-"""How long to wait for a server that went away, in seconds: its jobs continue after its restart."""
 LISTED = 100
 CURVE_LINES = 8
 MAX_COLUMNS = 100
@@ -101,7 +96,7 @@ def follow(connect: Callable[[], Connection], job_uuid: str, as_json: bool) -> b
     shown = _Shown(job_uuid, out)
     try:
         with Live(shown, console=out, refresh_per_second=8, transient=True):
-            _follow(connect, job_uuid, shown)
+            follow_job(connect, lambda connection: _followed(connection, job_uuid, shown))
     except KeyboardInterrupt:
         out.print(
             f"The job continues. See it with: replaystack train show {job_uuid}\n"
@@ -122,24 +117,10 @@ def _path_of(job_uuid: str) -> str:
     return f"{ROOT}/jobs/{quote(job_uuid, safe='')}"
 
 
-def _follow(connect: Callable[[], Connection], job_uuid: str, shown: _Shown) -> None:
-    from stack.errors import NotFound, Unavailable
-
-    connection, lost_at = connect(), 0.0
-    while True:
-        try:
-            for frame in connection.stream("GET", f"{_path_of(job_uuid)}/events"):
-                if shown.take(frame.data["event"]):
-                    return
-            lost_at = 0.0
-        except (OSError, http.client.HTTPException) as error:
-            lost_at = lost_at or time.monotonic()
-            if time.monotonic() - lost_at > RECONNECT_S:
-                raise ConnectionError(f"{error}; the job continues when the server is back") from error
-        time.sleep(RETRY_S)
-        # A restarted server has another port; it is starting (Unavailable) until it responds.
-        with suppress(NotFound, Unavailable):
-            connection = connect()
+def _followed(connection: Connection, job_uuid: str, shown: _Shown) -> bool:
+    """Returns whether the stream reached the job's end."""
+    frames = connection.stream("GET", f"{_path_of(job_uuid)}/events")
+    return any(shown.take(frame.data["event"]) for frame in frames)
 
 
 def _show(shown: _Shown, outcome: dict[str, Any], checkpoints: list[dict[str, Any]]) -> None:
