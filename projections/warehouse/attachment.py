@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import duckdb
 
 from projections.warehouse import files
 from projections.warehouse.errors import FileInUse, StorageFailed
-from projections.warehouse.transaction import File
+from projections.warehouse.transaction import File, until_allowed
 
 # With less free space than this, in bytes, a file that cannot be opened is assumed to be intact: the disk is
 # full.
@@ -19,9 +18,6 @@ FULL_BYTES = 1 << 20
 # Statistics are kept for each row group: finding one of many keys among 2 million rows takes 3 ms instead of
 # 6 ms with small groups. Scattered rows are read from half as many bytes with small blocks; even smaller
 # blocks cost twice as much to write.
-_TRIES_S = 5.0
-_PAUSE_S = 0.01
-
 OPTIONS: dict[str, str] = {"telemetry": " (ROW_GROUP_SIZE 30720, BLOCK_SIZE 65536)"}
 
 
@@ -32,16 +28,8 @@ def attachment(path: Path, file: File, name: str = "") -> str:
 
 def attach_again(root: duckdb.DuckDBPyConnection, statement: str) -> None:
     """Attaches a file that was detached a moment ago. DuckDB has the old one until the last transaction that has seen it
-    ends, also one of another file: this is temporary, so it is retried for up to 5 s."""
-    give_up_at = time.monotonic() + _TRIES_S
-    while True:
-        try:
-            root.execute(statement)
-            return
-        except duckdb.Error as error:
-            if "already attached" not in str(error) or time.monotonic() > give_up_at:
-                raise
-        time.sleep(_PAUSE_S)
+    ends, also one of another file."""
+    until_allowed(lambda: root.execute(statement), lambda error: "already attached" in str(error))
 
 
 def quoted(text: str) -> str:

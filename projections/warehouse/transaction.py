@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Literal, Protocol
 
@@ -31,8 +31,8 @@ _TEXT = ("VARCHAR", "object")
 # ms to load 1 / 100 / 2,000 / 20,000 rows of 600 bytes: one kept appender 0.8 / 1.2 / 4.7 / 90, numpy columns
 # 1.7 / 2.0 / 4.0 / 33, lists unnested 1.0 / 1.2 / 5.3 / 55, one JSON parameter 1.6 / 2.1 / 12 / 157.
 _APPENDER_ROWS = 1000
-_CHECKPOINT_TRIES_S = 5.0
-_CHECKPOINT_PAUSE_S = 0.02
+_TRIES_S = 5.0
+_PAUSE_S = 0.02
 # Parts of an IOException's message: a block with a wrong checksum, or beyond the end of the file.
 _SIGNS_OF_DAMAGE = ("orrupt", "Could not read enough bytes")
 
@@ -163,17 +163,24 @@ class Writer:
 
 
 def checkpoint(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
-    """Writes the log of an attached file back. DuckDB refuses that while a transaction is writing anywhere; this is
-    temporary, so it is retried for up to 5 s."""
-    give_up_at = time.monotonic() + _CHECKPOINT_TRIES_S
+    """Writes the log of an attached file back. DuckDB refuses that while a transaction is writing anywhere."""
+    until_allowed(
+        lambda: cursor.execute(f"CHECKPOINT {name}"),
+        lambda error: isinstance(error, duckdb.TransactionException),
+    )
+
+
+def until_allowed(act: Callable[[], object], is_temporary: Callable[[duckdb.Error], bool]) -> None:
+    """Tries again, for up to 5 s, what DuckDB refuses only as long as other transactions run."""
+    give_up_at = time.monotonic() + _TRIES_S
     while True:
         try:
-            cursor.execute(f"CHECKPOINT {name}")
+            act()
             return
-        except duckdb.TransactionException:
-            if time.monotonic() > give_up_at:
+        except duckdb.Error as error:
+            if not is_temporary(error) or time.monotonic() > give_up_at:
                 raise
-        time.sleep(_CHECKPOINT_PAUSE_S)
+        time.sleep(_PAUSE_S)
 
 
 @contextmanager
