@@ -16,8 +16,9 @@ from litestar import Router
 from openapi_spec_validator import validate
 
 from stack.app import CONTROLLERS
-from stack.http.openapi import ASSETS, PAGE, asset, takes_gzip
+from stack.http.openapi import ASSETS, PAGE, asset
 from stack.http.spec.document import OPERATIONS, as_json, as_yaml, document
+from stack.http.static_file import takes_gzip
 from tests.http.openapi_facts import operation_facts, schema_facts
 from tests.server.process import Replaystack
 
