@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from msgspec import Raw, Struct
 from msgspec.json import Decoder, encode
 
+from projections.job_status import ENDS, STATUS
 from projections.warehouse.plan import ReadModel
 from projections.warehouse.reader import NOW, PAGE_BYTES, Reader, Row, page_of, rfc3339
 from schemas.api.error import Error
@@ -35,14 +36,6 @@ _NO_GENERATION = encode({"generated_answer": "", "error": NOT_EVALUATED}).decode
 _NO_SCORE = encode({"score": 0, "error": NOT_EVALUATED}).decode()
 
 _JOB_BYTES = 64
-_STATUS: dict[str, JobStatus] = {
-    "scheduled": "scheduled",
-    "started": "in_progress",
-    "completed": "completed",
-    "failed": "failed",
-    "cancelled": "cancelled",
-}
-_ENDS = frozenset(("completed", "failed", "cancelled"))
 
 
 class _Config(Struct, frozen=True):
@@ -87,7 +80,7 @@ class JobView(Struct, frozen=True):
 
     @property
     def has_ended(self) -> bool:
-        return self.outcome.status in _ENDS
+        return self.outcome.status in ENDS
 
 
 def get(reader: Reader, benchmark_id: str, job_id: str, as_of: int | None = None) -> JobView | None:
@@ -99,7 +92,7 @@ def get(reader: Reader, benchmark_id: str, job_id: str, as_of: int | None = None
     # Without its first event it is what remains of a job whose content was redacted.
     if not rows or rows[0][0] != "scheduled":
         return None
-    first, last = rows[0][3], rows[-1][3] if rows[-1][0] in _ENDS else until
+    first, last = rows[0][3], rows[-1][3] if rows[-1][0] in ENDS else until
     [progress] = reader.read("evaljob_progress", job | {"first": first, "last": last})
     return _view(reader, benchmark_id, job_id, rows, progress, last)
 
@@ -149,7 +142,7 @@ def page(
 
     def make(row: Row) -> tuple[Job, int]:
         job_id, change, _ = row
-        return Job(job_id, _STATUS[change]), _JOB_BYTES
+        return Job(job_id, STATUS[change]), _JOB_BYTES
 
     return page_of(fetch, make, start_index, limit, max_bytes)
 
@@ -167,8 +160,8 @@ def _view(
     status: JobStatus = "scheduled"
     ended, ended_us = _Ended(), 0
     for change, at_us, event, _ in rows:
-        status = _STATUS.get(change, status)
-        if change in _ENDS:
+        status = STATUS.get(change, status)
+        if change in ENDS:
             ended, ended_us = _ended.decode(reader.hydrate(event.encode())), at_us
     num_done, num_failed, tokens_in, tokens_out, highest_row = progress
     error = ended.error

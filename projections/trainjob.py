@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.json import Decoder
 
+from projections.job_status import ENDS, STATUS
 from projections.warehouse.plan import ReadModel
 from projections.warehouse.reader import NOW, Reader, Row, rfc3339
 from schemas.api.error import Error
@@ -41,15 +42,6 @@ READ_MODEL = ReadModel(
         "trainjobs_page",
     ),
 )
-
-_STATUS: dict[str, JobStatus] = {
-    "scheduled": "scheduled",
-    "started": "in_progress",
-    "completed": "completed",
-    "failed": "failed",
-    "cancelled": "cancelled",
-}
-_ENDS = frozenset(("completed", "failed", "cancelled"))
 
 
 class _Scheduled(Struct, frozen=True):
@@ -169,7 +161,7 @@ def _changes(reader: Reader, job_uuid: str, as_of: int | None) -> _Changes | Non
         return None
     found: dict[str, Any] = {"status": "scheduled"}
     for change, at_us, event, _ in rows:
-        found["status"] = _STATUS.get(change, found["status"])
+        found["status"] = STATUS.get(change, found["status"])
         match change:
             case "scheduled":
                 found |= {"scheduled": _decoded(reader, _scheduled, event), "scheduled_us": at_us}
@@ -177,7 +169,7 @@ def _changes(reader: Reader, job_uuid: str, as_of: int | None) -> _Changes | Non
                 found.setdefault("started_us", at_us)
             case "prepared":
                 found["prepared"] = _decoded(reader, _prepared, event)
-        if change in _ENDS:
+        if change in ENDS:
             found |= {"ended_us": at_us, "error": _decoded(reader, _ended, event).error}
     return _Changes(**found)
 

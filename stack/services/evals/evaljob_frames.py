@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from projections import wire
 from schemas.api.error import Error
 from schemas.api.evaljob import (
@@ -28,18 +26,12 @@ from schemas.events.evaljob import (
     EvalJobStarted,
 )
 from schemas.events.payload import TurnError
-from stack.domain.stream_position import StreamPosition
-from stack.eventstore import Recorded
-from stack.runs.live import Frame, framed
-
-_encode = msgspec.json.Encoder().encode
 
 
-def frame_of(recorded: Recorded) -> Frame:
-    """Returns the frame of an event; its body is empty if the event's content was redacted."""
-    position = StreamPosition(recorded.version, 0)
-    payload = payload_of(recorded.event)
-    return Frame(position, 0, b"") if payload is None else framed(position, _encode(JobStreamChunk(payload)))
+def chunk_of(event: Event) -> JobStreamChunk | None:
+    """Returns the content of an event's frame; None if the event's content was redacted."""
+    payload = payload_of(event)
+    return None if payload is None else JobStreamChunk(payload)
 
 
 def payload_of(event: Event) -> JobPayload | None:

@@ -2,54 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from projections import wire
 from projections.warehouse.reader import rfc3339
 from schemas.api.error import Error
 from schemas.api.evaljob import Job, JobOutcome
-from schemas.events.base import Event
 from schemas.events.evaljob import AGENT_VERSION
-from schemas.events.turn import Owner
 from stack.domain import evaljob as evaljobs
 from stack.domain.evaljob import EvalJobState
-from stack.domain.stream_position import StreamPosition
 from stack.eventstore import EventStore, stream_name
-from stack.runs.live import Frame
-from stack.runs.run import Run
-from stack.services.evals.evaljob_frames import frame_of
-
-PAGE_EVENTS = 200
+from stack.runs.job_run import JobRun
+from stack.services.evals.evaljob_frames import chunk_of
 
 
-class RunningJob(Run):
-    """A job that is scheduled or running in this process, or the record of one that is not.
-
-    Its frames are read from the log, one page at a time: followers neither delay the job nor take memory in
-    proportion to the number of rows.
-    """
+class RunningJob(JobRun[EvalJobState]):
+    """A job that is scheduled or running in this process, or the record of one that is not."""
 
     def __init__(self, store: EventStore, benchmark_id: str, job_id: str) -> None:
-        super().__init__(store, stream_of(benchmark_id, job_id))
+        super().__init__(store, stream_of(benchmark_id, job_id), EvalJobState(), evaljobs.evolve, chunk_of)
         self.benchmark_id = benchmark_id
         self.job_id = job_id
-        self.state = EvalJobState()
-
-    @property
-    def is_open(self) -> bool:
-        return self.state.is_open
-
-    @property
-    def owner(self) -> Owner:
-        return self.state.owner
-
-    def apply(self, event: Event, recorded_at: int, *, live: bool) -> Sequence[Frame]:
-        self.state = evaljobs.evolve(self.state, event, recorded_at, self.version)
-        return ()
-
-    async def stored(self, after: StreamPosition) -> list[Frame]:
-        page = await self.store.read_stream(self.stream, after.version, after.version + PAGE_EVENTS)
-        return [frame_of(recorded) for recorded in page]
 
     def wire(self) -> Job:
         return Job(self.job_id, self.state.status)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from schemas.api.error import Error
 from schemas.api.trainjob import (
     CheckpointSavedPayload,
@@ -32,22 +30,12 @@ from schemas.events.trainjob import (
     TrainJobStarted,
     TrainJobStepsDone,
 )
-from stack.domain.stream_position import StreamPosition
-from stack.eventstore import Recorded
-from stack.runs.live import Frame, framed
-
-_encode = msgspec.json.Encoder().encode
 
 
-def frame_of(recorded: Recorded) -> Frame:
-    """Returns the frame of an event; its body is empty if this release does not know the event."""
-    position = StreamPosition(recorded.version, 0)
-    payload = payload_of(recorded.event)
-    return (
-        Frame(position, 0, b"")
-        if payload is None
-        else framed(position, _encode(TrainJobStreamChunk(payload)))
-    )
+def chunk_of(event: Event) -> TrainJobStreamChunk | None:
+    """Returns the content of an event's frame; None if this release does not know the event."""
+    payload = payload_of(event)
+    return None if payload is None else TrainJobStreamChunk(payload)
 
 
 def payload_of(event: Event) -> TrainJobPayload | None:
